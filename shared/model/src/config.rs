@@ -1,0 +1,26 @@
+//! What an operator sets, as plain values.
+
+use ruma::OwnedServerName;
+
+/// Configuration of one deployment, read once per isolate.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The part after the colon of every local identifier.
+    pub server_name: OwnedServerName,
+    /// Where clients reach this server, without a trailing slash; `None` means `https://{server_name}`.
+    pub public_url: Option<String>,
+    /// `ed25519:…` id of the signing key.
+    pub signing_key_id: String,
+    /// The Ed25519 seed, 32 bytes.
+    pub signing_key: Vec<u8>,
+    /// Secret that signs access tokens, at least 32 bytes.
+    pub token_key: Vec<u8>,
+    /// Bearer token of the administration interface; `None` closes it.
+    pub admin_token: Option<String>,
+    /// Anybody may register with `m.login.dummy`.
+    pub open_registration: bool,
+    /// Registration with this token is allowed when registration is not open.
+    pub registration_token: Option<String>,
+    /// Rate limits are off.
+    pub unlimited: bool,
+}

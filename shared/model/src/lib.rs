@@ -1,0 +1,27 @@
+//! Values that every ring of Tern shares: identifiers, events, errors, time and configuration.
+//!
+//! Nothing here decides anything. A type lives in this crate when two siblings that must not import each other
+//! (`tern-room`, `tern-sync`, `tern-auth`, `tern-push`) both speak of it.
+
+pub mod caller;
+pub mod config;
+pub mod error;
+pub mod event;
+pub mod ids;
+pub mod json;
+pub mod news;
+pub mod notice;
+pub mod pdu;
+pub mod summary;
+pub mod time;
+
+pub use caller::{Caller, TxnRef};
+pub use config::Config;
+pub use error::MatrixError;
+pub use event::StoredEvent;
+pub use ids::{RoomSeq, StreamPos};
+pub use json::RawJson;
+pub use notice::{EphemeralNotice, Notice, NoticeEvent, Receipt};
+pub use pdu::Pdu;
+pub use summary::{Hero, RoomSummary};
+pub use time::Millis;

@@ -1,0 +1,18 @@
+//! Kinds of news a parked poll may wait for, as a bit set.
+
+/// Rooms: timeline, state, membership, counts.
+pub const ROOMS: u32 = 1;
+/// To-device messages.
+pub const TO_DEVICE: u32 = 1 << 1;
+/// Device lists and key counts.
+pub const E2EE: u32 = 1 << 2;
+/// Account data.
+pub const ACCOUNT_DATA: u32 = 1 << 3;
+/// Receipts.
+pub const RECEIPTS: u32 = 1 << 4;
+/// Typing.
+pub const TYPING: u32 = 1 << 5;
+/// Presence.
+pub const PRESENCE: u32 = 1 << 6;
+/// The session ended.
+pub const LOGOUT: u32 = 1 << 7;

@@ -1,0 +1,87 @@
+//! What a room tells a local user's hub.
+
+use std::rc::Rc;
+
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
+use serde::{Deserialize, Serialize};
+
+use crate::{Millis, RawJson, RoomSeq, RoomSummary, TxnRef};
+
+/// News of one room for one user. A hint, not the truth: it may be lost or repeated. `(room_id, seq)` of each event
+/// removes repeats; a first `seq` beyond the last known one plus one shows that something was missed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Notice {
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// New events that this user may see, oldest first, without gaps among themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<NoticeEvent>,
+    /// The user's membership after the events, when they changed it: `join`, `invite`, `knock`, `leave` or `ban`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub membership: Option<String>,
+    /// Stripped state for an invite or knock (Client-Server API, "Stripped state"), the user's own member event included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stripped: Vec<RawJson>,
+    /// The room's summary when it changed, and always with a membership change to `join`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Rc<RoomSummary>>,
+    /// Up to here the storage worker has the room's events.
+    pub forwarded: RoomSeq,
+    /// Typing and receipts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ephemeral: Vec<EphemeralNotice>,
+}
+
+/// One event of a notice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NoticeEvent {
+    /// Position in the room.
+    pub seq: RoomSeq,
+    /// The event's id.
+    pub event_id: OwnedEventId,
+    /// `type`.
+    pub kind: String,
+    /// `sender`.
+    pub sender: OwnedUserId,
+    /// `state_key`, for state events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_key: Option<String>,
+    /// `origin_server_ts`.
+    pub ts: Millis,
+    /// The event in client form without `room_id`, with `event_id`, ready to be copied into an answer.
+    pub client: RawJson,
+    /// Set only in notices to the sender's own hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub txn: Option<TxnRef>,
+    /// The event this one redacts; hubs drop the content they hold of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redacts: Option<OwnedEventId>,
+}
+
+/// A change that is not part of the timeline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum EphemeralNotice {
+    /// All users now typing.
+    Typing(Vec<OwnedUserId>),
+    /// New receipts. Private ones are only ever sent to their owner.
+    Receipts(Vec<Receipt>),
+}
+
+/// A read receipt (Client-Server API, "Receipts"; MSC4102 for threads).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// `m.read` or `m.read.private`.
+    pub kind: String,
+    /// Who read.
+    pub user_id: OwnedUserId,
+    /// Up to which event.
+    pub event_id: OwnedEventId,
+    /// Position of that event, when the room knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<RoomSeq>,
+    /// `main`, a thread root's id, or nothing for an unthreaded receipt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_id: Option<String>,
+    /// When.
+    pub ts: Millis,
+}

@@ -1,0 +1,67 @@
+//! What the host of a flow offers besides storage and transport.
+
+use std::future::Future;
+
+use futures::future::LocalBoxFuture;
+use tern_model::Millis;
+
+use crate::{Sql, Transport};
+
+/// Reads the time. The only way to do so.
+pub trait Clock {
+    /// Now.
+    fn now(&self) -> Millis;
+}
+
+/// Gives random bytes. The only way to get them.
+pub trait Entropy {
+    /// Fills `bytes` with bytes from a cryptographic source.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// Runs work after the reply. Best effort: whatever must happen is also resumed by an alarm.
+pub trait Spawn {
+    /// Starts `work`; the host keeps it alive for up to 30 s.
+    fn spawn(&self, work: LocalBoxFuture<'static, ()>);
+}
+
+/// Which kinds of news a parked poll waits for, as a bit set.
+pub mod news {
+    /// Rooms: timeline, state, membership, counts.
+    pub const ROOMS: u32 = 1;
+    /// To-device messages.
+    pub const TO_DEVICE: u32 = 1 << 1;
+    /// Device lists and key counts.
+    pub const E2EE: u32 = 1 << 2;
+    /// Account data.
+    pub const ACCOUNT_DATA: u32 = 1 << 3;
+    /// Receipts.
+    pub const RECEIPTS: u32 = 1 << 4;
+    /// Typing.
+    pub const TYPING: u32 = 1 << 5;
+    /// Presence.
+    pub const PRESENCE: u32 = 1 << 6;
+    /// The session ended.
+    pub const LOGOUT: u32 = 1 << 7;
+}
+
+/// Sockets of parked polls in a user's hub.
+pub trait Parking {
+    /// Wakes every parked poll that waits for one of `kinds`, of `device_id` only when one is given.
+    fn wake(&self, device_id: Option<&str>, kinds: u32);
+}
+
+/// Everything that a Durable Object gives to the actor in it.
+pub trait ObjectHost: Clock + Entropy + Spawn + Transport + 'static {
+    /// The object's own SQLite.
+    type Sql: Sql;
+
+    /// The object's own SQLite.
+    fn sql(&self) -> &Self::Sql;
+
+    /// Resolves when everything written so far is durable. Requests that arrive meanwhile are committed as one group.
+    fn synced(&self) -> impl Future<Output = ()>;
+
+    /// Asks for `alarm` to be called at `at` or later; replaces an earlier wish.
+    fn set_alarm(&self, at: Millis) -> impl Future<Output = ()>;
+}

@@ -1,0 +1,20 @@
+//! The contract between Tern's parts: what an object's host offers (`host`, `sql`), how parts reach each other
+//! (`transport`), and the typed, versioned messages they exchange (`wire`).
+//!
+//! Two kinds of trait live here. *Host* traits are what a Durable Object or Worker gives to the flow that runs in it:
+//! clock, entropy, background work, alarm, SQLite, parked sockets. *Transport* carries one frame to one part and brings
+//! one frame back; everything a part can be asked is an enum in `wire`, so a new request does not compile until its
+//! owner answers it.
+//!
+//! Futures are not `Send`: Workers are single-threaded, and so are the tests.
+
+pub mod host;
+pub mod poll;
+pub mod sql;
+pub mod transport;
+pub mod wire;
+
+pub use host::{Clock, Entropy, ObjectHost, Parking, Spawn};
+pub use poll::{Parked, PollReply, Polls};
+pub use sql::{Row, Sql, SqlError, Value};
+pub use transport::{Target, Transport, Unreachable, ask_room, ask_storage, ask_user};

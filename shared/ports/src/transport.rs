@@ -1,0 +1,63 @@
+//! Carrying a request to another part of the server.
+
+use std::future::Future;
+
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
+use tern_model::MatrixError;
+
+use crate::wire::{RoomRequest, StorageRequest, UserRequest, frame};
+
+/// A part of the server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// The storage worker.
+    Storage,
+    /// A room's hub.
+    Room(OwnedRoomId),
+    /// A local user's hub.
+    User(OwnedUserId),
+}
+
+/// The part did not answer: a network fault, an overloaded or resetting object. The request may or may not have taken
+/// effect.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unreachable: {0}")]
+pub struct Unreachable(pub String);
+
+impl From<Unreachable> for MatrixError {
+    fn from(_: Unreachable) -> Self {
+        Self::unavailable()
+    }
+}
+
+/// Carries frames between parts.
+pub trait Transport {
+    /// Delivers `frame` to `target` and brings its answer.
+    fn exchange(&self, target: &Target, frame: Vec<u8>) -> impl Future<Output = Result<Vec<u8>, Unreachable>>;
+}
+
+/// Asks a room's hub.
+///
+/// # Errors
+/// The hub's own error, or 503 when it cannot be reached.
+pub async fn ask_room<R: RoomRequest>(via: &impl Transport, room_id: &RoomId, request: R) -> Result<R::Reply, MatrixError> {
+    let target = Target::Room(room_id.to_owned());
+    frame::read_reply(&via.exchange(&target, frame::write(&request.into())).await?)
+}
+
+/// Asks a local user's hub.
+///
+/// # Errors
+/// The hub's own error, or 503 when it cannot be reached.
+pub async fn ask_user<R: UserRequest>(via: &impl Transport, user_id: &UserId, request: R) -> Result<R::Reply, MatrixError> {
+    let target = Target::User(user_id.to_owned());
+    frame::read_reply(&via.exchange(&target, frame::write(&request.into())).await?)
+}
+
+/// Asks the storage worker.
+///
+/// # Errors
+/// The worker's own error, or 503 when it cannot be reached.
+pub async fn ask_storage<R: StorageRequest>(via: &impl Transport, request: R) -> Result<R::Reply, MatrixError> {
+    frame::read_reply(&via.exchange(&Target::Storage, frame::write(&request.into())).await?)
+}

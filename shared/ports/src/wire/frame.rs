@@ -1,0 +1,82 @@
+//! Encoding of frames.
+
+use serde::{Serialize, de::DeserializeOwned};
+use tern_model::MatrixError;
+
+/// The version this build speaks.
+pub const VERSION: u16 = 1;
+
+/// A frame that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// The other side speaks another version.
+    #[error("wire version {0} is not spoken here, this is version {VERSION}")]
+    Version(String),
+    /// Not a frame at all, or not of the expected shape.
+    #[error("malformed frame: {0}")]
+    Malformed(String),
+}
+
+impl From<FrameError> for MatrixError {
+    fn from(_: FrameError) -> Self {
+        Self::internal()
+    }
+}
+
+/// Writes a command.
+pub fn write<T: Serialize>(command: &T) -> Vec<u8> {
+    let mut bytes = format!("{VERSION}\n").into_bytes();
+    // Serialising our own types to a vector can only fail for maps with keys that are not strings; none has.
+    if serde_json::to_writer(&mut bytes, command).is_err() {
+        bytes.clear();
+    }
+    bytes
+}
+
+/// Reads a command.
+///
+/// # Errors
+/// When the version differs or the shape is unknown.
+pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FrameError> {
+    let text = std::str::from_utf8(bytes).map_err(|error| FrameError::Malformed(error.to_string()))?;
+    let (version, json) = text
+        .split_once('\n')
+        .ok_or_else(|| FrameError::Malformed("no version line".to_owned()))?;
+    if version.parse() != Ok(VERSION) {
+        return Err(FrameError::Version(version.chars().take(16).collect()));
+    }
+    serde_json::from_str(json).map_err(|error| FrameError::Malformed(error.to_string()))
+}
+
+/// Writes a reply.
+pub fn write_reply<T: Serialize>(reply: &Result<T, MatrixError>) -> Vec<u8> {
+    write(reply)
+}
+
+/// Reads a reply.
+///
+/// # Errors
+/// The error in the reply, or 500 when the frame cannot be read.
+pub fn read_reply<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, MatrixError> {
+    read::<Result<T, MatrixError>>(bytes)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FrameError, read, read_reply, write, write_reply};
+    use tern_model::MatrixError;
+
+    #[test]
+    fn a_frame_of_another_version_is_refused_by_name() {
+        assert_eq!(read::<u8>(b"2\n7"), Err(FrameError::Version("2".to_owned())));
+        assert!(matches!(read::<u8>(b"7"), Err(FrameError::Malformed(_))));
+        assert_eq!(read::<u8>(&write(&7_u8)), Ok(7));
+    }
+
+    #[test]
+    fn a_reply_carries_the_error_of_the_other_side() {
+        let refused = write_reply::<u8>(&Err(MatrixError::forbidden("no")));
+        assert_eq!(read_reply::<u8>(&refused), Err(MatrixError::forbidden("no")));
+        assert_eq!(read_reply::<u8>(&write_reply(&Ok(7_u8))), Ok(7));
+    }
+}

@@ -1,0 +1,51 @@
+//! Every question one part may ask another, and its answer. One enum per boundary.
+//!
+//! A frame is the wire version, a line feed, and one JSON document: a command on the way there, `{"Ok":…}` or
+//! `{"Err":…}` on the way back. JSON keeps raw events raw: they are spliced in, not re-serialised. Within a version
+//! only optional fields may be added, so that the two workers can be deployed one after the other.
+
+pub mod frame;
+pub mod room;
+pub mod storage;
+pub mod sync;
+pub mod user;
+
+pub use room::{RoomCommand, RoomRequest};
+pub use storage::{StorageCommand, StorageRequest};
+pub use user::{UserCommand, UserRequest};
+
+/// Declares a boundary: the enum of commands, and for each command the type of its reply.
+macro_rules! boundary {
+    ($(#[$doc:meta])* $command:ident, $(#[$trait_doc:meta])* $request:ident, { $($name:ident => $reply:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+        pub enum $command {
+            $(#[doc = concat!("See [`", stringify!($name), "`].")] $name(Box<$name>),)*
+        }
+
+        impl $command {
+            /// The command's name, for metrics and logs.
+            pub const fn name(&self) -> &'static str {
+                match self { $(Self::$name(_) => stringify!($name),)* }
+            }
+        }
+
+        $(#[$trait_doc])*
+        pub trait $request: Into<$command> {
+            /// What comes back.
+            type Reply: serde::Serialize + serde::de::DeserializeOwned;
+        }
+
+        $(
+            impl From<$name> for $command {
+                fn from(request: $name) -> Self { Self::$name(Box::new(request)) }
+            }
+            impl $request for $name { type Reply = $reply; }
+        )*
+    };
+}
+pub(crate) use boundary;
+
+/// Done; nothing to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Done {}

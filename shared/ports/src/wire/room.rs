@@ -1,0 +1,273 @@
+//! What a room's hub can be asked.
+
+use ruma::{OwnedDeviceId, OwnedEventId, OwnedUserId};
+use serde::{Deserialize, Serialize};
+use tern_model::{Caller, RawJson, RoomSeq};
+
+use super::{
+    Done, boundary,
+    sync::{SyncAsk, SyncRoom},
+};
+
+boundary! {
+    /// A question to a room's hub.
+    RoomCommand,
+    /// A question to a room's hub and its answer.
+    RoomRequest,
+    {
+        CreateRoom => Sent,
+        SendEvent => Sent,
+        ChangeMembership => Sent,
+        SetMemberProfile => Done,
+        SetTyping => Done,
+        SendReceipts => Done,
+        ReadMessages => Messages,
+        ReadEvent => RawJson,
+        ReadState => Vec<RawJson>,
+        ReadStateEvent => RawJson,
+        ReadMembers => Vec<RawJson>,
+        ReadJoinedMembers => Vec<JoinedMember>,
+        ReadSlice => SyncRoom,
+        ProbeRoom => RoomProbe,
+    }
+}
+
+/// An event to be built, authorised and sent by a local user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draft {
+    /// Who sends it.
+    pub sender: OwnedUserId,
+    /// `type`.
+    pub kind: String,
+    /// `state_key`, for state events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_key: Option<String>,
+    /// `content`, an object.
+    pub content: RawJson,
+    /// The event to redact; placed where the room version wants it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redacts: Option<OwnedEventId>,
+}
+
+/// Makes the room: all events or none. A second call for the same room is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateRoom {
+    /// Room version.
+    pub version: String,
+    /// The finished `m.room.create` PDU; in room version 12 its hash is the room's id.
+    pub create: RawJson,
+    /// What follows, in order; the creator's join first.
+    pub drafts: Vec<Draft>,
+}
+
+/// The event that answers a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// Its id.
+    pub event_id: OwnedEventId,
+}
+
+/// Sends a message or state event, or a redaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendEvent {
+    /// The event.
+    pub draft: Draft,
+    /// The sender's device.
+    pub device_id: OwnedDeviceId,
+    /// Client's transaction id; a repeated one gets the first answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub txn_id: Option<String>,
+}
+
+/// What is done to a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MembershipAction {
+    /// `POST join`: the caller joins; joining twice is no change.
+    Join,
+    /// `POST knock`.
+    Knock,
+    /// `POST leave`: the caller leaves, rejects an invite or retracts a knock.
+    Leave,
+    /// `POST invite`.
+    Invite,
+    /// `POST kick`.
+    Kick,
+    /// `POST ban`.
+    Ban,
+    /// `POST unban`.
+    Unban,
+}
+
+/// Changes a membership.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeMembership {
+    /// Who acts.
+    pub caller: OwnedUserId,
+    /// What.
+    pub action: MembershipAction,
+    /// On whom; the caller for join, knock and leave.
+    pub target: OwnedUserId,
+    /// `reason`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Further content of the member event: the target's `displayname` and `avatar_url`, `is_direct`, `third_party_invite`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<RawJson>,
+}
+
+/// Carries a changed profile into the member event of a joined user; for anybody else nothing happens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetMemberProfile {
+    /// The user.
+    pub user_id: OwnedUserId,
+    /// `displayname`.
+    pub displayname: Option<String>,
+    /// `avatar_url`.
+    pub avatar_url: Option<String>,
+}
+
+/// Starts or stops typing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetTyping {
+    /// Who.
+    pub user_id: OwnedUserId,
+    /// For how long, in milliseconds; zero stops.
+    pub timeout_ms: u64,
+}
+
+/// Sends receipts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendReceipts {
+    /// Who.
+    pub user_id: OwnedUserId,
+    /// One or two (`m.read`, `m.read.private`).
+    pub receipts: Vec<ReceiptDraft>,
+}
+
+/// One receipt to send.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptDraft {
+    /// `m.read` or `m.read.private`.
+    pub kind: String,
+    /// Up to which event.
+    pub event_id: OwnedEventId,
+    /// `main`, a thread root's id, or nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_id: Option<String>,
+}
+
+/// `GET messages`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadMessages {
+    /// Who reads.
+    pub caller: Caller,
+    /// Token to start at; without one, the newest (backwards) or oldest (forwards) end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Token to stop at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// `dir=b`.
+    pub backwards: bool,
+    /// At most this many events.
+    pub limit: u32,
+    /// `RoomEventFilter`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<RawJson>,
+}
+
+/// The answer to [`ReadMessages`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Messages {
+    /// Token the page starts at.
+    pub start: String,
+    /// Token to go on with, absent at the end.
+    pub end: Option<String>,
+    /// Events in client form with `room_id`, in the order asked for.
+    pub chunk: Vec<RawJson>,
+    /// Members, with lazy loading.
+    pub state: Vec<RawJson>,
+}
+
+/// `GET event`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadEvent {
+    /// Who reads.
+    pub caller: Caller,
+    /// Which event.
+    pub event_id: OwnedEventId,
+}
+
+/// `GET state`: all of it, as the caller may see it (somebody who left sees the state at that point).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadState {
+    /// Who reads.
+    pub caller: OwnedUserId,
+}
+
+/// `GET state/{type}/{key}`: the whole event in client form; the route picks the content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadStateEvent {
+    /// Who reads.
+    pub caller: OwnedUserId,
+    /// `type`.
+    pub kind: String,
+    /// `state_key`.
+    pub state_key: String,
+}
+
+/// `GET members`: member events in client form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadMembers {
+    /// Who reads.
+    pub caller: OwnedUserId,
+    /// Token of the point in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// Only this membership.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub membership: Option<String>,
+    /// Not this membership.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_membership: Option<String>,
+}
+
+/// `GET joined_members`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadJoinedMembers {
+    /// Who reads.
+    pub caller: OwnedUserId,
+}
+
+/// One joined member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinedMember {
+    /// The member.
+    pub user_id: OwnedUserId,
+    /// `displayname`.
+    pub display_name: Option<String>,
+    /// `avatar_url`.
+    pub avatar_url: Option<String>,
+}
+
+/// A slice for a sync answer, when the storage worker is behind or cannot be reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadSlice {
+    /// What is needed.
+    pub ask: SyncAsk,
+}
+
+/// Asks for the hub's inner figures (administration and tests).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeRoom {}
+
+/// The answer to [`ProbeRoom`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomProbe {
+    /// Newest position.
+    pub newest: RoomSeq,
+    /// Up to here the storage worker has the events.
+    pub forwarded: RoomSeq,
+    /// Up to here members' hubs were told.
+    pub announced: RoomSeq,
+}

@@ -1,0 +1,219 @@
+//! What the storage worker can be asked. Each command is one D1 batch per database it touches.
+
+use ruma::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedUserId};
+use serde::{Deserialize, Serialize};
+use tern_model::{Millis, RawJson, RoomSeq, StoredEvent};
+
+use super::{
+    Done, boundary,
+    sync::{SyncAsk, SyncRoom, VisibilityFacts},
+};
+
+boundary! {
+    /// A question to the storage worker.
+    StorageCommand,
+    /// A question to the storage worker and its answer.
+    StorageRequest,
+    {
+        AppendEvents => Appended,
+        SyncRooms => Vec<SyncRoom>,
+        PageEvents => EventPage,
+        LoadEvent => Option<LoadedEvent>,
+        StateAt => Vec<StoredEvent>,
+        RegisterRoom => Done,
+        ResolveAlias => Option<OwnedRoomId>,
+        ReleaseAlias => Done,
+        CreateUser => Done,
+        LoadUser => Option<UserRow>,
+        SetPassword => Done,
+        DeactivateUser => Done,
+    }
+}
+
+/// Appends a room's journal. Idempotent: events and redactions already stored change nothing. The first append of a room
+/// places it on a shard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppendEvents {
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// Its version.
+    pub room_version: String,
+    /// Oldest first, without gaps, and without a gap to what is stored already.
+    pub events: Vec<AppendEvent>,
+}
+
+/// One event to append.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppendEvent {
+    /// The event.
+    pub event: StoredEvent,
+    /// It became part of the current state.
+    pub is_state: bool,
+    /// It redacted this stored event, whose PDU and unsigned part are replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redaction: Option<Redaction>,
+}
+
+/// A redacted event as it is kept from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redaction {
+    /// Which event.
+    pub event_id: OwnedEventId,
+    /// The redacted PDU.
+    pub pdu: RawJson,
+    /// With `redacted_because`.
+    pub unsigned: Option<RawJson>,
+}
+
+/// How far a room is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Appended {
+    /// Every event up to here is stored.
+    pub through: RoomSeq,
+}
+
+/// Slices of many rooms at once; rooms that are not stored come back with `through` zero.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncRooms {
+    /// One per room.
+    pub rooms: Vec<SyncAsk>,
+}
+
+/// A page of a room's timeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageEvents {
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// Whose visibility facts to return.
+    pub user_id: OwnedUserId,
+    /// Positions greater than this.
+    pub after: RoomSeq,
+    /// Positions up to and including this.
+    pub until: RoomSeq,
+    /// Newest first when true.
+    pub backwards: bool,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// The answer to [`PageEvents`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventPage {
+    /// In the order asked for.
+    pub events: Vec<StoredEvent>,
+    /// For deciding which of them the user may see.
+    pub facts: VisibilityFacts,
+}
+
+/// One event by id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadEvent {
+    /// The room it must be in.
+    pub room_id: OwnedRoomId,
+    /// The event.
+    pub event_id: OwnedEventId,
+    /// Whose visibility facts to return.
+    pub user_id: OwnedUserId,
+}
+
+/// The answer to [`LoadEvent`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadedEvent {
+    /// The event.
+    pub event: StoredEvent,
+    /// For deciding whether the user may see it.
+    pub facts: VisibilityFacts,
+}
+
+/// The room's state after the event at a position.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateAt {
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// The position.
+    pub at: RoomSeq,
+    /// Only this type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Only this state key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_key: Option<String>,
+}
+
+/// Reserves an alias for a new room, and publishes the room when asked. Fails with 400 `M_ROOM_IN_USE`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegisterRoom {
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// Who makes it.
+    pub creator: OwnedUserId,
+    /// Its alias, if it gets one.
+    pub alias: Option<OwnedRoomAliasId>,
+    /// Listed in the room directory.
+    pub public: bool,
+    /// When.
+    pub ts: Millis,
+}
+
+/// The room behind a local alias.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResolveAlias {
+    /// The alias.
+    pub alias: OwnedRoomAliasId,
+}
+
+/// Undoes a [`RegisterRoom`] whose room could not be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseAlias {
+    /// The room that was not made.
+    pub room_id: OwnedRoomId,
+}
+
+/// Makes a user. Fails with 400 `M_USER_IN_USE`, also for deactivated users.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateUser {
+    /// The user.
+    pub user_id: OwnedUserId,
+    /// PHC string of the password, if it has one.
+    pub password_hash: Option<String>,
+    /// May administrate the server.
+    pub admin: bool,
+    /// When.
+    pub ts: Millis,
+}
+
+/// Looks a user up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadUser {
+    /// The user.
+    pub user_id: OwnedUserId,
+}
+
+/// A user's row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRow {
+    /// PHC string of the password.
+    pub password_hash: Option<String>,
+    /// May administrate the server.
+    pub admin: bool,
+    /// Gone for ever.
+    pub deactivated: bool,
+    /// When it was made.
+    pub created: Millis,
+}
+
+/// Replaces a user's password.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetPassword {
+    /// The user.
+    pub user_id: OwnedUserId,
+    /// PHC string.
+    pub password_hash: String,
+}
+
+/// Deactivates a user for ever; the name stays taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeactivateUser {
+    /// The user.
+    pub user_id: OwnedUserId,
+}
