@@ -1,0 +1,23 @@
+//! Who somebody is, and how they prove it.
+//!
+//! - [`token`]: access tokens, signed and verified without asking anybody; [`cache`] remembers verified ones and when
+//!   the user's hub last confirmed their session.
+//! - [`refresh`]: the form of refresh tokens, which only the user's hub can tell true from false.
+//! - [`password`]: password hashes.
+//! - [`username`]: which names may be registered and which may be signed in with.
+//! - [`login`], [`uia`]: the legacy login types and user-interactive authentication (Client-Server API, "Legacy API").
+//!
+//! Time and random bytes are parameters.
+
+pub mod cache;
+mod hs256;
+pub mod login;
+pub mod password;
+pub mod refresh;
+pub mod secret;
+pub mod token;
+pub mod uia;
+pub mod username;
+
+pub use cache::{Check, TokenCache};
+pub use token::{Minted, TokenError, Verified};

@@ -1,0 +1,69 @@
+//! Password hashes: Argon2id as PHC strings, with the parameters OWASP recommends (19 MiB, 2 passes, 1 lane).
+
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version, password_hash::phc::PasswordHash};
+use tern_model::MatrixError;
+
+/// Bytes of a password, at most: hashing longer ones costs the server and protects nobody.
+pub const MAX_LENGTH: usize = 512;
+/// Bytes of a salt.
+pub const SALT: usize = 16;
+
+/// A hash that no password has, to spend the same time on unknown users as on known ones.
+pub const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm9iPw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// Why a password cannot be hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// It is empty.
+    #[error("The password must not be empty")]
+    Empty,
+    /// It is too long.
+    #[error("The password is longer than {MAX_LENGTH} bytes")]
+    TooLong,
+    /// The hash function failed, for want of memory.
+    #[error("hashing failed")]
+    Failed,
+}
+
+impl From<PasswordError> for MatrixError {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Empty => Self::new(400, "M_WEAK_PASSWORD", error.to_string()),
+            PasswordError::TooLong => Self::invalid_param(error.to_string()),
+            PasswordError::Failed => Self::internal(),
+        }
+    }
+}
+
+fn argon2id() -> Argon2<'static> {
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT)
+}
+
+/// The PHC string of a password under a random salt.
+///
+/// # Errors
+/// When the password is empty or too long.
+pub fn hash(password: &str, salt: &[u8; SALT]) -> Result<String, PasswordError> {
+    match password.len() {
+        0 => Err(PasswordError::Empty),
+        1..=MAX_LENGTH => argon2id()
+            .hash_password_with_salt(password.as_bytes(), salt)
+            .map(|hash: PasswordHash| hash.to_string())
+            .map_err(|_| PasswordError::Failed),
+        _ => Err(PasswordError::TooLong),
+    }
+}
+
+/// Whether the password is the one of this hash. Without a hash (no such user, or one without a password) it takes as long
+/// and says no.
+pub fn matches(password: &str, hash: Option<&str>) -> bool {
+    if password.len() > MAX_LENGTH {
+        return false;
+    }
+    let Ok(parsed) = PasswordHash::new(hash.unwrap_or(NOBODY)) else {
+        return false;
+    };
+    // The comparison inside is constant-time.
+    let same = argon2id().verify_password(password.as_bytes(), &parsed).is_ok();
+    same && hash.is_some()
+}

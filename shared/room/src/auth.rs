@@ -1,0 +1,136 @@
+//! May this event be? (Server-Server API, "Authorization rules".)
+
+use ruma::{
+    EventId, OwnedUserId, ServerName, UserId,
+    events::{StateEventType, TimelineEventType},
+    room_version_rules::AuthorizationRules,
+    state_res::{auth_types_for_event, check_state_dependent_auth_rules, check_state_independent_auth_rules},
+};
+use serde_json::value::RawValue;
+use tern_model::Pdu;
+
+use crate::{
+    draft::Draft,
+    error::{AuthError, Unreadable},
+    view::RoomView,
+};
+
+/// Where the rules of one event look: its auth events, and the create event. Read once, used for choosing auth events
+/// and for both rounds of rules.
+#[derive(Clone, Debug, Default)]
+pub struct AuthState {
+    selected: Vec<(StateEventType, String, Pdu)>,
+    create: Option<Pdu>,
+}
+
+impl AuthState {
+    /// Reads from `view` what the rules for an event of this kind look at (Server-Server API, "Auth events selection").
+    ///
+    /// # Errors
+    /// When state cannot be read; `Forbidden` when the content is not that of its type.
+    pub fn load(
+        view: &impl RoomView,
+        kind: &TimelineEventType,
+        sender: &UserId,
+        state_key: Option<&str>,
+        content: &RawValue,
+    ) -> Result<Self, AuthError> {
+        let rules = &view.version().rules.authorization;
+        let wanted = auth_types_for_event(kind, sender, state_key, content, rules).map_err(AuthError::Forbidden)?;
+        let mut state = Self { selected: Vec::with_capacity(wanted.len()), create: None };
+        for (kind, key) in wanted {
+            if let Some(event) = view.state(&kind, &key)? {
+                state.selected.push((kind, key, event));
+            }
+        }
+        if state.state(&StateEventType::RoomCreate, "").is_none() && *kind != TimelineEventType::RoomCreate {
+            state.create = view.state(&StateEventType::RoomCreate, "")?;
+        }
+        Ok(state)
+    }
+
+    /// The auth events.
+    pub fn selected(&self) -> impl Iterator<Item = &Pdu> {
+        self.selected.iter().map(|(_, _, event)| event)
+    }
+
+    fn event(&self, event_id: &EventId) -> Option<&Pdu> {
+        self.selected().chain(&self.create).find(|event| event.id() == event_id)
+    }
+
+    pub(crate) fn state(&self, kind: &StateEventType, state_key: &str) -> Option<&Pdu> {
+        let found = self.selected.iter().find(|(k, key, _)| k == kind && key == state_key);
+        match found {
+            Some((_, _, event)) => Some(event),
+            None => self.create.as_ref().filter(|_| *kind == StateEventType::RoomCreate),
+        }
+    }
+}
+
+/// Applies the authorisation rules to `pdu` with the room's current state, which for a local event is also the state
+/// before it and the state of its auth events.
+///
+/// # Errors
+/// `Forbidden` with the rule that refuses; `Unreadable` when state cannot be read.
+pub fn authorise(view: &impl RoomView, pdu: &Pdu) -> Result<(), AuthError> {
+    let state = AuthState::load(view, pdu.kind(), pdu.from(), pdu.key(), pdu.body())?;
+    authorise_with(&view.version().rules.authorization, pdu, &state)
+}
+
+/// As [`authorise`], with what the rules look at already read.
+///
+/// # Errors
+/// `Forbidden` with the rule that refuses.
+pub fn authorise_with(rules: &AuthorizationRules, pdu: &Pdu, state: &AuthState) -> Result<(), AuthError> {
+    check_state_independent_auth_rules(rules, pdu, |event_id| state.event(event_id)).map_err(AuthError::Forbidden)?;
+    check_state_dependent_auth_rules(rules, pdu, |kind, key| state.state(kind, key)).map_err(AuthError::Forbidden)
+}
+
+/// The `membership` of a user in the room, if the user has any.
+///
+/// # Errors
+/// When state cannot be read.
+pub fn membership(view: &impl RoomView, user_id: &UserId) -> Result<Option<String>, Unreadable> {
+    let event = view.state(&StateEventType::RoomMember, user_id.as_str())?;
+    event.map(|event| membership_of(&event)).transpose()
+}
+
+/// The `membership` of a member event.
+///
+/// # Errors
+/// When it has none.
+pub fn membership_of(event: &Pdu) -> Result<String, Unreadable> {
+    #[derive(serde::Deserialize)]
+    struct Content {
+        membership: String,
+    }
+    let content: Content =
+        serde_json::from_str(event.body().get()).map_err(|error| Unreadable(format!("{}: {error}", event.id())))?;
+    Ok(content.membership)
+}
+
+/// Refuses a join that names who let it in (`join_authorised_via_users_server`) without the server's having decided so:
+/// the server's signature under that name is what other servers trust (room version 8, "Authorisation rules"). Somebody
+/// who is in or invited needs nobody's help and may repeat the name.
+///
+/// # Errors
+/// `Forbidden` when the name is not the server's choice.
+pub(crate) fn check_admission(draft: &Draft, state: &AuthState, server: &ServerName) -> Result<(), AuthError> {
+    #[derive(serde::Deserialize)]
+    struct Content {
+        join_authorised_via_users_server: Option<OwnedUserId>,
+    }
+    if draft.kind != "m.room.member" || draft.is_admitted() {
+        return Ok(());
+    }
+    let content: Content = draft.content.read().map_err(|error| AuthError::Forbidden(error.to_string()))?;
+    let Some(authoriser) = content.join_authorised_via_users_server else {
+        return Ok(());
+    };
+    let member = state.state(&StateEventType::RoomMember, draft.sender.as_str());
+    let current = member.map(membership_of).transpose()?;
+    if matches!(current.as_deref(), Some("join" | "invite")) && authoriser.server_name() == server {
+        return Ok(());
+    }
+    Err(AuthError::Forbidden("Only the server may set `join_authorised_via_users_server`".to_owned()))
+}

@@ -1,0 +1,188 @@
+//! From a draft to an event: references, content hash, signature, event id.
+
+use std::borrow::Cow;
+
+use ruma::{
+    CanonicalJsonObject, CanonicalJsonValue, Int, OwnedEventId, RoomId, UInt,
+    events::TimelineEventType,
+    signatures::{JsonError, reference_hash},
+};
+use tern_model::{Millis, Pdu, RawJson};
+
+use crate::{
+    auth::{AuthState, authorise_with, check_admission},
+    draft::Draft,
+    error::{AuthError, BuildError, SendError},
+    signer::Signer,
+    version::Version,
+    view::{Extremity, RoomView},
+};
+
+/// Most bytes of an event as canonical JSON, signatures included (Client-Server API, "Size limits").
+pub const MAX_EVENT_BYTES: usize = 65_536;
+
+/// Most bytes of `type`, `state_key` and `sender`.
+const MAX_FIELD_BYTES: usize = 255;
+
+/// Most `prev_events` (room version 1, "Event format").
+const MAX_PREV_EVENTS: usize = 20;
+
+/// Builds `draft` on the room's forward extremities and authorises it against the current state: the only way an event
+/// that is to be committed comes to be.
+///
+/// # Errors
+/// When the draft cannot be built, or a rule refuses it.
+pub fn propose(view: &impl RoomView, draft: &Draft, now: Millis, signer: &Signer) -> Result<Pdu, SendError> {
+    let state = load(view, draft)?;
+    check_admission(draft, &state, signer.server_name())?;
+    let pdu = build_on(view, draft, &state, now, signer)?;
+    authorise_with(&view.version().rules.authorization, &pdu, &state)?;
+    Ok(pdu)
+}
+
+/// Builds `draft` on the room's forward extremities, without asking whether it is allowed.
+///
+/// # Errors
+/// When the content is not canonical JSON, a limit is passed, or state cannot be read.
+pub fn build(view: &impl RoomView, draft: &Draft, now: Millis, signer: &Signer) -> Result<Pdu, BuildError> {
+    let state = load(view, draft)?;
+    build_on(view, draft, &state, now, signer)
+}
+
+/// Builds the `m.room.create` event. `room_id` is given for versions whose create event carries one.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_create(
+    version: &Version,
+    room_id: Option<&RoomId>,
+    draft: &Draft,
+    now: Millis,
+    signer: &Signer,
+) -> Result<Pdu, BuildError> {
+    let place = Place { room_id, depth: 1, prev: Vec::new(), auth: Vec::new() };
+    seal(version, draft, place, now, signer)
+}
+
+/// What a wrong shape of content means: the client's mistake, not a lack of permission.
+fn load(view: &impl RoomView, draft: &Draft) -> Result<AuthState, BuildError> {
+    check_draft(draft)?;
+    let kind = TimelineEventType::from(draft.kind.as_str());
+    let content = &draft.content.0;
+    AuthState::load(view, &kind, &draft.sender, draft.state_key.as_deref(), content).map_err(|error| match error {
+        AuthError::Forbidden(reason) => BuildError::BadJson(reason.into()),
+        AuthError::Unreadable(cause) => cause.into(),
+    })
+}
+
+fn build_on(
+    view: &impl RoomView,
+    draft: &Draft,
+    state: &AuthState,
+    now: Millis,
+    signer: &Signer,
+) -> Result<Pdu, BuildError> {
+    let mut extremities = view.extremities()?;
+    extremities.sort_by(|a, b| b.depth.cmp(&a.depth).then_with(|| a.event_id.cmp(&b.event_id)));
+    extremities.truncate(MAX_PREV_EVENTS);
+    let place = Place {
+        room_id: Some(view.room_id()),
+        depth: extremities.first().map_or(1, |deepest| deepest.depth.saturating_add(1)),
+        prev: extremities.into_iter().map(|Extremity { event_id, .. }| id_value(event_id)).collect(),
+        auth: state.selected().map(|event| id_value(event.id().to_owned())).collect(),
+    };
+    seal(view.version(), draft, place, now, signer)
+}
+
+/// Where in the event graph a new event stands.
+struct Place<'a> {
+    room_id: Option<&'a RoomId>,
+    depth: u64,
+    prev: Vec<CanonicalJsonValue>,
+    auth: Vec<CanonicalJsonValue>,
+}
+
+fn seal(version: &Version, draft: &Draft, place: Place<'_>, now: Millis, signer: &Signer) -> Result<Pdu, BuildError> {
+    check_draft(draft)?;
+    if draft.sender.server_name() != signer.server_name() {
+        return Err(BuildError::ForeignSender);
+    }
+    let mut event = assemble(version, draft, place, now)?;
+    signer.seal(&mut event, &version.rules.redaction).map_err(seal_error)?;
+    let hash = reference_hash(&event, &version.rules).map_err(seal_error)?;
+    let text = serde_json::to_string(&event).map_err(|error| BuildError::Seal(error.to_string()))?;
+    if text.len() > MAX_EVENT_BYTES {
+        return Err(BuildError::TooLarge);
+    }
+    let damaged = |error: String| BuildError::Seal(error);
+    let event_id = OwnedEventId::try_from(format!("${hash}")).map_err(|error| damaged(error.to_string()))?;
+    let raw = RawJson::parse(text).map_err(|error| damaged(error.to_string()))?;
+    Pdu::parse(event_id, raw).map_err(|error| damaged(error.to_string()))
+}
+
+fn assemble(
+    version: &Version,
+    draft: &Draft,
+    place: Place<'_>,
+    now: Millis,
+) -> Result<CanonicalJsonObject, BuildError> {
+    let mut content = canonical_object(&draft.content)?;
+    let mut event = CanonicalJsonObject::new();
+    if let Some(redacts) = &draft.redacts {
+        let object = if version.redacts_in_content() { &mut content } else { &mut event };
+        object.insert("redacts".to_owned(), id_value(redacts.clone()));
+    }
+    event.insert("auth_events".to_owned(), place.auth.into());
+    event.insert("content".to_owned(), content.into());
+    event.insert("depth".to_owned(), whole(place.depth));
+    event.insert("origin_server_ts".to_owned(), whole(now.0));
+    event.insert("prev_events".to_owned(), place.prev.into());
+    if let Some(room_id) = place.room_id {
+        event.insert("room_id".to_owned(), room_id.as_str().into());
+    }
+    event.insert("sender".to_owned(), draft.sender.as_str().into());
+    if let Some(state_key) = &draft.state_key {
+        event.insert("state_key".to_owned(), state_key.as_str().into());
+    }
+    event.insert("type".to_owned(), draft.kind.as_str().into());
+    Ok(event)
+}
+
+/// Reads an object whose numbers are whole and within ±(2^53 - 1) (Appendices, "Canonical JSON").
+pub(crate) fn canonical_object(raw: &RawJson) -> Result<CanonicalJsonObject, BuildError> {
+    if !raw.text().starts_with('{') {
+        return Err(BuildError::BadJson(Cow::Borrowed("The content of an event must be an object")));
+    }
+    raw.read().map_err(|error| BuildError::BadJson(format!("The content is not canonical JSON: {error}").into()))
+}
+
+fn check_draft(draft: &Draft) -> Result<(), BuildError> {
+    let fields = [
+        ("type", draft.kind.as_str()),
+        ("state_key", draft.state_key.as_deref().unwrap_or_default()),
+        ("sender", draft.sender.as_str()),
+    ];
+    match fields.into_iter().find(|(_, value)| value.len() > MAX_FIELD_BYTES) {
+        Some((name, _)) => Err(BuildError::FieldTooLong(name)),
+        None if !draft.content.text().starts_with('{') => {
+            Err(BuildError::BadJson(Cow::Borrowed("The content of an event must be an object")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn seal_error(error: JsonError) -> BuildError {
+    match error {
+        JsonError::PduTooLarge => BuildError::TooLarge,
+        other => BuildError::Seal(other.to_string()),
+    }
+}
+
+fn id_value(event_id: OwnedEventId) -> CanonicalJsonValue {
+    CanonicalJsonValue::String(event_id.into())
+}
+
+/// A number within the range of canonical JSON, cut off at its end.
+fn whole(number: u64) -> CanonicalJsonValue {
+    CanonicalJsonValue::Integer(UInt::new(number).map_or(Int::MAX, Int::from))
+}

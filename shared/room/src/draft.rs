@@ -1,0 +1,48 @@
+//! An event before it exists.
+
+use ruma::{OwnedEventId, OwnedUserId};
+use tern_model::RawJson;
+
+/// What a local user wants to send; everything else of the event is the server's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// Who sends it.
+    pub sender: OwnedUserId,
+    /// `type`.
+    pub kind: String,
+    /// `state_key`, for state events.
+    pub state_key: Option<String>,
+    /// `content`, an object.
+    pub content: RawJson,
+    /// The event to redact; placed where the room version wants it.
+    pub redacts: Option<OwnedEventId>,
+    /// The server found the sender in a room whose members may join: only then may a join name who let it in.
+    admitted: bool,
+}
+
+impl Draft {
+    /// A draft as a client sends it.
+    pub fn new(
+        sender: OwnedUserId,
+        kind: String,
+        state_key: Option<String>,
+        content: RawJson,
+        redacts: Option<OwnedEventId>,
+    ) -> Self {
+        Self { sender, kind, state_key, content, redacts, admitted: false }
+    }
+
+    /// A state event.
+    pub fn state(sender: OwnedUserId, kind: &str, state_key: impl Into<String>, content: RawJson) -> Self {
+        Self::new(sender, kind.to_owned(), Some(state_key.into()), content, None)
+    }
+
+    /// A join that the server lets in by the rule of a restricted room.
+    pub(crate) fn admitted(self) -> Self {
+        Self { admitted: true, ..self }
+    }
+
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.admitted
+    }
+}

@@ -1,0 +1,285 @@
+//! Joining, knocking, leaving, inviting, kicking, banning and unbanning (Client-Server API, "Room membership"): which
+//! member event an action sends, and the refusals that deserve a better word than a rule's.
+//!
+//! What is decided here is still authorised like any other event.
+
+use ruma::{
+    OwnedRoomId, OwnedUserId, RoomId, UserId, events::StateEventType, state_res::events::RoomPowerLevelsIntField,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tern_model::{Pdu, RawJson};
+
+use crate::{
+    auth::membership_of,
+    draft::Draft,
+    error::{MembershipError, Unreadable},
+    power::Powers,
+    view::RoomView,
+};
+
+/// How many joined members are looked at for one who may let others in.
+const AUTHORISER_SEARCH: usize = 32;
+
+/// What is done to a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The actor joins.
+    Join,
+    /// The actor asks to be let in.
+    Knock,
+    /// The actor leaves, rejects an invite or takes back a knock.
+    Leave,
+    /// The target is asked in.
+    Invite,
+    /// The target is put out, uninvited, or its knock refused.
+    Kick,
+    /// The target is put out for good.
+    Ban,
+    /// The target's ban ends.
+    Unban,
+}
+
+/// A wish to change a membership.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'a> {
+    /// What.
+    pub action: Action,
+    /// Who acts.
+    pub actor: &'a UserId,
+    /// On whom; the actor for join, knock and leave.
+    pub target: &'a UserId,
+    /// `reason`.
+    pub reason: Option<&'a str>,
+    /// Further content: `displayname` and `avatar_url` of the target, `is_direct`, `third_party_invite`.
+    pub extra: Option<&'a RawJson>,
+}
+
+/// What to do about a wish.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Nothing: it is so already, by this event.
+    Unchanged(Pdu),
+    /// Send this.
+    Send(Draft),
+}
+
+/// Decides what `change` sends. `is_joined` tells whether the actor is joined to another room, for restricted rooms; the
+/// rooms in question are those of [`allowed_rooms`].
+///
+/// # Errors
+/// When the action makes no sense for the target's membership, or the join rule keeps the actor out.
+pub fn decide(
+    view: &impl RoomView,
+    change: &Change<'_>,
+    is_joined: impl Fn(&RoomId) -> bool,
+) -> Result<Outcome, MembershipError> {
+    let current = view.state(&StateEventType::RoomMember, change.target.as_str())?;
+    let was = current.as_ref().map(membership_of).transpose()?;
+    let was = was.as_deref().unwrap_or("none");
+    if change.actor != change.target && matches!(change.action, Action::Join | Action::Knock | Action::Leave) {
+        return Err(MembershipError::WrongTarget("You can only do this for yourself"));
+    }
+    let unchanged = matches!((change.action, was), (Action::Join, "join") | (Action::Leave, "leave"));
+    if let (true, Some(current)) = (unchanged, &current) {
+        return Ok(Outcome::Unchanged(current.clone()));
+    }
+    check_before(change, was)?;
+    let mut content = content_of(change)?;
+    match change.action {
+        Action::Join => admit(view, change.actor, was, &mut content, is_joined)?,
+        Action::Knock => check_knocking(view)?,
+        _ => {}
+    }
+    let raw = RawJson::from_value(&content).map_err(|error| Unreadable(error.to_string()))?;
+    if let Some(current) = current.filter(|current| repeats(current, change.actor, &content)) {
+        return Ok(Outcome::Unchanged(current));
+    }
+    let draft = Draft::state(change.actor.to_owned(), "m.room.member", change.target.as_str(), raw);
+    Ok(Outcome::Send(draft.admitted()))
+}
+
+/// The rooms whose members may join without an invite: `allow` of a restricted join rule. Empty for other rules.
+///
+/// # Errors
+/// When state cannot be read.
+pub fn allowed_rooms(view: &impl RoomView) -> Result<Vec<OwnedRoomId>, Unreadable> {
+    Ok(JoinRule::load(view)?.allowed_rooms())
+}
+
+/// The member event that carries a changed profile, for a joined user; `None` when there is nothing to send.
+///
+/// # Errors
+/// When the member event is damaged.
+pub fn with_profile(
+    current: &Pdu,
+    displayname: Option<&str>,
+    avatar_url: Option<&str>,
+) -> Result<Option<Draft>, Unreadable> {
+    let damaged = |error: serde_json::Error| Unreadable(format!("{}: {error}", current.id()));
+    let old: Map<String, Value> = serde_json::from_str(current.body().get()).map_err(damaged)?;
+    let Some(user_id) = current.key().and_then(|key| OwnedUserId::try_from(key).ok()) else {
+        return Ok(None);
+    };
+    if old.get("membership").and_then(Value::as_str) != Some("join") {
+        return Ok(None);
+    }
+    let mut new = old.clone();
+    for (name, value) in [("displayname", displayname), ("avatar_url", avatar_url)] {
+        match value {
+            Some(value) => new.insert(name.to_owned(), value.into()),
+            None => new.remove(name),
+        };
+    }
+    if new == old {
+        return Ok(None);
+    }
+    // These told how the user came in; they are not part of a profile.
+    for name in ["join_authorised_via_users_server", "reason", "is_direct", "third_party_invite"] {
+        new.remove(name);
+    }
+    let raw = RawJson::from_value(&new).map_err(damaged)?;
+    Ok(Some(Draft::state(user_id.clone(), "m.room.member", user_id.as_str(), raw)))
+}
+
+/// Refuses what makes no sense for somebody whose membership is `was`.
+fn check_before(change: &Change<'_>, was: &str) -> Result<(), MembershipError> {
+    let target = change.target.to_owned();
+    match (change.action, was) {
+        (Action::Join | Action::Knock | Action::Invite, "ban") => Err(MembershipError::Banned(target)),
+        (Action::Knock | Action::Invite, "join") => Err(MembershipError::AlreadyIn(target)),
+        (Action::Knock, "invite") => Err(MembershipError::NotAllowed("You are invited to this room already")),
+        (Action::Leave | Action::Kick, "none" | "leave" | "ban") => Err(MembershipError::NotIn(target)),
+        (Action::Unban, "none" | "leave" | "join" | "invite" | "knock") => Err(MembershipError::NotBanned(target)),
+        _ => Ok(()),
+    }
+}
+
+/// The member event's content.
+fn content_of(change: &Change<'_>) -> Result<Map<String, Value>, MembershipError> {
+    let mut content: Map<String, Value> = match change.extra {
+        Some(extra) => extra.read().map_err(|_| MembershipError::BadContent)?,
+        None => Map::new(),
+    };
+    content.remove("join_authorised_via_users_server");
+    let membership = match change.action {
+        Action::Join => "join",
+        Action::Knock => "knock",
+        Action::Leave | Action::Kick | Action::Unban => "leave",
+        Action::Invite => "invite",
+        Action::Ban => "ban",
+    };
+    content.insert("membership".to_owned(), membership.into());
+    if let Some(reason) = change.reason {
+        content.insert("reason".to_owned(), reason.into());
+    }
+    Ok(content)
+}
+
+/// A repeated invite or ban that would say nothing new.
+fn repeats(current: &Pdu, actor: &UserId, content: &Map<String, Value>) -> bool {
+    let same = serde_json::from_str::<Map<String, Value>>(current.body().get()).is_ok_and(|old| old == *content);
+    same && current.from() == actor
+}
+
+/// `m.room.join_rules`; without the event, by invite.
+#[derive(Default, Deserialize)]
+struct JoinRule {
+    #[serde(default)]
+    join_rule: String,
+    #[serde(default)]
+    allow: Vec<Allow>,
+}
+
+#[derive(Deserialize)]
+struct Allow {
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    room_id: Option<OwnedRoomId>,
+}
+
+impl JoinRule {
+    fn load(view: &impl RoomView) -> Result<Self, Unreadable> {
+        let event = view.state(&StateEventType::RoomJoinRules, "")?;
+        // A list of a wrong shape lets nobody in by it.
+        Ok(event.and_then(|event| serde_json::from_str(event.body().get()).ok()).unwrap_or_default())
+    }
+
+    fn restricted(&self) -> bool {
+        matches!(self.join_rule.as_str(), "restricted" | "knock_restricted")
+    }
+
+    fn allowed_rooms(self) -> Vec<OwnedRoomId> {
+        let restricted = self.restricted();
+        let rooms = self.allow.into_iter().filter(|allow| restricted && allow.kind == "m.room_membership");
+        rooms.filter_map(|allow| allow.room_id).collect()
+    }
+}
+
+/// Lets the actor in by the join rule, or says why not.
+fn admit(
+    view: &impl RoomView,
+    actor: &UserId,
+    was: &str,
+    content: &mut Map<String, Value>,
+    is_joined: impl Fn(&RoomId) -> bool,
+) -> Result<(), MembershipError> {
+    let rule = JoinRule::load(view)?;
+    if was == "invite" || rule.join_rule == "public" || is_first_join(view, actor)? {
+        return Ok(());
+    }
+    if !rule.restricted() {
+        return Err(MembershipError::NotAllowed("You are not invited to this room"));
+    }
+    if !rule.allowed_rooms().iter().any(|room_id| is_joined(room_id)) {
+        return Err(MembershipError::NotAllowed("You are in none of the rooms whose members may join this one"));
+    }
+    let Some(authoriser) = authoriser(view, actor)? else {
+        return Err(MembershipError::NotAllowed("Nobody of this server in the room may let you in"));
+    };
+    content.insert("join_authorised_via_users_server".to_owned(), authoriser.as_str().into());
+    Ok(())
+}
+
+/// The creator's join right after the create event needs no rule.
+fn is_first_join(view: &impl RoomView, actor: &UserId) -> Result<bool, Unreadable> {
+    let create = view.state(&StateEventType::RoomCreate, "")?;
+    let Some(create) = create.filter(|create| create.from() == actor) else {
+        return Ok(false);
+    };
+    Ok(view.extremities()?.iter().all(|extremity| extremity.event_id == *create.id()))
+}
+
+/// A joined member of the actor's server with the power to invite (room version 8, "Authorisation rules").
+fn authoriser(view: &impl RoomView, actor: &UserId) -> Result<Option<OwnedUserId>, Unreadable> {
+    let powers = Powers::load(view)?;
+    let suits = |user_id: &UserId| -> Result<bool, Unreadable> {
+        if user_id.server_name() != actor.server_name() || !powers.may(user_id, RoomPowerLevelsIntField::Invite)? {
+            return Ok(false);
+        }
+        let member = view.state(&StateEventType::RoomMember, user_id.as_str())?;
+        Ok(member.as_ref().map(membership_of).transpose()?.as_deref() == Some("join"))
+    };
+    for user_id in powers.named()? {
+        if suits(&user_id)? {
+            return Ok(Some(user_id));
+        }
+    }
+    for user_id in view.joined(AUTHORISER_SEARCH)? {
+        if suits(&user_id)? {
+            return Ok(Some(user_id));
+        }
+    }
+    Ok(None)
+}
+
+fn check_knocking(view: &impl RoomView) -> Result<(), MembershipError> {
+    if !view.version().rules.authorization.knocking {
+        return Err(MembershipError::NotAllowed("Rooms of this version do not support knocking"));
+    }
+    match JoinRule::load(view)?.join_rule.as_str() {
+        "knock" | "knock_restricted" => Ok(()),
+        _ => Err(MembershipError::NotAllowed("This room does not accept knocks")),
+    }
+}

@@ -1,0 +1,95 @@
+//! Power levels outside the authorisation rules proper (Client-Server API, "Permissions").
+
+use std::collections::BTreeSet;
+
+use ruma::{
+    Int, OwnedUserId, UserId,
+    events::{StateEventType, room::power_levels::UserPowerLevel},
+    state_res::events::{RoomCreateEvent, RoomPowerLevelsEvent, RoomPowerLevelsIntField},
+};
+use tern_model::Pdu;
+
+use crate::{error::Unreadable, version::Version, view::RoomView};
+
+/// The level a creator has in a room without `m.room.power_levels`, before creators stood above all levels.
+const CREATOR_WITHOUT_LEVELS: i32 = 100;
+
+/// Who may do what in a room.
+#[derive(Debug)]
+pub struct Powers {
+    version: &'static Version,
+    creators: BTreeSet<OwnedUserId>,
+    levels: Option<RoomPowerLevelsEvent<Pdu>>,
+}
+
+impl Powers {
+    /// Reads the create and power levels events.
+    ///
+    /// # Errors
+    /// When state cannot be read, or the room has no create event.
+    pub fn load(view: &impl RoomView) -> Result<Self, Unreadable> {
+        let version = view.version();
+        let Some(create) = view.state(&StateEventType::RoomCreate, "")? else {
+            return Err(Unreadable("no create event".to_owned()));
+        };
+        let creators = RoomCreateEvent::new(create).creators(&version.rules.authorization).map_err(Unreadable)?;
+        let levels = view.state(&StateEventType::RoomPowerLevels, "")?.map(RoomPowerLevelsEvent::new);
+        Ok(Self { version, creators: creators.into_iter().collect(), levels })
+    }
+
+    /// The creators.
+    pub fn creators(&self) -> &BTreeSet<OwnedUserId> {
+        &self.creators
+    }
+
+    /// Users whose level is named, creators included, in order of id.
+    ///
+    /// # Errors
+    /// When the power levels event is damaged.
+    pub fn named(&self) -> Result<BTreeSet<OwnedUserId>, Unreadable> {
+        let mut named = self.creators.clone();
+        if let Some(levels) = &self.levels {
+            let users = levels.users(&self.version.rules.authorization).map_err(Unreadable)?;
+            named.extend(users.into_iter().flat_map(|users| users.keys().cloned()));
+        }
+        Ok(named)
+    }
+
+    /// The user's level.
+    ///
+    /// # Errors
+    /// When the power levels event is damaged.
+    pub fn of(&self, user_id: &UserId) -> Result<UserPowerLevel, Unreadable> {
+        let creator = self.creators.contains(user_id);
+        if creator && self.version.privileges_creators() {
+            return Ok(UserPowerLevel::Infinite);
+        }
+        match &self.levels {
+            Some(levels) => {
+                let level = levels.user_power_level(user_id, &self.version.rules.authorization);
+                Ok(level.map_err(Unreadable)?.into())
+            }
+            None if creator => Ok(Int::from(CREATOR_WITHOUT_LEVELS).into()),
+            None => Ok(RoomPowerLevelsIntField::UsersDefault.default_value().into()),
+        }
+    }
+
+    /// The level an action needs.
+    ///
+    /// # Errors
+    /// When the power levels event is damaged.
+    pub fn needed(&self, action: RoomPowerLevelsIntField) -> Result<Int, Unreadable> {
+        match &self.levels {
+            Some(levels) => levels.get_as_int_or_default(action, &self.version.rules.authorization).map_err(Unreadable),
+            None => Ok(action.default_value()),
+        }
+    }
+
+    /// The user's level is enough for an action.
+    ///
+    /// # Errors
+    /// When the power levels event is damaged.
+    pub fn may(&self, user_id: &UserId, action: RoomPowerLevelsIntField) -> Result<bool, Unreadable> {
+        Ok(self.of(user_id)? >= self.needed(action)?)
+    }
+}

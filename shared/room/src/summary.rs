@@ -1,0 +1,106 @@
+//! A room in a few lines, and the stripped state for those outside it.
+
+use ruma::{OwnedUserId, events::StateEventType};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use tern_model::{Hero, Pdu, RawJson, RoomSummary};
+
+use crate::{client::stripped_event, error::Unreadable, view::RoomView};
+
+/// Most heroes a summary names, so that five remain when the reader is left out.
+pub const HEROES: usize = 6;
+
+/// What a summary needs beyond single state events.
+#[derive(Clone, Debug, Default)]
+pub struct Members {
+    /// How many have membership `join`.
+    pub joined: u64,
+    /// How many have membership `invite`.
+    pub invited: u64,
+    /// Member events by stream order: joined and invited ones, or else those who left and were banned.
+    pub heroes: Vec<Pdu>,
+}
+
+/// The summary of a room. `children` are its `m.space.child` events.
+///
+/// # Errors
+/// When state cannot be read. Content of a wrong shape is as good as absent.
+pub fn summarise(view: &impl RoomView, members: &Members, children: &[Pdu]) -> Result<RoomSummary, Unreadable> {
+    let text = |kind: StateEventType, field: &str| -> Result<Option<String>, Unreadable> {
+        Ok(view.state(&kind, "")?.and_then(|event| text_of(&event, field)))
+    };
+    let tombstone = view.state(&StateEventType::RoomTombstone, "")?;
+    Ok(RoomSummary {
+        version: view.version().id.to_owned(),
+        name: text(StateEventType::RoomName, "name")?.filter(|name| !name.is_empty()),
+        avatar: text(StateEventType::RoomAvatar, "url")?.filter(|url| !url.is_empty()),
+        canonical_alias: text(StateEventType::RoomCanonicalAlias, "alias")?.filter(|alias| !alias.is_empty()),
+        topic: text(StateEventType::RoomTopic, "topic")?.filter(|topic| !topic.is_empty()),
+        room_type: text(StateEventType::RoomCreate, "type")?,
+        join_rule: text(StateEventType::RoomJoinRules, "join_rule")?,
+        encrypted: view.state(&StateEventType::RoomEncryption, "")?.is_some(),
+        tombstone: tombstone.map(|event| text_of(&event, "replacement_room").unwrap_or_default()),
+        children: children.iter().filter_map(child).collect(),
+        joined: members.joined,
+        invited: members.invited,
+        heroes: members.heroes.iter().take(HEROES).filter_map(hero).collect(),
+    })
+}
+
+/// A member by whom a room can be called.
+pub fn hero(member: &Pdu) -> Option<Hero> {
+    Some(Hero {
+        user_id: OwnedUserId::try_from(member.key()?).ok()?,
+        name: text_of(member, "displayname"),
+        avatar: text_of(member, "avatar_url"),
+    })
+}
+
+/// The types shown to those who are invited or knock (Client-Server API, "Stripped state").
+const STRIPPED: [StateEventType; 7] = [
+    StateEventType::RoomCreate,
+    StateEventType::RoomName,
+    StateEventType::RoomAvatar,
+    StateEventType::RoomTopic,
+    StateEventType::RoomJoinRules,
+    StateEventType::RoomCanonicalAlias,
+    StateEventType::RoomEncryption,
+];
+
+/// The stripped state that goes with the invite or knock `member`: the room's face, who invited, and `member` itself.
+///
+/// # Errors
+/// When state cannot be read.
+pub fn stripped_state(view: &impl RoomView, member: &Pdu) -> Result<Vec<RawJson>, Unreadable> {
+    let mut events = Vec::with_capacity(STRIPPED.len() + 2);
+    for kind in STRIPPED {
+        events.extend(view.state(&kind, "")?);
+    }
+    if member.key() != Some(member.from().as_str()) {
+        events.extend(view.state(&StateEventType::RoomMember, member.from().as_str())?);
+    }
+    events.push(member.clone());
+    let stripped: Result<_, _> = events.iter().map(stripped_event).collect();
+    stripped.map_err(|error| Unreadable(error.to_string()))
+}
+
+/// The text in one field of an event's content.
+fn text_of(event: &Pdu, field: &str) -> Option<String> {
+    match content::<Value>(event)?.get_mut(field)?.take() {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn child(event: &Pdu) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Content {
+        via: Vec<String>,
+    }
+    let via = content::<Content>(event)?.via;
+    if via.is_empty() { None } else { event.key().map(str::to_owned) }
+}
+
+fn content<T: DeserializeOwned>(event: &Pdu) -> Option<T> {
+    serde_json::from_str(event.body().get()).ok()
+}

@@ -1,0 +1,54 @@
+//! Which room versions this server makes and takes part in. The only file that names versions.
+
+use ruma::room_version_rules::RoomVersionRules;
+
+/// A supported room version and its rules as data.
+#[derive(Debug)]
+pub struct Version {
+    /// Its name, as in `m.room.create`.
+    pub id: &'static str,
+    /// What differs between versions.
+    pub rules: RoomVersionRules,
+}
+
+static V6: Version = Version { id: "6", rules: RoomVersionRules::V6 };
+static V7: Version = Version { id: "7", rules: RoomVersionRules::V7 };
+static V8: Version = Version { id: "8", rules: RoomVersionRules::V8 };
+static V9: Version = Version { id: "9", rules: RoomVersionRules::V9 };
+static V10: Version = Version { id: "10", rules: RoomVersionRules::V10 };
+static V11: Version = Version { id: "11", rules: RoomVersionRules::V11 };
+static V12: Version = Version { id: "12", rules: RoomVersionRules::V12 };
+
+/// Every supported version, oldest first. Versions before 6 do not enforce canonical JSON and are left out.
+pub static SUPPORTED: [&Version; 7] = [&V6, &V7, &V8, &V9, &V10, &V11, &V12];
+
+/// The version of a room whose creator names none: Matrix 1.16 and later, "Room Versions": "Servers SHOULD use room
+/// version 12 as the default room version when creating new rooms" (MSC4304).
+pub static DEFAULT: &Version = &V12;
+
+impl Version {
+    /// The supported version called `id`.
+    pub fn find(id: &str) -> Option<&'static Self> {
+        SUPPORTED.iter().copied().find(|version| version.id == id)
+    }
+
+    /// The room's id is the create event's id (room version 12, "Event format").
+    pub fn room_id_is_create_hash(&self) -> bool {
+        self.rules.authorization.room_create_event_id_as_room_id
+    }
+
+    /// Creators stand above all power levels (room version 12, "Authorisation rules").
+    pub fn privileges_creators(&self) -> bool {
+        self.rules.authorization.explicitly_privilege_room_creators
+    }
+
+    /// `redacts` sits in the content (room version 11, "Redactions").
+    pub fn redacts_in_content(&self) -> bool {
+        self.rules.redaction.content_field_redacts
+    }
+
+    /// `m.room.create` names its creator in the content (room versions before 11).
+    pub fn creator_in_content(&self) -> bool {
+        !self.rules.authorization.use_room_create_sender
+    }
+}

@@ -1,0 +1,24 @@
+//! The rules of rooms, one file per module of the crate.
+
+#[cfg(test)]
+mod audience;
+#[cfg(test)]
+mod auth;
+#[cfg(test)]
+mod build;
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod create;
+#[cfg(test)]
+mod membership;
+#[cfg(test)]
+mod redact;
+#[cfg(test)]
+mod summary;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod vectors;
+#[cfg(test)]
+mod visibility;
