@@ -9,10 +9,7 @@ use lru::LruCache;
 use sha2::{Digest, Sha256};
 use tern_model::{Config, Millis};
 
-use crate::{
-    TokenError, Verified,
-    token::verify,
-};
+use crate::{TokenError, Verified, token::verify};
 
 /// How long a confirmation by the hub is relied on, in milliseconds.
 pub const CONFIRMED_FOR: u64 = 5_000;
@@ -88,6 +85,15 @@ impl TokenCache {
     /// The session of this token has ended, which is for ever.
     pub fn end(&mut self, token: &str) {
         self.set(token, Session::Ended);
+    }
+
+    /// The sessions of these tokens have ended, as far as this isolate has seen them.
+    pub fn end_where(&mut self, ended: impl Fn(&Verified) -> bool) {
+        for (_, entry) in &mut self.entries {
+            if ended(&entry.verified) {
+                entry.session = Session::Ended;
+            }
+        }
     }
 
     fn admit(&mut self, config: &Config, key: Key, token: &str, now: Millis) -> Check {

@@ -9,11 +9,8 @@ use jsonwebtoken::{
 };
 use sha2::Sha256;
 
-static PROVIDER: CryptoProvider = CryptoProvider {
-    signer_factory: signer,
-    verifier_factory: verifier,
-    jwk_utils: JwkUtils::new_unimplemented(),
-};
+static PROVIDER: CryptoProvider =
+    CryptoProvider { signer_factory: signer, verifier_factory: verifier, jwk_utils: JwkUtils::new_unimplemented() };
 
 /// Makes this the process's provider; further calls change nothing.
 pub(crate) fn install() {
@@ -23,10 +20,12 @@ pub(crate) fn install() {
 
 struct Hs256(Hmac<Sha256>);
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the provider's signature")]
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
     Ok(Box::new(hs256(*algorithm, key.try_get_hmac_secret()?)?))
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the provider's signature")]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
     Ok(Box::new(hs256(*algorithm, key.try_get_hmac_secret()?)?))
 }

@@ -1,5 +1,7 @@
 //! Names, passwords, login and user-interactive authentication.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use ruma::{owned_server_name, server_name, user_id};
 use serde_json::json;
 use tern_auth::{
@@ -53,7 +55,16 @@ fn one_signs_in_with_localpart_or_id_of_this_server() {
         assert_eq!(for_login(name, server).as_deref(), Some(user_id!("@alice:example.org")), "{name}");
     }
     assert_eq!(for_login("a!b", server).as_deref(), Some(user_id!("@a!b:example.org")));
-    for name in ["", "@", "@alice", "@alice:example.com", "alice:example.org", "alice:evil.org", "a\u{0}", "@alice:example.org:1"] {
+    for name in [
+        "",
+        "@",
+        "@alice",
+        "@alice:example.com",
+        "alice:example.org",
+        "alice:evil.org",
+        "a\u{0}",
+        "@alice:example.org:1",
+    ] {
         assert_eq!(for_login(name, server), None, "{name:?}");
     }
 }
@@ -75,7 +86,12 @@ fn the_identifier_may_have_its_new_or_its_old_form() {
     assert!(login(json!({ "type": "m.login.password" })).credentials.user().is_err());
     assert!(login(json!({ "type": "m.login.token" })).check_kind().is_err());
     assert!(login(json!({ "type": "m.login.password" })).credentials.password().is_err());
-    for odd in [json!({}), json!({ "type": 7 }), json!({ "type": "x", "identifier": 7 }), json!({ "type": "x", "password": 7 })] {
+    for odd in [
+        json!({}),
+        json!({ "type": 7 }),
+        json!({ "type": "x", "identifier": 7 }),
+        json!({ "type": "x", "password": 7 }),
+    ] {
         assert!(serde_json::from_value::<LoginBody>(odd.clone()).is_err(), "{odd}");
     }
 }
@@ -116,7 +132,8 @@ fn a_challenge_tells_flows_and_session_and_no_error_until_a_stage_fails() {
     assert_eq!(code(&error), (401, "M_FORBIDDEN"));
     assert_eq!(error.to_json()["flows"], expected["flows"]);
     for (token, good) in [(Some("sesame"), true), (Some("Sesame"), false), (Some(""), false), (None, false)] {
-        let auth: Auth = serde_json::from_value(json!({ "type": "m.login.registration_token", "token": token })).unwrap();
+        let auth: Auth =
+            serde_json::from_value(json!({ "type": "m.login.registration_token", "token": token })).unwrap();
         let (stage, auth) = challenge.attempted(Some(&auth)).unwrap();
         assert_eq!(stage, Stage::RegistrationToken);
         assert_eq!(challenge.check_registration_token(&config, auth).is_ok(), good);
@@ -162,7 +179,17 @@ fn a_refresh_token_names_its_user() {
     let token = refresh::write(user, &[5; 32]);
     assert_eq!(refresh::user_of(&token, server).as_deref(), Some(user));
     let short = refresh::write(user, &[5; 32]).trim_end_matches(char::is_alphanumeric).to_owned();
-    for odd in ["", "tern_r_", "tern_r_.", "tern_r_YQ", "tern_r_!.!", &token[1..], &format!("{token}A"), &short, &"x".repeat(9_999)] {
+    for odd in [
+        "",
+        "tern_r_",
+        "tern_r_.",
+        "tern_r_YQ",
+        "tern_r_!.!",
+        &token[1..],
+        &format!("{token}A"),
+        &short,
+        &"x".repeat(9_999),
+    ] {
         assert_eq!(refresh::user_of(odd, server), None, "{odd}");
     }
     let other_server = format!("tern_r_{}.{}", secret::base64(b"a:evil.org"), secret::base64(&[5; 32]));

@@ -1,5 +1,7 @@
 //! Access tokens: what is accepted, and everything that is not.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
 use std::num::NonZeroUsize;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
@@ -123,7 +125,9 @@ fn changed_or_incomplete_claims_are_refused() {
     later["exp"] = json!(2_000_000_000);
     let forged = format!("{}.{}.{signature}", BASE64.encode(header.to_string()), BASE64.encode(later.to_string()));
     assert_eq!(verify(&config(), &forged, NOW), Err(TokenError::Unknown));
-    for (key, value) in [("sub", json!("alice")), ("sub", json!(null)), ("dev", json!(7)), ("sid", json!(null)), ("exp", json!(-1))] {
+    for (key, value) in
+        [("sub", json!("alice")), ("sub", json!(null)), ("dev", json!(7)), ("sid", json!(null)), ("exp", json!(-1))]
+    {
         let mut odd = claims.clone();
         odd[key] = value;
         assert_eq!(verify(&config(), &signed(&header, &odd, &[7; 32]), NOW), Err(TokenError::Unknown), "{odd}");
@@ -143,7 +147,8 @@ fn pieces_of_a_token_and_other_text_are_refused() {
         assert_eq!(verify(&config(), &good[start..], NOW), Err(TokenError::Unknown), "{start}");
     }
     let long = format!("{good}{}", "A".repeat(5_000));
-    for odd in ["", ".", "..", "...", "a.b.c", "💥.💥.💥", "Bearer x", &long, &format!("{good}."), &format!(" {good}")] {
+    for odd in ["", ".", "..", "...", "a.b.c", "💥.💥.💥", "Bearer x", &long, &format!("{good}."), &format!(" {good}")]
+    {
         assert_eq!(verify(&config(), odd, NOW), Err(TokenError::Unknown), "{odd}");
     }
 }
@@ -182,6 +187,20 @@ fn an_ended_session_stays_ended() {
     cache.end(&token);
     cache.confirm(&token, NOW.plus(1));
     assert_eq!(cache.check(&config, &token, NOW.plus(2)), Check::Refused(TokenError::Unknown));
+}
+
+#[test]
+fn all_sessions_of_a_user_end_at_once_and_no_other() {
+    let (config, alice, mut cache) = (config(), token(false), TokenCache::default());
+    let other = Caller { user_id: user_id!("@bob:example.org").to_owned(), device_id: "DEVICE".into() };
+    let bob = mint(&config, &other, "session", false, NOW, [0; 6]).unwrap().access_token;
+    for token in [&alice, &bob] {
+        cache.check(&config, token, NOW);
+        cache.confirm(token, NOW);
+    }
+    cache.end_where(|verified| verified.caller.user_id == user_id!("@alice:example.org"));
+    assert_eq!(cache.check(&config, &alice, NOW), Check::Refused(TokenError::Unknown));
+    assert!(matches!(cache.check(&config, &bob, NOW), Check::Fresh(_)));
 }
 
 #[test]

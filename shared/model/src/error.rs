@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub struct MatrixError {
     /// HTTP status code.
     pub status: u16,
-    /// `M_…` code.
+    /// `M_…` code. Empty, and then left out, in the first challenge of user-interactive authentication, which is no error.
     pub errcode: Cow<'static, str>,
     /// Text for the person or the developer at the other end.
     pub message: Cow<'static, str>,
@@ -126,8 +126,10 @@ impl MatrixError {
     /// The JSON object of the response body.
     pub fn to_json(&self) -> serde_json::Value {
         let mut object = self.body.clone().unwrap_or_default();
-        object.insert("errcode".to_owned(), self.errcode.as_ref().into());
-        object.insert("error".to_owned(), self.message.as_ref().into());
+        if !self.errcode.is_empty() {
+            object.insert("errcode".to_owned(), self.errcode.as_ref().into());
+            object.insert("error".to_owned(), self.message.as_ref().into());
+        }
         if let Some(ms) = self.retry_after_ms {
             object.insert("retry_after_ms".to_owned(), ms.into());
         }

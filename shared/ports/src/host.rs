@@ -49,6 +49,11 @@ pub mod news {
 pub trait Parking {
     /// Wakes every parked poll that waits for one of `kinds`, of `device_id` only when one is given.
     fn wake(&self, device_id: Option<&str>, kinds: u32);
+
+    /// How many polls are parked now.
+    fn parked(&self) -> u64 {
+        0
+    }
 }
 
 /// Everything that a Durable Object gives to the actor in it.

@@ -1,6 +1,9 @@
 //! What a client may change.
 
-use ruma::{RoomId, UserId, push::{Action, PushCondition}};
+use ruma::{
+    RoomId, UserId,
+    push::{Action, PushCondition},
+};
 use serde::Deserialize;
 use tern_model::RawJson;
 
@@ -58,7 +61,7 @@ impl PushRules {
                 Ok(())
             }
             Change::Actions(actions) => {
-                let actions = actions.read::<Vec<RawJson>>().map_err(malformed)?;
+                let actions = actions.read::<Vec<RawJson>>().map_err(|error| malformed(&error))?;
                 check_actions(&actions)?;
                 find(self.of_mut(kind), rule_id)?.actions = actions;
                 Ok(())
@@ -70,10 +73,10 @@ impl PushRules {
 /// Checks a new rule's id and body.
 fn decide_rule(kind: RuleKind, rule_id: &str, body: &RawJson) -> Result<Rule, PushRuleError> {
     check_id(kind, rule_id)?;
-    let body: Body = body.read().map_err(malformed)?;
+    let body: Body = body.read().map_err(|error| malformed(&error))?;
     check_actions(&body.actions)?;
     for condition in &body.conditions {
-        condition.read::<PushCondition>().map_err(malformed)?;
+        condition.read::<PushCondition>().map_err(|error| malformed(&error))?;
     }
     let conditional = matches!(kind, RuleKind::Override | RuleKind::Underride);
     let pattern = body.pattern.filter(|_| kind == RuleKind::Content);
@@ -107,10 +110,10 @@ fn check_id(kind: RuleKind, rule_id: &str) -> Result<(), PushRuleError> {
 }
 
 fn check_actions(actions: &[RawJson]) -> Result<(), PushRuleError> {
-    actions.iter().try_for_each(|action| action.read::<Action>().map(|_| ()).map_err(malformed))
+    actions.iter().try_for_each(|action| action.read::<Action>().map(|_| ()).map_err(|error| malformed(&error)))
 }
 
-fn malformed(error: serde_json::Error) -> PushRuleError {
+fn malformed(error: &serde_json::Error) -> PushRuleError {
     PushRuleError::Malformed(error.to_string())
 }
 

@@ -3,9 +3,9 @@
 //! The rules are data here: the predefined set, the changes a client may make, and the parts it may read. The account
 //! data event `m.push_rules` carries exactly what [`PushRules::to_content`] writes.
 
+mod change;
 mod error;
 mod rules;
-mod change;
 mod view;
 
 pub use change::Change;

@@ -88,9 +88,7 @@ struct Content<T> {
 impl PushRules {
     /// The predefined rules of a new user (Client-Server API, "Predefined Rules").
     pub fn server_default(user_id: &UserId) -> Self {
-        serde_json::to_value(Ruleset::server_default(user_id))
-            .and_then(serde_json::from_value)
-            .unwrap_or_default()
+        serde_json::to_value(Ruleset::server_default(user_id)).and_then(serde_json::from_value).unwrap_or_default()
     }
 
     /// Reads the stored content of `m.push_rules`. Predefined rules come from this build; the stored ones only say what

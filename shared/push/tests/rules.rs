@@ -1,5 +1,7 @@
 //! Push rules as a client sees them.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use ruma::user_id;
 use serde_json::{Value, json};
 use tern_model::{MatrixError, RawJson};
@@ -17,7 +19,13 @@ fn seen(rules: &PushRules, view: View<'_>) -> Value {
     rules.view(view).unwrap().read().unwrap()
 }
 
-fn put(rules: &mut PushRules, kind: &str, id: &str, before: Option<&str>, after: Option<&str>) -> Result<(), PushRuleError> {
+fn put(
+    rules: &mut PushRules,
+    kind: &str,
+    id: &str,
+    before: Option<&str>,
+    after: Option<&str>,
+) -> Result<(), PushRuleError> {
     let rule = raw(&json!({ "actions": ["notify"], "pattern": "cake" }));
     rules.apply(kind, id, Change::Put { rule: &rule, before, after })
 }
@@ -51,7 +59,10 @@ fn a_new_rule_is_the_most_important_one_of_the_users_but_below_the_master_switch
     put(&mut rules, "underride", "one", None, None).unwrap();
     assert_eq!(ids(&rules, "underride")[..2], ["one", ".m.rule.call"]);
     let rule = seen(&rules, View::Rule("override", "one"));
-    assert_eq!(rule, json!({ "actions": ["notify"], "conditions": [], "default": false, "enabled": true, "rule_id": "one" }));
+    assert_eq!(
+        rule,
+        json!({ "actions": ["notify"], "conditions": [], "default": false, "enabled": true, "rule_id": "one" })
+    );
 }
 
 #[test]
@@ -72,12 +83,12 @@ fn before_and_after_place_and_move_a_rule() {
 
     let before = rules.clone();
     assert_eq!(put(&mut rules, "content", "z", Some("x"), Some("a")), Err(PushRuleError::NeighboursOutOfOrder));
-    assert_eq!(put(&mut rules, "content", "z", Some("no"), None), Err(PushRuleError::UnknownNeighbour("no".to_owned())));
-    assert_eq!(put(&mut rules, "content", "x", None, Some("x")), Err(PushRuleError::UnknownNeighbour("x".to_owned())));
     assert_eq!(
-        put(&mut rules, "override", "z", Some(".m.rule.master"), None),
-        Err(PushRuleError::PredefinedNeighbour)
+        put(&mut rules, "content", "z", Some("no"), None),
+        Err(PushRuleError::UnknownNeighbour("no".to_owned()))
     );
+    assert_eq!(put(&mut rules, "content", "x", None, Some("x")), Err(PushRuleError::UnknownNeighbour("x".to_owned())));
+    assert_eq!(put(&mut rules, "override", "z", Some(".m.rule.master"), None), Err(PushRuleError::PredefinedNeighbour));
     assert_eq!(rules, before);
 }
 
@@ -138,7 +149,9 @@ fn malformed_rules_are_refused_and_change_nothing() {
         let refused = rules.apply(kind, "x", Change::Put { rule: &rule, before: None, after: None });
         assert!(matches!(refused, Err(PushRuleError::Malformed(_))), "{kind} {body}: {refused:?}");
     }
-    for (kind, id) in [("content", ""), ("content", "a/b"), ("content", "a\\b"), ("room", "x"), ("sender", "!r:example.org")] {
+    for (kind, id) in
+        [("content", ""), ("content", "a/b"), ("content", "a\\b"), ("room", "x"), ("sender", "!r:example.org")]
+    {
         assert_eq!(put(&mut rules, kind, id, None, None), Err(PushRuleError::InvalidRuleId), "{kind} {id}");
     }
     assert_eq!(put(&mut rules, "content", &"x".repeat(256), None, None), Err(PushRuleError::InvalidRuleId));
@@ -160,7 +173,8 @@ fn stored_rules_keep_the_users_settings_and_get_this_builds_predefined_rules() {
     let user = user_id!("@a:example.org");
     let mut rules = rules();
     put(&mut rules, "override", "mine", None, None).unwrap();
-    let unknown = raw(&json!({ "actions": ["org.example.dance"], "conditions": [{ "kind": "org.example.moon", "phase": 3 }] }));
+    let unknown =
+        raw(&json!({ "actions": ["org.example.dance"], "conditions": [{ "kind": "org.example.moon", "phase": 3 }] }));
     rules.apply("underride", "odd", Change::Put { rule: &unknown, before: None, after: None }).unwrap();
     rules.apply("override", ".m.rule.suppress_notices", Change::Enable(false)).unwrap();
     let content = rules.to_content();

@@ -1,0 +1,57 @@
+//! Configuration from variables and secrets.
+
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use ruma::OwnedServerName;
+use tern_model::Config;
+use worker::{Env, Error};
+
+/// Reads the configuration; fails when something needed is missing or malformed.
+pub(crate) fn read(env: &Env) -> worker::Result<Config> {
+    let server_name = required(env, "SERVER_NAME")?;
+    let (signing_key_id, signing_key) = signing_key(&required(env, "SIGNING_KEY")?)?;
+    let token_key = decode("TOKEN_KEY", &required(env, "TOKEN_KEY")?)?;
+    if token_key.len() < 32 {
+        return Err(Error::RustError("TOKEN_KEY is shorter than 32 bytes".to_owned()));
+    }
+    Ok(Config {
+        server_name: OwnedServerName::try_from(server_name.as_str())
+            .map_err(|_| Error::RustError("SERVER_NAME is not a server name".to_owned()))?,
+        public_url: optional(env, "PUBLIC_URL"),
+        signing_key_id,
+        signing_key,
+        token_key,
+        admin_token: optional(env, "ADMIN_TOKEN"),
+        open_registration: flag(env, "OPEN_REGISTRATION"),
+        registration_token: optional(env, "REGISTRATION_TOKEN"),
+        unlimited: flag(env, "UNLIMITED"),
+    })
+}
+
+/// `ed25519:ID SEED`, the seed in unpadded base64, as other homeservers write their signing keys.
+fn signing_key(text: &str) -> worker::Result<(String, Vec<u8>)> {
+    let malformed = || Error::RustError("SIGNING_KEY is not `ed25519:ID SEED`".to_owned());
+    let (id, seed) = text.trim().split_once(' ').ok_or_else(malformed)?;
+    let seed = decode("SIGNING_KEY", seed)?;
+    if !id.starts_with("ed25519:") || seed.len() != 32 {
+        return Err(malformed());
+    }
+    Ok((id.to_owned(), seed))
+}
+
+fn decode(name: &str, text: &str) -> worker::Result<Vec<u8>> {
+    STANDARD_NO_PAD
+        .decode(text.trim().trim_end_matches('='))
+        .map_err(|_| Error::RustError(format!("{name} is not base64")))
+}
+
+fn optional(env: &Env, name: &str) -> Option<String> {
+    env.var(name).ok().map(|value| value.to_string()).filter(|value| !value.is_empty())
+}
+
+fn required(env: &Env, name: &str) -> worker::Result<String> {
+    optional(env, name).ok_or_else(|| Error::RustError(format!("{name} is not set")))
+}
+
+fn flag(env: &Env, name: &str) -> bool {
+    optional(env, name).is_some_and(|value| value == "true")
+}

@@ -1,0 +1,117 @@
+//! Frames over service bindings and object stubs, and parked sockets.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures::StreamExt;
+use ruma::UserId;
+use tern_ports::{Parked, PollReply, Polls, Target, Transport, Unreachable};
+use worker::{Delay, Env, Fetcher, Headers, Method, ObjectNamespace, Request, RequestInit, Response, Stub, WebSocket};
+
+/// Carries the command of a poll, which comes as a WebSocket upgrade and thus without a body.
+pub(crate) const COMMAND_HEADER: &str = "x-tern-command";
+
+/// Host name of internal requests; never resolved.
+const INTERNAL: &str = "https://tern/";
+
+/// The ways to the other parts.
+pub(crate) struct Wire {
+    storage: Fetcher,
+    rooms: ObjectNamespace,
+    users: ObjectNamespace,
+}
+
+impl Wire {
+    /// The bindings of `env`.
+    pub(crate) fn of(env: &Env) -> worker::Result<Self> {
+        Ok(Self {
+            storage: env.service("STORAGE")?,
+            rooms: env.durable_object("ROOM_HUB")?,
+            users: env.durable_object("USER_HUB")?,
+        })
+    }
+
+    async fn deliver(&self, target: &Target, frame: &[u8]) -> worker::Result<Vec<u8>> {
+        let mut init = RequestInit::new();
+        init.with_method(Method::Post).with_body(Some(js_sys::Uint8Array::from(frame).into()));
+        let request = Request::new_with_init(INTERNAL, &init)?;
+        let mut response = match target {
+            Target::Storage => Response::try_from_fetch(self.storage.fetch_request(request).await?)?,
+            Target::Room(room_id) => self.rooms.get_by_name(room_id.as_str())?.fetch_with_request(request).await?,
+            Target::User(user_id) => self.user(user_id)?.fetch_with_request(request).await?,
+        };
+        if response.status_code() != 200 {
+            return Err(worker::Error::RustError(format!("status {}", response.status_code())));
+        }
+        response.bytes().await
+    }
+
+    fn user(&self, user_id: &UserId) -> worker::Result<Stub> {
+        self.users.get_by_name(user_id.as_str())
+    }
+
+    async fn upgrade(&self, user_id: &UserId, frame: &[u8]) -> worker::Result<PollReply<Socket>> {
+        let headers = Headers::new();
+        headers.set("upgrade", "websocket")?;
+        headers.set(COMMAND_HEADER, &URL_SAFE_NO_PAD.encode(frame))?;
+        let mut init = RequestInit::new();
+        init.with_headers(headers);
+        let request = Request::new_with_init(INTERNAL, &init)?;
+        let mut response = self.user(user_id)?.fetch_with_request(request).await?;
+        if response.status_code() == 200 {
+            return Ok(PollReply::Answer(response.bytes().await?));
+        }
+        let status = response.status_code();
+        let socket = response
+            .websocket()
+            .ok_or_else(|| worker::Error::RustError(format!("status {status}")))?;
+        socket.accept()?;
+        Ok(PollReply::Parked(Socket(socket)))
+    }
+}
+
+/// The binding's answer, whichever of its two shapes the `worker` crate was built with.
+trait FromFetch: Sized {
+    fn try_from_fetch(response: Response) -> worker::Result<Self>;
+}
+
+impl FromFetch for Response {
+    fn try_from_fetch(response: Response) -> worker::Result<Self> {
+        Ok(response)
+    }
+}
+
+impl Transport for Wire {
+    async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
+        self.deliver(target, &frame).await.map_err(|error| Unreachable(error.to_string()))
+    }
+}
+
+impl Polls for Wire {
+    type Socket = Socket;
+
+    async fn ask(&self, user_id: &UserId, frame: Vec<u8>) -> Result<PollReply<Socket>, Unreachable> {
+        self.upgrade(user_id, &frame).await.map_err(|error| Unreachable(error.to_string()))
+    }
+
+    async fn sleep(&self, ms: u64) {
+        Delay::from(std::time::Duration::from_millis(ms)).await;
+    }
+}
+
+/// The proxy's end of a parked socket.
+pub(crate) struct Socket(WebSocket);
+
+impl Parked for Socket {
+    async fn woken(&mut self) {
+        // Whatever comes first, a message, a close or an error, means: ask again.
+        if let Ok(mut events) = self.0.events() {
+            let _first = events.next().await;
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // A poll that timed out leaves no socket behind in the hub.
+        let _closed = self.0.close(Some(1000), Some("done"));
+    }
+}

@@ -1,0 +1,63 @@
+//! What a handler works with: configuration, the way to the other parts, the cache of verified tokens.
+
+use std::{cell::RefCell, rc::Rc};
+
+use tern_auth::TokenCache;
+use tern_model::{Config, Millis};
+use tern_ports::{Clock, Entropy, Target, Transport, Unreachable};
+use worker::Env;
+
+use crate::cf;
+
+/// Bindings and configuration of this isolate.
+pub(crate) struct Edge {
+    pub(crate) config: Rc<Config>,
+    pub(crate) wire: cf::wire::Wire,
+    pub(crate) tokens: Rc<RefCell<TokenCache>>,
+}
+
+thread_local! {
+    /// Parsed once per isolate: bindings do not change within one.
+    static CONFIG: RefCell<Option<Rc<Config>>> = const { RefCell::new(None) };
+    /// Verified tokens, shared by all requests of the isolate.
+    static TOKENS: Rc<RefCell<TokenCache>> = Rc::new(RefCell::new(TokenCache::default()));
+}
+
+impl Edge {
+    /// The edge of this isolate.
+    pub(crate) fn of(env: &Env) -> worker::Result<Self> {
+        Ok(Self {
+            config: config(env)?,
+            wire: cf::wire::Wire::of(env)?,
+            tokens: TOKENS.with(Rc::clone),
+        })
+    }
+}
+
+/// The configuration of this isolate.
+pub(crate) fn config(env: &Env) -> worker::Result<Rc<Config>> {
+    if let Some(config) = CONFIG.with_borrow(Clone::clone) {
+        return Ok(config);
+    }
+    let config = Rc::new(cf::settings::read(env)?);
+    CONFIG.set(Some(Rc::clone(&config)));
+    Ok(config)
+}
+
+impl Clock for Edge {
+    fn now(&self) -> Millis {
+        cf::ambient::now()
+    }
+}
+
+impl Entropy for Edge {
+    fn fill(&self, bytes: &mut [u8]) {
+        cf::ambient::fill(bytes);
+    }
+}
+
+impl Transport for Edge {
+    async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
+        self.wire.exchange(target, frame).await
+    }
+}

@@ -1,0 +1,97 @@
+//! From a request's headers to its caller. No business rule: tokens are `tern-auth`'s, sessions the hubs'.
+
+use std::rc::Rc;
+
+use tern_auth::{Check, TokenError, Verified, secret};
+use tern_model::{Caller, MatrixError, Millis};
+use tern_ports::{
+    Clock, ask_user,
+    wire::user::{CheckSession, SessionRef},
+};
+use worker::Headers;
+
+use crate::{edge::Edge, router::Auth};
+
+/// A caller whose token is genuine.
+pub(crate) struct Identity {
+    pub(crate) caller: Caller,
+    session_id: String,
+    token: String,
+}
+
+impl Identity {
+    fn of(verified: &Verified, token: &str) -> Self {
+        Self {
+            caller: verified.caller.clone(),
+            session_id: verified.session_id.clone(),
+            token: token.to_owned(),
+        }
+    }
+
+    /// The session, for the caller's own hub.
+    pub(crate) fn session(&self) -> SessionRef {
+        SessionRef {
+            device_id: self.caller.device_id.clone(),
+            session_id: self.session_id.clone(),
+        }
+    }
+}
+
+/// Establishes who asks, as far as the route's auth class demands.
+pub(crate) async fn establish(edge: &Edge, auth: Auth, headers: &Headers) -> Result<Option<Identity>, MatrixError> {
+    if auth == Auth::Open {
+        return Ok(None);
+    }
+    let token = bearer(headers).ok_or_else(MatrixError::missing_token)?;
+    if auth == Auth::Admin {
+        return admit_admin(edge, &token).map(|()| None);
+    }
+    let now = edge.now();
+    let check = edge.tokens.borrow_mut().check(&edge.config, &token, now);
+    let verified = match check {
+        Check::Fresh(verified) => verified,
+        Check::Confirm(verified) if auth == Auth::Hub => verified,
+        Check::Confirm(verified) => confirm(edge, verified, &token).await?,
+        Check::Refused(TokenError::Expired) => return Err(MatrixError::unknown_token(true)),
+        Check::Refused(_) => return Err(MatrixError::unknown_token(false)),
+    };
+    Ok(Some(Identity::of(&verified, &token)))
+}
+
+/// Asks the caller's hub whether the session is still open.
+async fn confirm(edge: &Edge, verified: Rc<Verified>, token: &str) -> Result<Rc<Verified>, MatrixError> {
+    let asked = edge.now();
+    let session = Identity::of(&verified, token).session();
+    match ask_user(edge, &verified.caller.user_id, CheckSession { session }).await {
+        Ok(_) => {
+            edge.tokens.borrow_mut().confirm(token, asked);
+            Ok(verified)
+        }
+        Err(error) => {
+            if error.status == 401 {
+                edge.tokens.borrow_mut().end(token);
+            }
+            Err(error)
+        }
+    }
+}
+
+fn admit_admin(edge: &Edge, token: &str) -> Result<(), MatrixError> {
+    match &edge.config.admin_token {
+        Some(expected) if secret::same(expected, token) => Ok(()),
+        _ => Err(MatrixError::unknown_token(false)),
+    }
+}
+
+fn bearer(headers: &Headers) -> Option<String> {
+    let value = headers.get("authorization").ok().flatten()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned()).filter(|token| !token.is_empty())
+}
+
+impl Edge {
+    /// The caller's hub has answered for the session at `at`: it was open then.
+    pub(crate) fn confirmed(&self, identity: &Identity, at: Millis) {
+        self.tokens.borrow_mut().confirm(&identity.token, at);
+    }
+}

@@ -1,0 +1,31 @@
+//! The public edge worker: HTTP in, Durable Objects behind, nothing decided here.
+//!
+//! A request is matched by [`router`], its caller established by [`identity`], its handler found in [`routes`] by the
+//! endpoint's name, and the result written by [`respond`]. The rules are in `shared`: a handler decodes, calls one flow
+//! or asks one hub, and encodes. [`objects`] hosts the actors of `tern-flows`; [`cf`] is the only module that knows how
+//! Cloudflare calls things.
+
+mod cf;
+mod edge;
+mod identity;
+mod objects;
+mod request;
+mod respond;
+mod router;
+mod routes;
+
+use worker::{Context, Env, Request, Response, event};
+
+/// Every HTTP request starts here.
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
+    let origin = request.headers().get("origin")?.is_some();
+    let result = match edge::Edge::of(&env) {
+        Ok(edge) => router::serve(&edge, request).await,
+        Err(error) => {
+            worker::console_error!("configuration: {error}");
+            Err(tern_model::MatrixError::internal())
+        }
+    };
+    respond::write(result, origin)
+}

@@ -1,0 +1,27 @@
+//! The Durable Object classes: shells that decode a frame, call the actor, encode its reply.
+
+mod room;
+mod user;
+
+use std::rc::Rc;
+
+use tern_model::Config;
+use worker::{Env, Error, State};
+
+use crate::{cf::host::Host, edge};
+
+/// What an actor is built from; an object whose configuration is broken answers every request with the reason.
+type Parts = Result<(Rc<Host>, Rc<Config>, String), String>;
+
+/// The host, the configuration and the object's name.
+fn parts(state: &Rc<State>, env: &Env) -> Parts {
+    let name = state.id().name().ok_or("the object was not addressed by name")?;
+    let host = Host::of(Rc::clone(state), env).map_err(|error| error.to_string())?;
+    let config = edge::config(env).map_err(|error| error.to_string())?;
+    Ok((Rc::new(host), config, name))
+}
+
+/// Turns a broken start into a platform error.
+fn broken(reason: &str) -> Error {
+    Error::RustError(reason.to_owned())
+}

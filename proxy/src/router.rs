@@ -1,0 +1,155 @@
+//! Matching: the route table of `routes`, without regular expressions.
+
+use std::borrow::Cow;
+
+use futures::future::LocalBoxFuture;
+use percent_encoding::percent_decode_str;
+use tern_model::MatrixError;
+use worker::{Method, Request};
+
+use crate::{
+    edge::Edge,
+    identity,
+    request::{Incoming, MAX_BODY},
+    respond::Answer,
+    routes,
+};
+
+/// Who may call a route. There is no default: a route without a class does not compile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Auth {
+    /// Anybody.
+    Open,
+    /// A token whose session was confirmed within the last seconds; the proxy confirms it when it was not.
+    Token,
+    /// A token. The handler asks the caller's own hub, which refuses an ended session itself.
+    Hub,
+    /// The administration token.
+    Admin,
+}
+
+/// What answers a route.
+pub(crate) type Handler = for<'a> fn(&'a Edge, &'a Incoming) -> LocalBoxFuture<'a, Result<Answer, MatrixError>>;
+
+/// One endpoint.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    /// Path template: literal segments and `{name}`.
+    pub(crate) path: &'static str,
+    pub(crate) auth: Auth,
+    pub(crate) handler: Handler,
+}
+
+/// Finds the route, establishes the caller, reads the body and runs the handler.
+pub(crate) async fn serve(edge: &Edge, mut request: Request) -> Result<Answer, MatrixError> {
+    let url = request.inner().url();
+    let (path, query) = split(&url);
+    let (route, params) = find(&request.method(), path)?;
+    let Some(route) = route else {
+        return Ok(Answer::nothing());
+    };
+    let identity = identity::establish(edge, route.auth, request.headers()).await?;
+    let incoming = Incoming {
+        params,
+        query: parse_query(query),
+        identity,
+        body: read_body(&mut request).await?,
+        ip: request.headers().get("cf-connecting-ip").ok().flatten(),
+    };
+    (route.handler)(edge, &incoming).await
+}
+
+type Found = (Option<&'static Route>, Vec<(&'static str, String)>);
+
+/// The route for a method and path; no route but no error either for a preflight.
+fn find(method: &Method, path: &str) -> Result<Found, MatrixError> {
+    let mut known = false;
+    for route in routes::ALL.iter().copied().flatten() {
+        if let Some(params) = match_path(route.path, path) {
+            if route.method == *method {
+                return Ok((Some(route), params));
+            }
+            known = true;
+        }
+    }
+    match (known, method) {
+        (_, Method::Options) => Ok((None, Vec::new())),
+        (true, _) => Err(MatrixError::wrong_method()),
+        (false, _) => Err(MatrixError::unrecognized()),
+    }
+}
+
+/// The parameters of `path` under `template`, if it matches. An empty segment matches an empty literal or a parameter
+/// that ends the path (a state key may be empty).
+fn match_path(template: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
+    let mut params = Vec::new();
+    let mut segments = path.split('/');
+    for expected in template.split('/') {
+        let segment = segments.next()?;
+        match expected.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            Some(name) => {
+                let decoded: Cow<'_, str> = percent_decode_str(segment).decode_utf8().ok()?;
+                params.push((name, decoded.into_owned()));
+            }
+            None if expected == segment => {}
+            None => return None,
+        }
+    }
+    segments.next().is_none().then_some(params)
+}
+
+/// Path and query of a URL, without parsing the rest of it.
+fn split(url: &str) -> (&str, &str) {
+    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = after_scheme.find('/').and_then(|at| after_scheme.get(at..)).unwrap_or("/");
+    let path = path.split_once('#').map_or(path, |(path, _)| path);
+    path.split_once('?').unwrap_or((path, ""))
+}
+
+fn parse_query(query: &str) -> Vec<(String, String)> {
+    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(key, value)| (decode(key), decode(value)))
+        .collect()
+}
+
+/// The body, unless it is longer than [`MAX_BODY`].
+async fn read_body(request: &mut Request) -> Result<Vec<u8>, MatrixError> {
+    if matches!(request.method(), Method::Get | Method::Head) {
+        return Ok(Vec::new());
+    }
+    let too_large = || MatrixError::too_large("The body is larger than 4 MiB");
+    let declared = request.headers().get("content-length").ok().flatten();
+    if declared.and_then(|text| text.parse::<usize>().ok()).is_some_and(|length| length > MAX_BODY) {
+        return Err(too_large());
+    }
+    let body = request.bytes().await.map_err(|_| MatrixError::not_json())?;
+    if body.len() > MAX_BODY { Err(too_large()) } else { Ok(body) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{match_path, parse_query, split};
+
+    #[test]
+    fn a_template_matches_whole_segments_and_decodes_them() {
+        let template = "/rooms/{roomId}/state/{type}/{key}";
+        let params = match_path(template, "/rooms/%21a%3Ab/state/m.room.name/").unwrap_or_default();
+        let expected = [("roomId", "!a:b"), ("type", "m.room.name"), ("key", "")];
+        assert_eq!(params, expected.map(|(key, value)| (key, value.to_owned())));
+        assert_eq!(match_path(template, "/rooms/x/state/m.room.name"), None);
+        assert_eq!(match_path("/a/", "/a"), None);
+        assert_eq!(match_path("/a/", "/a/"), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_url_splits_into_path_and_decoded_query() {
+        assert_eq!(split("http://h:1/a/b?c=d#e"), ("/a/b", "c=d"));
+        assert_eq!(split("http://h"), ("/", ""));
+        let pairs = [("a b".to_owned(), "%".to_owned()), ("c".to_owned(), String::new())];
+        assert_eq!(parse_query("a+b=%25&c&"), pairs);
+    }
+}

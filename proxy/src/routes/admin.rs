@@ -1,0 +1,46 @@
+//! Administration: what `cargo xtask user add` and the end-to-end tests call, with the token of the operator.
+
+use serde::Deserialize;
+use serde_json::json;
+use tern_flows::register::add_user;
+use tern_model::MatrixError;
+use tern_ports::{
+    ask_room, ask_user,
+    wire::{room::ProbeRoom, user::ProbeUser},
+};
+
+use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+
+pub(crate) const ROUTES: &[Route] = routes! {
+    Admin Post "/_tern/admin/v1/users" => create_user;
+    Admin Get "/_tern/admin/v1/hubs/user/{userId}" => probe_user;
+    Admin Get "/_tern/admin/v1/hubs/room/{roomId}" => probe_room;
+};
+
+/// `POST /_tern/admin/v1/users`
+async fn create_user(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    #[derive(Deserialize)]
+    struct Body {
+        localpart: String,
+        password: String,
+        #[serde(default)]
+        admin: bool,
+    }
+    let body: Body = request.json()?;
+    let user_id = add_user(edge, &edge.config, &body.localpart, &body.password, body.admin).await?;
+    Answer::json(&json!({ "user_id": user_id }))
+}
+
+/// `GET /_tern/admin/v1/hubs/user/{userId}`
+async fn probe_user(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let user_id = request.user_id()?;
+    if user_id.server_name() != edge.config.server_name {
+        return Err(MatrixError::not_found("Not a user of this server"));
+    }
+    Answer::json(&ask_user(edge, &user_id, ProbeUser {}).await?)
+}
+
+/// `GET /_tern/admin/v1/hubs/room/{roomId}`
+async fn probe_room(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    Answer::json(&ask_room(edge, &request.room_id()?, ProbeRoom {}).await?)
+}

@@ -1,0 +1,91 @@
+//! What this server is and can do.
+
+use serde_json::{Map, Value, json};
+use tern_flows::create::room_versions;
+use tern_model::{Config, MatrixError};
+
+use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+
+pub(crate) const ROUTES: &[Route] = routes! {
+    Open Get "/_matrix/client/versions" => versions;
+    Open Get "/.well-known/matrix/client" => well_known_client;
+    Open Get "/.well-known/matrix/server" => well_known_server;
+    Token Get "/_matrix/client/v3/capabilities" => capabilities;
+};
+
+/// Versions of the specification up to which clients find what they look for; what is of later ones and there is
+/// announced as a feature.
+const VERSIONS: [&str; 12] =
+    ["v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11", "v1.12"];
+
+/// Simplified sliding sync (MSC4186, under the name that clients ask for), `state_after` (MSC4222), profile fields on
+/// their stable paths (MSC4133).
+const FEATURES: [&str; 3] = ["org.matrix.simplified_msc3575", "org.matrix.msc4222", "uk.tcpip.msc4133.stable"];
+
+/// `GET /versions`
+async fn versions(_: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
+    let features: Map<String, Value> = FEATURES.map(|name| (name.to_owned(), true.into())).into_iter().collect();
+    Answer::json(&json!({ "versions": VERSIONS, "unstable_features": features }))
+}
+
+/// `GET /.well-known/matrix/client`
+async fn well_known_client(edge: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
+    Answer::json(&json!({ "m.homeserver": { "base_url": base_url(&edge.config) } }))
+}
+
+/// `GET /.well-known/matrix/server`
+async fn well_known_server(edge: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
+    Answer::json(&json!({ "m.server": host_and_port(&base_url(&edge.config)) }))
+}
+
+/// `GET /capabilities`
+async fn capabilities(_: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
+    let (default, all) = room_versions();
+    let available: Map<String, Value> = all.map(|version| (version.to_owned(), "stable".into())).collect();
+    let enabled = json!({ "enabled": true });
+    let disabled = json!({ "enabled": false });
+    Answer::json(&json!({ "capabilities": {
+        "m.room_versions": { "default": default, "available": available },
+        "m.change_password": disabled,
+        "m.set_displayname": enabled,
+        "m.set_avatar_url": enabled,
+        "m.profile_fields": enabled,
+        "m.3pid_changes": disabled,
+        "m.get_login_token": disabled,
+        "m.forget_forced_upon_leave": disabled,
+    } }))
+}
+
+fn base_url(config: &Config) -> String {
+    config.public_url.clone().unwrap_or_else(|| format!("https://{}", config.server_name))
+}
+
+/// The authority of a URL, with a port, as servers want it.
+fn host_and_port(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
+    let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
+    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    match (has_port, scheme) {
+        (true, _) => authority.to_owned(),
+        (false, "http") => format!("{authority}:80"),
+        (false, _) => format!("{authority}:443"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host_and_port;
+
+    #[test]
+    fn a_server_is_named_with_its_port() {
+        for (url, server) in [
+            ("https://matrix.example.org", "matrix.example.org:443"),
+            ("http://127.0.0.1:8787", "127.0.0.1:8787"),
+            ("http://localhost/x", "localhost:80"),
+            ("https://[::1]", "[::1]:443"),
+            ("https://[::1]:8448", "[::1]:8448"),
+        ] {
+            assert_eq!(host_and_port(url), server);
+        }
+    }
+}

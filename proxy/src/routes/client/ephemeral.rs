@@ -1,0 +1,147 @@
+//! Typing, receipts and read markers: no storage call on these paths.
+
+use std::collections::BTreeMap;
+
+use ruma::OwnedEventId;
+use serde::Deserialize;
+use serde_json::json;
+use tern_model::{MatrixError, RawJson};
+use tern_ports::{
+    ask_room, ask_user,
+    wire::{
+        room::{ReceiptDraft, SendReceipts, SetTyping},
+        user::{DeliverToDevice, WriteAccountData},
+    },
+};
+
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    router::Route,
+    routes::routes,
+};
+
+pub(crate) const ROUTES: &[Route] = routes! {
+    Token Put "/_matrix/client/v3/rooms/{roomId}/typing/{userId}" => set_typing;
+    Token Post "/_matrix/client/v3/rooms/{roomId}/receipt/{receiptType}/{eventId}" => send_receipt;
+    Token Post "/_matrix/client/v3/rooms/{roomId}/read_markers" => set_read_markers;
+    Token Put "/_matrix/client/v3/sendToDevice/{eventType}/{txnId}" => send_to_device;
+};
+
+/// Longest time a client may claim to be typing for, in milliseconds.
+const MAX_TYPING: u64 = 120_000;
+
+/// `PUT /rooms/{roomId}/typing/{userId}`
+async fn set_typing(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    #[derive(Deserialize)]
+    struct Body {
+        typing: bool,
+        timeout: Option<u64>,
+    }
+    let user_id = request.own_user_id()?;
+    let body: Body = request.json()?;
+    let timeout_ms = if body.typing { body.timeout.unwrap_or(30_000).clamp(1, MAX_TYPING) } else { 0 };
+    ask_room(edge, &request.room_id()?, SetTyping { user_id, timeout_ms }).await?;
+    Ok(Answer::empty())
+}
+
+/// `POST /rooms/{roomId}/receipt/{receiptType}/{eventId}`
+async fn send_receipt(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    #[derive(Deserialize)]
+    struct Body {
+        thread_id: Option<String>,
+    }
+    let body: Body = request.json_or_empty()?;
+    if body.thread_id.as_deref() == Some("") {
+        return Err(MatrixError::invalid_param("thread_id must not be empty"));
+    }
+    match request.param("receiptType") {
+        kind @ ("m.read" | "m.read.private") => {
+            let receipt = ReceiptDraft {
+                kind: kind.to_owned(),
+                event_id: request.event_id()?,
+                thread_id: body.thread_id,
+            };
+            send_receipts(edge, request, vec![receipt]).await?;
+        }
+        "m.fully_read" if body.thread_id.is_some() => {
+            return Err(MatrixError::invalid_param("m.fully_read has no thread"));
+        }
+        "m.fully_read" => set_fully_read(edge, request, &request.event_id()?).await?,
+        _ => return Err(MatrixError::invalid_param("Unknown receipt type")),
+    }
+    Ok(Answer::empty())
+}
+
+/// `POST /rooms/{roomId}/read_markers`
+async fn set_read_markers(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    #[derive(Deserialize)]
+    struct Body {
+        #[serde(rename = "m.fully_read")]
+        fully_read: Option<OwnedEventId>,
+        #[serde(rename = "m.read")]
+        read: Option<OwnedEventId>,
+        #[serde(rename = "m.read.private")]
+        read_private: Option<OwnedEventId>,
+    }
+    let body: Body = request.json()?;
+    let receipts: Vec<ReceiptDraft> = [("m.read", body.read), ("m.read.private", body.read_private)]
+        .into_iter()
+        .filter_map(|(kind, event_id)| {
+            event_id.map(|event_id| ReceiptDraft {
+                kind: kind.to_owned(),
+                event_id,
+                thread_id: None,
+            })
+        })
+        .collect();
+    // Also without receipts: this is where the room refuses a stranger.
+    send_receipts(edge, request, receipts).await?;
+    if let Some(event_id) = body.fully_read {
+        set_fully_read(edge, request, &event_id).await?;
+    }
+    Ok(Answer::empty())
+}
+
+/// `PUT /sendToDevice/{eventType}/{txnId}`
+async fn send_to_device(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    #[derive(Deserialize)]
+    struct Body {
+        messages: BTreeMap<ruma::OwnedUserId, BTreeMap<String, RawJson>>,
+    }
+    let body: Body = request.json()?;
+    let sender = request.caller()?.clone();
+    let server_name = &edge.config.server_name;
+    let local = body.messages.into_iter().filter(|(user_id, _)| user_id.server_name() == server_name);
+    let deliveries = local.map(|(user_id, messages)| {
+        let delivery = DeliverToDevice {
+            sender: sender.clone(),
+            kind: request.param("eventType").to_owned(),
+            txn_id: request.param("txnId").to_owned(),
+            messages,
+        };
+        async move { ask_user(edge, &user_id, delivery).await }
+    });
+    futures::future::try_join_all(deliveries).await?;
+    Ok(Answer::empty())
+}
+
+async fn send_receipts(edge: &Edge, request: &Incoming, receipts: Vec<ReceiptDraft>) -> Result<(), MatrixError> {
+    let user_id = request.caller()?.user_id.clone();
+    ask_room(edge, &request.room_id()?, SendReceipts { user_id, receipts }).await?;
+    Ok(())
+}
+
+/// The fully-read marker is account data of the room (Client-Server API, "Fully read markers").
+async fn set_fully_read(edge: &Edge, request: &Incoming, event_id: &ruma::EventId) -> Result<(), MatrixError> {
+    let content = RawJson::from_value(&json!({ "event_id": event_id })).map_err(|_| MatrixError::internal())?;
+    let marker = WriteAccountData {
+        session: request.session()?,
+        room_id: Some(request.room_id()?),
+        kind: "m.fully_read".to_owned(),
+        content,
+    };
+    ask_user(edge, &request.caller()?.user_id, marker).await?;
+    Ok(())
+}

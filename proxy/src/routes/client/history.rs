@@ -1,0 +1,146 @@
+//! Reading rooms: events, state, members, history.
+
+use serde_json::{Map, Value, json};
+use tern_model::{MatrixError, RawJson};
+use tern_ports::{
+    ask_room, ask_user,
+    wire::{
+        room::{ReadEvent, ReadJoinedMembers, ReadMembers, ReadMessages, ReadState},
+        user::ListRooms,
+    },
+};
+
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    router::Route,
+    routes::routes,
+};
+
+pub(crate) const ROUTES: &[Route] = routes! {
+    Token Get "/_matrix/client/v3/rooms/{roomId}/messages" => messages;
+    Token Get "/_matrix/client/v3/rooms/{roomId}/event/{eventId}" => event;
+    Token Get "/_matrix/client/v3/rooms/{roomId}/state" => state;
+    Token Get "/_matrix/client/v3/rooms/{roomId}/members" => members;
+    Token Get "/_matrix/client/v3/rooms/{roomId}/joined_members" => joined_members;
+    Hub Get "/_matrix/client/v3/joined_rooms" => joined_rooms;
+};
+
+/// Events in a page of messages, at most.
+const MAX_PAGE: u64 = 1000;
+
+/// `GET /rooms/{roomId}/messages`
+async fn messages(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let backwards = match request.query("dir") {
+        Some("b") => true,
+        Some("f") => false,
+        Some(_) => return Err(MatrixError::invalid_param("dir is neither b nor f")),
+        None => return Err(MatrixError::missing_param("dir is missing")),
+    };
+    let filter = request.query("filter").map(|text| RawJson::parse(text.to_owned())).transpose();
+    let limit = request.query_number("limit")?.unwrap_or(10).clamp(1, MAX_PAGE);
+    let ask = ReadMessages {
+        caller: request.caller()?.clone(),
+        from: request.query("from").map(str::to_owned),
+        to: request.query("to").map(str::to_owned),
+        backwards,
+        limit: u32::try_from(limit).unwrap_or(10),
+        filter: filter.map_err(|_| MatrixError::not_json())?,
+    };
+    let page = ask_room(edge, &request.room_id()?, ask).await?;
+    let mut body = String::from("{\"chunk\":");
+    push_list(&mut body, &page.chunk);
+    if !page.state.is_empty() {
+        body.push_str(",\"state\":");
+        push_list(&mut body, &page.state);
+    }
+    let mut rest = Map::from_iter([("start".to_owned(), Value::from(page.start))]);
+    if let Some(end) = page.end {
+        rest.insert("end".to_owned(), end.into());
+    }
+    let rest = Value::Object(rest).to_string();
+    body.push(',');
+    body.push_str(rest.trim_start_matches('{'));
+    Ok(Answer::text(body))
+}
+
+/// `GET /rooms/{roomId}/event/{eventId}`
+async fn event(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let ask = ReadEvent {
+        caller: request.caller()?.clone(),
+        event_id: request.event_id()?,
+    };
+    Ok(Answer::raw(&ask_room(edge, &request.room_id()?, ask).await?))
+}
+
+/// `GET /rooms/{roomId}/state`
+async fn state(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let caller = request.caller()?.user_id.clone();
+    let events = ask_room(edge, &request.room_id()?, ReadState { caller }).await?;
+    let mut body = String::new();
+    push_list(&mut body, &events);
+    Ok(Answer::text(body))
+}
+
+/// `GET /rooms/{roomId}/members`
+async fn members(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let ask = ReadMembers {
+        caller: request.caller()?.user_id.clone(),
+        at: request.query("at").map(str::to_owned),
+        membership: membership(request, "membership")?,
+        not_membership: membership(request, "not_membership")?,
+    };
+    let events = ask_room(edge, &request.room_id()?, ask).await?;
+    let mut body = String::from("{\"chunk\":");
+    push_list(&mut body, &events);
+    body.push('}');
+    Ok(Answer::text(body))
+}
+
+/// `GET /rooms/{roomId}/joined_members`
+async fn joined_members(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let caller = request.caller()?.user_id.clone();
+    let members = ask_room(edge, &request.room_id()?, ReadJoinedMembers { caller }).await?;
+    let joined: Map<String, Value> = members
+        .into_iter()
+        .map(|member| {
+            let mut profile = Map::new();
+            let fields = [("display_name", member.display_name), ("avatar_url", member.avatar_url)];
+            for (key, value) in fields {
+                if let Some(value) = value {
+                    profile.insert(key.to_owned(), value.into());
+                }
+            }
+            (member.user_id.to_string(), Value::Object(profile))
+        })
+        .collect();
+    Answer::json(&json!({ "joined": joined }))
+}
+
+/// `GET /joined_rooms`
+async fn joined_rooms(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let session = request.session()?;
+    let rooms = ask_user(edge, &request.caller()?.user_id, ListRooms { session }).await?;
+    Answer::json(&json!({ "joined_rooms": rooms }))
+}
+
+fn membership(request: &Incoming, name: &str) -> Result<Option<String>, MatrixError> {
+    match request.query(name) {
+        None => Ok(None),
+        Some(value @ ("join" | "invite" | "knock" | "leave" | "ban")) => Ok(Some(value.to_owned())),
+        Some(_) => Err(MatrixError::invalid_param(format!("{name} is not a membership"))),
+    }
+}
+
+/// Copies raw events into a JSON list.
+fn push_list(body: &mut String, events: &[RawJson]) {
+    body.push('[');
+    for (index, event) in events.iter().enumerate() {
+        if index > 0 {
+            body.push(',');
+        }
+        body.push_str(event.text());
+    }
+    body.push(']');
+}

@@ -1,0 +1,117 @@
+//! Rooms come to be, and people come and go.
+
+use ruma::{OwnedRoomId, OwnedUserId, UserId};
+use serde::Deserialize;
+use serde_json::json;
+use tern_flows::{
+    create,
+    join::{self, Wish},
+};
+use tern_model::MatrixError;
+use tern_ports::wire::room::MembershipAction;
+
+use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+
+pub(crate) const ROUTES: &[Route] = routes! {
+    Token Post "/_matrix/client/v3/createRoom" => create_room;
+    Token Post "/_matrix/client/v3/join/{roomIdOrAlias}" => join_by_name;
+    Token Post "/_matrix/client/v3/rooms/{roomId}/join" => join_room;
+    Token Post "/_matrix/client/v3/rooms/{roomId}/leave" => leave;
+    Hub Post "/_matrix/client/v3/rooms/{roomId}/forget" => forget;
+    Token Post "/_matrix/client/v3/rooms/{roomId}/invite" => invite;
+    Token Post "/_matrix/client/v3/rooms/{roomId}/kick" => kick;
+    Token Post "/_matrix/client/v3/rooms/{roomId}/ban" => ban;
+    Token Post "/_matrix/client/v3/rooms/{roomId}/unban" => unban;
+};
+
+/// What the caller may say about a change of their own membership.
+#[derive(Deserialize)]
+struct Own {
+    reason: Option<String>,
+}
+
+/// What the caller may say about a change of somebody else's.
+#[derive(Deserialize)]
+struct Other {
+    user_id: OwnedUserId,
+    reason: Option<String>,
+}
+
+/// `POST /createRoom`
+async fn create_room(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let wanted = request.json_or_empty()?;
+    let creator = &request.caller()?.user_id;
+    let room_id = create::create_room(edge, &edge.config, creator, &wanted).await?;
+    Answer::json(&json!({ "room_id": room_id }))
+}
+
+/// `POST /join/{roomIdOrAlias}`
+async fn join_by_name(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let own: Own = request.json_or_empty()?;
+    let room_id = join::resolve(edge, &edge.config, request.param("roomIdOrAlias")).await?;
+    enter(edge, request, room_id, own).await
+}
+
+/// `POST /rooms/{roomId}/join`
+async fn join_room(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let own: Own = request.json_or_empty()?;
+    enter(edge, request, request.room_id()?, own).await
+}
+
+async fn enter(edge: &Edge, request: &Incoming, room_id: OwnedRoomId, own: Own) -> Result<Answer, MatrixError> {
+    let caller = &request.caller()?.user_id;
+    let wish = Wish { caller, action: MembershipAction::Join, target: caller, reason: own.reason.as_deref() };
+    join::change(edge, &edge.config, &room_id, wish).await?;
+    Answer::json(&json!({ "room_id": room_id }))
+}
+
+/// `POST /rooms/{roomId}/leave`
+async fn leave(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let own: Own = request.json_or_empty()?;
+    let caller = &request.caller()?.user_id;
+    change(edge, request, MembershipAction::Leave, caller, own.reason.as_deref()).await
+}
+
+/// `POST /rooms/{roomId}/forget`
+async fn forget(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let caller = &request.caller()?.user_id;
+    join::forget(edge, caller, request.session()?, request.room_id()?).await?;
+    Ok(Answer::empty())
+}
+
+/// `POST /rooms/{roomId}/invite`
+async fn invite(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    act_on(edge, request, MembershipAction::Invite).await
+}
+
+/// `POST /rooms/{roomId}/kick`
+async fn kick(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    act_on(edge, request, MembershipAction::Kick).await
+}
+
+/// `POST /rooms/{roomId}/ban`
+async fn ban(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    act_on(edge, request, MembershipAction::Ban).await
+}
+
+/// `POST /rooms/{roomId}/unban`
+async fn unban(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    act_on(edge, request, MembershipAction::Unban).await
+}
+
+async fn act_on(edge: &Edge, request: &Incoming, action: MembershipAction) -> Result<Answer, MatrixError> {
+    let other: Other = request.json()?;
+    change(edge, request, action, &other.user_id, other.reason.as_deref()).await
+}
+
+async fn change(
+    edge: &Edge,
+    request: &Incoming,
+    action: MembershipAction,
+    target: &UserId,
+    reason: Option<&str>,
+) -> Result<Answer, MatrixError> {
+    let wish = Wish { caller: &request.caller()?.user_id, action, target, reason };
+    join::change(edge, &edge.config, &request.room_id()?, wish).await?;
+    Ok(Answer::empty())
+}

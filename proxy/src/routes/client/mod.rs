@@ -1,0 +1,13 @@
+//! Client-Server API.
+
+pub(crate) mod account;
+pub(crate) mod devices;
+pub(crate) mod discovery;
+pub(crate) mod ephemeral;
+pub(crate) mod history;
+pub(crate) mod membership;
+pub(crate) mod profile;
+pub(crate) mod push;
+pub(crate) mod send;
+pub(crate) mod session;
+pub(crate) mod sync;

@@ -1,0 +1,104 @@
+//! Sending: messages, state, redactions.
+
+use ruma::RoomId;
+use serde::Deserialize;
+use serde_json::json;
+use tern_model::{MatrixError, RawJson};
+use tern_ports::{
+    ask_room,
+    wire::room::{Draft, ReadStateEvent, SendEvent},
+};
+
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    router::Route,
+    routes::routes,
+};
+
+pub(crate) const ROUTES: &[Route] = routes! {
+    Token Put "/_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}" => send_message;
+    Token Put "/_matrix/client/v3/rooms/{roomId}/state/{eventType}" => send_state;
+    Token Put "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}" => send_state;
+    Token Get "/_matrix/client/v3/rooms/{roomId}/state/{eventType}" => read_state_event;
+    Token Get "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}" => read_state_event;
+    Token Put "/_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}" => redact;
+};
+
+/// `PUT /rooms/{roomId}/send/{eventType}/{txnId}`
+async fn send_message(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let draft = draft(request, request.param("eventType"), None, request.object()?)?;
+    send(edge, &request.room_id()?, request, draft, Some(request.param("txnId").to_owned())).await
+}
+
+/// `PUT /rooms/{roomId}/state/{eventType}/{stateKey}`, the last segment absent or empty for the empty key
+async fn send_state(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let state_key = Some(request.param("stateKey").to_owned());
+    let draft = draft(request, request.param("eventType"), state_key, request.object()?)?;
+    send(edge, &request.room_id()?, request, draft, None).await
+}
+
+/// `PUT /rooms/{roomId}/redact/{eventId}/{txnId}`
+async fn redact(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    #[derive(Deserialize)]
+    struct Body {
+        reason: Option<String>,
+    }
+    let body: Body = request.json_or_empty()?;
+    let content = body.reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
+    let content = RawJson::from_value(&content).map_err(|_| MatrixError::internal())?;
+    let mut draft = draft(request, "m.room.redaction", None, content)?;
+    draft.redacts = Some(request.event_id()?);
+    send(edge, &request.room_id()?, request, draft, Some(request.param("txnId").to_owned())).await
+}
+
+/// `GET /rooms/{roomId}/state/{eventType}/{stateKey}`
+async fn read_state_event(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    #[derive(Deserialize)]
+    struct Content {
+        content: RawJson,
+    }
+    let whole = match request.query("format") {
+        None | Some("content") => false,
+        Some("event") => true,
+        Some(_) => return Err(MatrixError::invalid_param("format is neither content nor event")),
+    };
+    let ask = ReadStateEvent {
+        caller: request.caller()?.user_id.clone(),
+        kind: request.param("eventType").to_owned(),
+        state_key: request.param("stateKey").to_owned(),
+    };
+    let event = ask_room(edge, &request.room_id()?, ask).await?;
+    if whole {
+        return Ok(Answer::raw(&event));
+    }
+    let read: Content = event.read().map_err(|_| MatrixError::internal())?;
+    Ok(Answer::raw(&read.content))
+}
+
+fn draft(request: &Incoming, kind: &str, state_key: Option<String>, content: RawJson) -> Result<Draft, MatrixError> {
+    Ok(Draft {
+        sender: request.caller()?.user_id.clone(),
+        kind: kind.to_owned(),
+        state_key,
+        content,
+        redacts: None,
+    })
+}
+
+async fn send(
+    edge: &Edge,
+    room_id: &RoomId,
+    request: &Incoming,
+    draft: Draft,
+    txn_id: Option<String>,
+) -> Result<Answer, MatrixError> {
+    let device_id = request.caller()?.device_id.clone();
+    let event = SendEvent {
+        draft,
+        device_id,
+        txn_id,
+    };
+    Answer::json(&ask_room(edge, room_id, event).await?)
+}

@@ -1,0 +1,97 @@
+//! Signing up, in and out.
+
+use ruma::{OwnedDeviceId, UserId};
+use serde::Deserialize;
+use serde_json::json;
+use tern_auth::login::{LoginBody, PASSWORD};
+use tern_flows::{
+    register::{self, RegisterBody},
+    session,
+};
+use tern_model::MatrixError;
+
+use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+
+pub(crate) const ROUTES: &[Route] = routes! {
+    Open Get "/_matrix/client/v3/login" => login_types;
+    Open Post "/_matrix/client/v3/login" => login;
+    Open Post "/_matrix/client/v3/register" => register;
+    Open Get "/_matrix/client/v3/register/available" => available;
+    Open Post "/_matrix/client/v3/refresh" => refresh;
+    Hub Post "/_matrix/client/v3/logout" => logout;
+    Hub Post "/_matrix/client/v3/logout/all" => logout_all;
+    Token Get "/_matrix/client/v3/account/whoami" => whoami;
+};
+
+/// `GET /login`
+async fn login_types(_: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
+    Answer::json(&json!({ "flows": [{ "type": PASSWORD }] }))
+}
+
+/// `POST /login`
+async fn login(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let body: LoginBody = request.json()?;
+    let signed_in = session::login(edge, &edge.config, body, request.ip.clone()).await?;
+    if let Some(tokens) = &signed_in.tokens {
+        // Whoever had this device's token before is signed out.
+        end_tokens(edge, &signed_in.user_id, Some(std::slice::from_ref(&tokens.device_id)));
+    }
+    Answer::json(&signed_in)
+}
+
+/// `POST /register`
+async fn register(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    match request.query("kind") {
+        None | Some("user") => {}
+        Some("guest") => return Err(MatrixError::new(403, "M_GUEST_ACCESS_FORBIDDEN", "There are no guest accounts")),
+        Some(_) => return Err(MatrixError::invalid_param("kind is neither user nor guest")),
+    }
+    let body: RegisterBody = request.json()?;
+    Answer::json(&register::register(edge, &edge.config, body, request.ip.clone()).await?)
+}
+
+/// `GET /register/available`
+async fn available(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let name = request.query("username").ok_or_else(|| MatrixError::missing_param("username is missing"))?;
+    register::check_available(edge, &edge.config, name).await?;
+    Answer::json(&json!({ "available": true }))
+}
+
+/// `POST /refresh`
+async fn refresh(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    #[derive(Deserialize)]
+    struct Body {
+        refresh_token: String,
+    }
+    let body: Body = request.json()?;
+    Answer::json(&session::refresh(edge, &edge.config, body.refresh_token).await?)
+}
+
+/// `POST /logout`
+async fn logout(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let caller = request.caller()?;
+    session::logout(edge, &caller.user_id, request.session()?).await?;
+    end_tokens(edge, &caller.user_id, Some(std::slice::from_ref(&caller.device_id)));
+    Ok(Answer::empty())
+}
+
+/// `POST /logout/all`
+async fn logout_all(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let user_id = &request.caller()?.user_id;
+    session::logout_all(edge, user_id, request.session()?).await?;
+    end_tokens(edge, user_id, None);
+    Ok(Answer::empty())
+}
+
+/// `GET /account/whoami`
+async fn whoami(_: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let caller = request.caller()?;
+    Answer::json(&json!({ "user_id": caller.user_id, "device_id": caller.device_id, "is_guest": false }))
+}
+
+/// The tokens of these devices, or of all, are refused from now on in this isolate. Others notice within seconds.
+pub(super) fn end_tokens(edge: &Edge, user_id: &UserId, devices: Option<&[OwnedDeviceId]>) {
+    edge.tokens.borrow_mut().end_where(|verified| {
+        verified.caller.user_id == user_id && devices.is_none_or(|devices| devices.contains(&verified.caller.device_id))
+    });
+}

@@ -1,0 +1,93 @@
+//! Sync: sliding in its two shapes, and the classic one. The waiting is in `tern_flows::poll`.
+
+use serde::Deserialize;
+use tern_flows::poll;
+use tern_model::MatrixError;
+use tern_ports::{
+    Clock,
+    wire::user::{ClassicSync, SlidingSync},
+};
+
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    router::Route,
+    routes::routes,
+};
+
+pub(crate) const ROUTES: &[Route] = routes! {
+    Hub Post "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync" => sliding_unstable;
+    Hub Post "/_matrix/client/v4/sync" => sliding_stable;
+    Hub Get "/_matrix/client/v3/sync" => classic;
+};
+
+/// `POST /unstable/org.matrix.simplified_msc3575/sync` (MSC4186 as clients call it today: `pos` and `timeout` in the query)
+async fn sliding_unstable(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let pos = request.query("pos").map(str::to_owned);
+    let timeout = request.query_number("timeout")?.unwrap_or(0);
+    sliding(edge, request, false, pos, timeout).await
+}
+
+/// `POST /v4/sync` (MSC4186 as merged: `pos` and `timeout` in the body)
+async fn sliding_stable(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    #[derive(Deserialize)]
+    struct Position {
+        pos: Option<String>,
+        timeout: Option<u64>,
+    }
+    let position: Position = request.json_or_empty()?;
+    sliding(edge, request, true, position.pos, position.timeout.unwrap_or(0)).await
+}
+
+async fn sliding(
+    edge: &Edge,
+    request: &Incoming,
+    stable: bool,
+    pos: Option<String>,
+    timeout: u64,
+) -> Result<Answer, MatrixError> {
+    let body = request.object_or_empty()?;
+    let session = request.session()?;
+    let command = |may_wait| SlidingSync {
+        session: session.clone(),
+        body: body.clone(),
+        pos: pos.clone(),
+        stable,
+        may_wait,
+    };
+    answer(edge, request, command, timeout).await
+}
+
+/// `GET /sync`
+async fn classic(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let timeout = request.query_number("timeout")?.unwrap_or(0);
+    let full_state = request.query_flag("full_state")?;
+    let use_state_after = request.query_flag("use_state_after")? || request.query_flag("org.matrix.msc4222.use_state_after")?;
+    let session = request.session()?;
+    let command = |may_wait| ClassicSync {
+        session: session.clone(),
+        since: request.query("since").map(str::to_owned),
+        filter: request.query("filter").map(str::to_owned),
+        full_state,
+        use_state_after,
+        may_wait,
+    };
+    answer(edge, request, command, timeout).await
+}
+
+async fn answer<C>(
+    edge: &Edge,
+    request: &Incoming,
+    command: impl Fn(bool) -> C,
+    timeout: u64,
+) -> Result<Answer, MatrixError>
+where
+    C: Into<tern_ports::wire::UserCommand>,
+{
+    let user_id = &request.caller()?.user_id;
+    let body = poll::long_poll(&edge.wire, edge, user_id, |may_wait| command(may_wait).into(), timeout).await?;
+    // The hub looked at the session when it gave this answer, a moment ago.
+    edge.confirmed(request.identity()?, edge.now());
+    Ok(Answer::raw(&body))
+}

@@ -1,0 +1,35 @@
+//! The route table: the map of the server. One file per API family, one function per endpoint.
+
+mod admin;
+mod client;
+
+use crate::router::Route;
+
+/// Writes a table of routes: auth class, method, path, handler.
+macro_rules! routes {
+    ($($auth:ident $method:ident $path:expr => $handler:path;)*) => {
+        &[$(crate::router::Route {
+            method: worker::Method::$method,
+            path: $path,
+            auth: crate::router::Auth::$auth,
+            handler: |edge, request| Box::pin($handler(edge, request)),
+        },)*]
+    };
+}
+pub(crate) use routes;
+
+/// Every endpoint, the busiest families first.
+pub(crate) static ALL: &[&[Route]] = &[
+    client::sync::ROUTES,
+    client::send::ROUTES,
+    client::ephemeral::ROUTES,
+    client::history::ROUTES,
+    client::membership::ROUTES,
+    client::account::ROUTES,
+    client::profile::ROUTES,
+    client::push::ROUTES,
+    client::devices::ROUTES,
+    client::session::ROUTES,
+    client::discovery::ROUTES,
+    admin::ROUTES,
+];

@@ -1,0 +1,112 @@
+//! `POST /createRoom`, run in the proxy: plan the room, reserve its alias, hand it to its hub.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use ruma::{OwnedRoomId, OwnedUserId, UserId};
+use tern_model::{Config, MatrixError};
+use tern_ports::{
+    Clock, Entropy, Transport, ask_room, ask_storage,
+    wire::{
+        room::{CreateRoom, Draft},
+        storage::{RegisterRoom, ReleaseAlias},
+    },
+};
+use tern_room::{Plan, Profile, Signer, plan};
+
+pub use tern_room::CreateRoomRequest;
+
+use crate::{join::check_local, profile};
+
+/// Most users that can be invited while creating a room.
+const MAX_INVITES: usize = 100;
+/// Profiles that are read at the same time: a worker may have six connections open.
+const AT_ONCE: usize = 6;
+
+/// The default room version, and all that rooms can be made with.
+pub fn room_versions() -> (&'static str, impl Iterator<Item = &'static str>) {
+    (tern_room::DEFAULT.id, tern_room::SUPPORTED.iter().map(|version| version.id))
+}
+
+/// Makes a room. The hub commits all of its events or none; with an alias or as a listed room it is registered before,
+/// and that is undone when the hub refuses.
+///
+/// # Errors
+/// What the request asks for cannot be, or the alias is taken.
+pub async fn create_room<E: Transport + Clock + Entropy>(
+    edge: &E,
+    config: &Config,
+    creator: &UserId,
+    request: &CreateRoomRequest,
+) -> Result<OwnedRoomId, MatrixError> {
+    let signer = Signer::new(config.server_name.clone(), &config.signing_key_id, &config.signing_key)
+        .map_err(|_| MatrixError::internal())?;
+    let invited = invited(config, request)?;
+    let profiles = profiles(edge, creator, invited).await?;
+    let mut entropy = [0; 18];
+    edge.fill(&mut entropy);
+    let plan = plan(request, creator, &profiles, entropy, edge.now(), &signer)?;
+    let registered = register(edge, creator, &plan).await?;
+    let room_id = plan.room_id.clone();
+    let made = ask_room(edge, &room_id, command(plan)).await;
+    if let (Err(_), true) = (&made, registered) {
+        // Best effort: the answer is the hub's refusal in any case.
+        let _ = ask_storage(edge, ReleaseAlias { room_id: room_id.clone() }).await;
+    }
+    made.map(|_| room_id)
+}
+
+/// The users to invite; names that are no user ids are left to the plan to refuse.
+fn invited(config: &Config, request: &CreateRoomRequest) -> Result<BTreeSet<OwnedUserId>, MatrixError> {
+    let named = request.invite.iter().flatten();
+    let invited: BTreeSet<_> = named.filter_map(|name| OwnedUserId::try_from(name.as_str()).ok()).collect();
+    if invited.len() > MAX_INVITES {
+        return Err(MatrixError::invalid_param(format!("More than {MAX_INVITES} invites in one request")));
+    }
+    invited.iter().try_for_each(|user_id| check_local(config, user_id))?;
+    Ok(invited)
+}
+
+async fn profiles(
+    edge: &impl Transport,
+    creator: &UserId,
+    mut users: BTreeSet<OwnedUserId>,
+) -> Result<BTreeMap<OwnedUserId, Profile>, MatrixError> {
+    users.insert(creator.to_owned());
+    let reads = users.into_iter().map(|user_id| async move {
+        let profile = profile::in_rooms(edge, &user_id).await?;
+        Ok::<_, MatrixError>((user_id, profile))
+    });
+    stream::iter(reads).buffer_unordered(AT_ONCE).try_collect().await
+}
+
+/// Reserves alias and listing; false when the room wants neither.
+async fn register<E: Transport + Clock>(edge: &E, creator: &UserId, plan: &Plan) -> Result<bool, MatrixError> {
+    if plan.alias.is_none() && !plan.published {
+        return Ok(false);
+    }
+    let register = RegisterRoom {
+        room_id: plan.room_id.clone(),
+        creator: creator.to_owned(),
+        alias: plan.alias.clone(),
+        public: plan.published,
+        ts: edge.now(),
+    };
+    ask_storage(edge, register).await?;
+    Ok(true)
+}
+
+fn command(plan: Plan) -> CreateRoom {
+    let draft = |draft: tern_room::Draft| Draft {
+        sender: draft.sender,
+        kind: draft.kind,
+        state_key: draft.state_key,
+        content: draft.content,
+        redacts: draft.redacts,
+    };
+    CreateRoom {
+        version: plan.version.id.to_owned(),
+        create: plan.create.raw().clone(),
+        drafts: plan.drafts.into_iter().map(draft).collect(),
+    }
+}

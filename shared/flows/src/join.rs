@@ -1,0 +1,102 @@
+//! Memberships, run in the proxy: what a room's hub needs to know beyond the request, and who may be acted on.
+
+use std::collections::BTreeMap;
+
+use ruma::{OwnedRoomId, RoomAliasId, RoomId, UserId};
+use tern_model::{Config, MatrixError, RawJson};
+use tern_ports::{
+    Transport, ask_room, ask_storage, ask_user,
+    wire::{
+        room::{ChangeMembership, MembershipAction},
+        storage::ResolveAlias,
+        user::{ForgetRoom, SessionRef},
+    },
+};
+
+use crate::profile;
+
+/// A wish to change a membership.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// Who acts.
+    pub caller: &'a UserId,
+    /// What.
+    pub action: MembershipAction,
+    /// On whom; the caller for join, knock and leave.
+    pub target: &'a UserId,
+    /// `reason`.
+    pub reason: Option<&'a str>,
+}
+
+/// The room of an id or a local alias.
+///
+/// # Errors
+/// `M_NOT_FOUND` for an unknown alias, `M_INVALID_PARAM` for neither.
+pub async fn resolve<E: Transport>(edge: &E, config: &Config, text: &str) -> Result<OwnedRoomId, MatrixError> {
+    if let Ok(room_id) = RoomId::parse(text) {
+        return Ok(room_id);
+    }
+    let alias = RoomAliasId::parse(text).map_err(|_| MatrixError::invalid_param("Neither room id nor alias"))?;
+    let unknown = || MatrixError::not_found("Unknown room alias");
+    if alias.server_name() != config.server_name {
+        return Err(unknown());
+    }
+    ask_storage(edge, ResolveAlias { alias }).await?.ok_or_else(unknown)
+}
+
+/// Changes a membership in a room; name and avatar of somebody who comes in go with it.
+///
+/// # Errors
+/// The room's refusal.
+pub async fn change<E: Transport>(
+    edge: &E,
+    config: &Config,
+    room_id: &RoomId,
+    wish: Wish<'_>,
+) -> Result<(), MatrixError> {
+    let content = match wish.action {
+        MembershipAction::Join | MembershipAction::Knock | MembershipAction::Invite => {
+            check_local(config, wish.target)?;
+            Some(content(&profile::in_rooms(edge, wish.target).await?)?)
+        }
+        MembershipAction::Leave | MembershipAction::Kick | MembershipAction::Ban | MembershipAction::Unban => None,
+    };
+    let change = ChangeMembership {
+        caller: wish.caller.to_owned(),
+        action: wish.action,
+        target: wish.target.to_owned(),
+        reason: wish.reason.map(str::to_owned),
+        content,
+    };
+    ask_room(edge, room_id, change).await?;
+    Ok(())
+}
+
+/// `POST /rooms/{roomId}/forget`.
+///
+/// # Errors
+/// 400 while the user is still in the room.
+pub async fn forget<E: Transport>(
+    edge: &E,
+    user_id: &UserId,
+    session: SessionRef,
+    room_id: OwnedRoomId,
+) -> Result<(), MatrixError> {
+    ask_user(edge, user_id, ForgetRoom { session, room_id }).await?;
+    Ok(())
+}
+
+/// Users of other servers cannot be reached.
+pub(crate) fn check_local(config: &Config, user_id: &UserId) -> Result<(), MatrixError> {
+    if user_id.server_name() == config.server_name {
+        return Ok(());
+    }
+    Err(MatrixError::forbidden("Users of other servers cannot be invited"))
+}
+
+fn content(profile: &tern_room::Profile) -> Result<RawJson, MatrixError> {
+    let fields = [("displayname", &profile.displayname), ("avatar_url", &profile.avatar_url)];
+    let set: BTreeMap<&str, &str> =
+        fields.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+    RawJson::from_value(&set).map_err(|_| MatrixError::internal())
+}

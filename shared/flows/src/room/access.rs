@@ -1,0 +1,164 @@
+//! What a reader may see.
+
+use ruma::UserId;
+use serde::Deserialize;
+use tern_model::{MatrixError, RoomSeq, StoredEvent};
+use tern_ports::{
+    ObjectHost, SqlError, ask_storage,
+    wire::{storage::PageEvents, sync::VisibilityFacts},
+};
+use tern_room::{StateAccess, may_see, state_access, visibility::Facts};
+
+use super::{RoomActor, not_in_room, store::Head};
+
+/// Where a reader's room ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// It goes on.
+    Current,
+    /// It ended with the reader's leaving, at this position.
+    Left(RoomSeq),
+}
+
+impl Reach {
+    /// The last position within reach.
+    pub(super) fn end(self, newest: RoomSeq) -> RoomSeq {
+        match self {
+            Self::Current => newest,
+            Self::Left(seq) => seq.min(newest),
+        }
+    }
+}
+
+impl<H: ObjectHost> RoomActor<H> {
+    /// How far the user may read; 403 for somebody who never was in the room.
+    pub(super) async fn reach(&self, user_id: &UserId) -> Result<Reach, MatrixError> {
+        let head = self.room()?;
+        let membership = self.store().membership(user_id.as_str())?;
+        if membership.as_ref().is_some_and(|(_, membership)| membership == "join") {
+            return Ok(Reach::Current);
+        }
+        let local = self.local_facts(&head, user_id)?;
+        let access = match state_access(&facts_of(user_id, &local)) {
+            // What was trimmed may know of an earlier stay.
+            StateAccess::Denied if membership.is_some() && head.tail.0 > 0 => {
+                let stored = self.stored_facts(&head, user_id, RoomSeq::default()).await?;
+                state_access(&facts_of(user_id, &joined_facts(&head, local, Some(stored))))
+            }
+            access => access,
+        };
+        match access {
+            StateAccess::Current => Ok(Reach::Current),
+            StateAccess::At(seq) => Ok(Reach::Left(seq)),
+            StateAccess::Denied => Err(not_in_room()),
+        }
+    }
+
+    /// The facts that what is here tells: complete for every position in the tail, and for those after the last change.
+    pub(super) fn local_facts(&self, head: &Head, user_id: &UserId) -> Result<VisibilityFacts, SqlError> {
+        Ok(VisibilityFacts {
+            history: self.local_values(head, "m.room.history_visibility", "")?,
+            membership: self.local_values(head, "m.room.member", user_id.as_str())?,
+        })
+    }
+
+    fn local_values(&self, head: &Head, kind: &str, state_key: &str) -> Result<Vec<(RoomSeq, String)>, SqlError> {
+        let Some(current) = self.store().state(kind, state_key)? else {
+            return Ok(Vec::new());
+        };
+        // Before its first event known here, a value is what that event replaced: just before it, or since the tail began.
+        let (known, since) = if current.seq <= head.tail {
+            (current.seq.previous(), vec![current])
+        } else {
+            (head.tail, self.store().changes(head.tail, kind, state_key)?)
+        };
+        let before = since.first().and_then(value_before).map(|value| (known, value));
+        Ok(before.into_iter().chain(since.iter().map(|event| (event.seq, value_of(event)))).collect())
+    }
+
+    /// The facts at `seq` and later, from the storage worker if what is here does not tell.
+    pub(super) async fn facts_at(
+        &self,
+        head: &Head,
+        user_id: &UserId,
+        seq: RoomSeq,
+    ) -> Result<VisibilityFacts, MatrixError> {
+        let local = self.local_facts(head, user_id)?;
+        let last = |values: &[(RoomSeq, String)]| values.last().map_or(RoomSeq::default(), |(at, _)| *at);
+        let settled = last(&local.history) <= seq && last(&local.membership) <= seq;
+        if seq > head.tail || settled {
+            return Ok(local);
+        }
+        let stored = self.stored_facts(head, user_id, seq.previous()).await?;
+        Ok(joined_facts(head, local, Some(stored)))
+    }
+
+    /// What the storage worker knows from `after` on.
+    async fn stored_facts(
+        &self,
+        head: &Head,
+        user_id: &UserId,
+        after: RoomSeq,
+    ) -> Result<VisibilityFacts, MatrixError> {
+        let ask = PageEvents {
+            room_id: self.room_id.clone(),
+            user_id: user_id.to_owned(),
+            after,
+            until: head.tail,
+            backwards: false,
+            limit: 1,
+        };
+        Ok(ask_storage(&*self.host, ask).await?.facts)
+    }
+}
+
+/// What the storage worker knows of the time before the tail, and what is known here of the tail.
+pub(super) fn joined_facts(head: &Head, local: VisibilityFacts, stored: Option<VisibilityFacts>) -> VisibilityFacts {
+    let Some(stored) = stored else { return local };
+    let join = |stored: Vec<(RoomSeq, String)>, local: Vec<(RoomSeq, String)>| {
+        let old = stored.into_iter().filter(|(seq, _)| *seq <= head.tail);
+        old.chain(local.into_iter().filter(|(seq, _)| *seq > head.tail)).collect()
+    };
+    VisibilityFacts {
+        history: join(stored.history, local.history),
+        membership: join(stored.membership, local.membership),
+    }
+}
+
+/// The user may see the event.
+pub(super) fn visible(user_id: &UserId, facts: &VisibilityFacts, event: &StoredEvent) -> bool {
+    may_see(&facts_of(user_id, facts), event.seq, &event.kind, event.state_key.as_deref())
+}
+
+fn facts_of<'a>(user_id: &'a UserId, facts: &'a VisibilityFacts) -> Facts<'a> {
+    Facts { user_id, history: &facts.history, membership: &facts.membership }
+}
+
+/// What a visibility or member event says.
+#[derive(Default, Deserialize)]
+struct Content {
+    history_visibility: Option<String>,
+    membership: Option<String>,
+}
+
+impl Content {
+    fn value(self) -> String {
+        self.membership.or(self.history_visibility).unwrap_or_else(|| "shared".to_owned())
+    }
+}
+
+fn value_of(event: &StoredEvent) -> String {
+    #[derive(Deserialize)]
+    struct Pdu {
+        content: Content,
+    }
+    event.pdu.read::<Pdu>().map_or_else(|_| Content::default().value(), |pdu| pdu.content.value())
+}
+
+fn value_before(event: &StoredEvent) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Unsigned {
+        prev_content: Content,
+    }
+    Some(event.unsigned.as_ref()?.read::<Unsigned>().ok()?.prev_content.value())
+}

@@ -1,0 +1,304 @@
+//! Telling local members' hubs what happened.
+//!
+//! Every user stands in one queue with the first position still to be told, so a slow or broken hub delays nobody else,
+//! and what piles up for a user goes out as one notice. A hub that cannot be told becomes a laggard: a row remembers from
+//! where, and the alarm or the next event tries again. The `announced` cursor covers everything before the queue.
+
+use std::{cell::RefCell, rc::Rc};
+
+use futures::{channel::oneshot, future::join_all};
+use ruma::{OwnedUserId, UserId};
+use tern_model::{Millis, RoomSeq, StoredEvent};
+use tern_ports::{ObjectHost, SqlError, Target, wire::Done, wire::frame};
+use tern_room::Audience;
+
+use super::{
+    RoomActor,
+    alarm::backed_off,
+    bundle::Bundle,
+    desk::{Desk, Pending},
+    store::Head,
+};
+
+/// Hubs told at once; the platform allows six connections.
+const CARRIERS: usize = 6;
+
+/// Carriers more, for whoever must be told before a reply.
+const URGENT_CARRIERS: usize = 2;
+
+/// Events whose audience is found in one go.
+const CHUNK: u32 = 200;
+
+/// After this many deliveries the cursor is moved even though the queue is not empty.
+const CURSOR_INTERVAL: u32 = 64;
+
+/// Delays between attempts to tell laggards.
+const RETRY: (u64, u64) = (5_000, 600_000);
+
+/// What still has to be told, and to whom.
+#[derive(Default)]
+pub(super) struct Announcer(RefCell<Desk>);
+
+/// Works on the queue. When it is dropped on the way, what it carried goes back.
+struct Carrier<H: ObjectHost> {
+    actor: Rc<RoomActor<H>>,
+    carrying: Option<(OwnedUserId, Pending)>,
+}
+
+impl<H: ObjectHost> Drop for Carrier<H> {
+    fn drop(&mut self) {
+        let mut desk = self.actor.announcer.0.borrow_mut();
+        desk.carriers = desk.carriers.saturating_sub(1);
+        if desk.carriers == 0 {
+            desk.bundle = None;
+        }
+        if let Some((user_id, pending)) = self.carrying.take() {
+            desk.in_flight.remove(&user_id);
+            desk.enqueue(&user_id, pending);
+        }
+    }
+}
+
+impl<H: ObjectHost> RoomActor<H> {
+    /// Queues what was committed and sees to it that somebody works on the queue.
+    pub(super) fn start_announcing(self: &Rc<Self>) {
+        // An unreadable row leaves the cursor where it is; the alarm comes back to it.
+        if self.absorb().is_ok() {
+            self.start_carriers(CARRIERS);
+        }
+    }
+
+    /// Tells these users before anybody else, and waits until they were told or could not be.
+    pub(super) async fn tell(self: &Rc<Self>, users: &[OwnedUserId]) {
+        if self.absorb().is_err() {
+            return;
+        }
+        let mut told = Vec::new();
+        {
+            let mut desk = self.announcer.0.borrow_mut();
+            for user_id in users {
+                let pending = desk.pending.contains_key(user_id);
+                if !pending && !desk.in_flight.contains_key(user_id) {
+                    continue;
+                }
+                if let Some(place) = desk.order.iter().position(|queued| queued == user_id)
+                    && let Some(user_id) = desk.order.remove(place)
+                {
+                    desk.order.push_front(user_id);
+                }
+                let (done, waiting) = oneshot::channel();
+                desk.waiting.push((user_id.clone(), done));
+                told.push(waiting);
+            }
+        }
+        self.start_carriers(CARRIERS + URGENT_CARRIERS);
+        join_all(told).await;
+    }
+
+    /// Queues typing or receipts for all joined members, or for `only` one of them. Best effort.
+    pub(super) fn announce_ephemeral(self: &Rc<Self>, news: &Pending, only: Option<&UserId>) -> Result<(), SqlError> {
+        let joined = match only {
+            Some(user_id) => vec![user_id.to_owned()],
+            None => self.store().joined(None)?.into_iter().map(|(user_id, _)| user_id).collect(),
+        };
+        {
+            let mut desk = self.announcer.0.borrow_mut();
+            for user_id in joined.iter().filter(|user_id| self.is_local(user_id)) {
+                desk.enqueue(user_id, news.clone());
+            }
+        }
+        self.start_announcing();
+        Ok(())
+    }
+
+    /// Queues laggards whose time has come.
+    pub(super) fn retry_laggards(&self, now: Millis) -> Result<(), SqlError> {
+        self.absorb()?;
+        let mut desk = self.announcer.0.borrow_mut();
+        if desk.retry_at.is_none_or(|at| at <= now) {
+            desk.retry_at = None;
+            for (user_id, from) in desk.laggards.clone() {
+                desk.enqueue(&user_id, Pending { from: Some(from), ..Pending::default() });
+            }
+        }
+        Ok(())
+    }
+
+    /// When laggards are to be tried again, if there are any; `otherwise` while they are being tried.
+    pub(super) fn laggards_due(&self, otherwise: Millis) -> Option<Millis> {
+        let desk = self.announcer.0.borrow();
+        (!desk.laggards.is_empty()).then(|| desk.retry_at.unwrap_or(otherwise))
+    }
+
+    pub(super) fn is_local(&self, user_id: &UserId) -> bool {
+        user_id.server_name() == self.config.server_name
+    }
+
+    /// Turns committed events into queue entries.
+    fn absorb(&self) -> Result<(), SqlError> {
+        self.absorb_commits()?;
+        self.move_announced();
+        Ok(())
+    }
+
+    fn absorb_commits(&self) -> Result<(), SqlError> {
+        let Some(head) = self.head()? else { return Ok(()) };
+        let mut desk = self.announcer.0.borrow_mut();
+        let mut absorbed = if let Some(absorbed) = desk.absorbed {
+            absorbed
+        } else {
+            desk.laggards = self.store().laggards()?.into_iter().collect();
+            desk.summary_changed = head.newest;
+            head.announced
+        };
+        desk.absorbed = Some(absorbed);
+        if absorbed >= head.newest {
+            return Ok(());
+        }
+        let joined = self.store().joined(None)?;
+        while absorbed < head.newest {
+            let events = self.store().events(absorbed, head.newest, false, CHUNK)?;
+            let Some(last) = events.last() else { break };
+            absorbed = last.seq;
+            self.queue_audience(&mut desk, &events, &joined);
+            if events.iter().any(affects_summary) {
+                let summary = Rc::new(self.summarise(&head)?);
+                if desk.summary.as_ref() != Some(&summary) {
+                    desk.summary_changed = absorbed;
+                    desk.summary = Some(summary);
+                }
+            }
+            desk.absorbed = Some(absorbed);
+        }
+        Ok(())
+    }
+
+    fn queue_audience(&self, desk: &mut Desk, events: &[StoredEvent], joined: &[(OwnedUserId, RoomSeq)]) {
+        let audience = Audience::of(events);
+        let from = |share: tern_room::Share| Pending { from: Some(share.first), ..Pending::default() };
+        for (user_id, since) in joined.iter().filter(|(user_id, _)| self.is_local(user_id)) {
+            if let Some(share) = audience.joined(user_id, *since) {
+                desk.enqueue(user_id, from(share));
+            }
+        }
+        for (user_id, share) in audience.changed().filter(|(user_id, _)| self.is_local(user_id)) {
+            desk.enqueue(user_id, from(share.clone()));
+        }
+    }
+
+    fn start_carriers(self: &Rc<Self>, most: usize) {
+        for carrier in self.hire(most) {
+            self.host.spawn(Box::pin(carrier.work()));
+        }
+    }
+
+    /// As many carriers as the queue is worth, of at most `most` altogether.
+    fn hire(self: &Rc<Self>, most: usize) -> Vec<Carrier<H>> {
+        let mut desk = self.announcer.0.borrow_mut();
+        let wanted = desk.order.len().min(most.saturating_sub(desk.carriers));
+        desk.carriers += wanted;
+        (0..wanted).map(|_| Carrier { actor: Rc::clone(self), carrying: None }).collect()
+    }
+
+    /// Tells one user what is pending; false when that did not work.
+    async fn carry(&self, head: &Head, user_id: &OwnedUserId, pending: &Pending) -> bool {
+        let bundle = pending.from.map(|from| self.bundle(head, from)).transpose();
+        let frame = bundle.and_then(|bundle| self.write_notice(head, user_id, pending, bundle.as_deref()));
+        match frame {
+            Ok(Some(frame)) => self.deliver(user_id, frame).await,
+            Ok(None) => true,
+            Err(_) => false,
+        }
+    }
+
+    async fn deliver(&self, user_id: &UserId, frame: Vec<u8>) -> bool {
+        let reply = self.host.exchange(&Target::User(user_id.to_owned()), frame).await;
+        reply.is_ok_and(|reply| frame::read_reply::<Done>(&reply).is_ok())
+    }
+
+    /// The bundle from a position on; the same one for everybody who stands at the same position.
+    fn bundle(&self, head: &Head, from: RoomSeq) -> Result<Rc<Bundle>, SqlError> {
+        let (kept, summary_changed) = {
+            let desk = self.announcer.0.borrow();
+            (desk.bundle.clone(), desk.summary_changed)
+        };
+        if let Some(bundle) = kept.filter(|bundle| bundle.serves(from, head.newest)) {
+            return Ok(bundle);
+        }
+        let bundle = Rc::new(self.make_bundle(head, from, summary_changed)?);
+        self.announcer.0.borrow_mut().bundle = Some(Rc::clone(&bundle));
+        Ok(bundle)
+    }
+
+    /// Keeps the books after an attempt to tell `user_id` everything up to `head`.
+    fn finish(&self, user_id: &OwnedUserId, pending: &Pending, told: bool) -> Result<(), SqlError> {
+        let desk = &mut *self.announcer.0.borrow_mut();
+        match pending.from {
+            Some(_) if told => {
+                desk.failures = 0;
+                if desk.laggards.remove(user_id).is_some() {
+                    self.store().drop_laggard(user_id.as_str())?;
+                }
+            }
+            Some(from) => {
+                desk.failures = desk.failures.saturating_add(1);
+                desk.retry_at = Some(desk.retry_at.unwrap_or(backed_off(self.host.now(), desk.failures, RETRY)));
+                if desk.laggards.insert(user_id.clone(), from) != Some(from) {
+                    self.store().put_laggard(user_id.as_str(), from)?;
+                }
+            }
+            None => {}
+        }
+        desk.in_flight.remove(user_id);
+        desk.release_waiting(user_id);
+        desk.delivered = desk.delivered.wrapping_add(1);
+        Ok(())
+    }
+
+    /// Moves the cursor over what has been dealt with.
+    fn move_announced(&self) {
+        let desk = self.announcer.0.borrow();
+        let idle = desk.pending.is_empty() && desk.in_flight.is_empty();
+        if let Some(announced) = desk.announced().filter(|_| idle || desk.delivered.is_multiple_of(CURSOR_INTERVAL)) {
+            self.move_cursor(|head| head.announced = head.announced.max(announced));
+        }
+    }
+}
+
+impl<H: ObjectHost> Carrier<H> {
+    /// Delivers until nobody is left in the queue.
+    async fn work(mut self) {
+        let actor = Rc::clone(&self.actor);
+        // What has just been committed is queued first: the frame reaches to the newest event.
+        while let (Ok(()), Ok(Some(head))) = (actor.absorb(), actor.head()) {
+            let next = actor.announcer.0.borrow_mut().take_next();
+            let Some((user_id, pending)) = next else { break };
+            self.carrying = Some((user_id.clone(), pending.clone()));
+            let told = actor.carry(&head, &user_id, &pending).await;
+            if actor.finish(&user_id, &pending, told).is_err() {
+                // The failure could not be written down: it goes back to the queue, and the alarm comes back to it.
+                break;
+            }
+            self.carrying = None;
+            actor.move_announced();
+        }
+    }
+}
+
+/// The event may change what a summary says.
+pub(super) fn affects_summary(event: &StoredEvent) -> bool {
+    matches!(
+        event.kind.as_str(),
+        "m.room.name"
+            | "m.room.avatar"
+            | "m.room.canonical_alias"
+            | "m.room.topic"
+            | "m.room.create"
+            | "m.room.join_rules"
+            | "m.room.encryption"
+            | "m.room.tombstone"
+            | "m.room.member"
+            | "m.room.redaction"
+            | "m.space.child"
+    )
+}

@@ -1,0 +1,228 @@
+//! Notices: what one user is told of a range of events.
+
+use std::{cell::RefCell, rc::Rc};
+
+use ruma::{OwnedUserId, UserId};
+use tern_model::{EphemeralNotice, Notice, NoticeEvent, RoomSeq, RoomSummary, StoredEvent, TxnRef};
+use tern_ports::{
+    ObjectHost, SqlError,
+    wire::{UserCommand, frame, user::Deliver},
+};
+use tern_room::{
+    Audience, Form, Share, client_event, redact,
+    summary::{HEROES, Members, stripped_state, summarise},
+};
+
+use super::{
+    RoomActor,
+    announce::affects_summary,
+    desk::Pending,
+    store::{Head, damaged},
+    view::{Turn, parsed},
+};
+
+/// Most events in one notice, and most bytes of them. Who missed more is told the newest, and sees the gap.
+const MOST_EVENTS: u32 = 100;
+const MOST_BYTES: usize = 1_000_000;
+
+/// Most receipts told to somebody who joins.
+const MOST_RECEIPTS: u32 = 500;
+
+/// A range of events, ready to be told to anybody.
+pub(super) struct Bundle {
+    /// Where its readers stand: the first position they asked for.
+    from: RoomSeq,
+    first: RoomSeq,
+    last: RoomSeq,
+    /// The newest position when it was made.
+    newest: RoomSeq,
+    events: Vec<(NoticeEvent, Option<TxnRef>)>,
+    audience: Audience,
+    summary: Option<Rc<RoomSummary>>,
+    /// The frame for those about whom nothing is special.
+    plain: RefCell<Option<Vec<u8>>>,
+}
+
+impl Bundle {
+    /// It is still the right one for somebody at `from`.
+    pub(super) fn serves(&self, from: RoomSeq, newest: RoomSeq) -> bool {
+        self.from == from && self.newest == newest
+    }
+}
+
+impl<H: ObjectHost> RoomActor<H> {
+    pub(super) fn make_bundle(&self, head: &Head, from: RoomSeq, summary_changed: RoomSeq) -> Result<Bundle, SqlError> {
+        let after = from.previous().max(head.tail);
+        let mut stored = self.store().events(after, head.newest, true, MOST_EVENTS)?;
+        let mut bytes = 0;
+        stored.retain(|event| {
+            let first = bytes == 0;
+            bytes += event.pdu.text().len() + event.unsigned.as_ref().map_or(0, |unsigned| unsigned.text().len());
+            first || bytes <= MOST_BYTES
+        });
+        stored.reverse();
+        let first = stored.first().map_or(head.newest, |event| event.seq);
+        let events = stored.iter().map(|event| Ok((notice_event(head, event)?, event.txn.clone())));
+        let events = events.collect::<Result<Vec<_>, SqlError>>()?;
+        let changed = from <= summary_changed && (first > from || stored.iter().any(affects_summary));
+        Ok(Bundle {
+            from,
+            first,
+            last: stored.last().map_or(head.newest, |event| event.seq),
+            newest: head.newest,
+            audience: Audience::of(&stored),
+            events,
+            summary: if changed { Some(Rc::new(self.summarise(head)?)) } else { None },
+            plain: RefCell::default(),
+        })
+    }
+
+    /// The frame that tells `user_id` what is pending; none when there is nothing to tell.
+    pub(super) fn write_notice(
+        &self,
+        head: &Head,
+        user_id: &OwnedUserId,
+        pending: &Pending,
+        bundle: Option<&Bundle>,
+    ) -> Result<Option<Vec<u8>>, SqlError> {
+        let membership = self.store().membership(user_id.as_str())?;
+        let joined = membership.as_ref().is_some_and(|(_, membership)| membership == "join");
+        let share = match (bundle, membership) {
+            (Some(bundle), Some(current)) => share(bundle, user_id, current),
+            _ => None,
+        };
+        let ephemeral = if joined { self.ephemeral_news(pending) } else { Vec::new() };
+        let (Some(bundle), Some(share)) = (bundle, share) else {
+            return Ok((!ephemeral.is_empty()).then(|| write(Notice { ephemeral, ..self.blank(head) })));
+        };
+        if !ephemeral.is_empty() || is_special(bundle, user_id, &share) {
+            return Ok(Some(write(self.special(head, user_id, bundle, share, ephemeral)?)));
+        }
+        if let Some(plain) = &*bundle.plain.borrow() {
+            return Ok(Some(plain.clone()));
+        }
+        let events = bundle.events.iter().map(|(event, _)| event.clone()).collect();
+        let frame = write(Notice { events, summary: bundle.summary.clone(), ..self.blank(head) });
+        bundle.plain.replace(Some(frame.clone()));
+        Ok(Some(frame))
+    }
+
+    /// A notice made for one user.
+    fn special(
+        &self,
+        head: &Head,
+        user_id: &OwnedUserId,
+        bundle: &Bundle,
+        share: Share,
+        mut ephemeral: Vec<EphemeralNotice>,
+    ) -> Result<Notice, SqlError> {
+        let covered = bundle.events.iter().filter(|(event, _)| share.covers(event.seq));
+        let mut events: Vec<NoticeEvent> = covered.map(|(event, txn)| with_txn(event, txn.as_ref(), user_id)).collect();
+        let member = self.store().state("m.room.member", user_id.as_str())?;
+        if let (true, Some(member)) = (events.is_empty(), &member) {
+            events.push(notice_event(head, member)?);
+        }
+        let stripped = match &member {
+            Some(member) if share.stripped() => {
+                let turn = Turn::new(&self.room_id, self.host.sql(), &self.cache, head.clone());
+                stripped_state(&turn, &parsed(member)?).map_err(damaged)?
+            }
+            _ => Vec::new(),
+        };
+        let joins = share.membership.as_deref() == Some("join");
+        if joins {
+            ephemeral.extend(self.current_receipts(MOST_RECEIPTS)?);
+        }
+        let member_now = joins || share.membership.is_none();
+        let summary = match &bundle.summary {
+            Some(summary) if member_now => Some(Rc::clone(summary)),
+            None if joins => Some(Rc::new(self.summarise(head)?)),
+            _ => None,
+        };
+        Ok(Notice { events, membership: share.membership, stripped, summary, ephemeral, ..self.blank(head) })
+    }
+
+    fn blank(&self, head: &Head) -> Notice {
+        Notice {
+            room_id: self.room_id.clone(),
+            events: Vec::new(),
+            membership: None,
+            stripped: Vec::new(),
+            summary: None,
+            forwarded: head.forwarded,
+            ephemeral: Vec::new(),
+        }
+    }
+
+    fn ephemeral_news(&self, pending: &Pending) -> Vec<EphemeralNotice> {
+        let mut news = Vec::new();
+        if pending.typing {
+            news.push(EphemeralNotice::Typing(self.typing_now()));
+        }
+        if !pending.receipts.is_empty() {
+            news.push(EphemeralNotice::Receipts(pending.receipts.iter().map(|receipt| (**receipt).clone()).collect()));
+        }
+        news
+    }
+
+    /// The room's summary now.
+    pub(super) fn summarise(&self, head: &Head) -> Result<RoomSummary, SqlError> {
+        let store = self.store();
+        let mut heroes = store.first_members(["join", "invite"], HEROES)?;
+        if head.joined + head.invited <= 1 {
+            let gone = store.first_members(["leave", "ban"], HEROES)?;
+            heroes.extend(gone.into_iter().take(HEROES.saturating_sub(heroes.len())));
+        }
+        let members = Members {
+            joined: head.joined,
+            invited: head.invited,
+            heroes: heroes.iter().map(parsed).collect::<Result<_, _>>()?,
+        };
+        let children = store.state_like("m.space.child", "*", RoomSeq::default())?;
+        let children = children.iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
+        let turn = Turn::new(&self.room_id, self.host.sql(), &self.cache, head.clone());
+        summarise(&turn, &members, &children).map_err(damaged)
+    }
+}
+
+/// What `user_id`, whose current membership is given, gets of the bundle.
+fn share(bundle: &Bundle, user_id: &UserId, current: (RoomSeq, String)) -> Option<Share> {
+    let (since, membership) = current;
+    let joined = membership == "join";
+    // The user's membership changed in what the bundle had to leave out.
+    let missed = since >= bundle.from && since < bundle.first;
+    match bundle.audience.joined(user_id, if joined { since } else { RoomSeq(u64::MAX) }) {
+        Some(share) if missed && share.membership.is_none() => Some(Share { membership: Some(membership), ..share }),
+        None if missed => Some(Share { first: since, last: since, membership: Some(membership) }),
+        share => share,
+    }
+}
+
+fn is_special(bundle: &Bundle, user_id: &UserId, share: &Share) -> bool {
+    let whole = share.first <= bundle.first && share.last >= bundle.last;
+    let own = |(event, txn): &(NoticeEvent, Option<TxnRef>)| txn.is_some() && event.sender == user_id;
+    !whole || share.membership.is_some() || bundle.events.iter().any(own)
+}
+
+fn with_txn(event: &NoticeEvent, txn: Option<&TxnRef>, user_id: &UserId) -> NoticeEvent {
+    NoticeEvent { txn: txn.filter(|_| event.sender == user_id).cloned(), ..event.clone() }
+}
+
+fn notice_event(head: &Head, event: &StoredEvent) -> Result<NoticeEvent, SqlError> {
+    let redacts = if event.kind == "m.room.redaction" { redact::target(head.version, &parsed(event)?) } else { None };
+    Ok(NoticeEvent {
+        seq: event.seq,
+        event_id: event.event_id.clone(),
+        kind: event.kind.clone(),
+        sender: OwnedUserId::try_from(event.sender.as_str()).map_err(damaged)?,
+        state_key: event.state_key.clone(),
+        ts: event.ts,
+        client: client_event(head.version, event, Form::default()).map_err(damaged)?,
+        txn: None,
+        redacts,
+    })
+}
+
+fn write(notice: Notice) -> Vec<u8> {
+    frame::write(&UserCommand::from(Deliver { notices: vec![notice] }))
+}

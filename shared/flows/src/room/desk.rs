@@ -1,0 +1,107 @@
+//! Who is still to be told what.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+};
+
+use futures::channel::oneshot;
+use ruma::{OwnedUserId, UserId};
+use tern_model::{Millis, Receipt, RoomSeq, RoomSummary};
+
+use super::bundle::Bundle;
+
+/// Receipts that pile up for one user, at most; older ones are lost.
+const MOST_RECEIPTS: usize = 200;
+
+/// The queue and the books about it.
+#[derive(Default)]
+pub(super) struct Desk {
+    /// Up to here events were turned into queue entries; nothing before the first look at the store.
+    pub(super) absorbed: Option<RoomSeq>,
+    /// Users with something pending, next first.
+    pub(super) order: VecDeque<OwnedUserId>,
+    pub(super) pending: BTreeMap<OwnedUserId, Pending>,
+    /// Users being told, and from where.
+    pub(super) in_flight: BTreeMap<OwnedUserId, Option<RoomSeq>>,
+    pub(super) laggards: BTreeMap<OwnedUserId, RoomSeq>,
+    pub(super) carriers: usize,
+    pub(super) delivered: u32,
+    pub(super) failures: u32,
+    pub(super) retry_at: Option<Millis>,
+    pub(super) summary: Option<Rc<RoomSummary>>,
+    /// The summary is not known to have changed after this position.
+    pub(super) summary_changed: RoomSeq,
+    pub(super) bundle: Option<Rc<Bundle>>,
+    /// Requests that wait until a user was told.
+    pub(super) waiting: Vec<(OwnedUserId, oneshot::Sender<()>)>,
+}
+
+/// What one user has not been told.
+#[derive(Clone, Default)]
+pub(super) struct Pending {
+    /// The first position.
+    pub(super) from: Option<RoomSeq>,
+    pub(super) typing: bool,
+    pub(super) receipts: Vec<Rc<Receipt>>,
+}
+
+impl Pending {
+    fn merge(&mut self, other: Self) {
+        self.from = [self.from, other.from].into_iter().flatten().min();
+        self.typing |= other.typing;
+        self.receipts.extend(other.receipts);
+        let excess = self.receipts.len().saturating_sub(MOST_RECEIPTS);
+        self.receipts.drain(..excess);
+    }
+}
+
+impl Desk {
+    pub(super) fn enqueue(&mut self, user_id: &UserId, mut news: Pending) {
+        if news.from.is_some() {
+            news.from = news.from.min(self.laggards.get(user_id).copied().or(news.from));
+        }
+        if let Some(pending) = self.pending.get_mut(user_id) {
+            pending.merge(news);
+        } else {
+            self.pending.insert(user_id.to_owned(), news);
+            self.order.push_back(user_id.to_owned());
+        }
+    }
+
+    /// The next user who is not just being told.
+    pub(super) fn take_next(&mut self) -> Option<(OwnedUserId, Pending)> {
+        for _ in 0..self.order.len() {
+            let user_id = self.order.pop_front()?;
+            if self.in_flight.contains_key(&user_id) {
+                self.order.push_back(user_id);
+                continue;
+            }
+            if let Some(pending) = self.pending.remove(&user_id) {
+                self.in_flight.insert(user_id.clone(), pending.from);
+                return Some((user_id, pending));
+            }
+        }
+        None
+    }
+
+    /// Everything up to here was told or stands among the laggards.
+    pub(super) fn announced(&self) -> Option<RoomSeq> {
+        let pending = self.pending.values().map(|pending| pending.from);
+        let first = pending.chain(self.in_flight.values().copied()).flatten().min();
+        first.map(RoomSeq::previous).or(self.absorbed)
+    }
+
+    pub(super) fn release_waiting(&mut self, user_id: &UserId) {
+        if self.pending.get(user_id).is_some_and(|pending| pending.from.is_some()) {
+            return;
+        }
+        let (told, rest) = std::mem::take(&mut self.waiting).into_iter().partition(|(waiting, _)| waiting == user_id);
+        self.waiting = rest;
+        let told: Vec<(OwnedUserId, oneshot::Sender<()>)> = told;
+        for (_, done) in told {
+            // Whoever stopped waiting does not mind.
+            done.send(()).ok();
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Reading single events, state and members.
+
+use ruma::{OwnedUserId, UserId};
+use serde::Deserialize;
+use tern_model::{MatrixError, RawJson, RoomSeq, StoredEvent};
+use tern_ports::{
+    ObjectHost, ask_storage,
+    wire::{
+        room::{JoinedMember, ReadEvent, ReadJoinedMembers, ReadMembers, ReadState, ReadStateEvent},
+        storage::LoadEvent,
+    },
+};
+
+use super::{
+    RoomActor,
+    access::{Reach, joined_facts, visible},
+    store::Head,
+    timeline::read_token,
+};
+
+impl<H: ObjectHost> RoomActor<H> {
+    /// One event; 404 when there is none or the reader may not see it.
+    pub(super) async fn read_event(&self, request: &ReadEvent) -> Result<RawJson, MatrixError> {
+        let not_found = || MatrixError::not_found("There is no such event, or you may not see it");
+        let reader = &request.caller.user_id;
+        let head = self.head()?.ok_or_else(not_found)?;
+        let (event, facts) = match self.store().event(request.event_id.as_str())? {
+            Some(event) => {
+                let facts = self.facts_at(&head, reader, event.seq).await?;
+                (event, facts)
+            }
+            None if head.tail.0 == 0 => return Err(not_found()),
+            None => {
+                let load = LoadEvent {
+                    room_id: self.room_id.clone(),
+                    event_id: request.event_id.clone(),
+                    user_id: reader.clone(),
+                };
+                let loaded = ask_storage(&*self.host, load).await?.ok_or_else(not_found)?;
+                let local = self.local_facts(&head, reader)?;
+                (loaded.event, joined_facts(&head, local, Some(loaded.facts)))
+            }
+        };
+        if !visible(reader, &facts, &event) {
+            return Err(not_found());
+        }
+        Ok(self.client_form(&head, &event, Some(&request.caller))?)
+    }
+
+    /// All state the reader may see.
+    pub(super) async fn read_state(&self, request: &ReadState) -> Result<Vec<RawJson>, MatrixError> {
+        let head = self.room()?;
+        let state = self.state_for(&head, &request.caller, ("*", "*")).await?;
+        self.client_forms(&head, &state)
+    }
+
+    /// One state event.
+    pub(super) async fn read_state_event(&self, request: &ReadStateEvent) -> Result<RawJson, MatrixError> {
+        let head = self.room()?;
+        let state = self.state_for(&head, &request.caller, (&request.kind, &request.state_key)).await?;
+        let exact = |event: &&StoredEvent| {
+            event.kind == request.kind && event.state_key.as_deref() == Some(request.state_key.as_str())
+        };
+        let event = state.iter().find(exact);
+        let event = event.ok_or_else(|| MatrixError::not_found("The room has no state of this type and key"))?;
+        Ok(self.client_form(&head, event, None)?)
+    }
+
+    /// Member events, now or at a point in time.
+    pub(super) async fn read_members(&self, request: &ReadMembers) -> Result<Vec<RawJson>, MatrixError> {
+        let head = self.room()?;
+        let reach = self.reach(&request.caller).await?;
+        let at = request.at.as_deref().map(read_token).transpose()?.flatten();
+        let end = reach.end(head.newest);
+        let at = at.map_or(end, |at| at.min(end));
+        let mut members = self.state_at(&head, at, "m.room.member", "*").await?;
+        members.retain(|event| {
+            let membership = membership_of(event);
+            let is = |wanted: &Option<String>| wanted.as_ref().map(|wanted| *wanted == membership);
+            is(&request.membership).unwrap_or(true) && !is(&request.not_membership).unwrap_or(false)
+        });
+        self.client_forms(&head, &members)
+    }
+
+    /// Who is in the room now; only for those who are.
+    pub(super) fn read_joined_members(&self, request: &ReadJoinedMembers) -> Result<Vec<JoinedMember>, MatrixError> {
+        self.check_joined(&request.caller)?;
+        let joined = self.store().members("join")?;
+        Ok(joined.iter().filter_map(joined_member).collect())
+    }
+
+    /// State as far as the reader reaches: the current one, or that at the reader's leaving.
+    async fn state_for(
+        &self,
+        head: &Head,
+        reader: &UserId,
+        (kind, key): (&str, &str),
+    ) -> Result<Vec<StoredEvent>, MatrixError> {
+        match self.reach(reader).await? {
+            Reach::Current if kind == "*" => Ok(self.store().state_like(kind, key, RoomSeq::default())?),
+            Reach::Current => Ok(self.store().state(kind, key)?.into_iter().collect()),
+            Reach::Left(seq) => self.state_at(head, seq, kind, key).await,
+        }
+    }
+
+    fn client_forms(&self, head: &Head, events: &[StoredEvent]) -> Result<Vec<RawJson>, MatrixError> {
+        events.iter().map(|event| Ok(self.client_form(head, event, None)?)).collect()
+    }
+}
+
+#[derive(Default, Deserialize)]
+struct Member {
+    #[serde(default)]
+    membership: String,
+    #[serde(default)]
+    displayname: Option<String>,
+    #[serde(default)]
+    avatar_url: Option<String>,
+}
+
+fn member(event: &StoredEvent) -> Member {
+    #[derive(Deserialize)]
+    struct Pdu {
+        content: Member,
+    }
+    // A profile of a wrong shape is as good as none; the membership is always text.
+    event.pdu.read::<Pdu>().map_or_else(|_| Member::default(), |pdu| pdu.content)
+}
+
+fn membership_of(event: &StoredEvent) -> String {
+    member(event).membership
+}
+
+fn joined_member(event: &StoredEvent) -> Option<JoinedMember> {
+    let Member { displayname, avatar_url, .. } = member(event);
+    Some(JoinedMember {
+        user_id: OwnedUserId::try_from(event.state_key.as_deref()?).ok()?,
+        display_name: displayname,
+        avatar_url,
+    })
+}

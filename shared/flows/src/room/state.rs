@@ -1,0 +1,177 @@
+//! The rows of the current state, receipts and laggards.
+
+use ruma::{OwnedEventId, OwnedUserId};
+use tern_model::{Millis, Receipt, RoomSeq, StoredEvent};
+use tern_ports::{Row, Sql, SqlError, Value};
+
+use super::store::{Store, all, damaged, event_columns, one, seq_value};
+
+/// `*` in a pattern of types and state keys.
+const ANY: &str = "*";
+
+impl<S: Sql> Store<'_, S> {
+    /// The current state event of a type and state key.
+    pub(super) fn state(self, kind: &str, state_key: &str) -> Result<Option<StoredEvent>, SqlError> {
+        let sql = concat!(
+            "SELECT ",
+            event_columns!(),
+            " FROM state s JOIN events e ON e.seq = s.seq WHERE s.kind = ? AND s.state_key = ?"
+        );
+        one(&self.0.query(sql, &[kind.into(), state_key.into()])?)
+    }
+
+    /// Makes the event at `seq` the current one of its type and state key.
+    pub(super) fn put_state(
+        self,
+        kind: &str,
+        state_key: &str,
+        seq: RoomSeq,
+        membership: Option<&str>,
+    ) -> Result<(), SqlError> {
+        self.0.query(
+            "INSERT INTO state VALUES (?, ?, ?, ?)
+             ON CONFLICT (kind, state_key) DO UPDATE SET seq = excluded.seq, membership = excluded.membership",
+            &[kind.into(), state_key.into(), seq.0.into(), membership.into()],
+        )?;
+        Ok(())
+    }
+
+    /// Current state that matches a pattern and was set after `after`, in order of position.
+    pub(super) fn state_like(self, kind: &str, state_key: &str, after: RoomSeq) -> Result<Vec<StoredEvent>, SqlError> {
+        const FROM: &str =
+            concat!("SELECT ", event_columns!(), " FROM state s JOIN events e ON e.seq = s.seq WHERE s.seq > ?");
+        let mut sql = FROM.to_owned();
+        let mut params: Vec<Value> = vec![after.0.into()];
+        for (column, wanted) in [(" AND s.kind = ?", kind), (" AND s.state_key = ?", state_key)] {
+            if wanted != ANY {
+                sql.push_str(column);
+                params.push(wanted.into());
+            }
+        }
+        sql.push_str(" ORDER BY s.seq");
+        all(&self.0.query(&sql, &params)?)
+    }
+
+    /// What of the current state was set after `after`.
+    pub(super) fn state_keys_since(self, after: RoomSeq) -> Result<Vec<(String, String)>, SqlError> {
+        let rows = self.0.query("SELECT kind, state_key FROM state WHERE seq > ?", &[after.0.into()])?;
+        let keys = rows.iter().filter_map(|row| Some((row.string(0)?, row.string(1)?)));
+        Ok(keys.collect())
+    }
+
+    /// A user's membership and the position of the event that says so.
+    pub(super) fn membership(self, user_id: &str) -> Result<Option<(RoomSeq, String)>, SqlError> {
+        let rows = self.0.query(
+            "SELECT seq, membership FROM state WHERE kind = 'm.room.member' AND state_key = ?",
+            &[user_id.into()],
+        )?;
+        Ok(rows.first().and_then(|row| Some((RoomSeq(row.int(0)?), row.string(1)?))))
+    }
+
+    /// Joined members with the positions of their member events, by position.
+    pub(super) fn joined(self, limit: Option<usize>) -> Result<Vec<(OwnedUserId, RoomSeq)>, SqlError> {
+        let limit = limit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(-1);
+        let rows = self.0.query(
+            "SELECT state_key, seq FROM state WHERE membership = 'join' ORDER BY seq LIMIT ?",
+            &[limit.into()],
+        )?;
+        Ok(rows.iter().filter_map(member_of).collect())
+    }
+
+    /// The first member events of these memberships, by position.
+    pub(super) fn first_members(self, memberships: [&str; 2], limit: usize) -> Result<Vec<StoredEvent>, SqlError> {
+        let sql = concat!(
+            "SELECT ",
+            event_columns!(),
+            " FROM state s JOIN events e ON e.seq = s.seq WHERE s.membership = ? ORDER BY s.seq LIMIT ?"
+        );
+        let mut found = Vec::new();
+        for membership in memberships {
+            found.extend(all(&self.0.query(sql, &[membership.into(), (limit as u64).into()])?)?);
+        }
+        found.sort_by_key(|event| event.seq);
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// All member events of this membership, by position.
+    pub(super) fn members(self, membership: &str) -> Result<Vec<StoredEvent>, SqlError> {
+        let sql = concat!(
+            "SELECT ",
+            event_columns!(),
+            " FROM state s JOIN events e ON e.seq = s.seq WHERE s.membership = ? ORDER BY s.seq"
+        );
+        all(&self.0.query(sql, &[membership.into()])?)
+    }
+
+    /// The stored receipt of a user, kind and thread.
+    pub(super) fn receipt(self, user_id: &str, kind: &str, thread_id: &str) -> Result<Option<Receipt>, SqlError> {
+        let rows = self.0.query(
+            "SELECT user_id, kind, thread_id, event_id, seq, ts FROM receipts
+             WHERE user_id = ? AND kind = ? AND thread_id = ?",
+            &[user_id.into(), kind.into(), thread_id.into()],
+        )?;
+        rows.first().map(receipt_of).transpose()
+    }
+
+    /// The newest public receipts.
+    pub(super) fn public_receipts(self, limit: u32) -> Result<Vec<Receipt>, SqlError> {
+        let rows = self.0.query(
+            "SELECT user_id, kind, thread_id, event_id, seq, ts FROM receipts
+             WHERE kind = 'm.read' ORDER BY ts DESC LIMIT ?",
+            &[u64::from(limit).into()],
+        )?;
+        rows.iter().map(receipt_of).collect()
+    }
+
+    /// Stores a receipt in the place of the one before it.
+    pub(super) fn put_receipt(self, receipt: &Receipt) -> Result<(), SqlError> {
+        let params = [
+            receipt.user_id.as_str().into(),
+            receipt.kind.as_str().into(),
+            receipt.thread_id.as_deref().unwrap_or_default().into(),
+            receipt.event_id.as_str().into(),
+            seq_value(receipt.seq),
+            receipt.ts.0.into(),
+        ];
+        self.0.query(
+            "INSERT INTO receipts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (user_id, kind, thread_id)
+             DO UPDATE SET event_id = excluded.event_id, seq = excluded.seq, ts = excluded.ts",
+            &params,
+        )?;
+        Ok(())
+    }
+
+    /// Users whose hubs could not be told, with the first position they miss.
+    pub(super) fn laggards(self) -> Result<Vec<(OwnedUserId, RoomSeq)>, SqlError> {
+        let rows = self.0.query("SELECT user_id, from_seq FROM laggards", &[])?;
+        Ok(rows.iter().filter_map(member_of).collect())
+    }
+
+    /// Remembers that a user's hub misses everything from `from` on.
+    pub(super) fn put_laggard(self, user_id: &str, from: RoomSeq) -> Result<(), SqlError> {
+        self.0.query("INSERT OR REPLACE INTO laggards VALUES (?, ?)", &[user_id.into(), from.0.into()])?;
+        Ok(())
+    }
+
+    /// The user's hub misses nothing any more.
+    pub(super) fn drop_laggard(self, user_id: &str) -> Result<(), SqlError> {
+        self.0.query("DELETE FROM laggards WHERE user_id = ?", &[user_id.into()])?;
+        Ok(())
+    }
+}
+
+fn member_of(row: &Row) -> Option<(OwnedUserId, RoomSeq)> {
+    Some((OwnedUserId::try_from(row.text(0)?).ok()?, RoomSeq(row.int(1)?)))
+}
+
+fn receipt_of(row: &Row) -> Result<Receipt, SqlError> {
+    Ok(Receipt {
+        user_id: OwnedUserId::try_from(row.text(0).unwrap_or_default()).map_err(damaged)?,
+        kind: row.string(1).unwrap_or_default(),
+        thread_id: row.string(2).filter(|thread_id| !thread_id.is_empty()),
+        event_id: OwnedEventId::try_from(row.text(3).unwrap_or_default()).map_err(damaged)?,
+        seq: row.int(4).map(RoomSeq),
+        ts: Millis(row.int(5).unwrap_or_default()),
+    })
+}

@@ -1,0 +1,183 @@
+//! The timeline as one: the tail here, joined with what the storage worker has of the time before.
+
+use ruma::UserId;
+use tern_model::{Caller, MatrixError, RawJson, RoomSeq, StoredEvent};
+use tern_ports::{
+    ObjectHost, SqlError, ask_storage,
+    wire::{
+        storage::{PageEvents, StateAt},
+        sync::VisibilityFacts,
+    },
+};
+use tern_room::{Form, client_event};
+
+use super::{
+    RoomActor,
+    access::joined_facts,
+    store::{Head, damaged},
+};
+
+/// `*` in a pattern of types and state keys.
+const ANY: &str = "*";
+
+/// A run of the timeline without gaps.
+pub(super) struct Page {
+    /// In the order asked for.
+    pub(super) events: Vec<StoredEvent>,
+    /// For deciding which of them the reader may see.
+    pub(super) facts: VisibilityFacts,
+}
+
+/// Which part of the timeline.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Range {
+    /// Positions greater than this.
+    pub(super) after: RoomSeq,
+    /// Positions up to and including this.
+    pub(super) until: RoomSeq,
+    pub(super) backwards: bool,
+}
+
+/// A pagination token: the place between the event at `seq` and the next one.
+pub(super) fn token(seq: RoomSeq) -> String {
+    format!("t{}", seq.0)
+}
+
+/// Reads a pagination token. Nothing for a token of `GET /sync`, which names a place in a user's stream: as far as this
+/// room knows, that is now.
+pub(super) fn read_token(token: &str) -> Result<Option<RoomSeq>, MatrixError> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if token.strip_prefix('s').is_some_and(|parts| parts.split('_').all(digits)) {
+        return Ok(None);
+    }
+    let number = token.strip_prefix('t').filter(|number| digits(number));
+    let seq = number.and_then(|number| number.parse::<u64>().ok()).filter(|seq| *seq < 1 << 53);
+    let seq = seq.ok_or_else(|| MatrixError::invalid_param("Not a pagination token of this room"))?;
+    Ok(Some(RoomSeq(seq)))
+}
+
+impl<H: ObjectHost> RoomActor<H> {
+    /// At most `limit` events of a range. Fewer than there are when the storage worker cannot be reached and something is
+    /// here; the run has no gaps in any case.
+    pub(super) async fn page(
+        &self,
+        head: &Head,
+        reader: &UserId,
+        range: Range,
+        limit: u32,
+    ) -> Result<Page, MatrixError> {
+        let local = self.local_facts(head, reader)?;
+        let here = Range { after: range.after.max(head.tail), ..range };
+        let there = Range { until: range.until.min(head.tail), ..range };
+        if range.backwards {
+            let mut events = self.events_here(here, limit)?;
+            let rest = limit.saturating_sub(u32::try_from(events.len()).unwrap_or(u32::MAX));
+            let stored = match self.events_there(reader, there, rest).await {
+                Err(error) if events.is_empty() => return Err(error),
+                Err(_) => None,
+                Ok(stored) => stored,
+            };
+            let (older, facts) = stored.unzip();
+            events.extend(older.into_iter().flatten());
+            return Ok(Page { events, facts: joined_facts(head, local, facts) });
+        }
+        let (stored, facts) = self.events_there(reader, there, limit).await?.unzip();
+        let mut events = stored.unwrap_or_default();
+        let reached = facts.is_none() || events.last().is_some_and(|last| last.seq == there.until);
+        if reached {
+            let rest = limit.saturating_sub(u32::try_from(events.len()).unwrap_or(u32::MAX));
+            events.extend(self.events_here(here, rest)?);
+        }
+        Ok(Page { events, facts: joined_facts(head, local, facts) })
+    }
+
+    fn events_here(&self, range: Range, limit: u32) -> Result<Vec<StoredEvent>, SqlError> {
+        if range.after >= range.until || limit == 0 {
+            return Ok(Vec::new());
+        }
+        self.store().events(range.after, range.until, range.backwards, limit)
+    }
+
+    /// Nothing when the range is empty.
+    async fn events_there(
+        &self,
+        reader: &UserId,
+        range: Range,
+        limit: u32,
+    ) -> Result<Option<(Vec<StoredEvent>, VisibilityFacts)>, MatrixError> {
+        if range.after >= range.until || limit == 0 {
+            return Ok(None);
+        }
+        let ask = PageEvents {
+            room_id: self.room_id.clone(),
+            user_id: reader.to_owned(),
+            after: range.after,
+            until: range.until,
+            backwards: range.backwards,
+            limit,
+        };
+        let page = ask_storage(&*self.host, ask).await?;
+        Ok(Some((page.events, page.facts)))
+    }
+
+    /// The state after the event at `at`, of one type and state key or of all (`*`), in order of position.
+    pub(super) async fn state_at(
+        &self,
+        head: &Head,
+        at: RoomSeq,
+        kind: &str,
+        state_key: &str,
+    ) -> Result<Vec<StoredEvent>, MatrixError> {
+        if at < head.tail {
+            return self.stored_state(at, kind, state_key).await;
+        }
+        let mut state = self.store().state_like(kind, state_key, RoomSeq::default())?;
+        state.retain(|event| event.seq <= at);
+        let mut unknown = Vec::new();
+        for (changed_kind, changed_key) in self.store().state_keys_since(at)? {
+            if !(matches(kind, &changed_kind) && matches(state_key, &changed_key)) {
+                continue;
+            }
+            let changes = self.store().changes(head.tail, &changed_kind, &changed_key)?;
+            match changes.into_iter().rev().find(|event| event.seq <= at) {
+                Some(event) => state.push(event),
+                None => unknown.push((changed_kind, changed_key)),
+            }
+        }
+        if head.tail.0 > 0 && !unknown.is_empty() {
+            // Not set between the tail's start and `at`: it is what it was at the tail's start.
+            let before = self.stored_state(head.tail, kind, state_key).await?;
+            let wanted = |event: &StoredEvent| {
+                unknown.iter().any(|(kind, key)| *kind == event.kind && Some(key) == event.state_key.as_ref())
+            };
+            state.extend(before.into_iter().filter(wanted));
+        }
+        state.sort_by_key(|event| event.seq);
+        Ok(state)
+    }
+
+    async fn stored_state(&self, at: RoomSeq, kind: &str, state_key: &str) -> Result<Vec<StoredEvent>, MatrixError> {
+        let named = |wanted: &str| (wanted != ANY).then(|| wanted.to_owned());
+        let ask = StateAt { room_id: self.room_id.clone(), at, kind: named(kind), state_key: named(state_key) };
+        ask_storage(&*self.host, ask).await
+    }
+
+    /// An event in client form, with `room_id`, and with the transaction id for the device that sent it.
+    pub(super) fn client_form(
+        &self,
+        head: &Head,
+        event: &StoredEvent,
+        caller: Option<&Caller>,
+    ) -> Result<RawJson, SqlError> {
+        let own = caller.filter(|caller| caller.user_id == event.sender);
+        let txn = event.txn.as_ref().filter(|txn| own.is_some_and(|caller| caller.device_id == txn.device_id));
+        let form =
+            Form { room_id: Some(&self.room_id), transaction_id: txn.map(|txn| txn.txn_id.as_str()), membership: None };
+        client_event(head.version, event, form).map_err(damaged)
+    }
+}
+
+/// The pattern takes in the value.
+pub(super) fn matches(pattern: &str, value: &str) -> bool {
+    pattern == ANY || pattern == value
+}

@@ -1,0 +1,269 @@
+//! The room as the rules see it, and the events being added to it in one turn.
+
+use std::{cell::RefCell, collections::BTreeMap, num::NonZeroUsize};
+
+use lru::LruCache;
+use ruma::{OwnedUserId, RoomId, events::StateEventType};
+use tern_model::{Pdu, RawJson, RoomSeq, StoredEvent, TxnRef};
+use tern_ports::{Sql, SqlError, wire::storage::Redaction};
+use tern_room::{Extremity, RoomView, Unreadable, Version, auth::membership_of, redact, unsigned};
+
+use super::store::{Head, Store, damaged};
+
+/// Parsed state events kept per room: what deciding for the active members needs again and again.
+const CACHED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
+
+type Key = (String, String);
+
+/// A current state event and its position.
+type Current = (RoomSeq, Pdu);
+
+/// Parsed events of the committed state. It changes only after a commit.
+pub(super) struct Cache(RefCell<LruCache<Key, Current>>);
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self(RefCell::new(LruCache::new(CACHED)))
+    }
+}
+
+/// The room in one turn: its committed state, and on top of it what this turn has added. Dropped without a trace unless
+/// the turn's transaction commits.
+pub(super) struct Turn<'a, S> {
+    room_id: &'a RoomId,
+    store: Store<'a, S>,
+    cache: &'a Cache,
+    head: RefCell<Head>,
+    /// State this turn has changed.
+    changed: RefCell<BTreeMap<Key, Current>>,
+}
+
+/// An event decided upon.
+pub(super) struct Entry {
+    pub(super) pdu: Pdu,
+    pub(super) txn: Option<TxnRef>,
+    pub(super) redacts: Option<Redacts>,
+}
+
+impl Entry {
+    pub(super) fn plain(pdu: Pdu) -> Self {
+        Self { pdu, txn: None, redacts: None }
+    }
+}
+
+/// What an event does to the one it redacts.
+pub(super) struct Redacts {
+    /// The target as it was.
+    pub(super) target: StoredEvent,
+    /// The target as it will be.
+    pub(super) becomes: Redaction,
+}
+
+impl<'a, S: Sql> Turn<'a, S> {
+    pub(super) fn new(room_id: &'a RoomId, sql: &'a S, cache: &'a Cache, head: Head) -> Self {
+        Self { room_id, store: Store(sql), cache, head: RefCell::new(head), changed: RefCell::default() }
+    }
+
+    pub(super) fn store(&self) -> Store<'a, S> {
+        self.store
+    }
+
+    pub(super) fn newest(&self) -> RoomSeq {
+        self.head.borrow().newest
+    }
+
+    /// Takes over what the turn has changed, once its transaction has committed.
+    pub(super) fn committed(self) -> Head {
+        let mut cache = self.cache.0.borrow_mut();
+        for (key, current) in self.changed.into_inner() {
+            cache.put(key, current);
+        }
+        self.head.into_inner()
+    }
+
+    /// Writes the head. The last write of a turn that has appended anything.
+    pub(super) fn seal(&self) -> Result<(), SqlError> {
+        self.store.write_head(&self.head.borrow())
+    }
+
+    /// Appends an event; its writes are part of the turn's transaction.
+    pub(super) fn append(&self, entry: &Entry) -> Result<(), SqlError> {
+        let Entry { pdu, txn, redacts } = entry;
+        let seq = self.newest().next();
+        let previous = match pdu.key() {
+            Some(state_key) => self.current(&pdu.kind().to_string(), state_key)?,
+            None => None,
+        };
+        let unsigned = previous.as_ref().map(|(_, previous)| unsigned::replacing(previous));
+        let stored =
+            StoredEvent { unsigned: unsigned.transpose().map_err(damaged)?, txn: txn.clone(), ..stored(seq, pdu) };
+        self.store.insert_event(&stored, redacts.as_ref().map(|redacts| &redacts.becomes))?;
+        if let Some(state_key) = &stored.state_key {
+            self.replace_state((&stored.kind, state_key), (seq, pdu), previous.as_ref())?;
+        }
+        if let Some(redacts) = redacts {
+            self.redact(redacts)?;
+        }
+        let mut head = self.head.borrow_mut();
+        head.newest = seq;
+        head.depth = pdu.depth();
+        head.extremities = vec![stored.event_id];
+        Ok(())
+    }
+
+    fn replace_state(
+        &self,
+        key: (&str, &str),
+        new: (RoomSeq, &Pdu),
+        previous: Option<&Current>,
+    ) -> Result<(), SqlError> {
+        let member = key.0 == "m.room.member";
+        let after = if member { Some(membership_of(new.1).map_err(damaged)?) } else { None };
+        self.store.put_state(key.0, key.1, new.0, after.as_deref())?;
+        if let Some((old, _)) = previous
+            && *old <= self.head.borrow().tail
+        {
+            // It stayed behind the tail only for being current.
+            self.store.drop_event(*old)?;
+        }
+        if member {
+            let before = previous.and_then(|(_, previous)| membership_of(previous).ok());
+            let mut head = self.head.borrow_mut();
+            count(&mut head, before.as_deref(), |n| n.saturating_sub(1));
+            count(&mut head, after.as_deref(), |n| n + 1);
+        }
+        let key = (key.0.to_owned(), key.1.to_owned());
+        self.changed.borrow_mut().insert(key, (new.0, new.1.clone()));
+        Ok(())
+    }
+
+    fn redact(&self, redacts: &Redacts) -> Result<(), SqlError> {
+        let Redacts { target, becomes } = redacts;
+        self.store.rewrite_event(target.seq, &becomes.pdu, becomes.unsigned.as_ref())?;
+        let Some(state_key) = &target.state_key else { return Ok(()) };
+        let pdu = Pdu::parse(target.event_id.clone(), becomes.pdu.clone()).map_err(damaged)?;
+        self.redact_copy(target, state_key, &pdu)?;
+        let current = self.current(&target.kind, state_key)?;
+        if current.is_some_and(|(seq, _)| seq == target.seq) {
+            let key = (target.kind.clone(), state_key.clone());
+            self.changed.borrow_mut().insert(key, (target.seq, pdu));
+        }
+        Ok(())
+    }
+
+    /// The event that took the place of a redacted state event carries its content as `prev_content`.
+    fn redact_copy(&self, target: &StoredEvent, state_key: &str, remains: &Pdu) -> Result<(), SqlError> {
+        let successors = self.store.changes(target.seq, &target.kind, state_key)?;
+        let Some(successor) = successors.first() else { return Ok(()) };
+        let Some(carried) = successor.unsigned.as_ref().filter(|unsigned| replaces(unsigned, target)) else {
+            return Ok(());
+        };
+        let unsigned = unsigned::predecessor_redacted(carried, remains.body()).map_err(damaged)?;
+        self.store.rewrite_event(successor.seq, &successor.pdu, Some(&unsigned))
+    }
+
+    fn current(&self, kind: &str, state_key: &str) -> Result<Option<Current>, SqlError> {
+        let key = (kind.to_owned(), state_key.to_owned());
+        if let Some(current) = self.changed.borrow().get(&key) {
+            return Ok(Some(current.clone()));
+        }
+        if let Some(current) = self.cache.0.borrow_mut().get(&key) {
+            return Ok(Some(current.clone()));
+        }
+        let Some(event) = self.store.state(kind, state_key)? else {
+            return Ok(None);
+        };
+        let current = (event.seq, parsed(&event)?);
+        // Not changed by this turn, so it is committed.
+        self.cache.0.borrow_mut().put(key, current.clone());
+        Ok(Some(current))
+    }
+}
+
+impl<S: Sql> RoomView for Turn<'_, S> {
+    fn room_id(&self) -> &RoomId {
+        self.room_id
+    }
+
+    fn version(&self) -> &'static Version {
+        self.head.borrow().version
+    }
+
+    fn state(&self, kind: &StateEventType, state_key: &str) -> Result<Option<Pdu>, Unreadable> {
+        let current = self.current(&kind.to_string(), state_key).map_err(unreadable)?;
+        Ok(current.map(|(_, pdu)| pdu))
+    }
+
+    fn extremities(&self) -> Result<Vec<Extremity>, Unreadable> {
+        let head = self.head.borrow();
+        let extremity = |event_id: &ruma::OwnedEventId| Extremity { event_id: event_id.clone(), depth: head.depth };
+        Ok(head.extremities.iter().map(extremity).collect())
+    }
+
+    fn joined(&self, limit: usize) -> Result<Vec<OwnedUserId>, Unreadable> {
+        let joined = self.store.joined(Some(limit)).map_err(unreadable)?;
+        Ok(joined.into_iter().map(|(user_id, _)| user_id).collect())
+    }
+}
+
+/// The rules' word for a failed statement.
+pub(super) fn unreadable(error: SqlError) -> Unreadable {
+    Unreadable(error.0)
+}
+
+/// An event as it is stored, before anything is known of it but the PDU.
+pub(super) fn stored(seq: RoomSeq, pdu: &Pdu) -> StoredEvent {
+    StoredEvent {
+        seq,
+        event_id: pdu.id().to_owned(),
+        kind: pdu.kind().to_string(),
+        sender: pdu.from().to_string(),
+        state_key: pdu.key().map(str::to_owned),
+        ts: pdu.ts(),
+        pdu: pdu.raw().clone(),
+        unsigned: None,
+        txn: None,
+    }
+}
+
+/// A stored event, parsed.
+pub(super) fn parsed(event: &StoredEvent) -> Result<Pdu, SqlError> {
+    Pdu::parse(event.event_id.clone(), event.pdu.clone()).map_err(damaged)
+}
+
+/// What an authorised redaction does to `target`.
+pub(super) fn redacts(
+    view: &impl RoomView,
+    redaction: &Pdu,
+    target: StoredEvent,
+) -> Result<Redacts, tern_room::RedactError> {
+    let damaged = |error: &dyn std::fmt::Display| tern_room::RedactError::Damaged(error.to_string());
+    let before = parsed(&target).map_err(|error| damaged(&error))?;
+    redact::may_redact(view, redaction, &before)?;
+    let form = tern_room::Form::default();
+    let because = tern_room::client_event(view.version(), &stored(RoomSeq::default(), redaction), form);
+    let because = because.map_err(|error| damaged(&error))?;
+    let unsigned = unsigned::redacted(target.unsigned.as_ref(), &because).map_err(|error| damaged(&error))?;
+    let becomes = Redaction {
+        event_id: target.event_id.clone(),
+        pdu: redact::redact(view.version(), &target.pdu)?,
+        unsigned: Some(unsigned),
+    };
+    Ok(Redacts { target, becomes })
+}
+
+fn replaces(unsigned: &RawJson, target: &StoredEvent) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Unsigned {
+        replaces_state: Option<ruma::OwnedEventId>,
+    }
+    unsigned.read::<Unsigned>().is_ok_and(|unsigned| unsigned.replaces_state.as_ref() == Some(&target.event_id))
+}
+
+fn count(head: &mut Head, membership: Option<&str>, change: impl Fn(u64) -> u64) {
+    match membership {
+        Some("join") => head.joined = change(head.joined),
+        Some("invite") => head.invited = change(head.invited),
+        _ => {}
+    }
+}

@@ -1,0 +1,225 @@
+//! Signing in and out (Client-Server API, "Legacy API"). Run in the proxy: users are in the storage worker, sessions in
+//! their hubs, and only the proxy makes access tokens.
+
+use ruma::{OwnedDeviceId, OwnedUserId, UserId};
+use serde::Serialize;
+use tern_auth::{
+    login::{self, Credentials, LoginBody},
+    password, refresh,
+    secret::base64,
+    token::mint,
+    uia::{Auth, Challenge, Stage},
+    username,
+};
+use tern_model::{Caller, Config, MatrixError};
+use tern_ports::{
+    Clock, Entropy, Transport, ask_storage, ask_user,
+    wire::{
+        storage::LoadUser,
+        user::{CloseSessions, OpenSession, RefreshSession, Session, SessionRef},
+    },
+};
+
+/// Longest device id, in bytes.
+const MAX_DEVICE_ID: usize = 255;
+
+/// The answer to `POST /register` and `POST /login`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SignedIn {
+    /// The user.
+    pub user_id: OwnedUserId,
+    /// Device and tokens, unless the client only registered.
+    #[serde(flatten)]
+    pub tokens: Option<Tokens>,
+}
+
+/// A device and its tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Tokens {
+    /// The device.
+    pub device_id: OwnedDeviceId,
+    /// The tokens.
+    #[serde(flatten)]
+    pub refreshed: Refreshed,
+}
+
+/// The answer to `POST /refresh`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refreshed {
+    /// The access token.
+    pub access_token: String,
+    /// The refresh token, if the client asked for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    /// How long the access token lives, if not for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_in_ms: Option<u64>,
+}
+
+/// `POST /login` by password.
+///
+/// # Errors
+/// `M_FORBIDDEN` for a wrong name or password alike.
+pub async fn login<E: Transport + Clock + Entropy>(
+    edge: &E,
+    config: &Config,
+    body: LoginBody,
+    ip: Option<String>,
+) -> Result<SignedIn, MatrixError> {
+    body.check_kind()?;
+    check_device_id(body.device_id.as_ref())?;
+    let user_id = username::for_login(body.credentials.user()?, &config.server_name);
+    let user_id = check_password(edge, user_id, body.credentials.password()?).await?;
+    let open = OpenSession {
+        device_id: body.device_id,
+        display_name: body.initial_device_display_name,
+        refresh: body.refresh_token,
+        ip,
+        user_id,
+    };
+    sign_in(edge, config, open).await
+}
+
+/// `POST /refresh`.
+///
+/// # Errors
+/// `M_UNKNOWN_TOKEN`.
+pub async fn refresh<E: Transport + Clock + Entropy>(
+    edge: &E,
+    config: &Config,
+    refresh_token: String,
+) -> Result<Refreshed, MatrixError> {
+    let unknown = || MatrixError::unknown_token(false);
+    let user_id = refresh::user_of(&refresh_token, &config.server_name).ok_or_else(unknown)?;
+    let session = ask_user(edge, &user_id, RefreshSession { refresh_token }).await?;
+    Ok(tokens(edge, config, &user_id, session)?.refreshed)
+}
+
+/// `POST /logout`.
+///
+/// # Errors
+/// `M_UNKNOWN_TOKEN` when the session has ended before.
+pub async fn logout<E: Transport>(edge: &E, user_id: &UserId, session: SessionRef) -> Result<(), MatrixError> {
+    let devices = Some(vec![session.device_id.clone()]);
+    close(edge, user_id, session, devices).await
+}
+
+/// `POST /logout/all`.
+///
+/// # Errors
+/// `M_UNKNOWN_TOKEN` when the session has ended before.
+pub async fn logout_all<E: Transport>(edge: &E, user_id: &UserId, session: SessionRef) -> Result<(), MatrixError> {
+    close(edge, user_id, session, None).await
+}
+
+/// `POST /delete_devices` and `DELETE /devices/{deviceId}`: the password first.
+///
+/// # Errors
+/// The challenge of user-interactive authentication.
+pub async fn delete_devices<E: Transport + Entropy>(
+    edge: &E,
+    config: &Config,
+    user_id: &UserId,
+    session: SessionRef,
+    devices: Vec<OwnedDeviceId>,
+    auth: Option<&Auth>,
+) -> Result<(), MatrixError> {
+    let id = challenge_id(edge, auth);
+    let challenge = Challenge { stages: &[Stage::Password], session: &id };
+    let (_, attempt) = challenge.attempted(auth)?;
+    check_own_password(edge, config, user_id, &challenge, &attempt.credentials).await?;
+    close(edge, user_id, session, Some(devices)).await
+}
+
+/// The session id that the client came with, or a new one.
+pub(crate) fn challenge_id(entropy: &impl Entropy, auth: Option<&Auth>) -> String {
+    let given = auth.and_then(|auth| auth.session.clone()).filter(|id| (1..=64).contains(&id.len()));
+    given.unwrap_or_else(|| base64(&random::<12>(entropy)))
+}
+
+pub(crate) fn check_device_id(device_id: Option<&OwnedDeviceId>) -> Result<(), MatrixError> {
+    match device_id.map(|id| id.as_str().len()) {
+        None | Some(1..=MAX_DEVICE_ID) => Ok(()),
+        Some(_) => Err(MatrixError::invalid_param("The device id is empty or too long")),
+    }
+}
+
+/// The user, if the password is right. Takes as long when there is no such user.
+async fn check_password(
+    edge: &impl Transport,
+    user_id: Option<OwnedUserId>,
+    secret: &str,
+) -> Result<OwnedUserId, MatrixError> {
+    let row = match &user_id {
+        Some(user_id) => ask_storage(edge, LoadUser { user_id: user_id.clone() }).await?,
+        None => None,
+    };
+    let hash = row.as_ref().and_then(|row| row.password_hash.as_deref());
+    let same = password::matches(secret, hash);
+    if row.as_ref().is_some_and(|row| row.deactivated) {
+        return Err(MatrixError::new(403, "M_USER_DEACTIVATED", "This account has been deactivated"));
+    }
+    user_id.filter(|_| same).ok_or_else(login::refused)
+}
+
+/// The password stage of somebody who is signed in: only the own password counts.
+async fn check_own_password(
+    edge: &impl Transport,
+    config: &Config,
+    user_id: &UserId,
+    challenge: &Challenge<'_>,
+    credentials: &Credentials,
+) -> Result<(), MatrixError> {
+    let named = username::for_login(credentials.user()?, &config.server_name);
+    let named = named.filter(|named| named == user_id).ok_or_else(|| challenge.refuse("This is not your account"))?;
+    match check_password(edge, Some(named), credentials.password()?).await {
+        Err(error) if error.status == 403 => Err(challenge.refuse("Invalid password")),
+        checked => checked.map(|_| ()),
+    }
+}
+
+pub(crate) async fn sign_in<E: Transport + Clock + Entropy>(
+    edge: &E,
+    config: &Config,
+    open: OpenSession,
+) -> Result<SignedIn, MatrixError> {
+    let user_id = open.user_id.clone();
+    let session = ask_user(edge, &user_id, open).await?;
+    let tokens = Some(tokens(edge, config, &user_id, session)?);
+    Ok(SignedIn { user_id, tokens })
+}
+
+/// An access token for a session of the hub; short-lived if there is a refresh token.
+fn tokens<E: Clock + Entropy>(
+    edge: &E,
+    config: &Config,
+    user_id: &UserId,
+    session: Session,
+) -> Result<Tokens, MatrixError> {
+    let caller = Caller { user_id: user_id.to_owned(), device_id: session.device_id.clone() };
+    let refreshes = session.refresh_token.is_some();
+    let minted = mint(config, &caller, &session.session_id, refreshes, edge.now(), random(edge))
+        .map_err(|_| MatrixError::internal())?;
+    let refreshed = Refreshed {
+        access_token: minted.access_token,
+        refresh_token: session.refresh_token,
+        expires_in_ms: minted.expires_in_ms,
+    };
+    Ok(Tokens { device_id: session.device_id, refreshed })
+}
+
+async fn close(
+    edge: &impl Transport,
+    user_id: &UserId,
+    session: SessionRef,
+    devices: Option<Vec<OwnedDeviceId>>,
+) -> Result<(), MatrixError> {
+    ask_user(edge, user_id, CloseSessions { session: Some(session), devices, except: None }).await?;
+    Ok(())
+}
+
+pub(crate) fn random<const N: usize>(entropy: &impl Entropy) -> [u8; N] {
+    let mut bytes = [0; N];
+    entropy.fill(&mut bytes);
+    bytes
+}

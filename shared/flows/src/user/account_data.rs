@@ -1,0 +1,180 @@
+//! Account data, tags and push rules (Client-Server API, "Client Config", "Room Tagging", "Push Rules").
+
+use std::collections::BTreeSet;
+
+use ruma::{OwnedRoomId, RoomId};
+use serde_json::{Map, Value};
+use tern_model::{MatrixError, RawJson, StreamPos, news};
+use tern_ports::{
+    ObjectHost, Parking,
+    wire::{
+        Done,
+        user::{ChangePushRule, ChangeTag, PushRuleChange, ReadAccountData, WriteAccountData},
+    },
+};
+use tern_push::{Change, PushRules};
+
+use super::{
+    UserActor,
+    store::{account_data, rooms},
+    turn::Turn,
+};
+
+/// Type of the push rules.
+pub(super) const PUSH_RULES: &str = "m.push_rules";
+/// Type of a room's fully read marker.
+const FULLY_READ: &str = "m.fully_read";
+/// Type of a room's tags.
+pub(super) const TAG: &str = "m.tag";
+/// Type of the list of direct chats.
+pub(super) const DIRECT: &str = "m.direct";
+/// Longest content, in bytes.
+const LONGEST: usize = 512 * 1024;
+/// Longest type or tag, in bytes.
+const LONGEST_NAME: usize = 255;
+/// Most entries of one room, or global ones.
+const MOST_ENTRIES: u64 = 1_000;
+
+/// Whether clients may only read account data of this type (Client-Server API, "Client Config", "Server behaviour"). The
+/// route of `PUT account_data` refuses it; the hub accepts a room's `m.fully_read`, which comes by the read markers.
+///
+/// # Errors
+/// 405 `M_BAD_JSON`.
+pub fn refuse_server_managed(kind: &str) -> Result<(), MatrixError> {
+    if matches!(kind, PUSH_RULES | FULLY_READ) {
+        let message = format!("Cannot set {kind} through this API.");
+        return Err(MatrixError::new(405, "M_BAD_JSON", message));
+    }
+    Ok(())
+}
+
+impl<H: ObjectHost + Parking> UserActor<H> {
+    pub(super) fn read_account_data(&self, command: &ReadAccountData) -> Result<Option<RawJson>, MatrixError> {
+        self.admit(&command.session)?;
+        if command.kind == PUSH_RULES && command.room_id.is_none() {
+            return Ok(Some(self.push_rules()?.to_content()));
+        }
+        Ok(account_data::read(self.host.sql(), command.room_id.as_deref(), &command.kind)?)
+    }
+
+    pub(super) fn write_account_data(&self, command: &WriteAccountData) -> Result<Done, MatrixError> {
+        self.admit(&command.session)?;
+        if command.kind != FULLY_READ || command.room_id.is_none() {
+            refuse_server_managed(&command.kind)?;
+        }
+        if command.content.read::<Map<String, Value>>().is_err() {
+            return Err(MatrixError::bad_json("The content must be an object"));
+        }
+        self.change(|turn| self.set_account_data(turn, command.room_id.as_deref(), &command.kind, &command.content))
+    }
+
+    pub(super) fn change_tag(&self, command: &ChangeTag) -> Result<Done, MatrixError> {
+        self.admit(&command.session)?;
+        if command.tag.is_empty() || command.tag.len() > LONGEST_NAME {
+            return Err(MatrixError::invalid_param("The tag is empty or too long"));
+        }
+        let content = command.content.as_ref().map(RawJson::read::<Map<String, Value>>).transpose();
+        let content = content.map_err(|_| MatrixError::bad_json("A tag's content must be an object"))?;
+        self.change(|turn| {
+            let stored = account_data::read(turn.sql, Some(&command.room_id), TAG)?;
+            let mut all = stored.and_then(|stored| stored.read::<Map<String, Value>>().ok()).unwrap_or_default();
+            let tags = all.entry("tags").or_insert_with(|| Value::Object(Map::new()));
+            if !tags.is_object() {
+                *tags = Value::Object(Map::new());
+            }
+            let changed = match (tags.as_object_mut(), content) {
+                (Some(tags), Some(content)) => {
+                    tags.insert(command.tag.clone(), Value::Object(content));
+                    true
+                }
+                (Some(tags), None) => tags.remove(&command.tag).is_some(),
+                (None, _) => false,
+            };
+            if !changed {
+                return Ok(Done {});
+            }
+            let content = RawJson::from_value(&all).map_err(|_| MatrixError::internal())?;
+            self.set_account_data(turn, Some(&command.room_id), TAG, &content)
+        })
+    }
+
+    pub(super) fn change_push_rule(&self, command: &ChangePushRule) -> Result<Done, MatrixError> {
+        self.admit(&command.session)?;
+        let mut rules = self.push_rules()?;
+        let change = match &command.change {
+            PushRuleChange::Put { rule, before, after } => {
+                Change::Put { rule, before: before.as_deref(), after: after.as_deref() }
+            }
+            PushRuleChange::Delete => Change::Delete,
+            PushRuleChange::Enable(enabled) => Change::Enable(*enabled),
+            PushRuleChange::Actions(actions) => Change::Actions(actions),
+        };
+        rules.apply(&command.kind, &command.rule_id, change)?;
+        self.change(|turn| self.set_account_data(turn, None, PUSH_RULES, &rules.to_content()))
+    }
+
+    /// The rules in force: the predefined ones until the user changes any.
+    pub(super) fn push_rules(&self) -> Result<PushRules, MatrixError> {
+        let stored = account_data::read(self.host.sql(), None, PUSH_RULES)?;
+        let rules = stored.and_then(|stored| PushRules::from_content(&self.user_id, &stored).ok());
+        Ok(rules.unwrap_or_else(|| PushRules::server_default(&self.user_id)))
+    }
+
+    /// Writes an entry, and notes the rooms whose place in lists depends on it.
+    fn set_account_data(
+        &self,
+        turn: &Turn<'_, H::Sql>,
+        room_id: Option<&RoomId>,
+        kind: &str,
+        content: &RawJson,
+    ) -> Result<Done, MatrixError> {
+        if kind.is_empty() || kind.len() > LONGEST_NAME || content.text().len() > LONGEST {
+            return Err(MatrixError::too_large("The account data or its type is too long"));
+        }
+        let old = account_data::read(turn.sql, room_id, kind)?;
+        if old.is_none() && account_data::count(turn.sql, room_id)? >= MOST_ENTRIES {
+            return Err(MatrixError::new(403, "M_RESOURCE_LIMIT_EXCEEDED", "Too much account data"));
+        }
+        // A marker set again to the same place is no news; other entries are echoed, since clients wait for it.
+        if kind == FULLY_READ && old.as_ref() == Some(content) {
+            return Ok(Done {});
+        }
+        let pos = turn.advance(news::ACCOUNT_DATA);
+        account_data::write(turn.sql, room_id, kind, content, pos)?;
+        match (room_id, kind) {
+            (None, DIRECT) => {
+                let before = old.as_ref().map(direct_rooms).unwrap_or_default();
+                for room_id in direct_rooms(content).symmetric_difference(&before) {
+                    self.relist_room(turn, room_id)?;
+                }
+            }
+            (Some(room_id), TAG) => self.relist_room(turn, room_id)?,
+            _ => {}
+        }
+        Ok(Done {})
+    }
+
+    /// The room may belong to other lists now.
+    fn relist_room(&self, turn: &Turn<'_, H::Sql>, room_id: &RoomId) -> Result<(), MatrixError> {
+        self.rooms.borrow_mut().account_data_changed(room_id);
+        let Some(mut row) = rooms::load(turn.sql, room_id)?.filter(|row| !row.forgotten) else { return Ok(()) };
+        let pos: StreamPos = turn.advance(news::ROOMS);
+        turn.relist(pos);
+        (row.pos, row.relisted) = (pos, pos);
+        Ok(rooms::write(turn.sql, &row)?)
+    }
+}
+
+/// Rooms that `m.direct` names; what is not well-formed is left out.
+pub(super) fn direct_rooms(content: &RawJson) -> BTreeSet<OwnedRoomId> {
+    let users = content.read::<Map<String, Value>>().unwrap_or_default();
+    let rooms = users.values().filter_map(Value::as_array).flatten().filter_map(Value::as_str);
+    rooms.filter_map(|room_id| room_id.try_into().ok()).collect()
+}
+
+/// Names of the tags in an `m.tag` content.
+pub(super) fn tag_names(content: &RawJson) -> BTreeSet<String> {
+    let content = content.read::<Map<String, Value>>().unwrap_or_default();
+    let tags = content.get("tags").and_then(Value::as_object);
+    tags.map(|tags| tags.keys().cloned().collect()).unwrap_or_default()
+}

@@ -1,0 +1,48 @@
+//! Stored filters (Client-Server API, "Filtering").
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use tern_auth::secret;
+use tern_model::{MatrixError, RawJson};
+use tern_ports::{
+    ObjectHost, Parking,
+    wire::user::{ReadFilter, WriteFilter},
+};
+
+use super::{UserActor, store::filters};
+
+/// Longest filter, in bytes.
+const LONGEST: usize = 64 * 1024;
+/// Most filters of a user.
+const MOST_FILTERS: u64 = 1_000;
+/// Bytes of the hash that a filter's id is made of.
+const ID_BYTES: usize = 12;
+
+impl<H: ObjectHost + Parking> UserActor<H> {
+    /// The id is made of the content, so that the same filter gets the same id.
+    pub(super) fn write_filter(&self, command: &WriteFilter) -> Result<String, MatrixError> {
+        self.admit(&command.session)?;
+        let text = command.filter.text();
+        if text.len() > LONGEST {
+            return Err(MatrixError::too_large("The filter is too long"));
+        }
+        if command.filter.read::<Map<String, Value>>().is_err() {
+            return Err(MatrixError::bad_json("A filter is an object"));
+        }
+        let digest = Sha256::digest(text.as_bytes());
+        let filter_id = secret::base64(digest.get(..ID_BYTES).unwrap_or_default());
+        let sql = self.host.sql();
+        if filters::read(sql, &filter_id)?.is_none() {
+            if filters::count(sql)? >= MOST_FILTERS {
+                return Err(MatrixError::new(403, "M_RESOURCE_LIMIT_EXCEEDED", "Too many filters"));
+            }
+            filters::add(sql, &filter_id, &command.filter)?;
+        }
+        Ok(filter_id)
+    }
+
+    pub(super) fn read_filter(&self, command: &ReadFilter) -> Result<Option<RawJson>, MatrixError> {
+        self.admit(&command.session)?;
+        Ok(filters::read(self.host.sql(), &command.filter_id)?)
+    }
+}

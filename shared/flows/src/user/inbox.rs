@@ -1,0 +1,262 @@
+//! Notices of rooms: what the hub takes over from them.
+//!
+//! A notice may come again, and one may be lost. The position of each event tells: what is known is skipped, and after a
+//! gap the inbox starts anew, so that a sync reads what is missing from storage or from the room.
+
+use ruma::UserId;
+use serde::Deserialize;
+use tern_model::{EphemeralNotice, MatrixError, Notice, NoticeEvent, Receipt, RoomSeq, StreamPos, news};
+use tern_ports::{ObjectHost, Parking, Sql, wire::Done};
+use tern_sync::{Membership, is_bump, relists};
+
+use super::{
+    UserActor, redaction,
+    store::{
+        devices,
+        facts::{self, Facts},
+        inbox, receipts,
+        rooms::{self, RoomRow},
+    },
+    turn::Turn,
+};
+
+/// Events kept per room.
+const KEPT: u64 = 50;
+/// How many more there may be before the surplus goes, so that not every message costs a deleted row.
+const SURPLUS: u64 = 25;
+/// Events kept at most, when the storage worker is far behind.
+const MOST_KEPT: u64 = 500;
+/// Type of member events.
+const MEMBER: &str = "m.room.member";
+
+impl<H: ObjectHost + Parking> UserActor<H> {
+    pub(super) fn deliver(&self, notices: &[Notice]) -> Result<Done, MatrixError> {
+        self.change(|turn| notices.iter().try_for_each(|notice| self.merge(turn, notice)))?;
+        for notice in notices {
+            for ephemeral in &notice.ephemeral {
+                if let EphemeralNotice::Typing(users) = ephemeral {
+                    self.merge_typing(notice, users);
+                }
+            }
+        }
+        Ok(Done {})
+    }
+
+    fn merge(&self, turn: &Turn<'_, H::Sql>, notice: &Notice) -> Result<(), MatrixError> {
+        let room_id = &notice.room_id;
+        let before = rooms::load(turn.sql, room_id)?;
+        let known = before.is_some();
+        let mut row = before.clone().unwrap_or_else(|| RoomRow::unknown(room_id));
+        let fresh: Vec<&NoticeEvent> = notice.events.iter().filter(|event| event.seq > row.newest).collect();
+        // Told again as a whole: what else it says is older than what is known.
+        let stale = fresh.is_empty() && !notice.events.is_empty();
+        row.forwarded = row.forwarded.max(notice.forwarded);
+        if !fresh.is_empty() {
+            let pos = turn.advance(news::ROOMS);
+            take_events(turn, &mut row, &fresh, pos)?;
+            self.take_membership(turn, &mut row, notice, &fresh, pos);
+            self.note_new_devices(turn, &row, &fresh)?;
+        }
+        if !stale && (known || !fresh.is_empty()) {
+            take_facts(turn, &mut row, notice)?;
+        }
+        // How far storage is alone is not worth a row.
+        if before.is_none_or(|before| before.pos != row.pos) && (known || !fresh.is_empty()) {
+            rooms::write(turn.sql, &row)?;
+            self.rooms.borrow_mut().changed(room_id);
+        }
+        if row.membership == Membership::Join {
+            take_receipts(turn, notice)?;
+        }
+        Ok(())
+    }
+
+    fn take_membership(
+        &self,
+        turn: &Turn<'_, H::Sql>,
+        row: &mut RoomRow,
+        notice: &Notice,
+        fresh: &[&NoticeEvent],
+        pos: StreamPos,
+    ) {
+        let Some(membership) = notice.membership.as_deref().and_then(Membership::parse) else { return };
+        let own: Vec<&&NoticeEvent> = fresh.iter().filter(|event| is_member_event_of(event, &self.user_id)).collect();
+        if let Some(event) = own.last() {
+            row.removed = matches!(membership, Membership::Leave | Membership::Ban) && event.sender != self.user_id;
+            if membership != Membership::Join || row.membership != Membership::Join {
+                row.bump = row.bump.max(event.ts);
+            }
+        }
+        if membership == Membership::Join {
+            let join = own.iter().rfind(|event| joins(event));
+            // Should the event that tells be lost, the newest one stands for it.
+            let unclear = || own.last().filter(|_| row.membership != Membership::Join);
+            if let Some(event) = join.or_else(unclear) {
+                row.joined = event.seq;
+            }
+        }
+        let comes_back = matches!(membership, Membership::Join | Membership::Invite | Membership::Knock);
+        // A room not known before is not a forgotten one.
+        row.forgotten = row.forgotten && !comes_back && row.relisted > StreamPos(0);
+        row.membership = membership;
+        row.relisted = pos;
+        turn.relist(pos);
+    }
+
+    /// Somebody who comes into an encrypted room has devices to be looked up.
+    fn note_new_devices(
+        &self,
+        turn: &Turn<'_, H::Sql>,
+        row: &RoomRow,
+        fresh: &[&NoticeEvent],
+    ) -> Result<(), MatrixError> {
+        let joins = fresh.iter().filter(|event| event.kind == MEMBER && joins(event));
+        let others: Vec<&str> = joins.filter_map(|event| event.state_key.as_deref()).collect();
+        let encrypted = || facts::load(turn.sql, &row.room_id).map(|facts| facts.summary.is_some_and(|s| s.encrypted));
+        if row.membership != Membership::Join || others.is_empty() || !encrypted()? {
+            return Ok(());
+        }
+        let pos = turn.advance(news::E2EE);
+        for user in others.iter().filter_map(|user| <&UserId>::try_from(*user).ok()) {
+            if user != self.user_id {
+                devices::note_list_change(turn.sql, user, pos)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn merge_typing(&self, notice: &Notice, users: &[ruma::OwnedUserId]) {
+        if self.typing.borrow().is(&notice.room_id, users) {
+            return;
+        }
+        let pos = self.advance_in_memory(news::TYPING);
+        self.typing.borrow_mut().set(&notice.room_id, users, pos);
+    }
+}
+
+/// Puts new events into the inbox.
+fn take_events(
+    turn: &Turn<'_, impl Sql>,
+    row: &mut RoomRow,
+    fresh: &[&NoticeEvent],
+    pos: StreamPos,
+) -> Result<(), MatrixError> {
+    let (Some(first), Some(last)) = (fresh.first(), fresh.last()) else { return Ok(()) };
+    if first.seq > row.newest.next() {
+        // What was held from before an earlier gap goes; what is held from before this one tells where it began.
+        inbox::drop_before(turn.sql, &row.room_id, row.inbox_from)?;
+        row.inbox_from = first.seq;
+    }
+    for event in fresh {
+        inbox::add(turn.sql, &row.room_id, event, pos)?;
+        if let Some(target) = &event.redacts {
+            redaction::apply(turn.sql, &row.room_id, target, event)?;
+        }
+        if is_bump(&event.kind) {
+            row.bump = event.ts;
+        }
+    }
+    row.newest = last.seq;
+    (row.pos, row.activity) = (pos, pos);
+    trim(turn, row)
+}
+
+/// The room's summary and stripped state, when the notice brings them.
+fn take_facts(turn: &Turn<'_, impl Sql>, row: &mut RoomRow, notice: &Notice) -> Result<(), MatrixError> {
+    if notice.summary.is_none() && notice.stripped.is_empty() && notice.membership.is_none() {
+        return Ok(());
+    }
+    let old = facts::load(turn.sql, &row.room_id)?;
+    let outside = matches!(row.membership, Membership::Invite | Membership::Knock);
+    let stripped = match (outside, notice.stripped.is_empty()) {
+        (true, false) => notice.stripped.clone().into(),
+        (true, true) => old.stripped.clone(),
+        (false, _) => [].into(),
+    };
+    let new = Facts { summary: notice.summary.clone().or_else(|| old.summary.clone()), stripped };
+    if new == old {
+        return Ok(());
+    }
+    facts::write(turn.sql, &row.room_id, &new)?;
+    // Events that came along have moved the room already.
+    let moved = !notice.events.is_empty();
+    let pos = if moved { row.pos } else { turn.advance(news::ROOMS) };
+    row.pos = pos;
+    let relisted = match (&old.summary, &new.summary) {
+        (Some(old), Some(new)) => relists(old, new),
+        (None, None) => false,
+        _ => true,
+    };
+    if relisted {
+        row.relisted = pos;
+        turn.relist(pos);
+    }
+    Ok(())
+}
+
+/// Receipts that are newer than the ones in their places.
+fn take_receipts(turn: &Turn<'_, impl Sql>, notice: &Notice) -> Result<(), MatrixError> {
+    let told = notice.ephemeral.iter().flat_map(|ephemeral| match ephemeral {
+        EphemeralNotice::Receipts(receipts) => receipts.as_slice(),
+        EphemeralNotice::Typing(_) => &[],
+    });
+    let mut fresh: Vec<&Receipt> = Vec::new();
+    for receipt in told {
+        let old = receipts::same_place(turn.sql, &notice.room_id, receipt)?;
+        if old.is_none_or(|old| old != *receipt && old.ts <= receipt.ts) {
+            fresh.push(receipt);
+        }
+    }
+    if fresh.is_empty() {
+        return Ok(());
+    }
+    let pos = turn.advance(news::RECEIPTS);
+    for receipt in fresh {
+        receipts::write(turn.sql, &notice.room_id, receipt, pos)?;
+    }
+    Ok(())
+}
+
+/// Drops the oldest events when there are too many. Those that storage does not have yet stay, within reason.
+fn trim(turn: &Turn<'_, impl Sql>, row: &mut RoomRow) -> Result<(), MatrixError> {
+    let held = row.newest.next().0 - row.inbox_from.0;
+    if held <= KEPT + SURPLUS {
+        return Ok(());
+    }
+    let newest = row.newest.0;
+    let wanted = (newest + 1 - KEPT).min(row.forwarded.next().0);
+    let least = (newest + 1).saturating_sub(MOST_KEPT);
+    let from = RoomSeq(wanted.max(least));
+    if from > row.inbox_from {
+        inbox::drop_before(turn.sql, &row.room_id, from)?;
+        row.inbox_from = from;
+    }
+    Ok(())
+}
+
+fn is_member_event_of(event: &NoticeEvent, user_id: &UserId) -> bool {
+    event.kind == MEMBER && event.state_key.as_deref() == Some(user_id.as_str())
+}
+
+#[derive(Deserialize)]
+struct Content {
+    membership: String,
+}
+
+#[derive(Deserialize)]
+struct Unsigned {
+    prev_content: Option<Content>,
+}
+
+#[derive(Deserialize)]
+struct Member {
+    content: Content,
+    unsigned: Option<Unsigned>,
+}
+
+/// The event brings its user into the room; a new profile of somebody in it does not.
+fn joins(event: &NoticeEvent) -> bool {
+    let Ok(member) = event.client.read::<Member>() else { return false };
+    let before = member.unsigned.and_then(|unsigned| unsigned.prev_content);
+    member.content.membership == "join" && before.is_none_or(|before| before.membership != "join")
+}

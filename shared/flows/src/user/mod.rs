@@ -1,0 +1,194 @@
+//! The actor of a user's hub: sessions, rooms, inbox, account data, queues, and the sync answers made of them.
+//!
+//! Its truth is its SQLite; what it holds in memory is a cache, except typing, which rooms tell again. A command that
+//! changes something does so in one transaction ([`turn`]) and one synchronous turn. Only a sync step that needs events
+//! from outside, and carrying a profile into rooms, await anything; both look again at what they stand on afterwards.
+//!
+//! | command | file |
+//! |---|---|
+//! | sessions, devices | [`sessions`], [`refresh`] |
+//! | notices of rooms | [`inbox`], [`redaction`] |
+//! | sync | [`sync`] and [`classic`] over [`view`], with [`slices`] from outside |
+//! | account data, tags, push rules | [`account_data`] |
+//! | filters, profile, rooms, to-device | the files of these names |
+
+pub mod account_data;
+mod classic;
+mod filters;
+mod inbox;
+mod probe;
+mod profile;
+mod redaction;
+mod refresh;
+mod rooms;
+mod schema;
+mod sessions;
+mod slices;
+mod store;
+mod sync;
+mod to_device;
+mod turn;
+mod typing;
+mod view;
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use ruma::{OwnedDeviceId, OwnedUserId};
+use serde::Serialize;
+use tern_model::{Config, MatrixError, StreamPos};
+use tern_ports::{
+    ObjectHost, Parking, SqlError,
+    wire::{UserCommand, frame, user::SyncStep},
+};
+
+use self::{store::hub::Hub, sync::Look, typing::Typing, view::RoomCache};
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Handled {
+    /// Answered: a reply frame.
+    Reply(Vec<u8>),
+    /// Nothing to say yet: the host parks the question, in the same turn.
+    Park {
+        /// The device that asks.
+        device_id: OwnedDeviceId,
+        /// What wakes it: bits of `tern_model::news`.
+        kinds: u32,
+    },
+}
+
+/// The actor in a user's hub.
+pub struct UserActor<H> {
+    host: Rc<H>,
+    user_id: OwnedUserId,
+    /// The tables are there. A hub that was never written to makes none until it must.
+    ready: Cell<bool>,
+    hub: Cell<Hub>,
+    /// The position that is stored; typing may be ahead of it.
+    persisted: Cell<StreamPos>,
+    typing: RefCell<Typing>,
+    rooms: RefCell<RoomCache>,
+    /// A profile is being carried into rooms.
+    carrying: Cell<bool>,
+    /// Work of an earlier life has to be taken up.
+    unfinished: Cell<bool>,
+}
+
+impl<H: ObjectHost + Parking> UserActor<H> {
+    /// The hub of `user_id`.
+    pub fn new(host: Rc<H>, _config: Rc<Config>, user_id: OwnedUserId) -> Self {
+        let actor = Self {
+            host,
+            user_id,
+            ready: Cell::new(false),
+            hub: Cell::default(),
+            persisted: Cell::default(),
+            typing: RefCell::default(),
+            rooms: RefCell::default(),
+            carrying: Cell::new(false),
+            unfinished: Cell::new(false),
+        };
+        if schema::is_ready(actor.host.sql()) {
+            // A failure is met again, and reported, by the first command.
+            let _ = actor.load();
+        }
+        actor
+    }
+
+    /// Handles one command.
+    pub async fn handle(self: &Rc<Self>, command: UserCommand) -> Handled {
+        if let Err(error) = self.prepare(&command) {
+            return reply::<()>(&Err(error));
+        }
+        if self.unfinished.take() {
+            self.host.spawn(Box::pin(Rc::clone(self).carry_profile()));
+        }
+        self.dispatch(command).await
+    }
+
+    /// Takes up unfinished work.
+    pub async fn alarm(self: &Rc<Self>) {
+        if self.ready.get() {
+            Rc::clone(self).carry_profile().await;
+        }
+    }
+
+    async fn dispatch(self: &Rc<Self>, command: UserCommand) -> Handled {
+        match command {
+            UserCommand::OpenSession(command) => reply(&self.open_session(*command)),
+            UserCommand::RefreshSession(command) => reply(&self.refresh_session(&command)),
+            UserCommand::CheckSession(command) => reply(&self.check_session(&command)),
+            UserCommand::CloseSessions(command) => reply(&self.close_sessions(&command)),
+            UserCommand::ListDevices(command) => reply(&self.list_devices(&command)),
+            UserCommand::RenameDevice(command) => reply(&self.rename_device(*command)),
+            UserCommand::SlidingSync(command) => {
+                let device_id = command.session.device_id.clone();
+                step(device_id, self.sliding_sync(*command).await)
+            }
+            UserCommand::ClassicSync(command) => {
+                let device_id = command.session.device_id.clone();
+                step(device_id, self.classic_sync(*command).await)
+            }
+            UserCommand::Deliver(command) => reply(&self.deliver(&command.notices)),
+            UserCommand::ReadAccountData(command) => reply(&self.read_account_data(&command)),
+            UserCommand::WriteAccountData(command) => reply(&self.write_account_data(&command)),
+            UserCommand::ChangeTag(command) => reply(&self.change_tag(&command)),
+            UserCommand::ChangePushRule(command) => reply(&self.change_push_rule(&command)),
+            UserCommand::WriteFilter(command) => reply(&self.write_filter(&command)),
+            UserCommand::ReadFilter(command) => reply(&self.read_filter(&command)),
+            UserCommand::ReadProfile(_) => reply(&self.read_profile()),
+            UserCommand::WriteProfile(command) => reply(&self.write_profile(*command).await),
+            UserCommand::ListRooms(command) => reply(&self.list_rooms(&command)),
+            UserCommand::ForgetRoom(command) => reply(&self.forget_room(&command)),
+            UserCommand::DeliverToDevice(command) => reply(&self.deliver_to_device(&command)),
+            UserCommand::ProbeUser(_) => reply(&self.probe()),
+        }
+    }
+
+    /// Makes the tables when the command needs them. Questions about somebody who never was leave no trace.
+    fn prepare(&self, command: &UserCommand) -> Result<(), MatrixError> {
+        if self.ready.get() {
+            return Ok(());
+        }
+        if !schema::is_ready(self.host.sql()) {
+            match command {
+                UserCommand::ReadProfile(_) => return Err(profile::unknown_user()),
+                UserCommand::CheckSession(_) | UserCommand::RefreshSession(_) => {
+                    return Err(MatrixError::unknown_token(false));
+                }
+                _ => schema::create(self.host.sql())?,
+            }
+        }
+        Ok(self.load()?)
+    }
+
+    fn load(&self) -> Result<(), SqlError> {
+        let sql = self.host.sql();
+        let mut hub = store::hub::read(sql)?;
+        self.persisted.set(hub.position);
+        hub.constructed += 1;
+        // A client may have been told of typing at a position that was not stored.
+        hub.position = hub.position.max(store::connections::newest_position(sql)?);
+        self.hub.set(hub);
+        self.unfinished.set(store::profile::propagation(sql)?.is_some());
+        self.ready.set(true);
+        Ok(())
+    }
+}
+
+fn reply<T: Serialize>(result: &Result<T, MatrixError>) -> Handled {
+    Handled::Reply(frame::write_reply(result))
+}
+
+fn step(device_id: OwnedDeviceId, look: Result<Look, MatrixError>) -> Handled {
+    let step = match look {
+        Ok(Look::Park { kinds }) => return Handled::Park { device_id, kinds },
+        Ok(Look::AskAgain { kinds }) => Ok(SyncStep::Wait { kinds }),
+        Ok(Look::Answer(body)) => Ok(SyncStep::Answer(body)),
+        Err(error) => Err(error),
+    };
+    reply(&step)
+}

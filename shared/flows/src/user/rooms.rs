@@ -1,0 +1,55 @@
+//! The user's list of rooms.
+
+use ruma::OwnedRoomId;
+use tern_model::{MatrixError, news};
+use tern_ports::{
+    ObjectHost, Parking,
+    wire::{
+        Done,
+        user::{ForgetRoom, ListRooms},
+    },
+};
+use tern_sync::Membership;
+
+use super::{
+    UserActor,
+    store::{account_data, facts, inbox, receipts, rooms},
+};
+
+/// Rooms read at a time.
+const ALL: u64 = 1_000_000;
+
+impl<H: ObjectHost + Parking> UserActor<H> {
+    pub(super) fn list_rooms(&self, command: &ListRooms) -> Result<Vec<OwnedRoomId>, MatrixError> {
+        self.admit(&command.session)?;
+        Ok(rooms::joined(self.host.sql(), "", ALL)?)
+    }
+
+    /// The row stays, so that a notice told again does not bring the room back.
+    pub(super) fn forget_room(&self, command: &ForgetRoom) -> Result<Done, MatrixError> {
+        self.admit(&command.session)?;
+        let room_id = &command.room_id;
+        self.change(|turn| {
+            let row = rooms::load(turn.sql, room_id)?;
+            let mut row = row.ok_or_else(|| MatrixError::not_found("You were never in this room"))?;
+            if row.forgotten {
+                return Ok(Done {});
+            }
+            if !matches!(row.membership, Membership::Leave | Membership::Ban) {
+                return Err(MatrixError::new(400, "M_UNKNOWN", "You must leave the room before forgetting it"));
+            }
+            let pos = turn.advance(news::ROOMS);
+            turn.relist(pos);
+            row.forgotten = true;
+            (row.pos, row.relisted) = (pos, pos);
+            row.inbox_from = row.newest.next();
+            rooms::write(turn.sql, &row)?;
+            facts::delete(turn.sql, room_id)?;
+            inbox::delete_room(turn.sql, room_id)?;
+            receipts::delete_room(turn.sql, room_id)?;
+            account_data::delete_room(turn.sql, room_id)?;
+            self.rooms.borrow_mut().account_data_changed(room_id);
+            Ok(Done {})
+        })
+    }
+}

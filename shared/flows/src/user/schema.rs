@@ -1,0 +1,108 @@
+//! The tables of a user's hub.
+//!
+//! Every table with a text key is `WITHOUT ROWID`, so that a row costs one written row and not two. Positions named
+//! `pos` are positions of the user's stream at which the row last changed.
+
+use tern_ports::{Sql, SqlError};
+
+/// One entry per version; the hub runs those it has not run yet.
+const VERSIONS: [&[&str]; 1] = [&[
+    // One row: the stream's position, the newest position of each kind of news, and figures that ride along.
+    "CREATE TABLE IF NOT EXISTS hub (
+        id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, constructed INTEGER NOT NULL,
+        position INTEGER NOT NULL, rooms INTEGER NOT NULL, to_device INTEGER NOT NULL, e2ee INTEGER NOT NULL,
+        account_data INTEGER NOT NULL, receipts INTEGER NOT NULL, relisted INTEGER NOT NULL,
+        opened INTEGER NOT NULL
+    ) STRICT",
+    // A device without a session was signed out by the server and may sign in again.
+    "CREATE TABLE IF NOT EXISTS device (
+        device_id TEXT PRIMARY KEY, session_id TEXT, display_name TEXT, last_seen_ts INTEGER NOT NULL,
+        last_seen_ip TEXT, generation INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID",
+    // SHA-256 of refresh tokens. `used` ones stay for a while, to know a stolen one when it comes back.
+    "CREATE TABLE IF NOT EXISTS refresh_token (
+        device_id TEXT NOT NULL, hash BLOB NOT NULL, generation INTEGER NOT NULL, PRIMARY KEY (device_id, hash)
+    ) STRICT, WITHOUT ROWID",
+    // `room_id` is empty for global data.
+    "CREATE TABLE IF NOT EXISTS account_data (
+        room_id TEXT NOT NULL, kind TEXT NOT NULL, content TEXT NOT NULL, pos INTEGER NOT NULL,
+        PRIMARY KEY (room_id, kind)
+    ) STRICT, WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS account_data_pos ON account_data (pos)",
+    "CREATE TABLE IF NOT EXISTS filter (filter_id TEXT PRIMARY KEY, content TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS profile (field TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    // At most one row: how far a changed profile was carried into the user's rooms, in order of room id.
+    "CREATE TABLE IF NOT EXISTS propagation (
+        id INTEGER PRIMARY KEY CHECK (id = 1), change INTEGER NOT NULL, after_room TEXT NOT NULL,
+        attempt INTEGER NOT NULL, failed INTEGER NOT NULL
+    ) STRICT",
+    // What every message changes. `pos`, `relisted`, `activity` and `bump` as in `tern_sync::RoomView`; events from
+    // `inbox_from` to `newest` are in the inbox. A forgotten room keeps its row, so that a late notice stays known.
+    "CREATE TABLE IF NOT EXISTS room (
+        room_id TEXT PRIMARY KEY, membership TEXT NOT NULL, removed INTEGER NOT NULL, forgotten INTEGER NOT NULL,
+        pos INTEGER NOT NULL, relisted INTEGER NOT NULL, activity INTEGER NOT NULL, bump INTEGER NOT NULL,
+        newest INTEGER NOT NULL, inbox_from INTEGER NOT NULL, joined INTEGER NOT NULL, forwarded INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID",
+    // What only state changes change.
+    "CREATE TABLE IF NOT EXISTS room_facts (
+        room_id TEXT PRIMARY KEY, summary TEXT, stripped TEXT
+    ) STRICT, WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS inbox (
+        room_id TEXT NOT NULL, seq INTEGER NOT NULL, pos INTEGER NOT NULL, event_id TEXT NOT NULL, kind TEXT NOT NULL,
+        sender TEXT NOT NULL, state_key TEXT, ts INTEGER NOT NULL, client TEXT NOT NULL, txn_device TEXT, txn_id TEXT,
+        PRIMARY KEY (room_id, seq)
+    ) STRICT, WITHOUT ROWID",
+    // `thread_id` is empty for an unthreaded receipt.
+    "CREATE TABLE IF NOT EXISTS receipt (
+        room_id TEXT NOT NULL, user_id TEXT NOT NULL, kind TEXT NOT NULL, thread_id TEXT NOT NULL,
+        event_id TEXT NOT NULL, seq INTEGER, ts INTEGER NOT NULL, pos INTEGER NOT NULL,
+        PRIMARY KEY (room_id, user_id, kind, thread_id)
+    ) STRICT, WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS receipt_pos ON receipt (pos)",
+    "CREATE TABLE IF NOT EXISTS to_device (
+        device_id TEXT NOT NULL, pos INTEGER NOT NULL, message TEXT NOT NULL, PRIMARY KEY (device_id, pos)
+    ) STRICT, WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS to_device_txn (
+        sender TEXT NOT NULL, device_id TEXT NOT NULL, txn_id TEXT NOT NULL, ts INTEGER NOT NULL,
+        PRIMARY KEY (sender, device_id, txn_id)
+    ) STRICT, WITHOUT ROWID",
+    // Sliding sync. `position` is the newest that the device was told of.
+    "CREATE TABLE IF NOT EXISTS connection (
+        device_id TEXT NOT NULL, conn_id TEXT NOT NULL, used INTEGER NOT NULL, position INTEGER NOT NULL,
+        revision INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (device_id, conn_id)
+    ) STRICT, WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS connection_part (
+        device_id TEXT NOT NULL, conn_id TEXT NOT NULL, number INTEGER NOT NULL, text TEXT NOT NULL,
+        PRIMARY KEY (device_id, conn_id, number)
+    ) STRICT, WITHOUT ROWID",
+    // Users whose devices may have changed.
+    "CREATE TABLE IF NOT EXISTS device_list (user_id TEXT PRIMARY KEY, pos INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+]];
+
+/// Whether the tables are there and up to date: one read.
+pub(super) fn is_ready(sql: &impl Sql) -> bool {
+    version(sql) >= VERSIONS.len()
+}
+
+/// Makes or upgrades the tables.
+pub(super) fn create(sql: &impl Sql) -> Result<(), SqlError> {
+    let done = version(sql);
+    let newest = u64::try_from(VERSIONS.len()).unwrap_or(u64::MAX);
+    sql.transaction(|| {
+        for statement in VERSIONS.iter().skip(done).copied().flatten() {
+            sql.query(statement, &[])?;
+        }
+        sql.query(
+            "INSERT INTO hub VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+             ON CONFLICT DO UPDATE SET version = excluded.version",
+            &[newest.into()],
+        )?;
+        Ok(())
+    })
+}
+
+fn version(sql: &impl Sql) -> usize {
+    // The table may not exist yet, which is the version before the first.
+    let version = sql.query("SELECT version FROM hub", &[]).ok().and_then(|rows| rows.first()?.int(0));
+    version.and_then(|version| usize::try_from(version).ok()).unwrap_or(0)
+}

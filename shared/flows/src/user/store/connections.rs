@@ -1,0 +1,128 @@
+//! Sliding sync connections: one row per connection, written once per answer. The engine keeps its text within a row, and
+//! puts rooms of large accounts into parts.
+
+use ruma::DeviceId;
+use tern_model::{Millis, StreamPos};
+use tern_ports::{Row, Sql, SqlError, Value};
+
+/// A stored connection.
+pub(in crate::user) struct ConnectionRow {
+    pub(in crate::user) used: Millis,
+    /// Grows with each write.
+    pub(in crate::user) revision: u64,
+    pub(in crate::user) text: String,
+}
+
+/// Names a connection.
+#[derive(Clone, Copy)]
+pub(in crate::user) struct Key<'a> {
+    pub(in crate::user) device_id: &'a DeviceId,
+    pub(in crate::user) conn_id: &'a str,
+}
+
+impl Key<'_> {
+    fn params(self) -> Vec<Value> {
+        vec![self.device_id.as_str().into(), self.conn_id.into()]
+    }
+
+    fn with(self, more: impl IntoIterator<Item = Value>) -> Vec<Value> {
+        self.params().into_iter().chain(more).collect()
+    }
+}
+
+pub(in crate::user) fn load(sql: &impl Sql, key: Key<'_>) -> Result<Option<ConnectionRow>, SqlError> {
+    let rows =
+        sql.query("SELECT used, revision, text FROM connection WHERE device_id = ? AND conn_id = ?", &key.params())?;
+    let connection =
+        |row: &Row| Some(ConnectionRow { used: Millis(row.int(0)?), revision: row.int(1)?, text: row.string(2)? });
+    Ok(rows.first().and_then(connection))
+}
+
+/// The revision stored now; zero when there is none.
+pub(in crate::user) fn revision(sql: &impl Sql, key: Key<'_>) -> Result<u64, SqlError> {
+    let rows = sql.query("SELECT revision FROM connection WHERE device_id = ? AND conn_id = ?", &key.params())?;
+    Ok(rows.first().and_then(|row| row.int(0)).unwrap_or(0))
+}
+
+/// One of the engine's parts.
+pub(in crate::user) fn part(sql: &impl Sql, key: Key<'_>, number: u8) -> Result<Option<String>, SqlError> {
+    let rows = sql.query(
+        "SELECT text FROM connection_part WHERE device_id = ? AND conn_id = ? AND number = ?",
+        &key.with([u64::from(number).into()]),
+    )?;
+    Ok(rows.first().and_then(|row| row.string(0)))
+}
+
+pub(in crate::user) fn set_part(sql: &impl Sql, key: Key<'_>, number: u8, text: &str) -> Result<(), SqlError> {
+    sql.query(
+        "INSERT INTO connection_part (device_id, conn_id, number, text) VALUES (?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET text = excluded.text",
+        &key.with([u64::from(number).into(), text.into()]),
+    )?;
+    Ok(())
+}
+
+/// Writes a connection; `position` is the newest position it tells of.
+pub(in crate::user) fn write(
+    sql: &impl Sql,
+    key: Key<'_>,
+    row: &ConnectionRow,
+    position: StreamPos,
+) -> Result<(), SqlError> {
+    sql.query(
+        "INSERT INTO connection (device_id, conn_id, used, position, revision, text) VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET used = excluded.used, position = excluded.position, revision = excluded.revision,
+         text = excluded.text",
+        &key.with([row.used.0.into(), position.0.into(), row.revision.into(), row.text.as_str().into()]),
+    )?;
+    Ok(())
+}
+
+/// Notes that a connection is still in use.
+pub(in crate::user) fn touch(sql: &impl Sql, key: Key<'_>, now: Millis) -> Result<(), SqlError> {
+    sql.query(
+        "UPDATE connection SET used = ? WHERE device_id = ? AND conn_id = ?",
+        &[now.0.into(), key.device_id.as_str().into(), key.conn_id.into()],
+    )?;
+    Ok(())
+}
+
+/// Makes room for a new connection of a device: the longest unused ones beyond `keep` go, and all of the user's that were
+/// not used since `before`.
+pub(in crate::user) fn make_room(
+    sql: &impl Sql,
+    device_id: &DeviceId,
+    keep: usize,
+    before: Millis,
+) -> Result<(), SqlError> {
+    let rows = sql.query("SELECT device_id, conn_id, used FROM connection ORDER BY used DESC", &[])?;
+    let mut kept = 0;
+    let mut goes = |row: &&Row| {
+        let own = row.text(0) == Some(device_id.as_str());
+        kept += usize::from(own);
+        (own && kept > keep) || row.int(2).is_none_or(|used| used < before.0)
+    };
+    for row in rows.iter().filter(|row| goes(row)) {
+        let (Some(device), Some(conn_id)) = (row.text(0), row.text(1)) else { continue };
+        delete(sql, Key { device_id: device.into(), conn_id })?;
+    }
+    Ok(())
+}
+
+pub(in crate::user) fn delete(sql: &impl Sql, key: Key<'_>) -> Result<(), SqlError> {
+    sql.query("DELETE FROM connection_part WHERE device_id = ? AND conn_id = ?", &key.params())?;
+    sql.query("DELETE FROM connection WHERE device_id = ? AND conn_id = ?", &key.params())?;
+    Ok(())
+}
+
+pub(in crate::user) fn delete_device(sql: &impl Sql, device_id: &DeviceId) -> Result<(), SqlError> {
+    sql.query("DELETE FROM connection_part WHERE device_id = ?", &[device_id.as_str().into()])?;
+    sql.query("DELETE FROM connection WHERE device_id = ?", &[device_id.as_str().into()])?;
+    Ok(())
+}
+
+/// The newest position that any connection was told of.
+pub(in crate::user) fn newest_position(sql: &impl Sql) -> Result<StreamPos, SqlError> {
+    let rows = sql.query("SELECT max(position) FROM connection", &[])?;
+    Ok(StreamPos(rows.first().and_then(|row| row.int(0)).unwrap_or(0)))
+}

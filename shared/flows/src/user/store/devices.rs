@@ -1,0 +1,139 @@
+//! Devices, their sessions, refresh tokens, and the stream of changed device lists.
+
+use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
+use tern_model::{Millis, StreamPos};
+use tern_ports::{Row, Sql, SqlError};
+
+use super::Span;
+
+/// A device.
+pub(in crate::user) struct DeviceRow {
+    pub(in crate::user) device_id: OwnedDeviceId,
+    /// `None` after the server signed it out.
+    pub(in crate::user) session_id: Option<String>,
+    pub(in crate::user) display_name: Option<String>,
+    pub(in crate::user) last_seen_ts: Millis,
+    pub(in crate::user) last_seen_ip: Option<String>,
+    /// Generation of the newest refresh token that was used.
+    pub(in crate::user) generation: u64,
+}
+
+const COLUMNS: &str = "device_id, session_id, display_name, last_seen_ts, last_seen_ip, generation";
+
+fn device(row: &Row) -> Option<DeviceRow> {
+    Some(DeviceRow {
+        device_id: row.text(0)?.into(),
+        session_id: row.string(1),
+        display_name: row.string(2),
+        last_seen_ts: Millis(row.int(3)?),
+        last_seen_ip: row.string(4),
+        generation: row.int(5)?,
+    })
+}
+
+pub(in crate::user) fn load(sql: &impl Sql, device_id: &DeviceId) -> Result<Option<DeviceRow>, SqlError> {
+    let rows = sql.query(&format!("SELECT {COLUMNS} FROM device WHERE device_id = ?"), &[device_id.as_str().into()])?;
+    Ok(rows.first().and_then(device))
+}
+
+pub(in crate::user) fn all(sql: &impl Sql) -> Result<Vec<DeviceRow>, SqlError> {
+    let rows = sql.query(&format!("SELECT {COLUMNS} FROM device ORDER BY device_id"), &[])?;
+    Ok(rows.iter().filter_map(device).collect())
+}
+
+pub(in crate::user) fn write(sql: &impl Sql, row: &DeviceRow) -> Result<(), SqlError> {
+    sql.query(
+        "INSERT INTO device (device_id, session_id, display_name, last_seen_ts, last_seen_ip, generation)
+         VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET session_id = excluded.session_id,
+         display_name = excluded.display_name, last_seen_ts = excluded.last_seen_ts,
+         last_seen_ip = excluded.last_seen_ip, generation = excluded.generation",
+        &[
+            row.device_id.as_str().into(),
+            row.session_id.clone().into(),
+            row.display_name.clone().into(),
+            row.last_seen_ts.0.into(),
+            row.last_seen_ip.clone().into(),
+            row.generation.into(),
+        ],
+    )?;
+    Ok(())
+}
+
+pub(in crate::user) fn seen(sql: &impl Sql, device_id: &DeviceId, at: Millis) -> Result<(), SqlError> {
+    sql.query("UPDATE device SET last_seen_ts = ? WHERE device_id = ?", &[at.0.into(), device_id.as_str().into()])?;
+    Ok(())
+}
+
+pub(in crate::user) fn delete(sql: &impl Sql, device_id: &DeviceId) -> Result<(), SqlError> {
+    sql.query("DELETE FROM device WHERE device_id = ?", &[device_id.as_str().into()])?;
+    Ok(())
+}
+
+/// Adds a refresh token's hash.
+pub(in crate::user) fn add_token(
+    sql: &impl Sql,
+    device_id: &DeviceId,
+    hash: &[u8],
+    generation: u64,
+) -> Result<(), SqlError> {
+    sql.query(
+        "INSERT INTO refresh_token (device_id, hash, generation) VALUES (?, ?, ?)",
+        &[device_id.as_str().into(), hash.to_vec().into(), generation.into()],
+    )?;
+    Ok(())
+}
+
+/// Every known refresh token: device, hash, generation.
+pub(in crate::user) fn tokens(sql: &impl Sql) -> Result<Vec<(OwnedDeviceId, Vec<u8>, u64)>, SqlError> {
+    let rows = sql.query("SELECT device_id, hash, generation FROM refresh_token", &[])?;
+    let token = |row: &Row| Some((row.text(0)?.into(), row.blob(1)?.to_vec(), row.int(2)?));
+    Ok(rows.iter().filter_map(token).collect())
+}
+
+/// Other tokens of this generation become old ones.
+pub(in crate::user) fn retire_siblings(
+    sql: &impl Sql,
+    device_id: &DeviceId,
+    hash: &[u8],
+    generation: u64,
+) -> Result<(), SqlError> {
+    sql.query(
+        "UPDATE refresh_token SET generation = generation - 1 WHERE device_id = ? AND generation = ? AND hash <> ?",
+        &[device_id.as_str().into(), generation.into(), hash.to_vec().into()],
+    )?;
+    Ok(())
+}
+
+/// Forgets all tokens of a device.
+pub(in crate::user) fn drop_tokens(sql: &impl Sql, device_id: &DeviceId) -> Result<(), SqlError> {
+    sql.query("DELETE FROM refresh_token WHERE device_id = ?", &[device_id.as_str().into()])?;
+    Ok(())
+}
+
+/// Forgets a device's tokens of generations before `generation`.
+pub(in crate::user) fn drop_tokens_before(
+    sql: &impl Sql,
+    device_id: &DeviceId,
+    generation: u64,
+) -> Result<(), SqlError> {
+    sql.query(
+        "DELETE FROM refresh_token WHERE device_id = ? AND generation < ?",
+        &[device_id.as_str().into(), generation.into()],
+    )?;
+    Ok(())
+}
+
+/// The devices of a user changed at `pos`.
+pub(in crate::user) fn note_list_change(sql: &impl Sql, user_id: &UserId, pos: StreamPos) -> Result<(), SqlError> {
+    sql.query(
+        "INSERT INTO device_list (user_id, pos) VALUES (?, ?) ON CONFLICT DO UPDATE SET pos = excluded.pos",
+        &[user_id.as_str().into(), pos.0.into()],
+    )?;
+    Ok(())
+}
+
+/// Users whose devices changed in `span`.
+pub(in crate::user) fn list_changes(sql: &impl Sql, span: Span) -> Result<Vec<OwnedUserId>, SqlError> {
+    let rows = sql.query("SELECT user_id FROM device_list WHERE pos > ? AND pos <= ? ORDER BY pos", &span.params())?;
+    Ok(rows.iter().filter_map(|row| OwnedUserId::try_from(row.text(0)?).ok()).collect())
+}

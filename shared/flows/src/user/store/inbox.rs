@@ -1,0 +1,126 @@
+//! Recent events of rooms, ready to be copied into answers.
+
+use std::rc::Rc;
+
+use ruma::{EventId, OwnedEventId, RoomId, UserId};
+use tern_model::{Millis, NoticeEvent, RawJson, RoomSeq, StreamPos, TxnRef};
+use tern_ports::{Row, Sql, SqlError};
+
+fn event(row: &Row) -> Option<NoticeEvent> {
+    let txn = row.text(7).zip(row.string(8));
+    Some(NoticeEvent {
+        seq: RoomSeq(row.int(0)?),
+        event_id: row.text(1)?.try_into().ok()?,
+        kind: row.string(2)?,
+        sender: row.text(3)?.try_into().ok()?,
+        state_key: row.string(4),
+        ts: Millis(row.int(5)?),
+        client: RawJson::parse(row.string(6)?).ok()?,
+        txn: txn.map(|(device, txn_id)| TxnRef { device_id: device.into(), txn_id }),
+        redacts: None,
+    })
+}
+
+pub(in crate::user) fn add(
+    sql: &impl Sql,
+    room_id: &RoomId,
+    event: &NoticeEvent,
+    pos: StreamPos,
+) -> Result<(), SqlError> {
+    let txn = event.txn.as_ref();
+    // An event from before a gap may still be there when the room's hub tells it again.
+    sql.query(
+        "INSERT OR REPLACE INTO inbox (room_id, seq, pos, event_id, kind, sender, state_key, ts, client, txn_device,
+         txn_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        &[
+            room_id.as_str().into(),
+            event.seq.0.into(),
+            pos.0.into(),
+            event.event_id.as_str().into(),
+            event.kind.as_str().into(),
+            event.sender.as_str().into(),
+            event.state_key.clone().into(),
+            event.ts.0.into(),
+            event.client.text().into(),
+            txn.map(|txn| txn.device_id.as_str().to_owned()).into(),
+            txn.map(|txn| txn.txn_id.clone()).into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Events after `after` that came at `until` or before, oldest first.
+pub(in crate::user) fn after(
+    sql: &impl Sql,
+    room_id: &RoomId,
+    after: RoomSeq,
+    until: StreamPos,
+) -> Result<Vec<Rc<NoticeEvent>>, SqlError> {
+    let rows = sql.query(
+        "SELECT seq, event_id, kind, sender, state_key, ts, client, txn_device, txn_id FROM inbox
+         WHERE room_id = ? AND seq > ? AND pos <= ? ORDER BY seq",
+        &[room_id.as_str().into(), after.0.into(), until.0.into()],
+    )?;
+    Ok(rows.iter().filter_map(event).map(Rc::new).collect())
+}
+
+/// Events that mention an event's id anywhere: position, own id, client form.
+pub(in crate::user) fn mentioning(
+    sql: &impl Sql,
+    room_id: &RoomId,
+    event_id: &EventId,
+) -> Result<Vec<(RoomSeq, OwnedEventId, RawJson)>, SqlError> {
+    let rows = sql.query(
+        "SELECT seq, event_id, client FROM inbox WHERE room_id = ? AND instr(client, ?) > 0",
+        &[room_id.as_str().into(), event_id.as_str().into()],
+    )?;
+    let found =
+        |row: &Row| Some((RoomSeq(row.int(0)?), row.text(1)?.try_into().ok()?, RawJson::parse(row.string(2)?).ok()?));
+    Ok(rows.iter().filter_map(found).collect())
+}
+
+pub(in crate::user) fn replace(
+    sql: &impl Sql,
+    room_id: &RoomId,
+    seq: RoomSeq,
+    client: &RawJson,
+) -> Result<(), SqlError> {
+    sql.query(
+        "UPDATE inbox SET client = ? WHERE room_id = ? AND seq = ?",
+        &[client.text().into(), room_id.as_str().into(), seq.0.into()],
+    )?;
+    Ok(())
+}
+
+/// The newest event here that came at `at` or before.
+pub(in crate::user) fn newest_at(sql: &impl Sql, room_id: &RoomId, at: StreamPos) -> Result<Option<RoomSeq>, SqlError> {
+    let rows = sql
+        .query("SELECT max(seq) FROM inbox WHERE room_id = ? AND pos <= ?", &[room_id.as_str().into(), at.0.into()])?;
+    Ok(rows.first().and_then(|row| row.int(0)).map(RoomSeq))
+}
+
+/// The newest member event of a user at or after `from`.
+pub(in crate::user) fn member(
+    sql: &impl Sql,
+    room_id: &RoomId,
+    user_id: &UserId,
+    from: RoomSeq,
+) -> Result<Option<RawJson>, SqlError> {
+    let rows = sql.query(
+        "SELECT client FROM inbox WHERE room_id = ? AND seq >= ? AND kind = 'm.room.member' AND state_key = ?
+         ORDER BY seq DESC LIMIT 1",
+        &[room_id.as_str().into(), from.0.into(), user_id.as_str().into()],
+    )?;
+    Ok(rows.first().and_then(|row| RawJson::parse(row.string(0)?).ok()))
+}
+
+/// Drops events before `before`.
+pub(in crate::user) fn drop_before(sql: &impl Sql, room_id: &RoomId, before: RoomSeq) -> Result<(), SqlError> {
+    sql.query("DELETE FROM inbox WHERE room_id = ? AND seq < ?", &[room_id.as_str().into(), before.0.into()])?;
+    Ok(())
+}
+
+pub(in crate::user) fn delete_room(sql: &impl Sql, room_id: &RoomId) -> Result<(), SqlError> {
+    sql.query("DELETE FROM inbox WHERE room_id = ?", &[room_id.as_str().into()])?;
+    Ok(())
+}

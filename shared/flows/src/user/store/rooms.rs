@@ -1,0 +1,116 @@
+//! One row per room of the user: what every message changes.
+
+use ruma::{OwnedRoomId, RoomId};
+use tern_model::{Millis, RoomSeq, StreamPos};
+use tern_ports::{Row, Sql, SqlError};
+use tern_sync::Membership;
+
+/// See `tern_sync::RoomView` for what the fields mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::user) struct RoomRow {
+    pub(in crate::user) room_id: OwnedRoomId,
+    pub(in crate::user) membership: Membership,
+    pub(in crate::user) removed: bool,
+    pub(in crate::user) forgotten: bool,
+    pub(in crate::user) pos: StreamPos,
+    pub(in crate::user) relisted: StreamPos,
+    pub(in crate::user) activity: StreamPos,
+    pub(in crate::user) bump: Millis,
+    pub(in crate::user) newest: RoomSeq,
+    pub(in crate::user) inbox_from: RoomSeq,
+    pub(in crate::user) joined: RoomSeq,
+    /// Up to here the storage worker has the room's events.
+    pub(in crate::user) forwarded: RoomSeq,
+}
+
+impl RoomRow {
+    /// A room of which nothing is known yet.
+    pub(in crate::user) fn unknown(room_id: &RoomId) -> Self {
+        Self {
+            room_id: room_id.to_owned(),
+            membership: Membership::Leave,
+            removed: false,
+            forgotten: true,
+            pos: StreamPos(0),
+            relisted: StreamPos(0),
+            activity: StreamPos(0),
+            bump: Millis(0),
+            newest: RoomSeq(0),
+            inbox_from: RoomSeq(1),
+            joined: RoomSeq(0),
+            forwarded: RoomSeq(0),
+        }
+    }
+}
+
+const COLUMNS: &str = "room_id, membership, removed, forgotten, pos, relisted, activity, bump, newest, inbox_from, \
+                       joined, forwarded";
+
+fn room(row: &Row) -> Option<RoomRow> {
+    Some(RoomRow {
+        room_id: row.text(0)?.try_into().ok()?,
+        membership: Membership::parse(row.text(1)?)?,
+        removed: row.flag(2),
+        forgotten: row.flag(3),
+        pos: StreamPos(row.int(4)?),
+        relisted: StreamPos(row.int(5)?),
+        activity: StreamPos(row.int(6)?),
+        bump: Millis(row.int(7)?),
+        newest: RoomSeq(row.int(8)?),
+        inbox_from: RoomSeq(row.int(9)?),
+        joined: RoomSeq(row.int(10)?),
+        forwarded: RoomSeq(row.int(11)?),
+    })
+}
+
+pub(in crate::user) fn load(sql: &impl Sql, room_id: &RoomId) -> Result<Option<RoomRow>, SqlError> {
+    let rows = sql.query(&format!("SELECT {COLUMNS} FROM room WHERE room_id = ?"), &[room_id.as_str().into()])?;
+    Ok(rows.first().and_then(room))
+}
+
+/// All rooms that are not forgotten.
+pub(in crate::user) fn all(sql: &impl Sql) -> Result<Vec<RoomRow>, SqlError> {
+    let rows = sql.query(&format!("SELECT {COLUMNS} FROM room WHERE forgotten = 0"), &[])?;
+    Ok(rows.iter().filter_map(room).collect())
+}
+
+/// Ids of rooms changed after `after`, forgotten ones left out.
+pub(in crate::user) fn changed(sql: &impl Sql, after: StreamPos) -> Result<Vec<OwnedRoomId>, SqlError> {
+    let rows = sql.query("SELECT room_id FROM room WHERE pos > ? AND forgotten = 0", &[after.0.into()])?;
+    Ok(rows.iter().filter_map(|row| row.text(0)?.try_into().ok()).collect())
+}
+
+/// Ids of joined rooms after `after`, in order of id.
+pub(in crate::user) fn joined(sql: &impl Sql, after: &str, limit: u64) -> Result<Vec<OwnedRoomId>, SqlError> {
+    let rows = sql.query(
+        "SELECT room_id FROM room WHERE room_id > ? AND membership = 'join' ORDER BY room_id LIMIT ?",
+        &[after.into(), limit.into()],
+    )?;
+    Ok(rows.iter().filter_map(|row| row.text(0)?.try_into().ok()).collect())
+}
+
+pub(in crate::user) fn write(sql: &impl Sql, row: &RoomRow) -> Result<(), SqlError> {
+    sql.query(
+        "INSERT INTO room (room_id, membership, removed, forgotten, pos, relisted, activity, bump, newest, inbox_from,
+         joined, forwarded) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+         membership = excluded.membership, removed = excluded.removed, forgotten = excluded.forgotten,
+         pos = excluded.pos, relisted = excluded.relisted, activity = excluded.activity, bump = excluded.bump,
+         newest = excluded.newest, inbox_from = excluded.inbox_from, joined = excluded.joined,
+         forwarded = excluded.forwarded",
+        &[
+            row.room_id.as_str().into(),
+            row.membership.as_str().into(),
+            row.removed.into(),
+            row.forgotten.into(),
+            row.pos.0.into(),
+            row.relisted.0.into(),
+            row.activity.0.into(),
+            row.bump.0.into(),
+            row.newest.0.into(),
+            row.inbox_from.0.into(),
+            row.joined.0.into(),
+            row.forwarded.0.into(),
+        ],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! To-device messages (Client-Server API, "Send-to-Device messaging").
+
+use ruma::{DeviceId, OwnedDeviceId};
+use serde::Serialize;
+use tern_model::{MatrixError, RawJson, StreamPos, news};
+use tern_ports::{
+    ObjectHost, Parking,
+    wire::{Done, user::DeliverToDevice},
+};
+
+use super::{
+    UserActor,
+    store::{devices, to_device},
+    turn::Turn,
+};
+
+/// Messages kept for a device that does not fetch them; the oldest go first. Exceeded by up to [`TIDY_EVERY`].
+const LONGEST_QUEUE: u64 = 5_000;
+/// How many changes of the hub pass between two looks at the length of queues.
+const TIDY_EVERY: u64 = 64;
+/// Longest message, in bytes.
+const LONGEST_MESSAGE: usize = 128 * 1024;
+/// How long a transaction is remembered, in milliseconds.
+const REMEMBER_MS: u64 = 24 * 60 * 60 * 1_000;
+/// Every device of the user.
+const EVERY_DEVICE: &str = "*";
+
+#[derive(Serialize)]
+struct Message<'a> {
+    content: &'a RawJson,
+    sender: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+}
+
+impl<H: ObjectHost + Parking> UserActor<H> {
+    pub(super) fn deliver_to_device(&self, command: &DeliverToDevice) -> Result<Done, MatrixError> {
+        if command.messages.values().any(|content| content.text().len() > LONGEST_MESSAGE) {
+            return Err(MatrixError::too_large("The message is too long"));
+        }
+        self.change(|turn| {
+            if !to_device::first_time(turn.sql, &command.sender, &command.txn_id, self.host.now())? {
+                return Ok(Done {});
+            }
+            // A device that is named gets what names it, not what goes to every device.
+            let addressed = devices::all(turn.sql)?.into_iter().filter_map(|device| {
+                let name = device.device_id.as_str();
+                let content = command.messages.get(name).or_else(|| command.messages.get(EVERY_DEVICE))?;
+                Some((device.device_id, content))
+            });
+            let addressed: Vec<(OwnedDeviceId, &RawJson)> = addressed.collect();
+            for (device_id, content) in addressed {
+                let sender = command.sender.user_id.as_str();
+                let message = RawJson::from_value(&Message { content, sender, kind: &command.kind });
+                let message = message.map_err(|_| MatrixError::internal())?;
+                let pos = turn.advance_device(&device_id, news::TO_DEVICE);
+                to_device::queue(turn.sql, &device_id, pos, message.text())?;
+                self.tidy(turn, &device_id, pos)?;
+            }
+            Ok(Done {})
+        })
+    }
+
+    /// Keeps queues and memory of transactions bounded.
+    fn tidy(&self, turn: &Turn<'_, H::Sql>, device_id: &DeviceId, pos: StreamPos) -> Result<(), MatrixError> {
+        if pos.0.is_multiple_of(TIDY_EVERY) {
+            to_device::bound(turn.sql, device_id, LONGEST_QUEUE)?;
+            let now = self.host.now().0;
+            to_device::forget_transactions(turn.sql, tern_model::Millis(now.saturating_sub(REMEMBER_MS)))?;
+        }
+        Ok(())
+    }
+
+    /// The device has its messages up to `through`.
+    pub(super) fn acknowledge(&self, device_id: &DeviceId, through: StreamPos) -> Result<(), MatrixError> {
+        // A position from the future is none that this hub gave out.
+        if through <= self.hub.get().position {
+            to_device::drop_through(self.host.sql(), device_id, through)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,128 @@
+//! One change of the hub: everything in one transaction, one new position per changed thing, wakes after the commit.
+
+use std::cell::{Cell, RefCell};
+
+use ruma::{DeviceId, OwnedDeviceId};
+use tern_model::{MatrixError, StreamPos, news};
+use tern_ports::{ObjectHost, Parking, Sql, SqlError};
+
+use super::{
+    UserActor,
+    store::hub::{self, Hub},
+};
+
+/// A change under way.
+pub(super) struct Turn<'a, S> {
+    pub(super) sql: &'a S,
+    hub: Cell<Hub>,
+    wakes: RefCell<Vec<(Option<OwnedDeviceId>, u32)>>,
+}
+
+impl<S: Sql> Turn<'_, S> {
+    /// The position of the next changed thing. Every parked poll that waits for one of `kinds` is woken.
+    pub(super) fn advance(&self, kinds: u32) -> StreamPos {
+        self.wakes.borrow_mut().push((None, kinds));
+        self.step(kinds)
+    }
+
+    /// As [`Self::advance`], for news of one device.
+    pub(super) fn advance_device(&self, device_id: &DeviceId, kinds: u32) -> StreamPos {
+        self.wake_device(device_id, kinds);
+        self.step(kinds)
+    }
+
+    /// Wakes the polls of a device, without a new position.
+    pub(super) fn wake_device(&self, device_id: &DeviceId, kinds: u32) {
+        self.wakes.borrow_mut().push((Some(device_id.to_owned()), kinds));
+    }
+
+    /// Lists may have changed at `pos`.
+    pub(super) fn relist(&self, pos: StreamPos) {
+        self.hub.set(Hub { relisted: pos, ..self.hub.get() });
+    }
+
+    /// There is such a user.
+    pub(super) fn open(&self) {
+        self.hub.set(Hub { opened: true, ..self.hub.get() });
+    }
+
+    fn step(&self, kinds: u32) -> StreamPos {
+        let mut hub = self.hub.get();
+        hub.position = hub.position.next();
+        let kinds_of_news = [
+            (news::ROOMS, &mut hub.rooms),
+            (news::TO_DEVICE, &mut hub.to_device),
+            (news::E2EE, &mut hub.e2ee),
+            (news::ACCOUNT_DATA, &mut hub.account_data),
+            (news::RECEIPTS, &mut hub.receipts),
+        ];
+        for (kind, newest) in kinds_of_news {
+            if kinds & kind != 0 {
+                *newest = hub.position;
+            }
+        }
+        self.hub.set(hub);
+        hub.position
+    }
+}
+
+impl<H: ObjectHost + Parking> UserActor<H> {
+    /// Runs one change. Positions become known, and polls wake, only when all of it was written.
+    pub(super) fn change<T>(
+        &self,
+        work: impl FnOnce(&Turn<'_, H::Sql>) -> Result<T, MatrixError>,
+    ) -> Result<T, MatrixError> {
+        let before = self.hub.get();
+        let turn = Turn { sql: self.host.sql(), hub: Cell::new(before), wakes: RefCell::default() };
+        let value = turn.sql.transaction(|| {
+            let value = work(&turn)?;
+            if turn.hub.get() != before {
+                hub::write(turn.sql, &turn.hub.get())?;
+            }
+            Ok::<_, MatrixError>(value)
+        })?;
+        if turn.hub.get() != before {
+            self.hub.set(turn.hub.get());
+            self.persisted.set(turn.hub.get().position);
+        }
+        self.wake(turn.wakes.take());
+        Ok(value)
+    }
+
+    /// Takes a position for something that is kept in memory only. It is written with the next row that tells a client
+    /// of it, so that it is never given out twice.
+    pub(super) fn advance_in_memory(&self, kinds: u32) -> StreamPos {
+        let hub = self.hub.get();
+        self.hub.set(Hub { position: hub.position.next(), ..hub });
+        self.host.wake(None, kinds);
+        self.hub.get().position
+    }
+
+    /// Writes the position if it is ahead of what is stored.
+    pub(super) fn persist_position(&self) -> Result<(), SqlError> {
+        let hub = self.hub.get();
+        if hub.position > self.persisted.get() {
+            hub::write(self.host.sql(), &hub)?;
+            self.persisted.set(hub.position);
+        }
+        Ok(())
+    }
+
+    /// One call per device, or one for all when somebody's news are everybody's.
+    fn wake(&self, wakes: Vec<(Option<OwnedDeviceId>, u32)>) {
+        let everybody = wakes.iter().filter(|(device, _)| device.is_none()).fold(0, |all, (_, kinds)| all | kinds);
+        if everybody != 0 {
+            self.host.wake(None, everybody);
+        }
+        let mut told: Vec<(OwnedDeviceId, u32)> = Vec::new();
+        for (device, kinds) in wakes.into_iter().filter_map(|(device, kinds)| Some((device?, kinds))) {
+            match told.iter_mut().find(|(known, _)| *known == device) {
+                Some((_, all)) => *all |= kinds,
+                None => told.push((device, kinds)),
+            }
+        }
+        for (device, kinds) in told {
+            self.host.wake(Some(device.as_str()), kinds);
+        }
+    }
+}

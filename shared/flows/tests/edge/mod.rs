@@ -1,0 +1,98 @@
+//! The proxy of a test: a real storage worker, hubs made of closures, a clock that stands still.
+
+use std::rc::Rc;
+
+use futures::future::FutureExt;
+use ruma::owned_server_name;
+use tern_model::{Config, MatrixError, Millis};
+use tern_ports::{
+    Clock, Entropy, Target, Transport, Unreachable,
+    wire::{UserCommand, user::Session},
+};
+use tern_testkit::{
+    Executor, Network, Routes, SeededEntropy, StorageNode, TestClock,
+    network::{Exchange, refusal, reply},
+};
+
+pub struct Edge {
+    pub storage: Rc<StorageNode>,
+    pub hubs: Rc<Routes>,
+    pub clock: TestClock,
+    entropy: SeededEntropy,
+}
+
+impl Edge {
+    pub fn new() -> Self {
+        let edge = Self {
+            storage: StorageNode::new(),
+            hubs: Routes::new(),
+            clock: TestClock::default(),
+            entropy: SeededEntropy::new(1),
+        };
+        edge.hubs.users(|user_id, command| match command {
+            UserCommand::OpenSession(open) => reply(Session {
+                device_id: open.device_id.unwrap_or_else(|| "MADEUP".into()),
+                session_id: "session".to_owned(),
+                refresh_token: open.refresh.then(|| tern_auth::refresh::write(user_id, &[1; 32])),
+            }),
+            UserCommand::RefreshSession(_) => reply(Session {
+                device_id: "DEVICE".into(),
+                session_id: "session".to_owned(),
+                refresh_token: Some(tern_auth::refresh::write(user_id, &[2; 32])),
+            }),
+            UserCommand::CloseSessions(_) => reply(tern_ports::wire::Done {}),
+            UserCommand::ReadProfile(_) => refusal(MatrixError::not_found("Unknown user")),
+            other => Err(Unreachable(format!("unexpected {}", other.name()))),
+        });
+        edge
+    }
+
+    pub fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        Executor::new().run(work)
+    }
+}
+
+impl Clock for Edge {
+    fn now(&self) -> Millis {
+        self.clock.now()
+    }
+}
+
+impl Entropy for Edge {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.entropy.fill(bytes);
+    }
+}
+
+impl Transport for Edge {
+    async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
+        let exchange: Exchange = match target {
+            Target::Storage => {
+                let node = Rc::clone(&self.storage);
+                async move { Ok(node.answer(&frame).await) }.boxed_local()
+            }
+            Target::Room(_) | Target::User(_) => self.hubs.exchange(target.clone(), frame),
+        };
+        exchange.await
+    }
+}
+
+pub fn config() -> Config {
+    Config {
+        server_name: owned_server_name!("example.org"),
+        public_url: None,
+        signing_key_id: "ed25519:a".to_owned(),
+        signing_key: vec![1; 32],
+        token_key: vec![7; 32],
+        admin_token: None,
+        open_registration: true,
+        registration_token: None,
+        unlimited: false,
+    }
+}
+
+/// Status and code of an error.
+pub fn code<T: std::fmt::Debug>(result: Result<T, MatrixError>) -> (u16, String) {
+    let error = result.expect_err("it should have been refused");
+    (error.status, error.errcode.into_owned())
+}

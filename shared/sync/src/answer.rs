@@ -1,0 +1,184 @@
+//! The second half of a step: the answer, and what the client knows once it has it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ruma::OwnedRoomId;
+use tern_model::{RawJson, RoomSeq};
+
+use crate::conn::{Connection, Told};
+use crate::extensions::{self, Known};
+use crate::json::Object;
+use crate::list::ListTold;
+use crate::memory::{Memory, Parts};
+use crate::plan::Plan;
+use crate::request::Request;
+use crate::room::{Context, Shown};
+use crate::slice::Slices;
+use crate::view::{RoomView, UserView};
+
+/// A connection is stored anew when it has looked past this many changes without finding anything to tell.
+const FAR_BEHIND: u64 = 64;
+
+/// What comes out of a step.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The response body.
+    pub body: RawJson,
+    /// There is nothing in it: if there is time, wait for [`Request::interest`] instead.
+    pub quiet: bool,
+    /// Some rooms could not be read and are left out: the next step tries again, so do not wait long for it.
+    pub owed: bool,
+    /// The connection to store before the body is sent or the poll is parked; `None` leaves it as it is.
+    pub save: Option<Save>,
+}
+
+/// What to store.
+#[derive(Debug)]
+pub struct Save {
+    /// The connection's row.
+    pub conn: Connection,
+    /// Parts to replace, by number.
+    pub parts: Vec<(u8, String)>,
+}
+
+/// Writes the answer to `request`, as planned.
+///
+/// The view may have moved on since the plan was made: then the step is not idle the next time.
+pub fn answer(
+    view: &dyn UserView,
+    parts: &dyn Parts,
+    mut conn: Connection,
+    request: &Request,
+    plan: Plan,
+    slices: &Slices,
+) -> Outcome {
+    if plan.idle {
+        return Outcome { body: quiet_body(conn.pos(), request, &plan.lists), quiet: true, owed: false, save: None };
+    }
+    let folded = conn.fold(parts);
+    let mut told = Told {
+        at: plan.at,
+        request: request.fingerprint,
+        rules: request.rules,
+        ..Told::default()
+    };
+    let mut text = String::with_capacity(256);
+    let mut out = Object::open(&mut text);
+    out.text("pos", &conn.next_pos().to_string());
+    if let Some(txn_id) = &request.txn_id {
+        out.text("txn_id", txn_id);
+    }
+    let empty = out.len();
+    let shown = write_rooms(&mut out, view, &mut conn, request, &plan, slices);
+    told.owed = unmet(&plan, slices);
+    {
+        let memory = FoldedParts { fresh: &folded, stored: parts };
+        let memory = Memory::new(&conn, &memory);
+        let known = Known { memory: &memory, shown: &shown, request, view, at: plan.at, first: conn.is_new() };
+        told.extensions = extensions::write(&mut out, &known, &conn.told().extensions);
+    }
+    let spoken = out.len() > empty || conn.is_new();
+    write_lists(&mut out, conn.told(), request, &plan.lists, spoken);
+    told.lists = plan.lists;
+    told.rooms = shown.into_iter().map(|(room_id, shown)| (room_id, shown.told)).collect();
+    let quiet = out.len() == empty && !conn.is_new();
+    out.end();
+    if quiet {
+        return quiet_outcome(conn, told, request, folded);
+    }
+    let body = RawJson::parse(text).unwrap_or_else(|_| RawJson::empty_object());
+    let owed = !told.owed.is_empty();
+    conn.branch(told, &body);
+    Outcome { body, quiet: false, owed, save: Some(Save { conn, parts: folded }) }
+}
+
+/// Nothing to tell. A changed request, rooms still owed, or a position far ahead are remembered, so that the next look is
+/// as short as it can be.
+fn quiet_outcome(mut conn: Connection, told: Told, request: &Request, parts: Vec<(u8, String)>) -> Outcome {
+    let body = quiet_body(conn.pos(), request, &told.lists);
+    let before = conn.told();
+    let owed = !told.owed.is_empty();
+    let settled = before.request == told.request && before.owed == told.owed && told.at.0 - before.at.0 < FAR_BEHIND;
+    let save = !settled || !parts.is_empty();
+    if save {
+        conn.settle(told);
+    }
+    Outcome { body, quiet: true, owed, save: save.then_some(Save { conn, parts }) }
+}
+
+/// The shortest answer: the same position, and the counts, by which clients pace the growth of their lists.
+fn quiet_body(pos: u64, request: &Request, lists: &BTreeMap<String, ListTold>) -> RawJson {
+    let mut text = String::with_capacity(64);
+    let mut out = Object::open(&mut text);
+    out.text("pos", &pos.to_string());
+    if let Some(txn_id) = &request.txn_id {
+        out.text("txn_id", txn_id);
+    }
+    write_counts(&mut out, lists.iter().filter(|(name, _)| request.lists.contains_key(*name)));
+    out.end();
+    RawJson::parse(text).unwrap_or_else(|_| RawJson::empty_object())
+}
+
+fn write_counts<'a>(out: &mut Object<'_>, lists: impl Iterator<Item = (&'a String, &'a ListTold)>) {
+    out.object("lists", |out| {
+        for (name, list) in lists {
+            out.object(name, |out| out.number("count", list.count));
+        }
+    });
+}
+
+/// Counts, where they changed. An answer with other contents to changed lists has them all: clients grow their lists by
+/// them. A grown range alone is no news, though, and does not end a long poll.
+fn write_lists(out: &mut Object<'_>, told: &Told, request: &Request, lists: &BTreeMap<String, ListTold>, all: bool) {
+    let all = all && told.rules != request.rules;
+    let news = |(name, list): &(&String, &ListTold)| all || told.lists.get(*name).is_none_or(|known| known.count != list.count);
+    write_counts(out, lists.iter().filter(news));
+}
+
+fn write_rooms(
+    out: &mut Object<'_>,
+    view: &dyn UserView,
+    conn: &mut Connection,
+    request: &Request,
+    plan: &Plan,
+    slices: &Slices,
+) -> BTreeMap<OwnedRoomId, Shown> {
+    out.object("rooms", |out| {
+        let met = plan.rooms.iter().filter(|room| room.is_met(slices));
+        met.filter_map(|planned| {
+            let need = conn.intern(planned.need());
+            let room = &planned.room;
+            let context = Context { at: plan.at, live_from: live_from(view, conn, room), need };
+            let shown = planned.write(view, request.shape, slices.get(&room.room_id), context, out)?;
+            Some((room.room_id.clone(), shown))
+        })
+        .collect()
+    })
+}
+
+/// The newest position of the room when the connection last looked; nothing is live in its first answer.
+fn live_from(view: &dyn UserView, conn: &Connection, room: &RoomView) -> Option<RoomSeq> {
+    if conn.is_new() {
+        return None;
+    }
+    let at = conn.told().at;
+    let known = view.seq_at(&room.room_id, at);
+    known.or_else(|| (room.activity > at).then(|| room.newest.previous()))
+}
+
+fn unmet(plan: &Plan, slices: &Slices) -> BTreeSet<OwnedRoomId> {
+    plan.rooms.iter().filter(|room| !room.is_met(slices)).map(|room| room.room.room_id.clone()).collect()
+}
+
+/// Parts as they will be once the outcome is stored.
+struct FoldedParts<'a> {
+    fresh: &'a [(u8, String)],
+    stored: &'a dyn Parts,
+}
+
+impl Parts for FoldedParts<'_> {
+    fn part(&self, number: u8) -> Option<String> {
+        let fresh = self.fresh.iter().find(|(part, _)| *part == number).map(|(_, text)| text.clone());
+        fresh.or_else(|| self.stored.part(number))
+    }
+}

@@ -1,0 +1,194 @@
+//! Filters of `GET /sync` (Client-Server API, "Filtering").
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use tern_model::{MatrixError, NoticeEvent, RawJson};
+
+/// Timeline events per room when the filter does not say.
+const LIMIT: u32 = 10;
+/// Most timeline events per room.
+const MOST_EVENTS: u32 = 100;
+
+/// A filter.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Filter {
+    /// Global account data.
+    #[serde(default)]
+    pub account_data: EventFilter,
+    /// Presence.
+    #[serde(default)]
+    pub presence: EventFilter,
+    /// Rooms.
+    #[serde(default)]
+    pub room: RoomFilter,
+}
+
+/// Which events to include.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct EventFilter {
+    /// Most events.
+    #[serde(default)]
+    pub limit: Option<u32>,
+    /// Only these senders.
+    #[serde(default)]
+    pub senders: Option<BTreeSet<String>>,
+    /// Not these senders.
+    #[serde(default)]
+    pub not_senders: BTreeSet<String>,
+    /// Only these types; `*` stands for any text.
+    #[serde(default)]
+    pub types: Option<Vec<String>>,
+    /// Not these types.
+    #[serde(default)]
+    pub not_types: Vec<String>,
+}
+
+/// Which rooms, and what of them.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct RoomFilter {
+    /// Only these rooms.
+    #[serde(default)]
+    pub rooms: Option<BTreeSet<String>>,
+    /// Not these rooms.
+    #[serde(default)]
+    pub not_rooms: BTreeSet<String>,
+    /// Rooms the user left are included in an initial sync.
+    #[serde(default)]
+    pub include_leave: bool,
+    /// Typing and receipts.
+    #[serde(default)]
+    pub ephemeral: RoomEventFilter,
+    /// State.
+    #[serde(default)]
+    pub state: RoomEventFilter,
+    /// Timeline.
+    #[serde(default)]
+    pub timeline: RoomEventFilter,
+    /// Rooms' account data.
+    #[serde(default)]
+    pub account_data: RoomEventFilter,
+}
+
+/// Which of a room's events to include.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct RoomEventFilter {
+    /// Types, senders and limit.
+    #[serde(flatten)]
+    pub events: EventFilter,
+    /// Only in these rooms.
+    #[serde(default)]
+    pub rooms: Option<BTreeSet<String>>,
+    /// Not in these rooms.
+    #[serde(default)]
+    pub not_rooms: BTreeSet<String>,
+    /// Members come with what they send.
+    #[serde(default)]
+    pub lazy_load_members: bool,
+    /// Unread counts are given per thread.
+    #[serde(default)]
+    pub unread_thread_notifications: bool,
+    /// Only events with, or without, a `url` in their content.
+    #[serde(default)]
+    pub contains_url: Option<bool>,
+}
+
+impl Filter {
+    /// Reads a filter.
+    ///
+    /// # Errors
+    /// `M_BAD_JSON` when the shape is wrong.
+    pub fn parse(raw: &RawJson) -> Result<Self, MatrixError> {
+        raw.read().map_err(|error| MatrixError::bad_json(error.to_string()))
+    }
+}
+
+impl EventFilter {
+    /// The type passes.
+    pub fn allows_kind(&self, kind: &str) -> bool {
+        let any = |patterns: &[String]| patterns.iter().any(|pattern| is_like(pattern, kind));
+        self.types.as_deref().is_none_or(any) && !any(&self.not_types)
+    }
+
+    fn allows_sender(&self, sender: &str) -> bool {
+        self.senders.as_ref().is_none_or(|senders| senders.contains(sender)) && !self.not_senders.contains(sender)
+    }
+}
+
+impl RoomFilter {
+    /// The room passes.
+    pub fn allows_room(&self, room_id: &str) -> bool {
+        self.rooms.as_ref().is_none_or(|rooms| rooms.contains(room_id)) && !self.not_rooms.contains(room_id)
+    }
+}
+
+impl RoomEventFilter {
+    /// The type passes.
+    pub fn allows_kind(&self, kind: &str) -> bool {
+        self.events.allows_kind(kind)
+    }
+
+    /// The room passes.
+    pub fn allows_room(&self, room_id: &str) -> bool {
+        self.rooms.as_ref().is_none_or(|rooms| rooms.contains(room_id)) && !self.not_rooms.contains(room_id)
+    }
+
+    /// The event passes.
+    pub fn allows(&self, event: &NoticeEvent) -> bool {
+        self.events.allows_kind(&event.kind)
+            && self.events.allows_sender(event.sender.as_str())
+            && self.contains_url.is_none_or(|wanted| wanted == has_url(&event.client))
+    }
+
+    /// Every event passes.
+    pub(crate) fn allows_all(&self) -> bool {
+        let EventFilter { senders, not_senders, types, not_types, .. } = &self.events;
+        senders.is_none() && not_senders.is_empty() && types.is_none() && not_types.is_empty() && self.contains_url.is_none()
+    }
+
+    /// Most events.
+    pub(crate) fn limit(&self) -> u32 {
+        self.events.limit.unwrap_or(LIMIT).min(MOST_EVENTS)
+    }
+}
+
+/// Whether `text` has the form of `pattern`, in which `*` stands for any text.
+fn is_like(pattern: &str, text: &str) -> bool {
+    let Some((head, mut rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(head) else { return false };
+    while let Some((part, after)) = rest.split_once('*') {
+        let Some(at) = text.find(part) else { return false };
+        text = text.get(at + part.len()..).unwrap_or_default();
+        rest = after;
+    }
+    text.ends_with(rest)
+}
+
+fn has_url(event: &RawJson) -> bool {
+    #[derive(Deserialize)]
+    struct Event {
+        content: serde_json::Map<String, serde_json::Value>,
+    }
+    event.read::<Event>().is_ok_and(|event| event.content.get("url").is_some_and(serde_json::Value::is_string))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_like;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, text, like) in [
+            ("m.room.message", "m.room.message", true),
+            ("m.room.*", "m.room.message", true),
+            ("m.*.message", "m.room.message", true),
+            ("*", "anything", true),
+            ("m.*x*e", "m.room.exe", true),
+            ("m.room", "m.room.message", false),
+            ("m.*.x", "m.room.message", false),
+            ("aa*a", "aa", false),
+        ] {
+            assert_eq!(is_like(pattern, text), like, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Classic `GET /sync` (Client-Server API, "Syncing"): an all-rooms window over the same view. It has no connection; what
+//! a device has been told follows from its `since` token alone.
+
+mod filter;
+mod room;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ruma::OwnedRoomId;
+use tern_model::{MatrixError, RawJson, Receipt, StreamPos, news};
+
+pub use filter::{EventFilter, Filter, RoomEventFilter, RoomFilter};
+use room::{ClassicRoom, Section};
+
+use crate::extensions::{event as account_data_event, write_device_lists, write_keys};
+use crate::json::Object;
+use crate::slice::{SliceAsk, Slices};
+use crate::view::{AccountData, UserView};
+
+/// Most to-device messages in one answer.
+const MOST_TO_DEVICE: usize = 100;
+
+/// A token: how far the stream and the to-device queue have been told. `s12`, or `s12_9` when messages are left over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Token {
+    stream: StreamPos,
+    to_device: StreamPos,
+}
+
+impl Token {
+    fn parse(text: &str) -> Option<Self> {
+        let (stream, to_device) = match text.strip_prefix('s')?.split_once('_') {
+            Some((stream, to_device)) => (stream.parse().ok()?, to_device.parse().ok()?),
+            None => {
+                let stream = text.strip_prefix('s')?.parse().ok()?;
+                (stream, stream)
+            }
+        };
+        Some(Self { stream: StreamPos(stream), to_device: StreamPos(to_device) })
+    }
+
+    fn text(self) -> String {
+        let Self { stream, to_device } = self;
+        if stream == to_device { format!("s{}", stream.0) } else { format!("s{}_{}", stream.0, to_device.0) }
+    }
+}
+
+/// A request.
+#[derive(Clone, Debug, Default)]
+pub struct ClassicRequest {
+    since: Option<Token>,
+    filter: Filter,
+    full_state: bool,
+    use_state_after: bool,
+}
+
+impl ClassicRequest {
+    /// Reads the parameters; `filter` is the filter itself, looked up already if an id was sent.
+    ///
+    /// # Errors
+    /// `M_INVALID_PARAM` for a token that is none of ours, `M_BAD_JSON` for a filter of the wrong shape.
+    pub fn parse(
+        since: Option<&str>,
+        filter: Option<&RawJson>,
+        full_state: bool,
+        use_state_after: bool,
+    ) -> Result<Self, MatrixError> {
+        let unknown = || MatrixError::invalid_param("Unknown since token");
+        let since = since.map(|text| Token::parse(text).ok_or_else(unknown)).transpose()?;
+        let filter = filter.map(Filter::parse).transpose()?.unwrap_or_default();
+        Ok(Self { since, filter, full_state, use_state_after })
+    }
+
+    /// Up to here the client has its to-device messages: they can be deleted.
+    pub fn to_device_ack(&self) -> Option<StreamPos> {
+        self.since.map(|since| since.to_device)
+    }
+
+    /// Kinds of news that may give this request something to say (bits of [`news`]).
+    pub fn interest(&self) -> u32 {
+        let all = news::ROOMS | news::TO_DEVICE | news::E2EE | news::ACCOUNT_DATA | news::LOGOUT;
+        let ephemeral = &self.filter.room.ephemeral;
+        let typing = if ephemeral.allows_kind("m.typing") { news::TYPING } else { 0 };
+        let receipts = if ephemeral.allows_kind("m.receipt") { news::RECEIPTS } else { 0 };
+        all | typing | receipts
+    }
+
+    /// A token of the future is of another life of this account: the client starts over.
+    fn since(&self, position: StreamPos) -> Option<Token> {
+        self.since.filter(|since| since.stream <= position)
+    }
+}
+
+/// What a classic step is going to answer.
+#[derive(Debug, Default)]
+pub struct ClassicPlan {
+    idle: bool,
+    at: StreamPos,
+    rooms: Vec<ClassicRoom>,
+}
+
+impl ClassicPlan {
+    /// Slices to be loaded before [`classic_answer`]; none for live updates.
+    pub fn asks(&self) -> Vec<SliceAsk> {
+        self.rooms.iter().filter_map(|room| room.sources()?.ask.clone()).collect()
+    }
+
+    /// Of [`Self::asks`], those that `slices` does not answer up to the newest event.
+    pub fn unmet(&self, slices: &Slices) -> Vec<SliceAsk> {
+        let unmet = self.rooms.iter().filter(|room| !room.is_met(slices));
+        unmet.filter_map(|room| room.sources()?.ask.clone()).collect()
+    }
+
+    /// Nothing can have changed since the token: no room has been looked at, and the answer will be quiet.
+    pub const fn is_idle(&self) -> bool {
+        self.idle
+    }
+}
+
+/// What comes out of a classic step.
+#[derive(Debug)]
+pub struct ClassicOutcome {
+    /// The response body.
+    pub body: RawJson,
+    /// There is nothing in it: if there is time, wait for [`ClassicRequest::interest`] instead.
+    pub quiet: bool,
+}
+
+/// Looks at what changed since the token.
+pub fn classic_plan(view: &dyn UserView, request: &ClassicRequest) -> ClassicPlan {
+    let at = view.position();
+    let since = request.since(at);
+    let settled = |since: Token| since.stream == at && since.to_device == at && !request.full_state;
+    if since.is_some_and(settled) {
+        return ClassicPlan { idle: true, at, ..ClassicPlan::default() };
+    }
+    let since = since.map(|since| since.stream);
+    let all = since.is_none() || request.full_state;
+    let rooms = if all { view.rooms() } else { view.changed_rooms(since.unwrap_or_default()) };
+    let wanted = rooms.iter().filter(|room| request.filter.room.allows_room(room.room_id.as_str()));
+    let rooms = wanted.filter_map(|room| ClassicRoom::make(view, request, room, since)).collect();
+    ClassicPlan { idle: false, at, rooms }
+}
+
+/// Writes the answer.
+///
+/// # Errors
+/// 503 when a slice is missing: the token would move past it.
+pub fn classic_answer(
+    view: &dyn UserView,
+    request: &ClassicRequest,
+    plan: &ClassicPlan,
+    slices: &Slices,
+) -> Result<ClassicOutcome, MatrixError> {
+    if !plan.unmet(slices).is_empty() {
+        return Err(MatrixError::unavailable());
+    }
+    let since = request.since(plan.at);
+    let messages = if plan.idle {
+        Vec::new()
+    } else {
+        view.to_device(since.unwrap_or_default().to_device, MOST_TO_DEVICE)
+    };
+    let left_over = messages.last().filter(|_| messages.len() == MOST_TO_DEVICE).map(|message| message.at);
+    let next = Token { stream: plan.at, to_device: left_over.unwrap_or(plan.at) };
+    let mut text = String::with_capacity(256);
+    let mut out = Object::open(&mut text);
+    out.text("next_batch", &next.text());
+    write_keys(&mut out, &view.key_counts());
+    let empty = out.len();
+    if !plan.idle {
+        write_rooms(&mut out, view, request, plan, slices);
+        write_global(&mut out, view, request);
+        out.object("to_device", |out| {
+            if !messages.is_empty() {
+                out.array("events", messages.iter().map(|message| message.event.text()));
+            }
+        });
+        if let Some(since) = since {
+            out.object("device_lists", |out| write_device_lists(out, &view.device_lists(since.stream)));
+        }
+    }
+    let quiet = out.len() == empty && since.is_some() && !request.full_state;
+    out.end();
+    let body = RawJson::parse(text).unwrap_or_else(|_| RawJson::empty_object());
+    Ok(ClassicOutcome { body, quiet })
+}
+
+fn write_global(out: &mut Object<'_>, view: &dyn UserView, request: &ClassicRequest) {
+    let since = request.since(view.position()).unwrap_or_default().stream;
+    let mut data = view.account_data(since);
+    data.retain(|data| request.filter.account_data.allows_kind(&data.kind));
+    out.object("account_data", |out| {
+        if !data.is_empty() {
+            out.array("events", data.iter().map(account_data_event));
+        }
+    });
+}
+
+/// What changed beside rooms' timelines, by room.
+#[derive(Default)]
+struct Sides {
+    account_data: BTreeMap<OwnedRoomId, Vec<AccountData>>,
+    receipts: BTreeMap<OwnedRoomId, Vec<Receipt>>,
+    typing: BTreeMap<OwnedRoomId, Vec<ruma::OwnedUserId>>,
+}
+
+impl Sides {
+    fn read(view: &dyn UserView, since: Option<StreamPos>) -> Self {
+        let from = since.unwrap_or_default();
+        let mut sides = Self::default();
+        for (room_id, data) in view.rooms_account_data(from) {
+            sides.account_data.entry(room_id).or_default().push(data);
+        }
+        for (room_id, receipt) in view.receipts(from) {
+            sides.receipts.entry(room_id).or_default().push(receipt);
+        }
+        let news = |users: &Vec<_>| since.is_some() || !users.is_empty();
+        sides.typing = view.typing(from).into_iter().filter(|(_, users)| news(users)).collect();
+        sides
+    }
+
+    /// A room new to the client comes with all there is.
+    fn complete(&mut self, view: &dyn UserView, room_id: &OwnedRoomId) {
+        self.account_data.insert(room_id.clone(), view.room_account_data(room_id));
+        self.receipts.insert(room_id.clone(), view.room_receipts(room_id));
+        self.typing.remove(room_id);
+        let typing = view.room_typing(room_id);
+        if !typing.is_empty() {
+            self.typing.insert(room_id.clone(), typing);
+        }
+    }
+
+    fn rooms(&self) -> BTreeSet<&OwnedRoomId> {
+        self.account_data.keys().chain(self.receipts.keys()).chain(self.typing.keys()).collect()
+    }
+}
+
+fn write_rooms(out: &mut Object<'_>, view: &dyn UserView, request: &ClassicRequest, plan: &ClassicPlan, slices: &Slices) {
+    let since = request.since(plan.at).map(|since| since.stream);
+    let mut sides = Sides::read(view, since);
+    if since.is_some() {
+        for room in plan.rooms.iter().filter(|room| room.is_new()) {
+            sides.complete(view, room.room_id());
+        }
+    }
+    let planned: BTreeMap<_, _> = plan.rooms.iter().map(|room| (room.room_id(), room)).collect();
+    let beside: Vec<ClassicRoom> = sides
+        .rooms()
+        .into_iter()
+        .filter(|room_id| !planned.contains_key(room_id) && request.filter.room.allows_room(room_id.as_str()))
+        .filter_map(|room_id| ClassicRoom::beside(&view.room(room_id)?))
+        .collect();
+    out.object("rooms", |out| {
+        for section in [Section::Join, Section::Invite, Section::Knock, Section::Leave] {
+            out.object(section.name(), |out| {
+                for room in plan.rooms.iter().chain(&beside).filter(|room| room.section() == section) {
+                    let slice = slices.get(room.room_id());
+                    out.object(room.room_id().as_str(), |out| {
+                        room.write(out, view, request, slice);
+                        write_sides(out, request, room, &sides);
+                    });
+                }
+            });
+        }
+    });
+}
+
+fn write_sides(out: &mut Object<'_>, request: &ClassicRequest, room: &ClassicRoom, sides: &Sides) {
+    let filter = &request.filter.room;
+    if matches!(room.section(), Section::Invite | Section::Knock) {
+        return;
+    }
+    let data = sides.account_data.get(room.room_id()).into_iter().flatten();
+    let data: Vec<_> = data.filter(|data| filter.account_data.allows_kind(&data.kind)).map(account_data_event).collect();
+    out.object("account_data", |out| {
+        if !data.is_empty() {
+            out.array("events", data);
+        }
+    });
+    if room.section() == Section::Join {
+        let events = room::ephemeral(filter, sides.typing.get(room.room_id()), sides.receipts.get(room.room_id()));
+        out.object("ephemeral", |out| {
+            if !events.is_empty() {
+                out.array("events", events);
+            }
+        });
+    }
+}

@@ -1,0 +1,136 @@
+//! Extensions: one file each. Each writes its part only when it has something to say.
+
+mod account_data;
+mod e2ee;
+mod receipts;
+mod to_device;
+mod typing;
+
+use std::collections::BTreeMap;
+
+use ruma::{OwnedRoomId, RoomId};
+use serde::{Deserialize, Serialize};
+use tern_model::StreamPos;
+
+pub(crate) use account_data::event;
+pub(crate) use e2ee::{write_device_lists, write_keys};
+pub(crate) use receipts::content as receipt_content;
+pub(crate) use typing::content as typing_content;
+
+use crate::hash::fingerprint;
+use crate::json::Object;
+use crate::list::in_scope;
+use crate::memory::Memory;
+use crate::request::{Request, Scope};
+use crate::room::Shown;
+use crate::view::UserView;
+
+/// What extensions told the client.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ExtensionsTold {
+    /// Token of the newest to-device message sent.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    to_device: Option<StreamPos>,
+    /// More to-device messages wait than fitted.
+    #[serde(rename = "m", default, skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    e2ee: Option<e2ee::E2eeTold>,
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    account_data: Option<ScopeTold>,
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    receipts: Option<ScopeTold>,
+    #[serde(rename = "y", default, skip_serializing_if = "Option::is_none")]
+    typing: Option<ScopeTold>,
+}
+
+/// How far an extension that speaks of rooms has been told, in which scope.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct ScopeTold {
+    #[serde(rename = "a")]
+    at: StreamPos,
+    #[serde(rename = "s")]
+    scope: u64,
+}
+
+impl ExtensionsTold {
+    /// With an unchanged position there is nothing left to say.
+    pub(crate) fn is_settled(&self, request: &Request) -> bool {
+        let Some(to_device) = &request.extensions.to_device else { return true };
+        // A client that lost its token asks for what it has been sent before.
+        !self.more && to_device.since.unwrap_or_default() >= self.to_device.unwrap_or_default()
+    }
+}
+
+/// What extensions read.
+pub(crate) struct Known<'a> {
+    pub(crate) memory: &'a Memory<'a>,
+    /// Rooms in this answer.
+    pub(crate) shown: &'a BTreeMap<OwnedRoomId, Shown>,
+    pub(crate) request: &'a Request,
+    pub(crate) view: &'a dyn UserView,
+    /// Position of the answer.
+    pub(crate) at: StreamPos,
+    /// It is the connection's first answer.
+    pub(crate) first: bool,
+}
+
+impl Known<'_> {
+    /// The client knows the room, and the extension speaks of it.
+    fn covers(&self, scope: &Scope, room_id: &RoomId) -> bool {
+        (self.shown.contains_key(room_id) || self.memory.knows(room_id))
+            && in_scope(scope, self.request, self.view, room_id)
+    }
+
+    /// Rooms that are new to the client with this answer and that the extension speaks of.
+    fn initial<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = (&'a OwnedRoomId, &'a Shown)> + 'a {
+        self.shown.iter().filter(|(room_id, shown)| shown.initial && in_scope(scope, self.request, self.view, room_id))
+    }
+
+    /// What `changes` tells of rooms that the client knew before.
+    fn of_known_rooms<T>(&self, scope: &Scope, changes: impl FnOnce() -> Vec<(OwnedRoomId, T)>) -> Vec<(OwnedRoomId, T)> {
+        if self.first {
+            return Vec::new();
+        }
+        let mut changes = changes();
+        let is_initial = |room_id: &RoomId| self.shown.get(room_id).is_some_and(|shown| shown.initial);
+        changes.retain(|(room_id, _)| !is_initial(room_id) && self.covers(scope, room_id));
+        changes
+    }
+
+    /// Where an extension goes on: nowhere when it is new or speaks of other rooms than before.
+    fn since(scope: &Scope, told: Option<&ScopeTold>) -> Option<StreamPos> {
+        told.filter(|told| told.scope == fingerprint(scope)).map(|told| told.at)
+    }
+
+    fn told(&self, scope: &Scope) -> Option<ScopeTold> {
+        Some(ScopeTold { at: self.at, scope: fingerprint(scope) })
+    }
+}
+
+/// Writes `extensions` and returns what the client then knows.
+pub(crate) fn write(out: &mut Object<'_>, known: &Known<'_>, before: &ExtensionsTold) -> ExtensionsTold {
+    let mut told = before.clone();
+    let wanted = &known.request.extensions;
+    out.object("extensions", |out| {
+        if let Some(request) = &wanted.to_device {
+            (told.to_device, told.more) = to_device::write(out, known, request, before);
+        }
+        if wanted.e2ee {
+            told.e2ee = Some(e2ee::write(out, known, before.e2ee.as_ref()));
+        }
+        if let Some(scope) = &wanted.account_data {
+            account_data::write(out, known, scope, Known::since(scope, before.account_data.as_ref()));
+            told.account_data = known.told(scope);
+        }
+        if let Some(scope) = &wanted.receipts {
+            receipts::write(out, known, scope, Known::since(scope, before.receipts.as_ref()));
+            told.receipts = known.told(scope);
+        }
+        if let Some(scope) = &wanted.typing {
+            typing::write(out, known, scope, Known::since(scope, before.typing.as_ref()));
+            told.typing = known.told(scope);
+        }
+    });
+    told
+}

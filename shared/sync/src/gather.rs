@@ -1,0 +1,245 @@
+//! Collects a room's timeline and state from the hub's inbox and, where that does not reach, from a slice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use tern_model::{NoticeEvent, RawJson, RoomSeq};
+
+use crate::event::member_of;
+use crate::slice::{Slice, SliceAsk};
+use crate::state::{MEMBER, StateNeed};
+use crate::view::{RoomView, UserView};
+
+/// What is wanted of a room.
+#[derive(Clone, Debug)]
+pub(crate) struct Want {
+    /// The client has the timeline up to here; `None` when it has nothing of the room.
+    pub(crate) after: Option<RoomSeq>,
+    /// Most timeline events.
+    pub(crate) limit: u32,
+    /// The newest `limit` events are wanted although some of them have been sent.
+    pub(crate) expand: bool,
+    /// State wanted.
+    pub(crate) need: StateNeed,
+    /// State wanted whether it changed or not, as pairs.
+    pub(crate) beyond: Vec<(String, String)>,
+    /// This user's member event is wanted in any case.
+    pub(crate) own: bool,
+}
+
+/// Where it comes from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sources {
+    inbox: Vec<Rc<NoticeEvent>>,
+    members: Vec<RawJson>,
+    pub(crate) ask: Option<SliceAsk>,
+    /// The slice brings the timeline, not only state.
+    sliced: bool,
+    /// The inbox holds the room from its start.
+    from_start: bool,
+    /// The newest position the hub knew when the plan was made; a slice may know more, which is for the next answer.
+    newest: RoomSeq,
+}
+
+/// What came together.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered<'a> {
+    /// Oldest first.
+    pub(crate) timeline: Vec<&'a NoticeEvent>,
+    /// Something is missing before it.
+    pub(crate) limited: bool,
+    /// It starts before what the client has.
+    pub(crate) expanded: bool,
+    /// State, as of the end of the timeline.
+    pub(crate) state: Vec<&'a NoticeEvent>,
+    /// Further member events, from the hub's memory.
+    pub(crate) members: Vec<&'a str>,
+    /// Users of whom a member event is among `state` or `members`.
+    pub(crate) shown: BTreeSet<String>,
+}
+
+impl Sources {
+    /// Looks at the inbox and finds out what is missing. `knows` tells members that the client already has.
+    pub(crate) fn find(view: &dyn UserView, room: &RoomView, want: &Want, knows: &dyn Fn(&str) -> bool) -> Self {
+        let wants_nothing = want.limit == 0 && want.need.is_empty();
+        let gap = match want.after {
+            None => !wants_nothing,
+            Some(after) => after < room.newest && !room.inbox_covers(after),
+        };
+        let mut inbox = view.inbox(&room.room_id, if gap || want.expand { RoomSeq(0) } else { want.after.unwrap_or(room.newest) });
+        let enough = inbox.len() >= want.limit as usize || room.inbox_from.0 <= 1;
+        let sliced = gap || (want.expand && !enough);
+        let mut state = if want.after.is_none() || gap { want.need.pairs() } else { want.beyond.clone() };
+        if want.own && sliced {
+            state.push((MEMBER.to_owned(), view.user_id().to_string()));
+        }
+        let lazy = want.need.lazy();
+        let (members, missing) = if lazy { lazy_members(view, room, want, &inbox, knows) } else { Default::default() };
+        state.extend(missing);
+        let ask = (sliced || !state.is_empty()).then(|| SliceAsk {
+            room_id: room.room_id.clone(),
+            after: want.after.filter(|_| gap && !want.expand && want.beyond.is_empty()),
+            until: room.is_gone().then_some(room.newest),
+            limit: if sliced { want.limit } else { 0 },
+            state,
+            lazy: lazy && sliced,
+        });
+        if ask.is_some() && !gap && !want.expand {
+            // The slice may be older than what the client has: its state is brought up to date from the inbox.
+            inbox = view.inbox(&room.room_id, RoomSeq(0));
+        }
+        Self { inbox, members, ask, sliced, from_start: room.inbox_from.0 <= 1, newest: room.newest }
+    }
+
+    /// Whether `slice` together with the inbox reaches the newest event.
+    pub(crate) fn met(&self, room: &RoomView, slice: Option<&Slice>) -> bool {
+        self.ask.is_none() || slice.is_some_and(|slice| slice.through >= room.newest || room.inbox_covers(slice.through))
+    }
+
+    /// Puts the parts together.
+    pub(crate) fn gather<'a>(
+        &'a self,
+        own: &str,
+        want: &Want,
+        slice: Option<&'a Slice>,
+        knows: &dyn Fn(&str) -> bool,
+    ) -> Gathered<'a> {
+        let (mut timeline, mut limited) = self.events(want, slice);
+        let surplus = timeline.len().saturating_sub(want.limit as usize);
+        limited |= surplus > 0;
+        timeline.drain(..surplus);
+        let expanded = want.expand && timeline.first().is_some_and(|event| Some(event.seq) <= want.after);
+        let mut gathered = Gathered { timeline, limited, expanded, ..Gathered::default() };
+        self.collect_state(own, want, slice, knows, &mut gathered);
+        gathered
+    }
+
+    /// Timeline events wanted, before they are cut to the limit.
+    fn events<'a>(&'a self, want: &Want, slice: Option<&'a Slice>) -> (Vec<&'a NoticeEvent>, bool) {
+        let after = if want.expand { RoomSeq(0) } else { want.after.unwrap_or_default() };
+        let Some(slice) = slice.filter(|_| self.sliced) else {
+            let events: Vec<_> = self.inbox.iter().map(Rc::as_ref).filter(|event| event.seq > after).collect();
+            // Cut from the inbox; a room of which nothing is wanted has everything before it.
+            return (events, (want.expand && !self.from_start) || (want.after.is_none() && self.inbox.is_empty()));
+        };
+        let tail = self.inbox.iter().map(Rc::as_ref).filter(|event| event.seq > slice.through);
+        let events: Vec<_> = slice.timeline.iter().chain(tail)
+            .filter(|event| event.seq > after && event.seq <= self.newest)
+            .collect();
+        let reaches = slice.timeline.first().is_some_and(|first| Some(first.seq) <= want.after) && !want.expand;
+        (events, slice.limited && !reaches)
+    }
+
+    fn collect_state<'a>(
+        &'a self,
+        own: &str,
+        want: &Want,
+        slice: Option<&'a Slice>,
+        knows: &dyn Fn(&str) -> bool,
+        gathered: &mut Gathered<'a>,
+    ) {
+        let (asked, changed) = self.newest_state(want, slice);
+        let lazy = want.need.lazy();
+        let speakers = if lazy { speakers(&gathered.timeline) } else { BTreeSet::new() };
+        // Without a gap every change of a member is told, so that the client may keep a list of members.
+        let every_change = lazy && want.after.is_some() && !gathered.limited;
+        // After a gap the client forgets the members it has.
+        let has = |user: &str| !gathered.limited && knows(user);
+        for (key, event) in &asked {
+            let user = member_of(event);
+            let news = changed.contains(key) || want.beyond.iter().any(|pair| covers(pair, *key));
+            let wanted = (news && want.need.matches(key.0, key.1))
+                || user.is_some_and(|user| {
+                    (want.own && user == own)
+                        || (every_change && changed.contains(key))
+                        || (speakers.contains(user) && (!has(user) || changed.contains(key)))
+                });
+            if wanted {
+                gathered.state.push(event);
+                gathered.shown.extend(user.map(str::to_owned));
+            }
+        }
+        for raw in &self.members {
+            let Some(user) = state_key(raw).filter(|user| speakers.contains(user) && !gathered.shown.contains(user)) else {
+                continue;
+            };
+            gathered.members.push(raw.text());
+            gathered.shown.insert(user);
+        }
+    }
+
+    /// The newest event of each piece of state that the sources hold, and which of them are news to the client.
+    #[expect(clippy::type_complexity, reason = "a pair of local collections")]
+    fn newest_state<'a>(
+        &'a self,
+        want: &Want,
+        slice: Option<&'a Slice>,
+    ) -> (BTreeMap<(&'a str, &'a str), &'a NoticeEvent>, BTreeSet<(&'a str, &'a str)>) {
+        let through = slice.map(|slice| slice.through);
+        let from = match (want.after, through) {
+            (Some(after), Some(through)) => after.min(through),
+            (after, through) => after.or(through).unwrap_or_default(),
+        };
+        let sliced = slice.into_iter().flat_map(|slice| slice.state.iter().chain(slice.timeline.iter()));
+        let recent = self.inbox.iter().map(Rc::as_ref).filter(|event| event.seq > from);
+        let mut state: BTreeMap<(&str, &str), &NoticeEvent> = BTreeMap::new();
+        let mut changed = BTreeSet::new();
+        for event in sliced.chain(recent) {
+            let Some(key) = event.state_key.as_deref() else { continue };
+            let key = (event.kind.as_str(), key);
+            if state.get(&key).is_none_or(|known| known.seq < event.seq) {
+                state.insert(key, event);
+            }
+            if Some(event.seq) > want.after {
+                changed.insert(key);
+            }
+        }
+        (state, changed)
+    }
+}
+
+/// Whether a pair, `*` being a wildcard, stands for this type and key.
+fn covers(pair: &(String, String), key: (&str, &str)) -> bool {
+    (pair.0 == "*" || pair.0 == key.0) && (pair.1 == "*" || pair.1 == key.1)
+}
+
+/// Senders of the timeline, and those whose membership it changes (MSC4186, "Lazy loaded memberships").
+fn speakers(timeline: &[&NoticeEvent]) -> BTreeSet<String> {
+    let speakers = timeline.iter().flat_map(|event| [Some(event.sender.as_str()), member_of(event)]);
+    speakers.flatten().map(str::to_owned).collect()
+}
+
+/// Member events that the inbox's events call for: those the hub has, and pairs to ask for.
+fn lazy_members(
+    view: &dyn UserView,
+    room: &RoomView,
+    want: &Want,
+    inbox: &[Rc<NoticeEvent>],
+    knows: &dyn Fn(&str) -> bool,
+) -> (Vec<RawJson>, Vec<(String, String)>) {
+    let after = if want.expand { RoomSeq(0) } else { want.after.unwrap_or_default() };
+    let shown: Vec<&NoticeEvent> = inbox.iter().map(Rc::as_ref).filter(|event| event.seq > after).collect();
+    let limited = shown.len() > want.limit as usize || want.after.is_none_or(|after| !room.inbox_covers(after));
+    let skipped = shown.len().saturating_sub(want.limit as usize);
+    let at_hand: BTreeSet<&str> =
+        inbox.iter().filter(|event| event.seq > want.after.unwrap_or_default()).filter_map(|event| member_of(event)).collect();
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
+    for user in speakers(shown.get(skipped..).unwrap_or_default()) {
+        if at_hand.contains(user.as_str()) || (!limited && knows(&user)) {
+            continue;
+        }
+        match <&ruma::UserId>::try_from(user.as_str()).ok().and_then(|id| view.member(&room.room_id, id)) {
+            Some(event) => found.push(event),
+            None => missing.push((MEMBER.to_owned(), user)),
+        }
+    }
+    (found, missing)
+}
+
+fn state_key(raw: &RawJson) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Key {
+        state_key: String,
+    }
+    raw.read::<Key>().ok().map(|key| key.state_key)
+}

@@ -1,0 +1,42 @@
+//! Sync: what a device sees next. One engine with three faces: sliding sync in the shape SDKs call today, in the shape of
+//! the merged MSC4186, and classic `GET /sync`.
+//!
+//! Nothing here waits, reads storage or knows the time. A step goes:
+//!
+//! 1. [`Request::parse`] reads the body.
+//! 2. [`Connection::begin`] finds the connection's state, or the answer given before.
+//! 3. [`plan`] looks at what changed since and tells which rooms need more than the hub's inbox holds.
+//! 4. The caller loads those slices, if any, and [`answer`] writes the body and the connection's new state.
+//!
+//! If the outcome is quiet and there is time, the caller parks the poll for [`Request::interest`] instead of answering.
+//! When nothing changed since the connection's position no room is looked at. Classic sync goes the same way without a
+//! connection: [`ClassicRequest::parse`], [`classic_plan`], [`classic_answer`].
+
+pub mod answer;
+pub mod classic;
+pub mod conn;
+mod event;
+mod extensions;
+mod filter;
+mod gather;
+mod hash;
+mod json;
+mod list;
+pub mod memory;
+pub mod plan;
+pub mod request;
+mod room;
+pub mod slice;
+pub mod state;
+pub mod view;
+
+pub use answer::{Outcome, Save, answer};
+pub use classic::{ClassicOutcome, ClassicPlan, ClassicRequest, classic_answer, classic_plan};
+pub use conn::{Begin, Connection};
+pub use memory::Parts;
+pub use plan::{Plan, plan};
+pub use request::{Request, Shape};
+pub use slice::{Slice, SliceAsk, Slices};
+pub use view::{
+    AccountData, DeviceListChanges, KeyCounts, Membership, RoomView, ToDeviceMessage, Unread, UserView, is_bump, relists,
+};

@@ -1,0 +1,167 @@
+//! What the client knows of each room, and where that is kept.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use ruma::{OwnedRoomId, RoomId};
+use serde::{Deserialize, Serialize};
+use tern_model::{RoomSeq, StreamPos};
+
+use crate::conn::Connection;
+use crate::hash::fingerprint;
+use crate::view::Membership;
+
+/// Number of parts.
+pub const PARTS: u8 = 16;
+/// Most rooms kept in the connection's row.
+const MOST_ROOMS_IN_ROW: usize = 64;
+/// Most members remembered as sent, per room.
+const MOST_MEMBERS: usize = 200;
+
+/// The stored parts of a connection: rooms that are not in its row. Each part is one text.
+pub trait Parts {
+    /// The text of part `number` (below [`PARTS`]) as stored last.
+    fn part(&self, number: u8) -> Option<String>;
+}
+
+/// What a client knows of a room. Names are short because there is one for every room of every connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RoomTold {
+    /// The user's membership.
+    #[serde(rename = "m")]
+    pub(crate) membership: String,
+    /// When the room was last looked at.
+    #[serde(rename = "a")]
+    pub(crate) at: StreamPos,
+    /// The newest timeline position the client has.
+    #[serde(rename = "s")]
+    pub(crate) seq: RoomSeq,
+    /// How many of the newest events it has without a gap.
+    #[serde(rename = "h")]
+    pub(crate) held: u32,
+    /// It has the timeline from its start.
+    #[serde(rename = "c", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) complete: bool,
+    /// Index of the state need it has been served by.
+    #[serde(rename = "n")]
+    pub(crate) need: usize,
+    /// The other facts it was given.
+    #[serde(rename = "f", default)]
+    pub(crate) facts: Facts,
+    /// Fingerprints of members sent lazily, newest last.
+    #[serde(rename = "l", default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) members: Vec<u64>,
+}
+
+impl RoomTold {
+    pub(crate) fn was(&self, membership: Membership) -> bool {
+        self.membership == membership.as_str()
+    }
+
+    pub(crate) fn knows_member(&self, user_id: &str) -> bool {
+        self.members.contains(&fingerprint(user_id))
+    }
+
+    pub(crate) fn learn_member(&mut self, user_id: &str) {
+        let member = fingerprint(user_id);
+        self.members.retain(|known| *known != member);
+        self.members.push(member);
+        if self.members.len() > MOST_MEMBERS {
+            self.members.remove(0);
+        }
+    }
+}
+
+/// Values that are sent when they change; texts as fingerprints, zero when absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    #[serde(rename = "n", default, skip_serializing_if = "is_zero")]
+    pub(crate) name: u64,
+    #[serde(rename = "a", default, skip_serializing_if = "is_zero")]
+    pub(crate) avatar: u64,
+    #[serde(rename = "h", default, skip_serializing_if = "is_zero")]
+    pub(crate) heroes: u64,
+    #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) dm: bool,
+    #[serde(rename = "j", default, skip_serializing_if = "is_zero")]
+    pub(crate) joined: u64,
+    #[serde(rename = "i", default, skip_serializing_if = "is_zero")]
+    pub(crate) invited: u64,
+    #[serde(rename = "u", default, skip_serializing_if = "is_zero")]
+    pub(crate) notifications: u64,
+    #[serde(rename = "x", default, skip_serializing_if = "is_zero")]
+    pub(crate) highlights: u64,
+    #[serde(rename = "b", default, skip_serializing_if = "is_zero")]
+    pub(crate) bump: u64,
+    /// Of stripped state.
+    #[serde(rename = "s", default, skip_serializing_if = "is_zero")]
+    pub(crate) stripped: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde wants")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+type Part = BTreeMap<OwnedRoomId, RoomTold>;
+
+/// Reads what was told of rooms: from the connection's row, else from its parts.
+pub(crate) struct Memory<'a> {
+    conn: &'a Connection,
+    parts: &'a dyn Parts,
+    read: RefCell<BTreeMap<u8, Part>>,
+}
+
+impl<'a> Memory<'a> {
+    pub(crate) const fn new(conn: &'a Connection, parts: &'a dyn Parts) -> Self {
+        Self { conn, parts, read: RefCell::new(BTreeMap::new()) }
+    }
+
+    pub(crate) fn told(&self, room_id: &RoomId) -> Option<RoomTold> {
+        if let Some(told) = self.conn.told().rooms.get(room_id) {
+            return Some(told.clone());
+        }
+        let number = part_of(room_id);
+        let load = || read_part(self.conn.parts(), self.parts, number);
+        self.read.borrow_mut().entry(number).or_insert_with(load).get(room_id).cloned()
+    }
+
+    pub(crate) fn knows(&self, room_id: &RoomId) -> bool {
+        self.conn.told().rooms.contains_key(room_id) || self.told(room_id).is_some()
+    }
+}
+
+fn part_of(room_id: &RoomId) -> u8 {
+    u8::try_from(fingerprint(room_id.as_str()) % u64::from(PARTS)).unwrap_or_default()
+}
+
+/// A part that is missing or unreadable makes its rooms unknown: they are sent again, from scratch.
+fn read_part(mask: u16, parts: &dyn Parts, number: u8) -> Part {
+    if mask & (1 << number) == 0 {
+        return Part::new();
+    }
+    parts.part(number).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+}
+
+/// The move of rooms from the row into parts.
+pub(crate) struct Fold {
+    pub(crate) mask: u16,
+    pub(crate) parts: Vec<(u8, String)>,
+}
+
+impl Fold {
+    /// Empties `rooms` into parts, if there are too many of them.
+    pub(crate) fn of(mask: u16, rooms: &mut Part, parts: &dyn Parts) -> Option<Self> {
+        if rooms.len() <= MOST_ROOMS_IN_ROW {
+            return None;
+        }
+        let mut touched: BTreeMap<u8, Part> = BTreeMap::new();
+        for (room_id, told) in std::mem::take(rooms) {
+            let number = part_of(&room_id);
+            touched.entry(number).or_insert_with(|| read_part(mask, parts, number)).insert(room_id, told);
+        }
+        let mask = touched.keys().fold(mask, |mask, number| mask | (1 << number));
+        let text = |(number, part)| (number, serde_json::to_string(&part).unwrap_or_default());
+        Some(Self { mask, parts: touched.into_iter().map(text).collect() })
+    }
+}

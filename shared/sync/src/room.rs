@@ -1,0 +1,349 @@
+//! One room of a sliding sync answer (MSC4186, "Room results").
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use ruma::UserId;
+use tern_model::{NoticeEvent, RawJson, RoomSeq, RoomSummary, StreamPos};
+
+use crate::conn::Connection;
+use crate::event::{client_json, member_of};
+use crate::gather::{Gathered, Sources, Want};
+use crate::hash::fingerprint;
+use crate::json::Object;
+use crate::list::Matched;
+use crate::memory::{Facts, RoomTold};
+use crate::request::Shape;
+use crate::slice::Slice;
+use crate::state::StateNeed;
+use crate::view::{Membership, RoomView, UserView};
+
+/// Most heroes shown.
+pub(crate) const HEROES: usize = 5;
+
+/// A room that may have something to say.
+#[derive(Debug)]
+pub(crate) struct RoomPlan {
+    pub(crate) room: Rc<RoomView>,
+    lists: Vec<String>,
+    need: StateNeed,
+    told: Option<RoomTold>,
+    face: Face,
+}
+
+/// In which form it is shown.
+#[derive(Debug)]
+enum Face {
+    /// Timeline and state, of a room the user is or was in.
+    Full(Want, Sources),
+    /// Stripped state of an invite or knock.
+    Stripped,
+    /// An invite or knock that came to nothing, or a ban after leaving: the user's own member event.
+    Refused(Option<RawJson>),
+}
+
+/// What the rest of the answer tells a room's part.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context {
+    /// Position of the answer.
+    pub(crate) at: StreamPos,
+    /// The newest position of the room that the connection's last look could see.
+    pub(crate) live_from: Option<RoomSeq>,
+    /// Index of its need.
+    pub(crate) need: usize,
+}
+
+/// A room's part of the answer.
+pub(crate) struct Shown {
+    pub(crate) told: RoomTold,
+    /// It was not known on this connection.
+    pub(crate) initial: bool,
+    /// Ids of events in its timeline.
+    pub(crate) events: BTreeSet<String>,
+}
+
+impl RoomPlan {
+    /// `None` when nothing changed for the client.
+    pub(crate) fn make(view: &dyn UserView, conn: &Connection, matched: &Matched, told: Option<RoomTold>) -> Option<Self> {
+        let Matched { room, config, lists } = matched;
+        // What an invite told is not built on: a join after it shows the room as new.
+        let known = told.as_ref().filter(|told| told.seq.0 > 0);
+        let face = match room.membership {
+            Membership::Invite | Membership::Knock => stripped(room, told.as_ref())?,
+            Membership::Leave | Membership::Ban if told.as_ref().is_some_and(|told| ends_otherwise(told, room)) => {
+                refused(view, room, told.as_ref())?
+            }
+            Membership::Leave | Membership::Ban if !room.was_joined() => return None,
+            _ => {
+                let want = wanted(conn, room, matched, known)?;
+                let sources = Sources::find(view, room, &want, &|user| known.is_some_and(|told| told.knows_member(user)));
+                Face::Full(want, sources)
+            }
+        };
+        let told = if matches!(face, Face::Full(..)) { known.cloned() } else { told };
+        Some(Self { room: Rc::clone(room), lists: lists.clone(), need: config.state.clone(), told, face })
+    }
+
+    /// The slice it needs.
+    pub(crate) fn sources(&self) -> Option<&Sources> {
+        match &self.face {
+            Face::Full(_, sources) => Some(sources),
+            _ => None,
+        }
+    }
+
+    /// Writes the room into `rooms`, unless it turns out to have nothing to say.
+    pub(crate) fn write(
+        &self,
+        view: &dyn UserView,
+        shape: Shape,
+        slice: Option<&Slice>,
+        context: Context,
+        rooms: &mut Object<'_>,
+    ) -> Option<Shown> {
+        let mut told = self.told.clone().unwrap_or_default();
+        let initial = !matches!(self.face, Face::Refused(_)) && (self.told.is_none() || matches!(self.face, Face::Stripped));
+        let mut events = BTreeSet::new();
+        let written = rooms.object(self.room.room_id.as_str(), |out| {
+            if initial {
+                out.flag("initial", true);
+            }
+            match &self.face {
+                Face::Full(want, sources) => {
+                    let before = if initial { Facts::default() } else { told.facts.clone() };
+                    told.facts = self.write_facts(view, out, &before);
+                    let knows = |user: &str| self.told.as_ref().is_some_and(|told| told.knows_member(user));
+                    let gathered = sources.gather(view.user_id().as_str(), want, slice, &knows);
+                    write_events(view, shape, out, &gathered, want, context.live_from, self.room.newest);
+                    events.extend(gathered.timeline.iter().map(|event| event.event_id.to_string()));
+                    remember(&mut told, &self.room, want, &gathered);
+                }
+                Face::Stripped => {
+                    out.array(stripped_key(shape), self.room.stripped.iter().map(RawJson::text));
+                    told = RoomTold { facts: Facts { stripped: stripped_print(&self.room), ..Facts::default() }, ..RoomTold::default() };
+                }
+                Face::Refused(event) => {
+                    let key = if shape == Shape::Stable { "stripped_state" } else { "required_state" };
+                    out.array(key, event.iter().map(RawJson::text));
+                    if told.seq.0 > 0 {
+                        told.seq = self.room.newest;
+                    }
+                }
+            }
+            self.write_common(out, shape, initial, &mut told);
+            out.len() > 0
+        });
+        told.membership = self.room.membership.as_str().to_owned();
+        told.at = context.at;
+        told.need = context.need;
+        written.then_some(Shown { told, initial, events })
+    }
+
+    /// What the room asks for, to be remembered.
+    pub(crate) const fn need(&self) -> &StateNeed {
+        &self.need
+    }
+
+    /// Fields that are sent when they changed.
+    fn write_facts(&self, view: &dyn UserView, out: &mut Object<'_>, before: &Facts) -> Facts {
+        let mut facts = before.clone();
+        if let Some(summary) = &self.room.summary {
+            write_summary(out, summary, view.user_id(), &mut facts);
+        }
+        facts.dm = self.room.dm;
+        if facts.dm != before.dm {
+            out.flag("is_dm", facts.dm);
+        }
+        facts
+    }
+
+    fn write_common(&self, out: &mut Object<'_>, shape: Shape, initial: bool, told: &mut RoomTold) {
+        let room = &self.room;
+        if room.bump_stamp != told.facts.bump {
+            told.facts.bump = room.bump_stamp;
+            out.number("bump_stamp", room.bump_stamp);
+        }
+        match shape {
+            Shape::Unstable => write_unread(out, room, &mut told.facts),
+            Shape::Stable => {
+                let known = self.told.as_ref().filter(|_| !initial);
+                if known.is_none_or(|known| !known.was(room.membership)) {
+                    out.text("membership", room.membership.as_str());
+                }
+                if out.len() > 0 && !self.lists.is_empty() {
+                    out.texts("lists", &self.lists);
+                }
+            }
+        }
+    }
+}
+
+/// What to collect of a room the user is or was in; `None` when the client has it all.
+fn wanted(conn: &Connection, room: &RoomView, matched: &Matched, told: Option<&RoomTold>) -> Option<Want> {
+    let config = &matched.config;
+    let need = config.state.clone();
+    let Some(told) = told else {
+        return Some(Want { after: None, limit: config.limit, expand: false, need, beyond: Vec::new(), own: room.is_gone() });
+    };
+    let before = conn.need(told.need);
+    let beyond = match before {
+        Some(before) if *before == need => Vec::new(),
+        Some(before) => need.pairs_beyond(before),
+        None => need.pairs(),
+    };
+    let expand = config.limit > told.held && !told.complete;
+    let moved = room.changed > told.at;
+    (moved || expand || !beyond.is_empty()).then(|| Want {
+        after: Some(told.seq),
+        limit: config.limit,
+        expand,
+        need,
+        beyond,
+        own: !told.was(room.membership),
+    })
+}
+
+fn stripped(room: &RoomView, told: Option<&RoomTold>) -> Option<Face> {
+    let same = |told: &RoomTold| told.was(room.membership) && told.facts.stripped == stripped_print(room);
+    (!told.is_some_and(same)).then_some(Face::Stripped)
+}
+
+fn stripped_print(room: &RoomView) -> u64 {
+    let texts: Vec<&str> = room.stripped.iter().map(RawJson::text).collect();
+    fingerprint(&texts)
+}
+
+const fn stripped_key(shape: Shape) -> &'static str {
+    match shape {
+        Shape::Unstable => "invite_state",
+        Shape::Stable => "stripped_state",
+    }
+}
+
+fn refused(view: &dyn UserView, room: &RoomView, told: Option<&RoomTold>) -> Option<Face> {
+    if told.is_some_and(|told| told.was(room.membership) && (told.seq.0 == 0 || told.seq >= room.newest)) {
+        return None;
+    }
+    let own = view.user_id();
+    let inbox = view.inbox(&room.room_id, RoomSeq(0));
+    let event = inbox.iter().rev().find(|event| member_of(event) == Some(own.as_str())).map(|event| event.client.clone());
+    Some(Face::Refused(event.or_else(|| view.member(&room.room_id, own))))
+}
+
+/// The user was not in the room when this ended: they see their own member event and nothing else.
+fn ends_otherwise(told: &RoomTold, room: &RoomView) -> bool {
+    let was_gone = told.was(Membership::Leave) || told.was(Membership::Ban);
+    told.seq.0 == 0 || (was_gone && room.newest > told.seq)
+}
+
+fn print_of(text: Option<&str>) -> u64 {
+    text.map_or(0, fingerprint)
+}
+
+fn write_summary(out: &mut Object<'_>, summary: &RoomSummary, own: &UserId, facts: &mut Facts) {
+    let changed = |fact: &mut u64, value: u64| std::mem::replace(fact, value) != value;
+    if changed(&mut facts.name, print_of(summary.name.as_deref())) {
+        out.nullable("name", summary.name.as_deref());
+    }
+    if changed(&mut facts.avatar, print_of(summary.avatar.as_deref())) {
+        out.nullable("avatar", summary.avatar.as_deref());
+    }
+    if changed(&mut facts.joined, summary.joined) {
+        out.number("joined_count", summary.joined);
+    }
+    if changed(&mut facts.invited, summary.invited) {
+        out.number("invited_count", summary.invited);
+    }
+    // A room with a name is not called by its members.
+    let heroes: Vec<String> = match summary.name {
+        None => summary.heroes.iter().filter(|hero| hero.user_id != own).take(HEROES).map(hero_json).collect(),
+        Some(_) => Vec::new(),
+    };
+    let print = if heroes.is_empty() { 0 } else { fingerprint(&heroes) };
+    if changed(&mut facts.heroes, print) && print != 0 {
+        out.array("heroes", heroes);
+    }
+}
+
+fn hero_json(hero: &tern_model::Hero) -> String {
+    let mut text = String::new();
+    let mut out = Object::open(&mut text);
+    out.text("user_id", hero.user_id.as_str());
+    if let Some(name) = &hero.name {
+        out.text("displayname", name);
+    }
+    if let Some(avatar) = &hero.avatar {
+        out.text("avatar_url", avatar);
+    }
+    out.end();
+    text
+}
+
+/// Some clients take absent counts for zero: whenever a room is sent, counts that are not zero go with it.
+fn write_unread(out: &mut Object<'_>, room: &RoomView, facts: &mut Facts) {
+    let (notifications, highlights) = (room.unread.notifications, room.unread.highlights);
+    let changed = notifications != facts.notifications || highlights != facts.highlights;
+    if changed || (out.len() > 0 && notifications + highlights > 0) {
+        out.number("notification_count", notifications);
+        out.number("highlight_count", highlights);
+    }
+    facts.notifications = notifications;
+    facts.highlights = highlights;
+}
+
+fn write_events(
+    view: &dyn UserView,
+    shape: Shape,
+    out: &mut Object<'_>,
+    gathered: &Gathered<'_>,
+    want: &Want,
+    live_from: Option<RoomSeq>,
+    newest: RoomSeq,
+) {
+    let device_id = view.device_id();
+    if !gathered.state.is_empty() || !gathered.members.is_empty() {
+        let state = gathered.state.iter().map(|event| event.client.text());
+        out.array("required_state", state.chain(gathered.members.iter().copied()));
+    }
+    if !gathered.timeline.is_empty() {
+        out.array("timeline", gathered.timeline.iter().map(|event| client_json(event, device_id)));
+    }
+    if gathered.limited {
+        out.flag("limited", true);
+        out.text("prev_batch", &prev_batch(&gathered.timeline, newest));
+    }
+    let live = want.after.or(live_from);
+    let num_live = gathered.timeline.iter().filter(|event| live.is_some_and(|live| event.seq > live)).count();
+    if num_live > 0 {
+        out.number("num_live", num_live as u64);
+    }
+    if gathered.expanded {
+        out.flag(if shape == Shape::Stable { "expanded_timeline" } else { "unstable_expanded_timeline" }, true);
+    }
+}
+
+/// The token of the place before the timeline.
+pub(crate) fn prev_batch(timeline: &[&NoticeEvent], newest: RoomSeq) -> String {
+    let before = timeline.first().map_or(newest, |first| first.seq.previous());
+    format!("t{}", before.0)
+}
+
+/// What the client knows of the room after this answer.
+fn remember(told: &mut RoomTold, room: &RoomView, want: &Want, gathered: &Gathered<'_>) {
+    told.seq = room.newest;
+    let afresh = want.after.is_none() || want.expand;
+    told.held = if afresh || gathered.limited {
+        want.limit
+    } else {
+        told.held.saturating_add(u32::try_from(gathered.timeline.len()).unwrap_or(u32::MAX))
+    };
+    told.complete = !gathered.limited && (afresh || told.complete);
+    if gathered.limited && !want.expand {
+        told.members.clear();
+    }
+    if want.need.lazy() {
+        for user in &gathered.shown {
+            told.learn_member(user);
+        }
+    }
+}

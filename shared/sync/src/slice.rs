@@ -1,0 +1,40 @@
+//! A room's events from outside the hub: the storage worker's or the room's own. Same fields as the wire's slices.
+
+use std::collections::BTreeMap;
+
+use ruma::OwnedRoomId;
+use tern_model::{NoticeEvent, RoomSeq};
+
+/// What is needed of a room beyond the hub's inbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SliceAsk {
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// Only events after this position; `None` asks for the newest ones.
+    pub after: Option<RoomSeq>,
+    /// Only events up to this position, and the state at it.
+    pub until: Option<RoomSeq>,
+    /// At most this many timeline events, the newest; may be zero.
+    pub limit: u32,
+    /// State as `(type, state_key)`, `*` is a wildcard in either place. With `after`, only what changed since. With `lazy`,
+    /// a wildcard key need not bring members: they are dropped here unless named.
+    pub state: Vec<(String, String)>,
+    /// Also the members who sent the timeline's events.
+    pub lazy: bool,
+}
+
+/// The answer to a [`SliceAsk`]: only what the user may see, in client form.
+#[derive(Clone, Debug)]
+pub struct Slice {
+    /// The newest position known to the one who answered.
+    pub through: RoomSeq,
+    /// Oldest first.
+    pub timeline: Vec<NoticeEvent>,
+    /// There is more between `after` (or the start of what the user may see) and the first event of the timeline.
+    pub limited: bool,
+    /// State asked for, as of `through`.
+    pub state: Vec<NoticeEvent>,
+}
+
+/// Slices by room.
+pub type Slices = BTreeMap<OwnedRoomId, Slice>;

@@ -1,0 +1,10 @@
+//! The sync engine against an in-memory hub and rooms.
+
+mod classic;
+mod connections;
+mod cost;
+mod extensions;
+mod lists;
+mod property;
+mod rooms;
+mod world;

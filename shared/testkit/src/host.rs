@@ -1,0 +1,222 @@
+//! A Durable Object without the platform.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    rc::Rc,
+};
+
+use futures::future::LocalBoxFuture;
+use tern_model::Millis;
+use tern_ports::{Clock, Entropy, ObjectHost, Parking, Spawn, Target, Transport, Unreachable};
+
+use crate::{Executor, Network, Nowhere, SeededEntropy, Sqlite, TestClock, executor::yield_once};
+
+/// One call of `Parking::wake`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wake {
+    /// Of this device only.
+    pub device_id: Option<String>,
+    /// Bits of `host::news`.
+    pub kinds: u32,
+}
+
+/// Hosts one actor. Its parts are public so that a test can share them between hosts and look into them; build others
+/// with struct update syntax: `TestHost { network, ..TestHost::default() }`.
+pub struct TestHost {
+    /// Time.
+    pub clock: TestClock,
+    /// Randomness.
+    pub entropy: SeededEntropy,
+    /// The object's own SQLite. A second host on the same one is the object after a restart.
+    pub sqlite: Rc<Sqlite>,
+    /// Runs spawned work.
+    pub executor: Executor,
+    /// Carries frames.
+    pub network: Rc<dyn Network>,
+    /// The time last given to `set_alarm`.
+    pub alarm: Cell<Option<Millis>>,
+    /// What was woken.
+    pub wakes: RefCell<Vec<Wake>>,
+}
+
+impl Default for TestHost {
+    fn default() -> Self {
+        Self {
+            clock: TestClock::default(),
+            entropy: SeededEntropy::new(1),
+            sqlite: Rc::new(Sqlite::memory()),
+            executor: Executor::new(),
+            network: Rc::new(Nowhere),
+            alarm: Cell::new(None),
+            wakes: RefCell::default(),
+        }
+    }
+}
+
+impl TestHost {
+    /// A host with an empty database, from which nobody can be reached.
+    pub fn new() -> Rc<Self> {
+        Rc::default()
+    }
+
+    /// A host with an empty database on `network`.
+    pub fn on(network: Rc<dyn Network>) -> Rc<Self> {
+        Rc::new(Self { network, ..Self::default() })
+    }
+
+    /// The same object after an eviction: same database, clock, network and executor, nothing in memory, alarm kept.
+    #[must_use]
+    pub fn restarted(&self) -> Rc<Self> {
+        Rc::new(Self {
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            sqlite: Rc::clone(&self.sqlite),
+            executor: self.executor.clone(),
+            network: Rc::clone(&self.network),
+            alarm: Cell::new(self.alarm.get()),
+            wakes: RefCell::default(),
+        })
+    }
+
+    /// The same object after a crash: as [`TestHost::restarted`], and what was not yet durable is lost.
+    #[must_use]
+    pub fn crashed(&self) -> Rc<Self> {
+        self.sqlite.crash();
+        self.restarted()
+    }
+
+    /// Runs `work`, and spawned work beside it, until `work` is done.
+    pub fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        self.executor.run(work)
+    }
+
+    /// Runs spawned work until nothing more can be done.
+    pub fn settle(&self) {
+        self.executor.settle();
+    }
+
+    /// The alarm, if it is due; it is then no longer set.
+    pub fn due_alarm(&self) -> Option<Millis> {
+        let due = self.alarm.get().filter(|at| *at <= self.clock.now())?;
+        self.alarm.set(None);
+        Some(due)
+    }
+
+    /// What was woken since this was last asked.
+    pub fn take_wakes(&self) -> Vec<Wake> {
+        self.wakes.take()
+    }
+}
+
+impl Clock for TestHost {
+    fn now(&self) -> Millis {
+        self.clock.now()
+    }
+}
+
+impl Entropy for TestHost {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.entropy.fill(bytes);
+    }
+}
+
+impl Spawn for TestHost {
+    fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
+        self.executor.spawn(work);
+    }
+}
+
+impl Transport for TestHost {
+    /// As on the platform, nothing leaves the object before what it has written is durable.
+    async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
+        self.sqlite.make_durable();
+        self.network.exchange(target.clone(), frame).await
+    }
+}
+
+impl Parking for TestHost {
+    fn wake(&self, device_id: Option<&str>, kinds: u32) {
+        let device_id = device_id.map(str::to_owned);
+        self.wakes.borrow_mut().push(Wake { device_id, kinds });
+    }
+}
+
+impl ObjectHost for TestHost {
+    type Sql = Sqlite;
+
+    fn sql(&self) -> &Sqlite {
+        &self.sqlite
+    }
+
+    async fn synced(&self) {
+        yield_once().await;
+        self.sqlite.make_durable();
+    }
+
+    async fn set_alarm(&self, at: Millis) {
+        self.alarm.set(Some(at));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use tern_model::{MatrixError, RawJson, RoomSeq};
+    use tern_ports::{
+        ObjectHost, Spawn, Sql, ask_storage, ask_user,
+        wire::{
+            Done,
+            storage::{AppendEvents, Appended},
+            user::{ProbeUser, ReadProfile},
+        },
+    };
+
+    use super::TestHost;
+    use crate::{
+        Routes,
+        network::{lost, refusal, reply},
+    };
+
+    #[test]
+    fn closures_answer_for_their_targets() {
+        let routes = Routes::new();
+        routes.storage(|_| reply(Appended { through: RoomSeq(3) }));
+        routes.users(|user_id, _| match user_id.localpart() {
+            "gone" => lost(),
+            "none" => refusal(MatrixError::not_found("no such user")),
+            _ => reply(std::collections::BTreeMap::from([("displayname".to_owned(), RawJson::empty_object())])),
+        });
+        let host = TestHost::on(Rc::clone(&routes) as _);
+        let append = AppendEvents {
+            room_id: ruma::room_id!("!r:x").to_owned(),
+            room_version: "12".to_owned(),
+            events: Vec::new(),
+        };
+        assert_eq!(host.run(ask_storage(&*host, append)).unwrap().through, RoomSeq(3));
+        let profile = host.run(ask_user(&*host, ruma::user_id!("@a:x"), ReadProfile {})).unwrap();
+        assert!(profile.contains_key("displayname"));
+        let gone = host.run(ask_user(&*host, ruma::user_id!("@gone:x"), ProbeUser {}));
+        assert_eq!(gone.unwrap_err().status, 503);
+        let none = host.run(ask_user(&*host, ruma::user_id!("@none:x"), ProbeUser {}));
+        assert_eq!(none.unwrap_err().status, 404);
+        assert_eq!((routes.sent_to_users().len(), routes.sent_to_storage().len()), (3, 1));
+        assert_eq!(reply(Done {}).unwrap(), b"1\n{\"Ok\":{}}");
+    }
+
+    #[test]
+    fn spawned_work_runs_beside_and_after_and_a_crash_keeps_what_was_synced() {
+        let host = TestHost::new();
+        host.sql().query("CREATE TABLE t (x INTEGER) STRICT", &[]).unwrap();
+        let inner = Rc::clone(&host);
+        host.spawn(Box::pin(async move {
+            inner.sql().query("INSERT INTO t VALUES (1)", &[]).unwrap();
+            inner.synced().await;
+            inner.sql().query("INSERT INTO t VALUES (2)", &[]).unwrap();
+        }));
+        host.settle();
+        let again = host.crashed();
+        assert_eq!(again.sql().query("SELECT x FROM t", &[]).unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,29 @@
+//! What tests and benchmarks run Tern's parts on, natively and repeatably.
+//!
+//! - [`sqlite`]: an object's SQLite with the platform's limits, able to lose what was not yet durable.
+//! - [`executor`]: runs `!Send` futures one step at a time, in order or shuffled by a seed; a stuck test fails at once.
+//! - [`ambient`]: a clock that stands still until it is moved, and seeded entropy.
+//! - [`network`]: where frames go: closures per kind of target, or nowhere.
+//! - [`d1`]: the storage worker's databases, with the real migrations, and the worker itself on top of them.
+//! - [`host`]: [`TestHost`], which offers all of it to one actor as its Durable Object would.
+//! - [`world`]: a whole cluster of real actors in which anything may go wrong.
+//!
+//! Never a normal dependency of anything but the benchmarks.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot be set up has to stop, with the reason")]
+
+pub mod ambient;
+pub mod d1;
+pub mod executor;
+pub mod host;
+pub mod network;
+pub mod sqlite;
+pub mod world;
+
+pub use ambient::{SeededEntropy, TestClock};
+pub use d1::{D1, StorageNode};
+pub use executor::Executor;
+pub use host::{TestHost, Wake};
+pub use network::{Network, Nowhere, Routes};
+pub use sqlite::Sqlite;
+pub use world::{Client, Faults, Reader, World};

@@ -1,0 +1,278 @@
+//! An object's SQLite, by rusqlite.
+
+use std::{
+    cell::{Cell, RefCell},
+    path::Path,
+};
+
+use rusqlite::{Connection, limits::Limit, types::ValueRef};
+use tern_ports::{Row, Sql, SqlError, Value};
+
+/// What the platform allows (Durable Objects and D1 alike).
+const LIMITS: [(Limit, i32); 7] = [
+    (Limit::SQLITE_LIMIT_LENGTH, 2_000_000),
+    (Limit::SQLITE_LIMIT_SQL_LENGTH, 100_000),
+    (Limit::SQLITE_LIMIT_COLUMN, 100),
+    (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),
+    (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 5),
+    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50),
+    (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 100),
+];
+
+/// The greatest integer that survives JavaScript.
+const GREATEST_INTEGER: u64 = 1 << 53;
+
+/// A SQLite database with the platform's limits.
+///
+/// Writes stay undone until [`Sqlite::make_durable`], as a Durable Object's do until its output gate opens:
+/// [`Sqlite::crash`] loses the rest. `rows_written` is SQLite's own count of changed rows; index rows, which the platform
+/// bills too, are not in it.
+pub struct Sqlite {
+    connection: RefCell<Connection>,
+    in_transaction: Cell<bool>,
+    statements: Cell<u64>,
+}
+
+impl Sqlite {
+    /// An empty database in memory.
+    ///
+    /// # Panics
+    /// When SQLite cannot start.
+    pub fn memory() -> Self {
+        Self::start(Connection::open_in_memory().expect("SQLite opens in memory"))
+    }
+
+    /// The database in a file, made when there is none.
+    ///
+    /// # Panics
+    /// When the file cannot be opened.
+    pub fn open(path: &Path) -> Self {
+        Self::start(Connection::open(path).expect("SQLite opens the file"))
+    }
+
+    fn start(connection: Connection) -> Self {
+        for (limit, value) in LIMITS {
+            connection.set_limit(limit, value).expect("the limit is known");
+        }
+        connection.set_prepared_statement_cache_capacity(256);
+        run(&connection, "PRAGMA foreign_keys = ON");
+        run(&connection, "BEGIN");
+        Self { connection: RefCell::new(connection), in_transaction: Cell::new(false), statements: Cell::new(0) }
+    }
+
+    /// Runs a script of several statements, a migration for instance.
+    ///
+    /// # Panics
+    /// When a statement fails.
+    pub fn script(&self, sql: &str) {
+        self.connection.borrow().execute_batch(sql).expect("the script runs");
+    }
+
+    /// Makes everything written so far survive a crash.
+    ///
+    /// # Panics
+    /// Inside a transaction.
+    pub fn make_durable(&self) {
+        assert!(!self.in_transaction.get(), "a turn ends outside of transactions");
+        let connection = self.connection.borrow();
+        run(&connection, "COMMIT");
+        run(&connection, "BEGIN");
+    }
+
+    /// Loses everything written since the last [`Sqlite::make_durable`].
+    pub fn crash(&self) {
+        let connection = self.connection.borrow();
+        run(&connection, "ROLLBACK");
+        run(&connection, "BEGIN");
+        self.in_transaction.set(false);
+    }
+
+    /// The result columns of a statement, by name.
+    ///
+    /// # Errors
+    /// When the statement is not valid.
+    pub fn columns(&self, sql: &str) -> Result<Vec<String>, SqlError> {
+        let connection = self.connection.borrow();
+        let statement = connection.prepare_cached(sql).map_err(refused)?;
+        Ok(statement.column_names().map(str::to_owned).collect())
+    }
+
+    /// How SQLite means to run a statement: one line per step.
+    ///
+    /// # Errors
+    /// When the statement is not valid.
+    pub fn plan(&self, sql: &str) -> Result<Vec<String>, SqlError> {
+        let connection = self.connection.borrow();
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).map_err(refused)?;
+        let mut rows = statement.raw_query();
+        let mut steps = Vec::new();
+        while let Some(row) = rows.next().map_err(refused)? {
+            steps.push(row.get(3).map_err(refused)?);
+        }
+        Ok(steps)
+    }
+
+    /// Statements run so far.
+    pub fn statements(&self) -> u64 {
+        self.statements.get()
+    }
+}
+
+impl Sql for Sqlite {
+    fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Row>, SqlError> {
+        self.statements.set(self.statements.get() + 1);
+        refuse_control(sql)?;
+        let connection = self.connection.borrow();
+        let mut statement = connection.prepare_cached(sql).map_err(refused)?;
+        let width = statement.column_count();
+        for (index, param) in params.iter().enumerate() {
+            bind(&mut statement, index + 1, param)?;
+        }
+        if statement.parameter_count() != params.len() {
+            return Err(SqlError("wrong number of parameters".to_owned()));
+        }
+        let mut rows = statement.raw_query();
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().map_err(refused)? {
+            let columns = (0..width).map(|index| row.get_ref(index).map_err(refused).and_then(column));
+            all.push(Row(columns.collect::<Result<_, _>>()?));
+        }
+        Ok(all)
+    }
+
+    fn transaction<T, E: From<SqlError>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        if self.in_transaction.replace(true) {
+            return Err(SqlError("transactions do not nest".to_owned()).into());
+        }
+        run(&self.connection.borrow(), "SAVEPOINT work");
+        let result = work();
+        if result.is_err() {
+            run(&self.connection.borrow(), "ROLLBACK TO work");
+        }
+        run(&self.connection.borrow(), "RELEASE work");
+        self.in_transaction.set(false);
+        result
+    }
+
+    fn rows_written(&self) -> u64 {
+        self.connection.borrow().total_changes()
+    }
+}
+
+fn run(connection: &Connection, sql: &str) {
+    connection.execute_batch(sql).expect("SQLite controls its transaction");
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used as a map_err function")]
+fn refused(error: rusqlite::Error) -> SqlError {
+    SqlError(error.to_string())
+}
+
+/// The platform keeps transactions and settings to itself.
+fn refuse_control(sql: &str) -> Result<(), SqlError> {
+    let word = sql.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
+    let controls = ["BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA", "ATTACH", "VACUUM"];
+    if controls.contains(&word.as_str()) {
+        return Err(SqlError(format!("{word} is not allowed on the platform")));
+    }
+    Ok(())
+}
+
+fn bind(statement: &mut rusqlite::Statement<'_>, index: usize, value: &Value) -> Result<(), SqlError> {
+    let bound = match value {
+        Value::Null => statement.raw_bind_parameter(index, rusqlite::types::Null),
+        Value::Int(number) if number.unsigned_abs() > GREATEST_INTEGER => {
+            return Err(SqlError("integers stay within 2^53".to_owned()));
+        }
+        // JavaScript has no integers: the platform binds every number as REAL.
+        #[expect(clippy::cast_precision_loss, reason = "within 2^53, as checked")]
+        Value::Int(number) => statement.raw_bind_parameter(index, *number as f64),
+        Value::Real(number) => statement.raw_bind_parameter(index, number),
+        Value::Text(text) => statement.raw_bind_parameter(index, text),
+        Value::Blob(bytes) => statement.raw_bind_parameter(index, bytes),
+    };
+    bound.map_err(refused)
+}
+
+fn column(value: ValueRef<'_>) -> Result<Value, SqlError> {
+    Ok(match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Int(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Text(text) => {
+            let text = std::str::from_utf8(text).map_err(|error| SqlError(error.to_string()))?;
+            Value::Text(text.to_owned())
+        }
+        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tern_ports::{Sql, SqlError, Value};
+
+    use super::Sqlite;
+
+    fn count(sqlite: &Sqlite) -> Option<u64> {
+        sqlite.query("SELECT count(*) FROM t", &[]).unwrap()[0].int(0)
+    }
+
+    fn fresh() -> Sqlite {
+        let sqlite = Sqlite::memory();
+        sqlite.script("CREATE TABLE t (x INTEGER PRIMARY KEY, y TEXT) STRICT");
+        sqlite.make_durable();
+        sqlite
+    }
+
+    #[test]
+    fn a_failed_transaction_leaves_nothing() {
+        let sqlite = fresh();
+        let failed = sqlite.transaction(|| {
+            sqlite.query("INSERT INTO t VALUES (1, 'a')", &[])?;
+            sqlite.query("INSERT INTO t VALUES (?, ?)", &[1_u64.into(), "b".into()])
+        });
+        assert!(failed.is_err());
+        assert_eq!(count(&sqlite), Some(0));
+        assert!(sqlite.transaction(|| sqlite.transaction(|| Ok::<_, SqlError>(()))).is_err());
+    }
+
+    #[test]
+    fn a_crash_loses_what_was_not_durable_and_nothing_else() {
+        let sqlite = fresh();
+        sqlite.query("INSERT INTO t VALUES (1, 'a')", &[]).unwrap();
+        sqlite.make_durable();
+        sqlite.query("INSERT INTO t VALUES (2, 'b')", &[]).unwrap();
+        assert_eq!(count(&sqlite), Some(2));
+        sqlite.crash();
+        assert_eq!(count(&sqlite), Some(1));
+    }
+
+    #[test]
+    fn what_the_platform_refuses_is_refused() {
+        let sqlite = fresh();
+        assert!(sqlite.query("BEGIN", &[]).is_err());
+        assert!(sqlite.query("INSERT INTO t VALUES (?, 'a')", &[]).is_err());
+        assert!(sqlite.query("INSERT INTO t VALUES (?, 'a')", &[Value::Int(1 << 60)]).is_err());
+        let many = vec!["?"; 101].join(", ");
+        let params = vec![Value::Null; 101];
+        assert!(sqlite.query(&format!("SELECT coalesce({many})"), &params).is_err());
+    }
+
+    #[test]
+    fn numbers_are_bound_as_the_platform_binds_them() {
+        let sqlite = fresh();
+        let bound = sqlite.query("SELECT typeof(?1)", &[Value::Int(5)]).unwrap();
+        assert_eq!(bound[0].text(0), Some("real"));
+        let kept = sqlite.query("INSERT INTO t VALUES (?1, NULL) RETURNING typeof(x)", &[Value::Int(5)]).unwrap();
+        assert_eq!(kept[0].text(0), Some("integer"));
+    }
+
+    #[test]
+    fn rows_written_counts_changes() {
+        let sqlite = fresh();
+        let before = sqlite.rows_written();
+        sqlite.query("INSERT INTO t VALUES (1, 'a'), (2, 'b')", &[]).unwrap();
+        sqlite.query("SELECT * FROM t", &[]).unwrap();
+        assert_eq!(sqlite.rows_written() - before, 2);
+    }
+}

@@ -1,0 +1,299 @@
+//! A Durable Object of the simulated cluster: a database and an alarm that last, sockets, and a life in memory that may
+//! end at any step.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::{Rc, Weak},
+};
+
+use futures::{channel::oneshot, future::LocalBoxFuture};
+use ruma::OwnedDeviceId;
+use tern_flows::{
+    room::RoomActor,
+    user::{Handled, UserActor},
+};
+use tern_model::Millis;
+use tern_ports::{Clock, Entropy, ObjectHost, Parking, Spawn, Target, Transport, Unreachable, wire::frame};
+
+use super::Cluster;
+use crate::{
+    Sqlite,
+    executor::{TaskId, yield_once},
+};
+
+/// How long the platform waits before it repeats an alarm that failed.
+const ALARM_RETRY_MS: u64 = 2_000;
+
+/// What an object answers to a request.
+pub(super) enum Answer {
+    /// A reply frame.
+    Reply(Vec<u8>),
+    /// The question is parked; resolves at the wake, or when the socket breaks.
+    Parked(oneshot::Receiver<()>),
+}
+
+struct Socket {
+    device_id: OwnedDeviceId,
+    kinds: u32,
+    wake: oneshot::Sender<()>,
+}
+
+/// An object and what it leaves behind between lives.
+pub(super) struct Object {
+    target: Target,
+    cluster: Weak<Cluster>,
+    pub(super) sqlite: Sqlite,
+    /// The alarm as this life has set it, and as it survives a crash.
+    alarm: Cell<Option<Millis>>,
+    durable_alarm: Cell<Option<Millis>>,
+    sockets: RefCell<Vec<Socket>>,
+    life: RefCell<Option<Life>>,
+    /// How often an actor was built.
+    pub(super) lives: Cell<u64>,
+}
+
+struct Life {
+    host: Rc<LifeHost>,
+    actor: Actor,
+}
+
+#[derive(Clone)]
+enum Actor {
+    Room(Rc<RoomActor<LifeHost>>),
+    User(Rc<UserActor<LifeHost>>),
+}
+
+impl Object {
+    pub(super) fn new(target: Target, cluster: &Rc<Cluster>) -> Rc<Self> {
+        Rc::new(Self {
+            target,
+            cluster: Rc::downgrade(cluster),
+            sqlite: Sqlite::memory(),
+            alarm: Cell::default(),
+            durable_alarm: Cell::default(),
+            sockets: RefCell::default(),
+            life: RefCell::default(),
+            lives: Cell::default(),
+        })
+    }
+
+    /// Hands the object a request. The answer never comes when the object crashes first.
+    pub(super) fn receive(self: &Rc<Self>, bytes: Vec<u8>) -> oneshot::Receiver<Answer> {
+        let (done, answer) = oneshot::channel();
+        let (host, actor) = self.wake_up();
+        let object = Rc::clone(self);
+        let life = Rc::clone(&host);
+        host.start(Box::pin(async move {
+            let answer = match actor.handle(&bytes).await {
+                Ok(Handled::Reply(reply)) => {
+                    life.gate().await;
+                    Answer::Reply(reply)
+                }
+                Ok(Handled::Park { device_id, kinds }) => {
+                    let (wake, woken) = oneshot::channel();
+                    object.sockets.borrow_mut().push(Socket { device_id, kinds, wake });
+                    Answer::Parked(woken)
+                }
+                Err(error) => Answer::Reply(frame::write_reply::<()>(&Err(error.into()))),
+            };
+            // Whoever asked may be gone.
+            drop(done.send(answer));
+        }));
+        answer
+    }
+
+    /// The time of the alarm.
+    pub(super) fn alarm(&self) -> Option<Millis> {
+        self.alarm.get()
+    }
+
+    /// Runs the alarm handler.
+    pub(super) fn ring(self: &Rc<Self>) {
+        self.alarm.set(None);
+        self.flush();
+        let (host, actor) = self.wake_up();
+        let life = Rc::clone(&host);
+        let task = host.start(Box::pin(async move {
+            actor.alarm().await;
+            life.gate().await;
+            life.ringing.set(None);
+        }));
+        host.ringing.set(task);
+    }
+
+    /// Ends the life at once and loses what was not durable. Sockets break.
+    pub(super) fn crash(&self) {
+        let Some(life) = self.life.take() else { return };
+        let ringing = life.host.ringing.get();
+        life.host.end();
+        drop(life);
+        self.sqlite.crash();
+        self.alarm.set(self.durable_alarm.get());
+        self.sockets.take();
+        if let (Some(_), None, Some(cluster)) = (ringing, self.alarm.get(), self.cluster.upgrade()) {
+            self.alarm.set(Some(cluster.clock.now().plus(ALARM_RETRY_MS)));
+            self.durable_alarm.set(self.alarm.get());
+        }
+    }
+
+    /// Drops the actor from memory if it has nothing to do.
+    pub(super) fn evict(&self) {
+        let idle = self.life.borrow().as_ref().is_some_and(|life| life.host.is_idle());
+        if idle && let Some(life) = self.life.take() {
+            self.flush();
+            life.host.end();
+        }
+    }
+
+    /// An actor is in memory.
+    pub(super) fn is_alive(&self) -> bool {
+        self.life.borrow().is_some()
+    }
+
+    fn flush(&self) {
+        self.sqlite.make_durable();
+        self.durable_alarm.set(self.alarm.get());
+    }
+
+    fn wake_up(self: &Rc<Self>) -> (Rc<LifeHost>, Actor) {
+        let mut life = self.life.borrow_mut();
+        let life = life.get_or_insert_with(|| {
+            self.lives.set(self.lives.get() + 1);
+            let host = Rc::new(LifeHost {
+                object: Rc::clone(self),
+                alive: Cell::new(true),
+                tasks: RefCell::default(),
+                ringing: Cell::default(),
+            });
+            Life { actor: Actor::new(&host), host }
+        });
+        (Rc::clone(&life.host), life.actor.clone())
+    }
+}
+
+impl Actor {
+    fn new(host: &Rc<LifeHost>) -> Self {
+        let config = Rc::clone(&host.cluster().config);
+        match &host.object.target {
+            Target::Room(room_id) => Self::Room(Rc::new(RoomActor::new(Rc::clone(host), config, room_id.clone()))),
+            Target::User(user_id) => Self::User(Rc::new(UserActor::new(Rc::clone(host), config, user_id.clone()))),
+            Target::Storage => unreachable!("the storage worker is no object"),
+        }
+    }
+
+    async fn handle(&self, bytes: &[u8]) -> Result<Handled, frame::FrameError> {
+        match self {
+            Self::Room(actor) => Ok(Handled::Reply(actor.handle(frame::read(bytes)?).await)),
+            Self::User(actor) => Ok(actor.handle(frame::read(bytes)?).await),
+        }
+    }
+
+    async fn alarm(&self) {
+        match self {
+            Self::Room(actor) => actor.alarm().await,
+            Self::User(actor) => actor.alarm().await,
+        }
+    }
+}
+
+/// The host of one life.
+pub(super) struct LifeHost {
+    object: Rc<Object>,
+    alive: Cell<bool>,
+    tasks: RefCell<Vec<TaskId>>,
+    /// The task that runs the alarm handler.
+    ringing: Cell<Option<TaskId>>,
+}
+
+impl LifeHost {
+    fn cluster(&self) -> Rc<Cluster> {
+        self.object.cluster.upgrade().expect("the world outlives its objects")
+    }
+
+    fn start(&self, work: LocalBoxFuture<'static, ()>) -> Option<TaskId> {
+        // A destructor of a life that has ended may still try.
+        if !self.alive.get() {
+            return None;
+        }
+        let executor = &self.cluster().executor;
+        let task = executor.spawn(work);
+        let mut tasks = self.tasks.borrow_mut();
+        tasks.retain(|task| executor.has(*task));
+        tasks.push(task);
+        Some(task)
+    }
+
+    fn is_idle(&self) -> bool {
+        let executor = &self.cluster().executor;
+        !self.tasks.borrow().iter().any(|task| executor.has(*task))
+    }
+
+    fn end(&self) {
+        self.alive.set(false);
+        for task in self.tasks.take() {
+            self.cluster().executor.kill(task);
+        }
+    }
+
+    /// The output gate: nothing leaves the object before everything written is durable.
+    async fn gate(&self) {
+        yield_once().await;
+    }
+}
+
+impl Clock for LifeHost {
+    fn now(&self) -> Millis {
+        self.cluster().clock.now()
+    }
+}
+
+impl Entropy for LifeHost {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.cluster().random.fill(bytes);
+    }
+}
+
+impl Spawn for LifeHost {
+    fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
+        self.start(work);
+    }
+}
+
+impl Transport for LifeHost {
+    async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
+        self.gate().await;
+        self.cluster().exchange(target.clone(), frame).await
+    }
+}
+
+impl Parking for LifeHost {
+    fn wake(&self, device_id: Option<&str>, kinds: u32) {
+        let wanted = |socket: &mut Socket| {
+            socket.kinds & kinds != 0 && device_id.is_none_or(|device_id| socket.device_id.as_str() == device_id)
+        };
+        let woken: Vec<_> = self.object.sockets.borrow_mut().extract_if(.., wanted).collect();
+        for socket in woken {
+            let _ = socket.wake.send(());
+        }
+    }
+
+    fn parked(&self) -> u64 {
+        self.object.sockets.borrow().iter().filter(|socket| !socket.wake.is_canceled()).count() as u64
+    }
+}
+
+impl ObjectHost for LifeHost {
+    type Sql = Sqlite;
+
+    fn sql(&self) -> &Sqlite {
+        &self.object.sqlite
+    }
+
+    async fn synced(&self) {
+        self.gate().await;
+    }
+
+    async fn set_alarm(&self, at: Millis) {
+        self.object.alarm.set(Some(at));
+    }
+}

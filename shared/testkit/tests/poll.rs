@@ -1,0 +1,194 @@
+//! The long poll, against a hub that follows a script.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    future::{Future, poll_fn},
+    rc::Rc,
+    task::{Poll, Waker},
+};
+
+use ruma::{UserId, user_id};
+use tern_flows::poll::{LONGEST_WAIT_MS, long_poll};
+use tern_model::{MatrixError, Millis, RawJson};
+use tern_ports::{
+    Clock as _, Parked, PollReply, Polls, Unreachable,
+    wire::{
+        UserCommand, frame,
+        user::{SessionRef, SlidingSync, SyncStep},
+    },
+};
+use tern_testkit::{Executor, TestClock};
+
+/// What the hub does with the next question.
+enum Turn {
+    Answer(&'static str),
+    Refuse(MatrixError),
+    /// Parks it, and wakes it after so many milliseconds, if ever; with an empty answer when it may not wait.
+    Park(Option<u64>),
+    /// Says "nothing yet" without parking.
+    Nothing,
+    Lose,
+}
+
+#[derive(Default)]
+struct Timers {
+    waiting: RefCell<Vec<(Millis, Waker)>>,
+}
+
+struct Hub {
+    clock: TestClock,
+    timers: Rc<Timers>,
+    script: RefCell<VecDeque<Turn>>,
+    /// `may_wait` of each question, and when it came.
+    asked: RefCell<Vec<(bool, u64)>>,
+    parked: Rc<Cell<usize>>,
+}
+
+impl Hub {
+    fn new(script: impl IntoIterator<Item = Turn>) -> Self {
+        Self {
+            clock: TestClock::default(),
+            timers: Rc::default(),
+            script: RefCell::new(script.into_iter().collect()),
+            asked: RefCell::default(),
+            parked: Rc::default(),
+        }
+    }
+
+    fn until(&self, at: Millis) -> impl Future<Output = ()> + use<> {
+        let (clock, timers) = (self.clock.clone(), Rc::clone(&self.timers));
+        poll_fn(move |context| {
+            if clock.now() >= at {
+                return Poll::Ready(());
+            }
+            timers.waiting.borrow_mut().push((at, context.waker().clone()));
+            Poll::Pending
+        })
+    }
+
+    fn elapsed(&self) -> u64 {
+        self.clock.now().since(TestClock::START)
+    }
+
+    /// Runs a poll, moving time on whenever nobody can go on.
+    fn poll(&self, timeout_ms: u64) -> Result<RawJson, MatrixError> {
+        let user_id = user_id!("@a:x");
+        let poll = long_poll(self, &self.clock, user_id, question, timeout_ms);
+        Executor::new().run_with(poll, || {
+            let waiting = self.timers.waiting.take();
+            let Some(next) = waiting.iter().map(|(at, _)| *at).min() else { return false };
+            self.clock.advance_to(next);
+            waiting.into_iter().for_each(|(_, waker)| waker.wake());
+            true
+        })
+    }
+}
+
+fn question(may_wait: bool) -> UserCommand {
+    let session = SessionRef { device_id: "D".into(), session_id: "s".to_owned() };
+    SlidingSync { session, body: RawJson::empty_object(), pos: None, stable: false, may_wait }.into()
+}
+
+struct Socket {
+    wake: std::pin::Pin<Box<dyn Future<Output = ()>>>,
+    parked: Rc<Cell<usize>>,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.parked.set(self.parked.get() - 1);
+    }
+}
+
+impl Parked for Socket {
+    async fn woken(&mut self) {
+        self.wake.as_mut().await;
+    }
+}
+
+impl Polls for Hub {
+    type Socket = Socket;
+
+    async fn ask(&self, _: &UserId, bytes: Vec<u8>) -> Result<PollReply<Socket>, Unreachable> {
+        let UserCommand::SlidingSync(command) = frame::read(&bytes).unwrap() else { panic!("not a sync") };
+        self.asked.borrow_mut().push((command.may_wait, self.elapsed()));
+        let reply = |step: Result<SyncStep, MatrixError>| Ok(PollReply::Answer(frame::write_reply(&step)));
+        let turn = self.script.borrow_mut().pop_front();
+        match turn.unwrap_or_else(|| panic!("a question too many")) {
+            Turn::Answer(body) => reply(Ok(SyncStep::Answer(RawJson::parse(body.to_owned()).unwrap()))),
+            Turn::Refuse(error) => reply(Err(error)),
+            Turn::Nothing => reply(Ok(SyncStep::Wait { kinds: 1 })),
+            Turn::Lose => Err(Unreachable("lost".to_owned())),
+            Turn::Park(_) if !command.may_wait => reply(Ok(SyncStep::Answer(RawJson::empty_object()))),
+            Turn::Park(after) => {
+                self.parked.set(self.parked.get() + 1);
+                let wake = self.until(after.map_or(Millis(u64::MAX), |ms| self.clock.now().plus(ms)));
+                Ok(PollReply::Parked(Socket { wake: Box::pin(wake), parked: Rc::clone(&self.parked) }))
+            }
+        }
+    }
+
+    async fn sleep(&self, ms: u64) {
+        self.until(self.clock.now().plus(ms)).await;
+    }
+}
+
+#[test]
+fn an_answer_comes_at_once_and_without_a_timeout_nothing_may_wait() {
+    let hub = Hub::new([Turn::Answer("1")]);
+    assert_eq!(hub.poll(0).unwrap().text(), "1");
+    assert_eq!(*hub.asked.borrow(), [(false, 0)]);
+}
+
+#[test]
+fn a_wake_brings_the_answer_in_the_same_poll() {
+    let hub = Hub::new([Turn::Park(Some(700)), Turn::Answer("2")]);
+    assert_eq!(hub.poll(10_000).unwrap().text(), "2");
+    assert_eq!(*hub.asked.borrow(), [(true, 0), (true, 700)]);
+    assert_eq!(hub.parked.get(), 0, "the socket is closed");
+}
+
+#[test]
+fn at_the_end_of_the_time_it_asks_once_more_without_waiting() {
+    let hub = Hub::new([Turn::Park(None), Turn::Answer("{}")]);
+    assert_eq!(hub.poll(10_000).unwrap().text(), "{}");
+    assert_eq!(*hub.asked.borrow(), [(true, 0), (false, 10_000)]);
+    let hub = Hub::new([Turn::Park(None), Turn::Answer("{}")]);
+    hub.poll(u64::MAX).unwrap();
+    assert_eq!(*hub.asked.borrow(), [(true, 0), (false, LONGEST_WAIT_MS)], "however long the client wants to wait");
+}
+
+#[test]
+fn needless_wakes_do_not_lengthen_it_and_are_slowed_down() {
+    let hub = Hub::new((0..400).map(|_| Turn::Park(Some(0))));
+    assert_eq!(hub.poll(2_000).unwrap().text(), "{}");
+    let asked = hub.asked.borrow();
+    assert!(asked.len() < 20, "{} questions", asked.len());
+    assert!(!asked.last().unwrap().0, "the last question may not wait");
+    assert!(hub.elapsed() <= 2_000);
+}
+
+#[test]
+fn a_hub_that_cannot_be_reached_is_asked_again_a_few_times() {
+    let hub = Hub::new([Turn::Lose, Turn::Lose, Turn::Answer("3")]);
+    assert_eq!(hub.poll(0).unwrap().text(), "3");
+    let hub = Hub::new((0..5).map(|_| Turn::Lose));
+    assert_eq!(hub.poll(30_000).unwrap_err().status, 503);
+    assert!(hub.elapsed() < 1_000);
+}
+
+#[test]
+fn a_refusal_ends_it() {
+    let hub = Hub::new([Turn::Park(Some(5)), Turn::Refuse(MatrixError::unknown_token(false))]);
+    assert_eq!(hub.poll(9_000).unwrap_err().errcode, "M_UNKNOWN_TOKEN");
+}
+
+#[test]
+fn a_hub_that_has_nothing_yet_but_does_not_park_is_asked_again_soon() {
+    let hub = Hub::new([Turn::Nothing, Turn::Nothing, Turn::Answer("4")]);
+    assert_eq!(hub.poll(30_000).unwrap().text(), "4");
+    assert_eq!(*hub.asked.borrow(), [(true, 0), (true, 1_000), (true, 2_000)]);
+}

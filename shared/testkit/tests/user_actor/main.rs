@@ -1,0 +1,9 @@
+//! The actor of a user's hub, on a test host: one command at a time, with crashes between and inside.
+
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod data;
+mod delivery;
+mod sessions;
+mod support;
+mod sync;

@@ -1,0 +1,183 @@
+//! `AppendEvents`: a room's journal becomes its history.
+
+use std::collections::BTreeMap;
+
+use ruma::OwnedEventId;
+use serde::Serialize;
+use tern_model::{MatrixError, RawJson, RoomSeq};
+use tern_ports::wire::storage::{AppendEvent, AppendEvents, Appended, Redaction};
+
+use crate::{
+    dispatch::Storage,
+    sql::{Databases, Statement, json_list, run_all},
+};
+
+/// Bytes of event text in one parameter; a parameter may have two million.
+const CHUNK_BYTES: usize = 800_000;
+
+/// `room`: its number and head. Every write below is guarded by it, so an event that is stored already changes nothing and
+/// one that would leave a gap is not stored. `?1` is the room, `?2` the events, `?3` the position of the first of them.
+macro_rules! room {
+    () => {
+        "WITH room AS MATERIALIZED (\
+           SELECT r.num AS num, coalesce((SELECT e.pos & 4294967295 FROM events e \
+             WHERE e.pos > (r.num << 32) AND e.pos < ((r.num + 1) << 32) ORDER BY e.pos DESC LIMIT 1), 0) AS head \
+           FROM rooms r WHERE r.room_id = ?1\
+         )"
+    };
+}
+
+const ADD_ROOM: &str = "INSERT INTO rooms (room_id) VALUES (?1) ON CONFLICT DO NOTHING";
+
+const REDACT: &str = concat!(
+    room!(),
+    ", hit AS MATERIALIZED (\
+       SELECT e.pos AS pos, j.value ->> 2 AS pdu, j.value ->> 3 AS unsigned \
+       FROM room CROSS JOIN json_each(?2) j CROSS JOIN events e ON e.event_id = j.value ->> 1 \
+       WHERE e.pos >> 32 = room.num AND j.value ->> 0 > room.head AND ?3 <= room.head + 1\
+     ) \
+     UPDATE events SET pdu = hit.pdu, unsigned = hit.unsigned FROM hit WHERE events.pos = hit.pos"
+);
+
+const ADD_STATE: &str = concat!(
+    room!(),
+    " INSERT INTO state_deltas (room, kind, state_key, pos) \
+     SELECT room.num, j.value ->> 2, j.value ->> 4, (room.num << 32) + (j.value ->> 0) \
+     FROM room CROSS JOIN json_each(?2) j \
+     WHERE j.value ->> 9 AND j.value ->> 0 > room.head AND ?3 <= room.head + 1"
+);
+
+const ADD_EVENTS: &str = concat!(
+    room!(),
+    " INSERT INTO events (pos, event_id, kind, sender, state_key, ts, pdu, unsigned, txn) \
+     SELECT (room.num << 32) + (j.value ->> 0), j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, \
+            j.value ->> 5, j.value ->> 6, j.value ->> 7, j.value ->> 8 \
+     FROM room CROSS JOIN json_each(?2) j \
+     WHERE j.value ->> 0 > room.head AND ?3 <= room.head + 1"
+);
+
+const HEAD: &str = concat!(room!(), " SELECT head AS head FROM room");
+
+/// An event as `ADD_EVENTS` and `ADD_STATE` read it: position, id, type, sender, state key, time, PDU, unsigned,
+/// transaction, became state.
+#[derive(Serialize)]
+struct EventRow<'a>(
+    RoomSeq,
+    &'a str,
+    &'a str,
+    &'a str,
+    Option<&'a str>,
+    u64,
+    &'a str,
+    Option<&'a str>,
+    Option<String>,
+    bool,
+);
+
+/// A redaction as `REDACT` reads it: position of the redacting event, redacted event, PDU, unsigned.
+#[derive(Serialize)]
+struct RedactionRow<'a>(RoomSeq, &'a str, &'a str, Option<&'a str>);
+
+/// One atomic batch on the room's shard, after at most one batch on GLOBAL for a room that this isolate has not met.
+pub(crate) async fn append_events<D: Databases>(
+    storage: &Storage<'_, D>,
+    mut ask: AppendEvents,
+) -> Result<Appended, MatrixError> {
+    keep_unbroken(&mut ask.events);
+    let starts_room = ask.events.first().is_some_and(|first| first.event.seq == RoomSeq(1));
+    let shard = if starts_room {
+        Some(storage.shards.place(&storage.databases, &ask.room_id, &ask.room_version).await?)
+    } else {
+        storage.shards.find_one(&storage.databases, &ask.room_id).await?
+    };
+    // A room that nobody has placed: the caller starts again from its first event.
+    let Some(shard) = shard else { return Ok(Appended { through: RoomSeq(0) }) };
+    let rows = run_all(&storage.databases, shard, statements(&ask, starts_room)?).await?;
+    let head = rows.last().and_then(|rows| rows.first()).and_then(|row| row.int(0));
+    Ok(Appended { through: RoomSeq(head.unwrap_or(0)) })
+}
+
+fn statements(ask: &AppendEvents, starts_room: bool) -> Result<Vec<Statement>, MatrixError> {
+    let room_id = || ask.room_id.as_str().into();
+    let mut statements = Vec::new();
+    if starts_room {
+        statements.push(Statement::new(ADD_ROOM, [room_id()]));
+    }
+    let redactions = redactions_within(&ask.events);
+    for chunk in chunks(&ask.events) {
+        let Some(first) = chunk.first().map(|first| first.event.seq.0) else { continue };
+        // Events last: the guards of the other two look at the head before it moves.
+        let redacted: Vec<_> = chunk.iter().filter_map(redaction_row).collect();
+        if !redacted.is_empty() {
+            statements.push(Statement::new(REDACT, [room_id(), json_list(&redacted)?, first.into()]));
+        }
+        let rows: Vec<_> = chunk.iter().map(|event| event_row(event, &redactions)).collect();
+        let rows = json_list(&rows)?;
+        if chunk.iter().any(|event| event.is_state) {
+            statements.push(Statement::new(ADD_STATE, [room_id(), rows.clone(), first.into()]));
+        }
+        statements.push(Statement::new(ADD_EVENTS, [room_id(), rows, first.into()]));
+    }
+    statements.push(Statement::new(HEAD, [room_id()]));
+    Ok(statements)
+}
+
+/// Drops what comes after a gap in the list itself; the answer makes the caller send it again.
+fn keep_unbroken(events: &mut Vec<AppendEvent>) {
+    let follows = |pair: &[AppendEvent]| matches!(pair, [one, two] if two.event.seq == one.event.seq.next());
+    if let Some(gap) = events.windows(2).position(|pair| !follows(pair)) {
+        events.truncate(gap + 1);
+    }
+}
+
+/// Redactions by the event they redact. An event that is redacted in the same append is stored redacted.
+fn redactions_within(events: &[AppendEvent]) -> BTreeMap<&OwnedEventId, &Redaction> {
+    let redactions = events.iter().filter_map(|event| event.redaction.as_ref());
+    redactions.map(|redaction| (&redaction.event_id, redaction)).collect()
+}
+
+fn redaction_row(event: &AppendEvent) -> Option<RedactionRow<'_>> {
+    let redaction = event.redaction.as_ref()?;
+    let unsigned = redaction.unsigned.as_ref().map(RawJson::text);
+    Some(RedactionRow(event.event.seq, redaction.event_id.as_str(), redaction.pdu.text(), unsigned))
+}
+
+fn event_row<'a>(append: &'a AppendEvent, redactions: &BTreeMap<&OwnedEventId, &'a Redaction>) -> EventRow<'a> {
+    let event = &append.event;
+    let (pdu, unsigned) = match redactions.get(&event.event_id) {
+        Some(redaction) => (&redaction.pdu, &redaction.unsigned),
+        None => (&event.pdu, &event.unsigned),
+    };
+    EventRow(
+        event.seq,
+        event.event_id.as_str(),
+        &event.kind,
+        &event.sender,
+        event.state_key.as_deref(),
+        event.ts.0,
+        pdu.text(),
+        unsigned.as_ref().map(RawJson::text),
+        event.txn.as_ref().and_then(|txn| serde_json::to_string(txn).ok()),
+        append.is_state && event.state_key.is_some(),
+    )
+}
+
+/// Cuts the list so that each part fits into one parameter.
+fn chunks(events: &[AppendEvent]) -> Vec<&[AppendEvent]> {
+    let size = |event: &AppendEvent| {
+        let unsigned = event.event.unsigned.as_ref().map_or(0, |json| json.text().len());
+        let redaction = event.redaction.as_ref().map_or(0, |redaction| redaction.pdu.text().len());
+        event.event.pdu.text().len() + unsigned + redaction + 500
+    };
+    let mut chunks = Vec::new();
+    let (mut start, mut bytes) = (0, 0);
+    for (index, event) in events.iter().enumerate() {
+        if index > start && bytes + size(event) > CHUNK_BYTES {
+            chunks.extend(events.get(start..index));
+            (start, bytes) = (index, 0);
+        }
+        bytes += size(event);
+    }
+    chunks.extend(events.get(start..));
+    chunks
+}

@@ -1,0 +1,8 @@
+//! What the worker can be asked, one function per command.
+
+pub(crate) mod append;
+pub(crate) mod rooms;
+pub(crate) mod state;
+pub(crate) mod sync;
+pub(crate) mod timeline;
+pub(crate) mod users;

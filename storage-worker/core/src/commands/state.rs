@@ -1,0 +1,73 @@
+//! The state of a room at a position: the newest delta up to there for each type and state key.
+
+use serde::Serialize;
+use tern_model::{MatrixError, StoredEvent};
+use tern_ports::wire::storage::StateAt;
+
+use crate::{
+    commands::sync::AskRow,
+    dispatch::Storage,
+    rows::{event_columns, span, stored_event},
+    sql::{Databases, Statement, json_list, run},
+};
+
+/// A type and a state key, either of which may be left open (JSON `null`).
+#[derive(Serialize)]
+pub(crate) struct Pattern(Option<String>, Option<String>);
+
+impl Pattern {
+    /// Reads `*` as left open, as sliding sync's `required_state` does.
+    pub(crate) fn with_wildcards(kind: &str, state_key: &str) -> Self {
+        let open = |part: &str| (part != "*").then(|| part.to_owned());
+        Self(open(kind), open(state_key))
+    }
+}
+
+/// State for each ask in `?1`: what its set of patterns in `?2` matches and what changed after `after`, and with `lazy`
+/// the members who sent events of the span. The three kinds of pattern are three ways through the table's key.
+pub(crate) const STATES: &str = concat!(
+    span!(),
+    ", wanted AS MATERIALIZED (\
+       SELECT s.i AS i, s.room AS room, (s.room << 32) + s.high AS upto, (s.room << 32) + s.after AS since, \
+              p.value ->> 0 AS kind, p.value ->> 1 AS state_key \
+       FROM span s CROSS JOIN json_each(?2, '$[' || s.patterns || ']') p \
+       UNION \
+       SELECT s.i, s.room, (s.room << 32) + s.high, 0, 'm.room.member', e.sender \
+       FROM span s CROSS JOIN events e ON e.pos > (s.room << 32) + s.low AND e.pos <= (s.room << 32) + s.high \
+       WHERE s.lazy\
+     ), held AS (\
+       SELECT w.i AS i, w.since AS since, (SELECT d.pos FROM state_deltas d \
+         WHERE d.room = w.room AND d.kind = w.kind AND d.state_key = w.state_key AND d.pos <= w.upto \
+         ORDER BY d.pos DESC LIMIT 1) AS pos \
+       FROM wanted w WHERE w.kind IS NOT NULL AND w.state_key IS NOT NULL \
+       UNION ALL \
+       SELECT w.i, w.since, max(d.pos) FROM wanted w CROSS JOIN state_deltas d \
+         ON d.room = w.room AND d.kind = w.kind AND d.pos <= w.upto \
+       WHERE w.kind IS NOT NULL AND w.state_key IS NULL GROUP BY w.i, d.kind, d.state_key \
+       UNION ALL \
+       SELECT w.i, w.since, max(d.pos) FROM wanted w CROSS JOIN state_deltas d \
+         ON d.room = w.room AND (w.state_key IS NULL OR d.state_key = w.state_key) AND d.pos <= w.upto \
+       WHERE w.kind IS NULL GROUP BY w.i, d.kind, d.state_key\
+     ), chosen AS MATERIALIZED (\
+       SELECT DISTINCT i, pos FROM held WHERE pos > since\
+     ) \
+     SELECT c.i AS i, ",
+    event_columns!(),
+    " FROM chosen c CROSS JOIN events e ON e.pos = c.pos"
+);
+
+/// One batch on the room's shard; nothing for a room that is not stored.
+pub(crate) async fn state_at<D: Databases>(
+    storage: &Storage<'_, D>,
+    ask: StateAt,
+) -> Result<Vec<StoredEvent>, MatrixError> {
+    let Some(shard) = storage.shards.find_one(&storage.databases, &ask.room_id).await? else {
+        return Ok(Vec::new());
+    };
+    let rows = json_list(&[AskRow(ask.room_id.as_str(), "", 0, Some(ask.at.0), 0, false, 0, false)])?;
+    let patterns = json_list(&[[Pattern(ask.kind, ask.state_key)]])?;
+    let [rows] = run(&storage.databases, shard, [Statement::new(STATES, [rows, patterns])]).await?;
+    let mut events = rows.iter().map(|row| stored_event(row, 1)).collect::<Result<Vec<_>, _>>()?;
+    events.sort_by_key(|event| event.seq);
+    Ok(events)
+}

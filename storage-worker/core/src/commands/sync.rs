@@ -1,0 +1,171 @@
+//! `SyncRooms`: slices of many rooms, in as many statements as for one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::try_join_all;
+use serde::Serialize;
+use tern_model::{MatrixError, RoomSeq};
+use tern_ports::{
+    Row,
+    wire::{
+        storage::SyncRooms,
+        sync::{SyncAsk, SyncRoom, VisibilityFacts},
+    },
+};
+
+use crate::{
+    commands::state::{self, Pattern},
+    dispatch::Storage,
+    rows::{add_fact, event_columns, facts, span, stored_event},
+    sql::{Database, Databases, Statement, json_list, run},
+};
+
+const HEADS: &str = concat!(span!(), " SELECT i AS i, head AS head, low > after AS limited FROM span");
+
+const TIMELINES: &str = concat!(
+    span!(),
+    " SELECT s.i AS i, ",
+    event_columns!(),
+    " FROM span s CROSS JOIN events e ON e.pos > (s.room << 32) + s.low AND e.pos <= (s.room << 32) + s.high"
+);
+
+const FACTS: &str = concat!(span!(), facts!());
+
+/// An ask as `span!` reads it.
+#[derive(Serialize)]
+pub(crate) struct AskRow<'a>(
+    pub(crate) &'a str,
+    pub(crate) &'a str,
+    pub(crate) u64,
+    pub(crate) Option<u64>,
+    pub(crate) u64,
+    pub(crate) bool,
+    pub(crate) usize,
+    pub(crate) bool,
+);
+
+/// One batch of four statements on each shard that holds one of the rooms, all shards at once; before that at most one
+/// read on GLOBAL for rooms that this isolate has not met.
+pub(crate) async fn sync_rooms<D: Databases>(
+    storage: &Storage<'_, D>,
+    ask: SyncRooms,
+) -> Result<Vec<SyncRoom>, MatrixError> {
+    let ids: BTreeSet<_> = ask.rooms.iter().map(|room| &*room.room_id).collect();
+    let placed = storage.shards.find(&storage.databases, ids).await?;
+    let mut by_shard: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
+    for (index, room) in ask.rooms.iter().enumerate() {
+        if let Some(shard) = placed.get(&room.room_id) {
+            by_shard.entry(*shard).or_default().push(index);
+        }
+    }
+    let jobs = by_shard.into_iter().map(async |(shard, members)| {
+        let asks = members.iter().filter_map(|index| ask.rooms.get(*index)).collect::<Vec<_>>();
+        let rooms = sync_shard(&storage.databases, Database::Shard(shard), &asks).await?;
+        Ok::<_, MatrixError>(members.into_iter().zip(rooms).collect::<Vec<_>>())
+    });
+    let mut answers: Vec<_> = ask.rooms.iter().map(unknown_room).collect();
+    for (index, room) in try_join_all(jobs).await?.into_iter().flatten() {
+        if let Some(answer) = answers.get_mut(index) {
+            *answer = room;
+        }
+    }
+    Ok(answers)
+}
+
+async fn sync_shard(
+    databases: &impl Databases,
+    shard: Database,
+    asks: &[&SyncAsk],
+) -> Result<Vec<SyncRoom>, MatrixError> {
+    let mut patterns = PatternSets::default();
+    let rows: Vec<_> = asks.iter().map(|ask| ask_row(ask, &mut patterns)).collect();
+    let rows = json_list(&rows)?;
+    let statements = [
+        Statement::new(HEADS, [rows.clone()]),
+        Statement::new(TIMELINES, [rows.clone()]),
+        Statement::new(state::STATES, [rows.clone(), json_list(&patterns.sets)?]),
+        Statement::new(FACTS, [rows]),
+    ];
+    let answer = run(databases, shard, statements).await?;
+    let mut rooms: Vec<_> = asks.iter().map(|ask| unknown_room(ask)).collect();
+    fill(&mut rooms, &answer)?;
+    Ok(rooms)
+}
+
+/// Hands each row to the room whose index is in its first column.
+fn fill(rooms: &mut [SyncRoom], [heads, timelines, states, facts]: &[Vec<Row>; 4]) -> Result<(), MatrixError> {
+    for row in heads {
+        if let Some(room) = room_of(rooms, row) {
+            room.through = RoomSeq(row.int(1).unwrap_or(0));
+            room.limited = row.flag(2);
+        }
+    }
+    for row in timelines {
+        if let Some(room) = room_of(rooms, row) {
+            room.timeline.push(stored_event(row, 1)?);
+        }
+    }
+    for row in states {
+        if let Some(room) = room_of(rooms, row) {
+            room.state.push(stored_event(row, 1)?);
+        }
+    }
+    for row in facts {
+        if let Some(room) = room_of(rooms, row) {
+            add_fact(&mut room.facts, row);
+        }
+    }
+    for room in rooms {
+        room.timeline.sort_by_key(|event| event.seq);
+        room.state.sort_by_key(|event| event.seq);
+    }
+    Ok(())
+}
+
+fn room_of<'a>(rooms: &'a mut [SyncRoom], row: &Row) -> Option<&'a mut SyncRoom> {
+    rooms.get_mut(usize::try_from(row.int(0)?).ok()?)
+}
+
+fn ask_row<'a>(ask: &'a SyncAsk, patterns: &mut PatternSets) -> AskRow<'a> {
+    AskRow(
+        ask.room_id.as_str(),
+        ask.user_id.as_str(),
+        ask.after.unwrap_or_default().0,
+        ask.until.map(|until| until.0),
+        u64::from(ask.limit),
+        false,
+        patterns.index_of(&ask.state),
+        ask.lazy,
+    )
+}
+
+/// The sets of patterns asked for, each once: most rooms of a list ask for the same one.
+#[derive(Default)]
+struct PatternSets {
+    sets: Vec<Vec<Pattern>>,
+    known: BTreeMap<Vec<(String, String)>, usize>,
+}
+
+impl PatternSets {
+    fn index_of(&mut self, wanted: &[(String, String)]) -> usize {
+        if let Some(index) = self.known.get(wanted) {
+            return *index;
+        }
+        let index = self.sets.len();
+        self.sets.push(wanted.iter().map(|(kind, key)| Pattern::with_wildcards(kind, key)).collect());
+        self.known.insert(wanted.to_vec(), index);
+        index
+    }
+}
+
+fn unknown_room(ask: &SyncAsk) -> SyncRoom {
+    SyncRoom {
+        room_id: ask.room_id.clone(),
+        through: RoomSeq(0),
+        timeline: Vec::new(),
+        limited: false,
+        state: Vec::new(),
+        facts: VisibilityFacts::default(),
+        summary: None,
+    }
+}

@@ -1,0 +1,92 @@
+//! `PageEvents` and `LoadEvent`: reading a room's history.
+
+use std::cmp::Reverse;
+
+use tern_model::MatrixError;
+use tern_ports::{
+    Row,
+    wire::{
+        storage::{EventPage, LoadEvent, LoadedEvent, PageEvents},
+        sync::VisibilityFacts,
+    },
+};
+
+use crate::{
+    commands::sync::AskRow,
+    dispatch::Storage,
+    rows::{add_fact, event_columns, facts, span, stored_event},
+    sql::{Databases, Statement, json_list, run},
+};
+
+const PAGE: &str = concat!(
+    span!(),
+    " SELECT ",
+    event_columns!(),
+    " FROM span s CROSS JOIN events e ON e.pos > (s.room << 32) + s.low AND e.pos <= (s.room << 32) + s.high"
+);
+
+const PAGE_FACTS: &str = concat!(span!(), facts!());
+
+/// `?1` is the event, `?2` the room it must be in.
+const EVENT: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM events e CROSS JOIN rooms r ON r.num = e.pos >> 32 WHERE e.event_id = ?1 AND r.room_id = ?2"
+);
+
+/// As [`EVENT`]; `?3` is the user.
+const EVENT_FACTS: &str = concat!(
+    "WITH span AS MATERIALIZED (\
+       SELECT 0 AS i, r.num AS room, ?3 AS user_id, (e.pos & 4294967295) - 1 AS low \
+       FROM events e CROSS JOIN rooms r ON r.num = e.pos >> 32 WHERE e.event_id = ?1 AND r.room_id = ?2\
+     )",
+    facts!()
+);
+
+/// One batch on the room's shard; an empty page for a room that is not stored.
+pub(crate) async fn page_events<D: Databases>(
+    storage: &Storage<'_, D>,
+    ask: PageEvents,
+) -> Result<EventPage, MatrixError> {
+    let Some(shard) = storage.shards.find_one(&storage.databases, &ask.room_id).await? else {
+        return Ok(EventPage { events: Vec::new(), facts: VisibilityFacts::default() });
+    };
+    let (room, user, oldest_first) = (ask.room_id.as_str(), ask.user_id.as_str(), !ask.backwards);
+    let (after, until, limit) = (ask.after.0, Some(ask.until.0), u64::from(ask.limit));
+    let row = json_list(&[AskRow(room, user, after, until, limit, oldest_first, 0, false)])?;
+    let statements = [Statement::new(PAGE, [row.clone()]), Statement::new(PAGE_FACTS, [row])];
+    let [events, facts] = run(&storage.databases, shard, statements).await?;
+    let mut events = events.iter().map(|row| stored_event(row, 0)).collect::<Result<Vec<_>, _>>()?;
+    if ask.backwards {
+        events.sort_by_key(|event| Reverse(event.seq));
+    } else {
+        events.sort_by_key(|event| event.seq);
+    }
+    Ok(EventPage { events, facts: read_facts(&facts) })
+}
+
+/// One batch on the room's shard.
+pub(crate) async fn load_event<D: Databases>(
+    storage: &Storage<'_, D>,
+    ask: LoadEvent,
+) -> Result<Option<LoadedEvent>, MatrixError> {
+    let Some(shard) = storage.shards.find_one(&storage.databases, &ask.room_id).await? else {
+        return Ok(None);
+    };
+    let (event, room, user) = (ask.event_id.as_str(), ask.room_id.as_str(), ask.user_id.as_str());
+    let statements = [
+        Statement::new(EVENT, [event.into(), room.into()]),
+        Statement::new(EVENT_FACTS, [event.into(), room.into(), user.into()]),
+    ];
+    let [events, facts] = run(&storage.databases, shard, statements).await?;
+    let Some(row) = events.first() else { return Ok(None) };
+    Ok(Some(LoadedEvent { event: stored_event(row, 0)?, facts: read_facts(&facts) }))
+}
+
+fn read_facts(rows: &[Row]) -> VisibilityFacts {
+    let mut facts = VisibilityFacts::default();
+    for row in rows {
+        add_fact(&mut facts, row);
+    }
+    facts
+}

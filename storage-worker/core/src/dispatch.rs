@@ -1,0 +1,50 @@
+//! From a frame to the command it carries, and back.
+
+use serde::Serialize;
+use tern_model::MatrixError;
+use tern_ports::wire::{StorageCommand, frame};
+
+use crate::{
+    commands::{append, rooms, state, sync, timeline, users},
+    shard::ShardMap,
+    sql::Databases,
+};
+
+/// The storage worker: its databases, and what it remembers of the shard map.
+pub struct Storage<'a, D> {
+    /// The databases.
+    pub databases: D,
+    /// The shard map, which outlives a request.
+    pub shards: &'a ShardMap,
+}
+
+impl<D: Databases> Storage<'_, D> {
+    /// Answers one frame. A frame of another wire version, or none at all, is refused as the caller's build error.
+    pub async fn answer(&self, bytes: &[u8]) -> Vec<u8> {
+        match frame::read::<StorageCommand>(bytes) {
+            Ok(command) => self.dispatch(command).await,
+            Err(error) => reply::<()>(&Err(MatrixError::new(400, "M_UNKNOWN", error.to_string()))),
+        }
+    }
+
+    async fn dispatch(&self, command: StorageCommand) -> Vec<u8> {
+        match command {
+            StorageCommand::AppendEvents(ask) => reply(&append::append_events(self, *ask).await),
+            StorageCommand::SyncRooms(ask) => reply(&sync::sync_rooms(self, *ask).await),
+            StorageCommand::PageEvents(ask) => reply(&timeline::page_events(self, *ask).await),
+            StorageCommand::LoadEvent(ask) => reply(&timeline::load_event(self, *ask).await),
+            StorageCommand::StateAt(ask) => reply(&state::state_at(self, *ask).await),
+            StorageCommand::RegisterRoom(ask) => reply(&rooms::register_room(self, *ask).await),
+            StorageCommand::ResolveAlias(ask) => reply(&rooms::resolve_alias(self, *ask).await),
+            StorageCommand::ReleaseAlias(ask) => reply(&rooms::release_alias(self, *ask).await),
+            StorageCommand::CreateUser(ask) => reply(&users::create_user(self, *ask).await),
+            StorageCommand::LoadUser(ask) => reply(&users::load_user(self, *ask).await),
+            StorageCommand::SetPassword(ask) => reply(&users::set_password(self, *ask).await),
+            StorageCommand::DeactivateUser(ask) => reply(&users::deactivate_user(self, *ask).await),
+        }
+    }
+}
+
+fn reply<T: Serialize>(result: &Result<T, MatrixError>) -> Vec<u8> {
+    frame::write_reply(result)
+}

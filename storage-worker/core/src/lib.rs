@@ -1,0 +1,20 @@
+//! What the private worker does with D1 and R2, without the platform. It stores and returns; it never judges an event or a
+//! token.
+//!
+//! A request is one frame of `tern_ports::wire`:
+//!
+//! 1. [`dispatch`] decodes the frame and picks the command, exhaustively.
+//! 2. [`shard`] knows in which database a room is.
+//! 3. [`commands`] builds one atomic batch per database it touches ([`sql`]) and shapes the rows into the reply.
+//!
+//! The databases' tables are described in `wrangler/migrations/SCHEMA.md`. The worker around this crate gives it D1, the
+//! tests SQLite.
+
+pub mod commands;
+pub mod dispatch;
+mod rows;
+pub mod shard;
+pub mod sql;
+pub use dispatch::Storage;
+pub use shard::{SHARDS, ShardMap};
+pub use sql::{Database, Databases, Statement};

@@ -1,0 +1,100 @@
+//! Events as rows, and the SQL that several commands share.
+
+use ruma::EventId;
+use tern_model::{MatrixError, Millis, RawJson, RoomSeq, StoredEvent};
+use tern_ports::{Row, wire::sync::VisibilityFacts};
+
+/// `m.room.member`.
+pub(crate) const MEMBER: &str = "m.room.member";
+
+/// The columns of an event `e`, to be read by [`stored_event`].
+macro_rules! event_columns {
+    () => {
+        "e.pos & 4294967295 AS seq, e.event_id AS event_id, e.kind AS kind, e.sender AS sender, \
+         e.state_key AS state_key, e.ts AS ts, e.pdu AS pdu, e.unsigned AS unsigned, e.txn AS txn"
+    };
+}
+
+/// `span`: for each ask in the JSON list `?1` of a room that is stored here, which positions it wants.
+///
+/// An ask is `[room_id, user_id, after, until, limit, oldest first, pattern set, lazy]`. `span` has `i` (the ask's
+/// index), `room` (its number), `user_id`, `after`, `patterns`, `lazy`, `head` (newest stored), and the wanted range:
+/// above `low`, up to `high`.
+macro_rules! span {
+    () => {
+        "WITH ask AS MATERIALIZED (\
+           SELECT a.key AS i, r.num AS room, a.value ->> 1 AS user_id, a.value ->> 2 AS after, \
+                  a.value ->> 3 AS until, a.value ->> 4 AS most, a.value ->> 5 AS oldest, \
+                  a.value ->> 6 AS patterns, a.value ->> 7 AS lazy, \
+                  coalesce((SELECT e.pos & 4294967295 FROM events e \
+                    WHERE e.pos > (r.num << 32) AND e.pos < ((r.num + 1) << 32) \
+                    ORDER BY e.pos DESC LIMIT 1), 0) AS head \
+           FROM json_each(?1) a CROSS JOIN rooms r ON r.room_id = a.value ->> 0\
+         ), capped AS (\
+           SELECT *, min(coalesce(until, head), head) AS top FROM ask\
+         ), span AS MATERIALIZED (\
+           SELECT i, room, user_id, after, patterns, lazy, head, \
+                  CASE WHEN oldest THEN after ELSE max(after, top - most) END AS low, \
+                  CASE WHEN oldest THEN min(top, after + most) ELSE top END AS high \
+           FROM capped\
+         )"
+    };
+}
+
+/// The visibility facts of each row of `span` (which needs `i`, `room`, `user_id`, `low`): the values that hold at `low`
+/// and every change after it. To be read by [`add_fact`].
+macro_rules! facts {
+    () => {
+        ", fact AS (\
+           SELECT i, room, low, 'm.room.history_visibility' AS kind, '' AS state_key, \
+                  '$.content.history_visibility' AS path FROM span \
+           UNION ALL \
+           SELECT i, room, low, 'm.room.member', user_id, '$.content.membership' FROM span\
+         ) \
+         SELECT f.i AS i, f.kind AS kind, d.pos & 4294967295 AS seq, e.pdu ->> f.path AS value \
+         FROM fact f CROSS JOIN state_deltas d \
+           ON d.room = f.room AND d.kind = f.kind AND d.state_key = f.state_key \
+           AND d.pos >= coalesce((SELECT p.pos FROM state_deltas p \
+             WHERE p.room = f.room AND p.kind = f.kind AND p.state_key = f.state_key \
+             AND p.pos <= (f.room << 32) + f.low ORDER BY p.pos DESC LIMIT 1), 0) \
+         CROSS JOIN events e ON e.pos = d.pos"
+    };
+}
+
+pub(crate) use {event_columns, facts, span};
+
+/// Reads the columns of `event_columns!`, the first of which is at `from`.
+pub(crate) fn stored_event(row: &Row, from: usize) -> Result<StoredEvent, MatrixError> {
+    read_event(row, from).ok_or_else(MatrixError::unavailable)
+}
+
+fn read_event(row: &Row, from: usize) -> Option<StoredEvent> {
+    let txn = match row.text(from + 8) {
+        Some(txn) => Some(serde_json::from_str(txn).ok()?),
+        None => None,
+    };
+    let unsigned = match row.string(from + 7) {
+        Some(unsigned) => Some(RawJson::parse(unsigned).ok()?),
+        None => None,
+    };
+    Some(StoredEvent {
+        seq: RoomSeq(row.int(from)?),
+        event_id: EventId::parse(row.text(from + 1)?).ok()?,
+        kind: row.string(from + 2)?,
+        sender: row.string(from + 3)?,
+        state_key: row.string(from + 4),
+        ts: Millis(row.int(from + 5)?),
+        pdu: RawJson::parse(row.string(from + 6)?).ok()?,
+        unsigned,
+        txn,
+    })
+}
+
+/// Reads a row of `facts!`. A value that is not text is kept as an empty one, which no rule knows.
+pub(crate) fn add_fact(facts: &mut VisibilityFacts, row: &Row) {
+    let Some(seq) = row.int(2).map(RoomSeq) else { return };
+    let value = row.string(3).unwrap_or_default();
+    let list = if row.text(1) == Some(MEMBER) { &mut facts.membership } else { &mut facts.history };
+    let at = list.partition_point(|(earlier, _)| *earlier < seq);
+    list.insert(at, (seq, value));
+}

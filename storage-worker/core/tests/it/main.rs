@@ -1,0 +1,12 @@
+//! The commands against native SQLite with the real migrations, through the wire format.
+
+#![expect(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "what a test prepares is known to be good")]
+
+mod append;
+mod cost;
+mod rooms;
+mod support;
+mod sync;
+mod timeline;
+mod users;
+mod wire;

@@ -1,0 +1,55 @@
+use tern_model::{MatrixError, Millis};
+use tern_ports::wire::{
+    Done,
+    storage::{CreateUser, DeactivateUser, LoadUser, SetPassword, UserRow},
+};
+
+use crate::support::{Worker, user};
+
+fn create(worker: &Worker, name: &str, hash: Option<&str>) -> Result<Done, MatrixError> {
+    let (user_id, password_hash) = (user(name), hash.map(str::to_owned));
+    worker.try_ask(CreateUser { user_id, password_hash, admin: name == "root", ts: Millis(7) })
+}
+
+fn load(worker: &Worker, name: &str) -> Option<UserRow> {
+    worker.ask(LoadUser { user_id: user(name) })
+}
+
+#[test]
+fn a_name_is_taken_once() {
+    let worker = Worker::new();
+    create(&worker, "alice", Some("hash1")).unwrap();
+    let taken = create(&worker, "alice", Some("hash2")).unwrap_err();
+    assert_eq!((taken.status, &*taken.errcode), (400, "M_USER_IN_USE"));
+    create(&worker, "alice", Some("hash1")).expect("the same request again");
+    create(&worker, "root", None).unwrap();
+    assert_eq!(create(&worker, "root", None).unwrap_err().status, 400);
+    let row = load(&worker, "alice").unwrap();
+    assert_eq!((row.password_hash.as_deref(), row.admin, row.created), (Some("hash1"), false, Millis(7)));
+    assert!(load(&worker, "root").unwrap().admin);
+    assert_eq!(load(&worker, "bob"), None);
+}
+
+#[test]
+fn a_password_changes_until_the_user_is_gone() {
+    let worker = Worker::new();
+    create(&worker, "alice", Some("hash1")).unwrap();
+    let set = |name: &str| worker.try_ask(SetPassword { user_id: user(name), password_hash: "hash2".to_owned() });
+    set("alice").unwrap();
+    assert_eq!(load(&worker, "alice").unwrap().password_hash.as_deref(), Some("hash2"));
+    assert_eq!(set("bob").unwrap_err().status, 404);
+    worker.ask(DeactivateUser { user_id: user("alice") });
+    let gone = load(&worker, "alice").unwrap();
+    assert_eq!((gone.deactivated, gone.password_hash), (true, None));
+    assert_eq!(set("alice").unwrap_err().status, 404);
+    assert_eq!(create(&worker, "alice", Some("hash2")).unwrap_err().status, 400, "the name stays taken");
+    assert_eq!(worker.try_ask(DeactivateUser { user_id: user("bob") }).unwrap_err().status, 404);
+}
+
+/// Runs every command of this file once.
+pub(crate) fn touch(worker: &Worker) {
+    create(worker, "touched", Some("hash")).unwrap();
+    load(worker, "touched");
+    worker.ask(SetPassword { user_id: user("touched"), password_hash: "other".to_owned() });
+    worker.ask(DeactivateUser { user_id: user("touched") });
+}

@@ -1,0 +1,104 @@
+//! `cargo xtask`: everything that is done with this checkout by one command each.
+//!
+//! | command | module |
+//! |---|---|
+//! | `dev` | [`dev`]: install, build, start the server |
+//! | `user add` | [`user`]: add a user to a running or stopped server |
+//! | `test` | [`mod@test`]: every check, from formatting to end-to-end tests |
+//! | `build`, `wrangler`, `keys` | what a deployment needs |
+//!
+//! The server itself is started by `launch.mjs` beside this package, which uses wrangler's own libraries.
+
+mod cargo_tools;
+mod checkout;
+mod dev;
+mod fingerprint;
+mod gate;
+mod keys;
+mod node;
+mod progress;
+mod python;
+mod rust_target;
+mod steps;
+mod test;
+mod tools;
+mod user;
+mod workers;
+
+use std::os::unix::process::CommandExt as _;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use lexopt::prelude::*;
+
+use crate::checkout::Checkout;
+use crate::progress::{Runner, say};
+use crate::tools::Toolbox;
+use crate::workers::Profile;
+
+const USAGE: &str = "\
+cargo xtask dev [--port 8787] [--state .tern] [--server-name NAME] [--open-registration] [--unlimited] [--release]
+    Install what is missing, build, and run the server until Ctrl-C.
+cargo xtask user add NAME [--admin] [--state .tern] [--port PORT]
+    Add a user. The password is read from stdin, or asked for; an empty one is generated and printed.
+cargo xtask test [--full]
+    Every check. --full adds the slow ones.
+cargo xtask build [--release]
+    Build both workers.
+cargo xtask wrangler ARGUMENTS…
+    Run the pinned wrangler, for example `wrangler deploy --config wrangler/proxy.jsonc`.
+cargo xtask keys
+    Print fresh secrets for a deployment.";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            say(format_args!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    let mut arguments = lexopt::Parser::from_env();
+    let command = match arguments.next()? {
+        Some(Value(command)) => command.string()?,
+        None | Some(Short('h') | Long("help")) => {
+            println!("{USAGE}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(other) => return Err(other.unexpected().into()),
+    };
+    let checkout = Checkout::find()?;
+    let runner = Runner::new(checkout.tools().join("logs"))?;
+    match command.as_str() {
+        "dev" => dev::run(&checkout, &runner, dev::Options::parse(arguments)?),
+        "user" => user::run(&checkout, &runner, &user::Options::parse(arguments)?),
+        "test" => Ok(test::run(&checkout, &runner, &test::Options::parse(arguments)?)),
+        "build" => build(&checkout, &runner, arguments),
+        "wrangler" => wrangler(&checkout, &runner, arguments),
+        "keys" => keys::print().map(|()| ExitCode::SUCCESS),
+        other => bail!("unknown command {other}\n\n{USAGE}"),
+    }
+}
+
+fn build(checkout: &Checkout, runner: &Runner, mut arguments: lexopt::Parser) -> Result<ExitCode> {
+    let mut profile = Profile::Dev;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("release") => profile = Profile::Release,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let tools = Toolbox::ensure(checkout, runner, &[])?;
+    workers::build(checkout, runner, &tools, profile)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn wrangler(checkout: &Checkout, runner: &Runner, mut arguments: lexopt::Parser) -> Result<ExitCode> {
+    let tools = Toolbox::ensure(checkout, runner, &[])?;
+    let mut wrangler = tools.command(checkout.npm_binary("wrangler"));
+    let error = wrangler.args(arguments.raw_args()?).exec();
+    Err(error).context("cannot start wrangler")
+}

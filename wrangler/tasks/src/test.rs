@@ -1,0 +1,153 @@
+//! `cargo xtask test`: every check, with the same names locally and elsewhere.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+use lexopt::prelude::*;
+
+use crate::checkout::Checkout;
+use crate::progress::Runner;
+use crate::rust_target::capture;
+use crate::steps::Steps;
+use crate::tools::Toolbox;
+use crate::workers::{self, Profile};
+use crate::{gate, python};
+
+const CARGO_DENY: &str = "0.20.2";
+/// Where cargo-deny gets its advisories.
+const ADVISORIES: &str = "https://github.com/RustSec/advisory-db";
+
+pub(crate) struct Options {
+    /// Also what takes long.
+    full: bool,
+}
+
+impl Options {
+    pub(crate) fn parse(mut arguments: lexopt::Parser) -> Result<Self> {
+        let mut options = Self { full: false };
+        while let Some(argument) = arguments.next()? {
+            match argument {
+                Long("full") => options.full = true,
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        Ok(options)
+    }
+}
+
+pub(crate) fn run(checkout: &Checkout, runner: &Runner, options: &Options) -> ExitCode {
+    let mut steps = Steps::default();
+    let mut tools = None;
+    steps.run("tools", || {
+        tools = Some(Toolbox::ensure(checkout, runner, &[("cargo-deny", CARGO_DENY)])?);
+        Ok(())
+    });
+    let checks = Checks { checkout, runner };
+    checks.sources(&mut steps);
+    match tools {
+        Some(tools) => {
+            checks.dependencies(&mut steps, &tools);
+            checks.wasm(&mut steps, &tools, options);
+        }
+        None => steps.skip("wasm", "the tools are missing"),
+    }
+    steps.report()
+}
+
+struct Checks<'a> {
+    checkout: &'a Checkout,
+    runner: &'a Runner,
+}
+
+impl Checks<'_> {
+    /// What the compiler of this machine can judge.
+    fn sources(&self, steps: &mut Steps) {
+        steps.run("fmt", || self.cargo("fmt", &["fmt", "--all", "--check"], &[]));
+        steps.run("clippy", || {
+            self.cargo("clippy", &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])
+        });
+        // Unit and property tests, the simulator, the import rules and the budgets.
+        steps.run("test", || self.cargo("test", &["test", "--locked", "--workspace"], &[]));
+        steps.run("docs", || {
+            let arguments = ["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"];
+            self.cargo("docs", &arguments, &[("RUSTDOCFLAGS", "-D warnings")])
+        });
+        steps.run("bench", || {
+            self.cargo("bench", &["test", "--locked", "--package", "tern-benches", "--benches", "--no-run"], &[])
+        });
+    }
+
+    /// What others wrote: under which licence, from where, with which known holes.
+    fn dependencies(&self, steps: &mut Steps, tools: &Toolbox) {
+        steps.run("deny", || self.deny(tools, "deny", &["bans", "licenses", "sources"]));
+        let mut ask = tools.command("git");
+        // A network that swallows packets must not hold up the rest.
+        ask.args(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=20", "ls-remote", ADVISORIES, "HEAD"]);
+        if capture(ask.env("GIT_TERMINAL_PROMPT", "0")).is_ok() {
+            steps.run("advisories", || self.deny(tools, "advisories", &["advisories"]));
+        } else {
+            steps.unavailable("advisories", "the advisory database cannot be reached");
+        }
+    }
+
+    fn deny(&self, tools: &Toolbox, label: &str, checks: &[&str]) -> Result<()> {
+        let mut deny = tools.command("cargo");
+        deny.args(["deny", "--workspace", "check"]).args(checks).current_dir(self.checkout.root());
+        self.runner.run(label, &mut deny)
+    }
+
+    /// What is deployed: its lints, its size, its configuration and how it behaves on the real runtime.
+    fn wasm(&self, steps: &mut Steps, tools: &Toolbox, options: &Options) {
+        steps.run("clippy-wasm", || self.clippy_wasm(tools));
+        let built = steps.run("build-wasm", || workers::build(self.checkout, self.runner, tools, Profile::Release));
+        if !built {
+            for name in ["size", "deploy", "e2e"] {
+                steps.skip(name, "build-wasm failed");
+            }
+            return;
+        }
+        steps.run("size", || gate::check(self.checkout));
+        steps.run("deploy", || self.deploy_dry_run(tools));
+        steps.run("e2e", || self.end_to_end(tools, options));
+    }
+
+    fn cargo(&self, label: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+        let mut command = Command::new("cargo");
+        command.args(arguments).envs(environment.iter().copied()).current_dir(self.checkout.root());
+        self.runner.run(label, &mut command)
+    }
+
+    fn clippy_wasm(&self, tools: &Toolbox) -> Result<()> {
+        let mut clippy = tools.wasm_command("cargo");
+        clippy
+            .args(["clippy", "--locked", "--package", "tern-proxy", "--package", "tern-storage-worker"])
+            .args(["--target", "wasm32-unknown-unknown", "--", "-D", "warnings"])
+            .env("CLIPPY_CONF_DIR", self.checkout.path(".wasm"))
+            .current_dir(self.checkout.root());
+        self.runner.run("clippy-wasm", &mut clippy)
+    }
+
+    fn deploy_dry_run(&self, tools: &Toolbox) -> Result<()> {
+        for worker in workers::WORKERS {
+            let mut deploy = tools.command(self.checkout.npm_binary("wrangler"));
+            deploy
+                .args(["deploy", "--dry-run", "--config", &format!("wrangler/{worker}.jsonc")])
+                .current_dir(self.checkout.root());
+            self.runner.run(&format!("deploy {worker} (dry run)"), &mut deploy)?;
+        }
+        Ok(())
+    }
+
+    /// The specs print what they show, so their output is not hidden.
+    fn end_to_end(&self, tools: &Toolbox, options: &Options) -> Result<()> {
+        python::ensure(self.checkout, self.runner)?;
+        let mut node = tools.command("node");
+        node.arg(self.checkout.path("wrangler/e2e/run.ts")).arg("--release");
+        if options.full {
+            node.arg("--full");
+        }
+        let status = node.current_dir(self.checkout.root()).status().context("cannot start Node")?;
+        anyhow::ensure!(status.success(), "end-to-end tests: {status}");
+        Ok(())
+    }
+}
