@@ -26,11 +26,7 @@ thread_local! {
 impl Edge {
     /// The edge of this isolate.
     pub(crate) fn of(env: &Env) -> worker::Result<Self> {
-        Ok(Self {
-            config: config(env)?,
-            wire: cf::wire::Wire::of(env)?,
-            tokens: TOKENS.with(Rc::clone),
-        })
+        Ok(Self { config: config(env)?, wire: cf::wire::Wire::of(env)?, tokens: TOKENS.with(Rc::clone) })
     }
 }
 

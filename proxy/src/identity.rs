@@ -21,19 +21,12 @@ pub(crate) struct Identity {
 
 impl Identity {
     fn of(verified: &Verified, token: &str) -> Self {
-        Self {
-            caller: verified.caller.clone(),
-            session_id: verified.session_id.clone(),
-            token: token.to_owned(),
-        }
+        Self { caller: verified.caller.clone(), session_id: verified.session_id.clone(), token: token.to_owned() }
     }
 
     /// The session, for the caller's own hub.
     pub(crate) fn session(&self) -> SessionRef {
-        SessionRef {
-            device_id: self.caller.device_id.clone(),
-            session_id: self.session_id.clone(),
-        }
+        SessionRef { device_id: self.caller.device_id.clone(), session_id: self.session_id.clone() }
     }
 }
 

@@ -75,11 +75,6 @@ impl Incoming {
         Err(MatrixError::bad_json("The body must be a JSON object"))
     }
 
-    /// The body as an untouched JSON object, an absent body counting as `{}`.
-    pub(crate) fn object_or_empty(&self) -> Result<RawJson, MatrixError> {
-        if self.is_blank() { Ok(RawJson::empty_object()) } else { self.object() }
-    }
-
     fn is_blank(&self) -> bool {
         self.body.iter().all(u8::is_ascii_whitespace)
     }

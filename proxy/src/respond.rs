@@ -34,10 +34,7 @@ impl Answer {
 
     /// 204, for a preflight.
     pub(crate) const fn nothing() -> Self {
-        Self {
-            status: 204,
-            body: String::new(),
-        }
+        Self { status: 204, body: String::new() }
     }
 }
 

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { at, brief, okay, pair, people, refused, register, text, unique, type User } from './support/client.ts';
 import { shared } from './support/server.ts';
 import {
-  Classic, Sliding, delivers, follow, hasRead, knows, park, says, SLIDING, types, uploadKeys, type Loop,
+  Classic, Sliding, delivers, follow, hasRead, knows, park, says, SLIDING, types, type Loop,
 } from './support/sync.ts';
 
 const base = await shared();
@@ -77,27 +77,11 @@ for (const [name, open] of Object.entries(LOOPS)) {
     });
   });
 
-  test(`${name}: a new device of someone in a shared room reaches the parked poll`, async (t) => {
-    const [alice, bob] = await pair(base);
-    await delivers(t, open(alice), () => bob.login(), (json) => changed(json).includes(bob.id));
-  });
-
-  test(`${name}: new device keys of someone in a shared room reach the parked poll`, async (t) => {
-    const [alice, bob] = await pair(base);
-    const probe = await bob.call('POST', '/keys/upload', { body: {} });
-    if (probe.status === 404) return t.skip('this server has no key upload');
-    await delivers(t, open(alice), () => uploadKeys(bob), (json) => changed(json).includes(bob.id));
-  });
-
   test(`${name}: a parked poll with nothing to say is held for its timeout and then answers`, async () => {
     const { answer } = await park(open(await register(base)), 2_000);
     const { ms } = await answer;
     assert.ok(ms >= 1_900 && ms < 6_000, `held for ${ms} ms`);
   });
-}
-
-function changed(json: any): string[] {
-  return json.extensions?.e2ee?.device_lists?.changed ?? json.device_lists?.changed ?? [];
 }
 
 for (const shape of ['unstable', 'stable'] as const) {

@@ -98,4 +98,8 @@ impl Parking for Host {
             }
         }
     }
+
+    fn parked(&self) -> u64 {
+        self.state.get_websockets().len() as u64
+    }
 }

@@ -28,11 +28,7 @@ pub(crate) struct ObjectSql {
 impl ObjectSql {
     /// The SQLite behind `storage`.
     pub(crate) fn of(storage: &Storage) -> Self {
-        Self {
-            sql: storage.sql(),
-            storage: storage.as_raw().into(),
-            written: Cell::new(0),
-        }
+        Self { sql: storage.sql(), storage: storage.as_raw().into(), written: Cell::new(0) }
     }
 }
 

@@ -60,9 +60,7 @@ impl Wire {
             return Ok(PollReply::Answer(response.bytes().await?));
         }
         let status = response.status_code();
-        let socket = response
-            .websocket()
-            .ok_or_else(|| worker::Error::RustError(format!("status {status}")))?;
+        let socket = response.websocket().ok_or_else(|| worker::Error::RustError(format!("status {status}")))?;
         socket.accept()?;
         Ok(PollReply::Parked(Socket(socket)))
     }

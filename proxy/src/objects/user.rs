@@ -7,7 +7,9 @@ use ruma::OwnedUserId;
 use tern_flows::user::{Handled, UserActor};
 use tern_model::MatrixError;
 use tern_ports::wire::{frame, user::SyncStep};
-use worker::{DurableObject, Env, Request, Response, State, WebSocket, WebSocketIncomingMessage, WebSocketPair, durable_object};
+use worker::{
+    DurableObject, Env, Request, Response, State, WebSocket, WebSocketIncomingMessage, WebSocketPair, durable_object,
+};
 
 use super::{broken, parts};
 use crate::cf::{
@@ -50,7 +52,9 @@ impl DurableObject for UserHub {
         match handled {
             Handled::Reply(reply) => Response::from_bytes(reply),
             // No await between the actor's last look and this: news cannot slip between them.
-            Handled::Park { device_id, kinds } if may_park => self.park(&Ticket { device_id: device_id.to_string(), kinds }),
+            Handled::Park { device_id, kinds } if may_park => {
+                self.park(&Ticket { device_id: device_id.to_string(), kinds })
+            }
             Handled::Park { kinds, .. } => Response::from_bytes(frame::write_reply(&Ok(SyncStep::Wait { kinds }))),
         }
     }
@@ -64,7 +68,13 @@ impl DurableObject for UserHub {
         Ok(())
     }
 
-    async fn websocket_close(&self, _socket: WebSocket, _code: usize, _reason: String, _clean: bool) -> worker::Result<()> {
+    async fn websocket_close(
+        &self,
+        _socket: WebSocket,
+        _code: usize,
+        _reason: String,
+        _clean: bool,
+    ) -> worker::Result<()> {
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use tern_model::{Config, MatrixError, RawJson};
 use tern_ports::{
     Transport, ask_room, ask_storage, ask_user,
     wire::{
-        room::{ChangeMembership, MembershipAction},
+        room::{ChangeMembership, ForgetMember, MembershipAction},
         storage::ResolveAlias,
         user::{ForgetRoom, SessionRef},
     },
@@ -82,6 +82,7 @@ pub async fn forget<E: Transport>(
     session: SessionRef,
     room_id: OwnedRoomId,
 ) -> Result<(), MatrixError> {
+    ask_room(edge, &room_id, ForgetMember { user_id: user_id.to_owned() }).await?;
     ask_user(edge, user_id, ForgetRoom { session, room_id }).await?;
     Ok(())
 }

@@ -1,11 +1,19 @@
-//! Placeholder of the crate map.
-pub mod room;
-pub mod turnstile;
+//! Flows: load, decide, commit, announce. Generic over the ports, so everything here also runs natively.
+//!
+//! - [`room`] and [`user`] are the actors: the truth about one room, and about one local user. Their hosts are Durable
+//!   Objects at the edge, and the test kit natively.
+//! - [`poll`] is the waiting of a long poll, which happens in the proxy worker.
+//! - [`session`], [`register`], [`profile`], [`push`], [`create`] and [`join`] are the colder use-cases of the proxy, one
+//!   function per endpoint.
+//! - [`turnstile`] is the group commit, and the only lock in the project.
+
 pub mod create;
 pub mod join;
+pub mod poll;
 pub mod profile;
 pub mod push;
 pub mod register;
+pub mod room;
 pub mod session;
-pub mod poll;
+pub mod turnstile;
 pub mod user;

@@ -89,10 +89,7 @@ impl MatrixError {
 
     /// 401 `M_UNKNOWN_TOKEN`; `soft_logout` when the client may refresh or sign in again and keep its data.
     pub fn unknown_token(soft_logout: bool) -> Self {
-        Self {
-            soft_logout: Some(soft_logout),
-            ..Self::new(401, "M_UNKNOWN_TOKEN", "Unknown access token")
-        }
+        Self { soft_logout: Some(soft_logout), ..Self::new(401, "M_UNKNOWN_TOKEN", "Unknown access token") }
     }
 
     /// 413 `M_TOO_LARGE`.
@@ -107,10 +104,7 @@ impl MatrixError {
 
     /// 429 `M_LIMIT_EXCEEDED`.
     pub fn limit_exceeded(retry_after_ms: u64) -> Self {
-        Self {
-            retry_after_ms: Some(retry_after_ms),
-            ..Self::new(429, "M_LIMIT_EXCEEDED", "Too many requests")
-        }
+        Self { retry_after_ms: Some(retry_after_ms), ..Self::new(429, "M_LIMIT_EXCEEDED", "Too many requests") }
     }
 
     /// 500 `M_UNKNOWN`: ours. The cause is logged where it happened, never sent.

@@ -53,12 +53,7 @@ impl Pdu {
     /// The parser's error when a header field is missing or has the wrong type.
     pub fn parse(event_id: OwnedEventId, raw: RawJson) -> Result<Self, serde_json::Error> {
         let header = raw.read()?;
-        Ok(Self(Rc::new(Inner {
-            event_id,
-            header,
-            raw,
-            rejected: false,
-        })))
+        Ok(Self(Rc::new(Inner { event_id, header, raw, rejected: false })))
     }
 
     /// The event's id.

@@ -25,35 +25,13 @@ pub trait Spawn {
     fn spawn(&self, work: LocalBoxFuture<'static, ()>);
 }
 
-/// Which kinds of news a parked poll waits for, as a bit set.
-pub mod news {
-    /// Rooms: timeline, state, membership, counts.
-    pub const ROOMS: u32 = 1;
-    /// To-device messages.
-    pub const TO_DEVICE: u32 = 1 << 1;
-    /// Device lists and key counts.
-    pub const E2EE: u32 = 1 << 2;
-    /// Account data.
-    pub const ACCOUNT_DATA: u32 = 1 << 3;
-    /// Receipts.
-    pub const RECEIPTS: u32 = 1 << 4;
-    /// Typing.
-    pub const TYPING: u32 = 1 << 5;
-    /// Presence.
-    pub const PRESENCE: u32 = 1 << 6;
-    /// The session ended.
-    pub const LOGOUT: u32 = 1 << 7;
-}
-
 /// Sockets of parked polls in a user's hub.
 pub trait Parking {
-    /// Wakes every parked poll that waits for one of `kinds`, of `device_id` only when one is given.
+    /// Wakes every parked poll that waits for one of `kinds` (bits of `tern_model::news`), of `device_id` only when one is given.
     fn wake(&self, device_id: Option<&str>, kinds: u32);
 
     /// How many polls are parked now.
-    fn parked(&self) -> u64 {
-        0
-    }
+    fn parked(&self) -> u64;
 }
 
 /// Everything that a Durable Object gives to the actor in it.

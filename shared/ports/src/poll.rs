@@ -26,7 +26,11 @@ pub trait Polls {
     type Socket: Parked;
 
     /// Sends a sync command; the hub answers or parks.
-    fn ask(&self, user_id: &UserId, frame: Vec<u8>) -> impl Future<Output = Result<PollReply<Self::Socket>, Unreachable>>;
+    fn ask(
+        &self,
+        user_id: &UserId,
+        frame: Vec<u8>,
+    ) -> impl Future<Output = Result<PollReply<Self::Socket>, Unreachable>>;
 
     /// Resolves after `ms` milliseconds, in the worker, where waiting is free.
     fn sleep(&self, ms: u64) -> impl Future<Output = ()>;

@@ -79,7 +79,11 @@ impl Row {
     pub fn int(&self, index: usize) -> Option<u64> {
         match self.0.get(index) {
             Some(Value::Int(number)) => u64::try_from(*number).ok(),
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and in range, as checked")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "whole and in range, as checked"
+            )]
             Some(Value::Real(real)) if real.fract() == 0.0 && (0.0..9.0e15).contains(real) => Some(*real as u64),
             _ => None,
         }

@@ -40,7 +40,11 @@ pub trait Transport {
 ///
 /// # Errors
 /// The hub's own error, or 503 when it cannot be reached.
-pub async fn ask_room<R: RoomRequest>(via: &impl Transport, room_id: &RoomId, request: R) -> Result<R::Reply, MatrixError> {
+pub async fn ask_room<R: RoomRequest>(
+    via: &impl Transport,
+    room_id: &RoomId,
+    request: R,
+) -> Result<R::Reply, MatrixError> {
     let target = Target::Room(room_id.to_owned());
     frame::read_reply(&via.exchange(&target, frame::write(&request.into())).await?)
 }
@@ -49,7 +53,11 @@ pub async fn ask_room<R: RoomRequest>(via: &impl Transport, room_id: &RoomId, re
 ///
 /// # Errors
 /// The hub's own error, or 503 when it cannot be reached.
-pub async fn ask_user<R: UserRequest>(via: &impl Transport, user_id: &UserId, request: R) -> Result<R::Reply, MatrixError> {
+pub async fn ask_user<R: UserRequest>(
+    via: &impl Transport,
+    user_id: &UserId,
+    request: R,
+) -> Result<R::Reply, MatrixError> {
     let target = Target::User(user_id.to_owned());
     frame::read_reply(&via.exchange(&target, frame::write(&request.into())).await?)
 }

@@ -9,6 +9,7 @@ use tern_model::NoticeEvent;
 
 use crate::json::push_text;
 use crate::state::MEMBER;
+use crate::view::{Membership, RoomView, UserView};
 
 /// The event's JSON for `device_id`: with its transaction id if that device sent it (Client-Server API, "Transaction
 /// identifiers"). The rest of the text is copied as it is.
@@ -51,6 +52,28 @@ fn with_txn(text: &str, txn_id: &str) -> Option<String> {
 /// The user whose membership a member event is about.
 pub(crate) fn member_of(event: &NoticeEvent) -> Option<&str> {
     event.state_key.as_deref().filter(|_| event.kind == MEMBER)
+}
+
+/// Whether the user's own newest event ended a time in the room, rather than an invite, a knock or an earlier leave: only
+/// then may they see the room as it was at that event.
+pub(crate) fn ended_join(view: &dyn UserView, room: &RoomView) -> bool {
+    #[derive(Deserialize)]
+    struct Event {
+        unsigned: Before,
+    }
+    #[derive(Deserialize)]
+    struct Before {
+        prev_content: Content,
+    }
+    #[derive(Deserialize)]
+    struct Content {
+        membership: String,
+    }
+    let own = Some(view.user_id().as_str());
+    let newest = view.inbox(&room.room_id, room.newest.previous());
+    newest.iter().filter(|event| member_of(event) == own).any(|event| {
+        event.client.read::<Event>().is_ok_and(|event| event.unsigned.prev_content.membership == Membership::Join.as_str())
+    })
 }
 
 #[cfg(test)]

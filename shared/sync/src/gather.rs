@@ -48,6 +48,8 @@ pub(crate) struct Gathered<'a> {
     pub(crate) timeline: Vec<&'a NoticeEvent>,
     /// Something is missing before it.
     pub(crate) limited: bool,
+    /// It does not join up with what the client has.
+    pub(crate) gap: bool,
     /// It starts before what the client has.
     pub(crate) expanded: bool,
     /// State, as of the end of the timeline.
@@ -75,10 +77,12 @@ impl Sources {
         }
         let lazy = want.need.lazy();
         let (members, missing) = if lazy { lazy_members(view, room, want, &inbox, knows) } else { Default::default() };
+        // Asked with `after`, a slice has only state that changed; what is wanted besides needs the whole.
+        let delta = gap && !want.expand && want.beyond.is_empty() && missing.is_empty();
         state.extend(missing);
         let ask = (sliced || !state.is_empty()).then(|| SliceAsk {
             room_id: room.room_id.clone(),
-            after: want.after.filter(|_| gap && !want.expand && want.beyond.is_empty()),
+            after: want.after.filter(|_| delta),
             until: room.is_gone().then_some(room.newest),
             limit: if sliced { want.limit } else { 0 },
             state,
@@ -109,7 +113,11 @@ impl Sources {
         limited |= surplus > 0;
         timeline.drain(..surplus);
         let expanded = want.expand && timeline.first().is_some_and(|event| Some(event.seq) <= want.after);
-        let mut gathered = Gathered { timeline, limited, expanded, ..Gathered::default() };
+        // Asked for more than was needed: the client has what comes before.
+        let joins = want.expand && timeline.first().is_some_and(|event| Some(event.seq.previous()) == want.after);
+        limited &= !joins;
+        let gap = limited && !expanded;
+        let mut gathered = Gathered { timeline, limited, gap, expanded, ..Gathered::default() };
         self.collect_state(own, want, slice, knows, &mut gathered);
         gathered
     }
@@ -142,9 +150,9 @@ impl Sources {
         let lazy = want.need.lazy();
         let speakers = if lazy { speakers(&gathered.timeline) } else { BTreeSet::new() };
         // Without a gap every change of a member is told, so that the client may keep a list of members.
-        let every_change = lazy && want.after.is_some() && !gathered.limited;
+        let every_change = lazy && want.after.is_some() && !gathered.gap;
         // After a gap the client forgets the members it has.
-        let has = |user: &str| !gathered.limited && knows(user);
+        let has = |user: &str| !gathered.gap && knows(user);
         for (key, event) in &asked {
             let user = member_of(event);
             let news = changed.contains(key) || want.beyond.iter().any(|pair| covers(pair, *key));

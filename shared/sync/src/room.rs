@@ -7,7 +7,7 @@ use ruma::UserId;
 use tern_model::{NoticeEvent, RawJson, RoomSeq, RoomSummary, StreamPos};
 
 use crate::conn::Connection;
-use crate::event::{client_json, member_of};
+use crate::event::{client_json, ended_join, member_of};
 use crate::gather::{Gathered, Sources, Want};
 use crate::hash::fingerprint;
 use crate::json::Object;
@@ -38,7 +38,7 @@ enum Face {
     Full(Want, Sources),
     /// Stripped state of an invite or knock.
     Stripped,
-    /// An invite or knock that came to nothing, or a ban after leaving: the user's own member event.
+    /// An invite or knock that came to nothing, a ban after leaving: the user's own member event.
     Refused(Option<RawJson>),
 }
 
@@ -70,10 +70,7 @@ impl RoomPlan {
         let known = told.as_ref().filter(|told| told.seq.0 > 0);
         let face = match room.membership {
             Membership::Invite | Membership::Knock => stripped(room, told.as_ref())?,
-            Membership::Leave | Membership::Ban if told.as_ref().is_some_and(|told| ends_otherwise(told, room)) => {
-                refused(view, room, told.as_ref())?
-            }
-            Membership::Leave | Membership::Ban if !room.was_joined() => return None,
+            Membership::Leave | Membership::Ban if !shows_end(view, room, told.as_ref()) => refused(view, room, told.as_ref())?,
             _ => {
                 let want = wanted(conn, room, matched, known)?;
                 let sources = Sources::find(view, room, &want, &|user| known.is_some_and(|told| told.knows_member(user)));
@@ -102,7 +99,7 @@ impl RoomPlan {
         rooms: &mut Object<'_>,
     ) -> Option<Shown> {
         let mut told = self.told.clone().unwrap_or_default();
-        let initial = !matches!(self.face, Face::Refused(_)) && (self.told.is_none() || matches!(self.face, Face::Stripped));
+        let initial = self.told.is_none() || matches!(self.face, Face::Stripped);
         let mut events = BTreeSet::new();
         let written = rooms.object(self.room.room_id.as_str(), |out| {
             if initial {
@@ -126,6 +123,9 @@ impl RoomPlan {
                     let key = if shape == Shape::Stable { "stripped_state" } else { "required_state" };
                     out.array(key, event.iter().map(RawJson::text));
                     if told.seq.0 > 0 {
+                        // What lies between is not shown, and not said to be nothing.
+                        out.flag("limited", true);
+                        out.text("prev_batch", &prev_batch(&[], self.room.newest));
                         told.seq = self.room.newest;
                     }
                 }
@@ -220,20 +220,26 @@ const fn stripped_key(shape: Shape) -> &'static str {
     }
 }
 
+/// Whether somebody who is gone sees the room as it was when they went, or their own member event and nothing else.
+fn shows_end(view: &dyn UserView, room: &RoomView, told: Option<&RoomTold>) -> bool {
+    match told {
+        Some(told) if told.seq.0 > 0 && told.seq >= room.newest => true,
+        _ => room.was_joined() && ended_join(view, room),
+    }
+}
+
 fn refused(view: &dyn UserView, room: &RoomView, told: Option<&RoomTold>) -> Option<Face> {
-    if told.is_some_and(|told| told.was(room.membership) && (told.seq.0 == 0 || told.seq >= room.newest)) {
+    let news = match told {
+        Some(told) => !told.was(room.membership) || (told.seq.0 > 0 && told.seq < room.newest),
+        None => room.removed && room.was_joined(),
+    };
+    if !news {
         return None;
     }
     let own = view.user_id();
     let inbox = view.inbox(&room.room_id, RoomSeq(0));
     let event = inbox.iter().rev().find(|event| member_of(event) == Some(own.as_str())).map(|event| event.client.clone());
     Some(Face::Refused(event.or_else(|| view.member(&room.room_id, own))))
-}
-
-/// The user was not in the room when this ended: they see their own member event and nothing else.
-fn ends_otherwise(told: &RoomTold, room: &RoomView) -> bool {
-    let was_gone = told.was(Membership::Leave) || told.was(Membership::Ban);
-    told.seq.0 == 0 || (was_gone && room.newest > told.seq)
 }
 
 fn print_of(text: Option<&str>) -> u64 {
@@ -331,14 +337,14 @@ pub(crate) fn prev_batch(timeline: &[&NoticeEvent], newest: RoomSeq) -> String {
 /// What the client knows of the room after this answer.
 fn remember(told: &mut RoomTold, room: &RoomView, want: &Want, gathered: &Gathered<'_>) {
     told.seq = room.newest;
-    let afresh = want.after.is_none() || want.expand;
-    told.held = if afresh || gathered.limited {
+    let afresh = want.after.is_none() || gathered.expanded;
+    told.held = if afresh || gathered.gap {
         want.limit
     } else {
         told.held.saturating_add(u32::try_from(gathered.timeline.len()).unwrap_or(u32::MAX))
     };
-    told.complete = !gathered.limited && (afresh || told.complete);
-    if gathered.limited && !want.expand {
+    told.complete = if afresh { !gathered.limited } else { told.complete && !gathered.gap };
+    if gathered.gap {
         told.members.clear();
     }
     if want.need.lazy() {

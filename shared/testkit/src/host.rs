@@ -17,7 +17,7 @@ use crate::{Executor, Network, Nowhere, SeededEntropy, Sqlite, TestClock, execut
 pub struct Wake {
     /// Of this device only.
     pub device_id: Option<String>,
-    /// Bits of `host::news`.
+    /// Bits of `tern_model::news`.
     pub kinds: u32,
 }
 
@@ -139,6 +139,10 @@ impl Parking for TestHost {
     fn wake(&self, device_id: Option<&str>, kinds: u32) {
         let device_id = device_id.map(str::to_owned);
         self.wakes.borrow_mut().push(Wake { device_id, kinds });
+    }
+
+    fn parked(&self) -> u64 {
+        0
     }
 }
 

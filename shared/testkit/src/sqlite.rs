@@ -112,6 +112,21 @@ impl Sqlite {
         Ok(steps)
     }
 
+    /// The tables that hold a text somewhere.
+    ///
+    /// # Panics
+    /// When a table cannot be read.
+    pub fn find_text(&self, text: &str) -> Vec<String> {
+        let tables = self.query("SELECT name FROM sqlite_master WHERE type = 'table'", &[]);
+        let names = tables.expect("the schema can be read").into_iter().filter_map(|row| row.string(0));
+        let holds = |name: &String| {
+            let rows = self.query(&format!("SELECT * FROM {name}"), &[]).expect("the table can be read");
+            let mut values = rows.iter().flat_map(|row| &row.0);
+            values.any(|value| matches!(value, Value::Text(held) if held.contains(text)))
+        };
+        names.filter(holds).collect()
+    }
+
     /// Statements run so far.
     pub fn statements(&self) -> u64 {
         self.statements.get()

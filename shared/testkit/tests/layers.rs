@@ -1,6 +1,6 @@
 //! Who may import whom: the rings of `ARCHITECTURE.md`, compared with what `cargo metadata` says.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -81,7 +81,9 @@ impl Hub {
             let waiting = self.timers.waiting.take();
             let Some(next) = waiting.iter().map(|(at, _)| *at).min() else { return false };
             self.clock.advance_to(next);
-            waiting.into_iter().for_each(|(_, waker)| waker.wake());
+            for (_, waker) in waiting {
+                waker.wake();
+            }
             true
         })
     }

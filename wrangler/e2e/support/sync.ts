@@ -160,10 +160,3 @@ export function types(user: User, json: Json, room: string): boolean {
 export function hasRead(user: User, json: Json, room: string, event: string, type = 'm.read'): boolean {
   return ephemeral(json, room, 'm.receipt').some((receipt) => receipt.content[event]?.[type]?.[user.id]);
 }
-
-export function uploadKeys(user: User): Promise<Json> {
-  const keys = { [`curve25519:${user.device}`]: 'x'.repeat(43), [`ed25519:${user.device}`]: 'y'.repeat(43) };
-  const signatures = { [user.id]: { [`ed25519:${user.device}`]: 'z'.repeat(86) } };
-  const algorithms = ['m.olm.v1.curve25519-aes-sha2', 'm.megolm.v1.aes-sha2'];
-  return user.post(at`/keys/upload`, { device_keys: { user_id: user.id, device_id: user.device, algorithms, keys, signatures } });
-}

@@ -14,13 +14,7 @@ use tern_ports::{
     },
 };
 
-use crate::{
-    edge::Edge,
-    request::Incoming,
-    respond::Answer,
-    router::Route,
-    routes::routes,
-};
+use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Token Put "/_matrix/client/v3/rooms/{roomId}/typing/{userId}" => set_typing;
@@ -58,11 +52,8 @@ async fn send_receipt(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixE
     }
     match request.param("receiptType") {
         kind @ ("m.read" | "m.read.private") => {
-            let receipt = ReceiptDraft {
-                kind: kind.to_owned(),
-                event_id: request.event_id()?,
-                thread_id: body.thread_id,
-            };
+            let receipt =
+                ReceiptDraft { kind: kind.to_owned(), event_id: request.event_id()?, thread_id: body.thread_id };
             send_receipts(edge, request, vec![receipt]).await?;
         }
         "m.fully_read" if body.thread_id.is_some() => {
@@ -89,11 +80,7 @@ async fn set_read_markers(edge: &Edge, request: &Incoming) -> Result<Answer, Mat
     let receipts: Vec<ReceiptDraft> = [("m.read", body.read), ("m.read.private", body.read_private)]
         .into_iter()
         .filter_map(|(kind, event_id)| {
-            event_id.map(|event_id| ReceiptDraft {
-                kind: kind.to_owned(),
-                event_id,
-                thread_id: None,
-            })
+            event_id.map(|event_id| ReceiptDraft { kind: kind.to_owned(), event_id, thread_id: None })
         })
         .collect();
     // Also without receipts: this is where the room refuses a stranger.

@@ -10,13 +10,7 @@ use tern_ports::{
     },
 };
 
-use crate::{
-    edge::Edge,
-    request::Incoming,
-    respond::Answer,
-    router::Route,
-    routes::routes,
-};
+use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Token Get "/_matrix/client/v3/rooms/{roomId}/messages" => messages;
@@ -67,10 +61,7 @@ async fn messages(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
 
 /// `GET /rooms/{roomId}/event/{eventId}`
 async fn event(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let ask = ReadEvent {
-        caller: request.caller()?.clone(),
-        event_id: request.event_id()?,
-    };
+    let ask = ReadEvent { caller: request.caller()?.clone(), event_id: request.event_id()? };
     Ok(Answer::raw(&ask_room(edge, &request.room_id()?, ask).await?))
 }
 

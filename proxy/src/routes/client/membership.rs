@@ -17,7 +17,7 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Token Post "/_matrix/client/v3/join/{roomIdOrAlias}" => join_by_name;
     Token Post "/_matrix/client/v3/rooms/{roomId}/join" => join_room;
     Token Post "/_matrix/client/v3/rooms/{roomId}/leave" => leave;
-    Hub Post "/_matrix/client/v3/rooms/{roomId}/forget" => forget;
+    Token Post "/_matrix/client/v3/rooms/{roomId}/forget" => forget;
     Token Post "/_matrix/client/v3/rooms/{roomId}/invite" => invite;
     Token Post "/_matrix/client/v3/rooms/{roomId}/kick" => kick;
     Token Post "/_matrix/client/v3/rooms/{roomId}/ban" => ban;
@@ -39,7 +39,7 @@ struct Other {
 
 /// `POST /createRoom`
 async fn create_room(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let wanted = request.json_or_empty()?;
+    let wanted = request.json()?;
     let creator = &request.caller()?.user_id;
     let room_id = create::create_room(edge, &edge.config, creator, &wanted).await?;
     Answer::json(&json!({ "room_id": room_id }))

@@ -9,13 +9,7 @@ use tern_ports::{
     wire::room::{Draft, ReadStateEvent, SendEvent},
 };
 
-use crate::{
-    edge::Edge,
-    request::Incoming,
-    respond::Answer,
-    router::Route,
-    routes::routes,
-};
+use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Token Put "/_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}" => send_message;
@@ -45,7 +39,7 @@ async fn redact(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> 
     struct Body {
         reason: Option<String>,
     }
-    let body: Body = request.json_or_empty()?;
+    let body: Body = request.json()?;
     let content = body.reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
     let content = RawJson::from_value(&content).map_err(|_| MatrixError::internal())?;
     let mut draft = draft(request, "m.room.redaction", None, content)?;
@@ -78,13 +72,7 @@ async fn read_state_event(edge: &Edge, request: &Incoming) -> Result<Answer, Mat
 }
 
 fn draft(request: &Incoming, kind: &str, state_key: Option<String>, content: RawJson) -> Result<Draft, MatrixError> {
-    Ok(Draft {
-        sender: request.caller()?.user_id.clone(),
-        kind: kind.to_owned(),
-        state_key,
-        content,
-        redacts: None,
-    })
+    Ok(Draft { sender: request.caller()?.user_id.clone(), kind: kind.to_owned(), state_key, content, redacts: None })
 }
 
 async fn send(
@@ -95,10 +83,6 @@ async fn send(
     txn_id: Option<String>,
 ) -> Result<Answer, MatrixError> {
     let device_id = request.caller()?.device_id.clone();
-    let event = SendEvent {
-        draft,
-        device_id,
-        txn_id,
-    };
+    let event = SendEvent { draft, device_id, txn_id };
     Answer::json(&ask_room(edge, room_id, event).await?)
 }

@@ -3,7 +3,10 @@
 use ruma::{OwnedDeviceId, UserId};
 use serde::Deserialize;
 use serde_json::json;
-use tern_auth::login::{LoginBody, PASSWORD};
+use tern_auth::{
+    login::{LoginBody, PASSWORD},
+    secret,
+};
 use tern_flows::{
     register::{self, RegisterBody},
     session,
@@ -17,6 +20,7 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Open Post "/_matrix/client/v3/login" => login;
     Open Post "/_matrix/client/v3/register" => register;
     Open Get "/_matrix/client/v3/register/available" => available;
+    Open Get "/_matrix/client/v1/register/m.login.registration_token/validity" => token_validity;
     Open Post "/_matrix/client/v3/refresh" => refresh;
     Hub Post "/_matrix/client/v3/logout" => logout;
     Hub Post "/_matrix/client/v3/logout/all" => logout_all;
@@ -55,6 +59,14 @@ async fn available(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErro
     let name = request.query("username").ok_or_else(|| MatrixError::missing_param("username is missing"))?;
     register::check_available(edge, &edge.config, name).await?;
     Answer::json(&json!({ "available": true }))
+}
+
+/// `GET /register/m.login.registration_token/validity`
+async fn token_validity(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let token = request.query("token").ok_or_else(|| MatrixError::missing_param("token is missing"))?;
+    let expected = edge.config.registration_token.as_deref();
+    let valid = expected.is_some_and(|expected| secret::same(expected, token));
+    Answer::json(&json!({ "valid": valid }))
 }
 
 /// `POST /refresh`

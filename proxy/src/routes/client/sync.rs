@@ -8,13 +8,7 @@ use tern_ports::{
     wire::user::{ClassicSync, SlidingSync},
 };
 
-use crate::{
-    edge::Edge,
-    request::Incoming,
-    respond::Answer,
-    router::Route,
-    routes::routes,
-};
+use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Hub Post "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync" => sliding_unstable;
@@ -36,7 +30,7 @@ async fn sliding_stable(edge: &Edge, request: &Incoming) -> Result<Answer, Matri
         pos: Option<String>,
         timeout: Option<u64>,
     }
-    let position: Position = request.json_or_empty()?;
+    let position: Position = request.json()?;
     sliding(edge, request, true, position.pos, position.timeout.unwrap_or(0)).await
 }
 
@@ -47,15 +41,10 @@ async fn sliding(
     pos: Option<String>,
     timeout: u64,
 ) -> Result<Answer, MatrixError> {
-    let body = request.object_or_empty()?;
+    let body = request.object()?;
     let session = request.session()?;
-    let command = |may_wait| SlidingSync {
-        session: session.clone(),
-        body: body.clone(),
-        pos: pos.clone(),
-        stable,
-        may_wait,
-    };
+    let command =
+        |may_wait| SlidingSync { session: session.clone(), body: body.clone(), pos: pos.clone(), stable, may_wait };
     answer(edge, request, command, timeout).await
 }
 
@@ -63,7 +52,8 @@ async fn sliding(
 async fn classic(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let timeout = request.query_number("timeout")?.unwrap_or(0);
     let full_state = request.query_flag("full_state")?;
-    let use_state_after = request.query_flag("use_state_after")? || request.query_flag("org.matrix.msc4222.use_state_after")?;
+    let use_state_after =
+        request.query_flag("use_state_after")? || request.query_flag("org.matrix.msc4222.use_state_after")?;
     let session = request.session()?;
     let command = |may_wait| ClassicSync {
         session: session.clone(),

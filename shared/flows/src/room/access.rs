@@ -38,6 +38,9 @@ impl<H: ObjectHost> RoomActor<H> {
         if membership.as_ref().is_some_and(|(_, membership)| membership == "join") {
             return Ok(Reach::Current);
         }
+        if self.store().has_forgotten(user_id.as_str())? {
+            return Err(not_in_room());
+        }
         let local = self.local_facts(&head, user_id)?;
         let access = match state_access(&facts_of(user_id, &local)) {
             // What was trimmed may know of an earlier stay.

@@ -47,7 +47,7 @@ impl<H: ObjectHost> RoomActor<H> {
         }
         self.retry_laggards(now)?;
         self.flush_receipts()?;
-        if cold && !self.has_leftovers() {
+        if cold && self.laggards_due(now).is_none() {
             self.forget_typing()?;
         } else {
             self.expire_typing()?;

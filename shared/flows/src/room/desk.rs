@@ -77,7 +77,10 @@ impl Desk {
                 self.order.push_back(user_id);
                 continue;
             }
-            if let Some(pending) = self.pending.remove(&user_id) {
+            if let Some(mut pending) = self.pending.remove(&user_id) {
+                // An attempt that was under way when this was queued may have failed since.
+                let missed = self.laggards.get(&user_id).copied();
+                pending.from = pending.from.map(|from| missed.map_or(from, |missed| missed.min(from)));
                 self.in_flight.insert(user_id.clone(), pending.from);
                 return Some((user_id, pending));
             }

@@ -78,7 +78,7 @@ impl<H: ObjectHost> RoomActor<H> {
         if expired { self.announce_typing() } else { Ok(()) }
     }
 
-    /// The object slept and has nothing else to do: the alarm was for people whose typing it has forgotten.
+    /// The object slept: the alarm may be for people whose typing it has forgotten.
     pub(super) fn forget_typing(self: &Rc<Self>) -> Result<(), SqlError> {
         self.announce_typing()
     }

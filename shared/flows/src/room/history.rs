@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Most events of one page.
-const MOST_EVENTS: u32 = 500;
+const MOST_EVENTS: u32 = 250;
 
 /// Events looked at for one page, when a filter or visibility leaves many out. The client goes on from there.
 const MOST_SCANNED: u32 = 1_000;

@@ -1,16 +1,16 @@
 //! A room's hub: the actor behind one room.
 //!
-//! Its truth is its own SQLite ([`store`], [`schema`]); memory is a cache of it, except for typing and receipts of the
-//! last seconds, which may be lost. A change is decided and committed in one synchronous turn ([`view`], [`send`]); what
-//! follows from it, telling members ([`announce`]) and feeding the storage worker ([`forward`]), is resumed by one alarm
-//! ([`alarm`]) until it is done.
+//! Its truth is its own SQLite (`store`, `schema`); memory is a cache of it, except for typing and receipts of the
+//! last seconds, which may be lost. A change is decided and committed in one synchronous turn (`view`, `send`); what
+//! follows from it, telling members (`announce`) and feeding the storage worker (`forward`), is resumed by one alarm
+//! (`alarm`) until it is done.
 //!
 //! | part | what |
 //! |---|---|
-//! | [`send`], [`membership`], [`create`] | changes |
-//! | [`ephemeral`] | typing and receipts |
-//! | [`history`], [`read`], [`slice`] | reads, each after the reader's access was checked ([`access`]) |
-//! | [`timeline`] | the tail joined with what the storage worker has |
+//! | `send`, `membership`, `create` | changes |
+//! | `ephemeral` | typing and receipts |
+//! | `history`, `read`, `slice` | reads, each after the reader's access was checked (`access`) |
+//! | `timeline` | the tail joined with what the storage worker has |
 
 use std::{
     cell::{Cell, RefCell},
@@ -39,6 +39,7 @@ mod create;
 mod desk;
 mod ephemeral;
 mod filter;
+mod forget;
 mod forward;
 mod history;
 mod membership;
@@ -115,6 +116,7 @@ impl<H: ObjectHost> RoomActor<H> {
             RoomCommand::SendEvent(request) => write_reply(&self.send_event(*request).await),
             RoomCommand::ChangeMembership(request) => write_reply(&self.change_membership(*request).await),
             RoomCommand::SetMemberProfile(request) => write_reply(&self.set_member_profile(*request).await),
+            RoomCommand::ForgetMember(request) => write_reply(&self.forget_member(&request)),
             RoomCommand::SetTyping(request) => write_reply(&self.set_typing(*request).await),
             RoomCommand::SendReceipts(request) => write_reply(&self.send_receipts(*request).await),
             RoomCommand::ReadMessages(request) => write_reply(&self.read_messages(*request).await),
@@ -172,7 +174,7 @@ impl<H: ObjectHost> RoomActor<H> {
         self.head.replace(Known::Present(Rc::new(head)));
     }
 
-    /// Moves a cursor in memory; [`RoomActor::save_cursors`] or the next commit writes it.
+    /// Moves a cursor in memory; `save_cursors` or the next commit writes it.
     fn move_cursor(&self, change: impl FnOnce(&mut Head)) {
         if let Known::Present(head) = &mut *self.head.borrow_mut() {
             change(Rc::make_mut(head));

@@ -24,6 +24,9 @@ impl<H: ObjectHost> RoomActor<H> {
         let not_found = || MatrixError::not_found("There is no such event, or you may not see it");
         let reader = &request.caller.user_id;
         let head = self.head()?.ok_or_else(not_found)?;
+        if self.store().has_forgotten(reader.as_str())? {
+            return Err(not_found());
+        }
         let (event, facts) = match self.store().event(request.event_id.as_str())? {
             Some(event) => {
                 let facts = self.facts_at(&head, reader, event.seq).await?;

@@ -37,6 +37,7 @@ const TABLES: [&str; 7] = [
         state_key TEXT NOT NULL,
         seq INTEGER NOT NULL,
         membership TEXT,
+        forgotten INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (kind, state_key)
     ) STRICT, WITHOUT ROWID",
     "CREATE INDEX members ON state (membership, seq) WHERE membership IS NOT NULL",

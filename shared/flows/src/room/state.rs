@@ -29,8 +29,9 @@ impl<S: Sql> Store<'_, S> {
         membership: Option<&str>,
     ) -> Result<(), SqlError> {
         self.0.query(
-            "INSERT INTO state VALUES (?, ?, ?, ?)
-             ON CONFLICT (kind, state_key) DO UPDATE SET seq = excluded.seq, membership = excluded.membership",
+            "INSERT INTO state (kind, state_key, seq, membership) VALUES (?, ?, ?, ?)
+             ON CONFLICT (kind, state_key) DO UPDATE
+             SET seq = excluded.seq, membership = excluded.membership, forgotten = 0",
             &[kind.into(), state_key.into(), seq.0.into(), membership.into()],
         )?;
         Ok(())
@@ -66,6 +67,23 @@ impl<S: Sql> Store<'_, S> {
             &[user_id.into()],
         )?;
         Ok(rows.first().and_then(|row| Some((RoomSeq(row.int(0)?), row.string(1)?))))
+    }
+
+    /// The user has forgotten the room since the last change of membership.
+    pub(super) fn has_forgotten(self, user_id: &str) -> Result<bool, SqlError> {
+        let rows = self
+            .0
+            .query("SELECT forgotten FROM state WHERE kind = 'm.room.member' AND state_key = ?", &[user_id.into()])?;
+        Ok(rows.first().is_some_and(|row| row.flag(0)))
+    }
+
+    /// Remembers that the user has forgotten the room, until the next change of membership.
+    pub(super) fn forget(self, user_id: &str) -> Result<(), SqlError> {
+        self.0.query(
+            "UPDATE state SET forgotten = 1 WHERE kind = 'm.room.member' AND state_key = ?",
+            &[user_id.into()],
+        )?;
+        Ok(())
     }
 
     /// Joined members with the positions of their member events, by position.

@@ -35,13 +35,10 @@ const LONGEST_NAME: usize = 255;
 /// Most entries of one room, or global ones.
 const MOST_ENTRIES: u64 = 1_000;
 
-/// Whether clients may only read account data of this type (Client-Server API, "Client Config", "Server behaviour"). The
-/// route of `PUT account_data` refuses it; the hub accepts a room's `m.fully_read`, which comes by the read markers.
-///
-/// # Errors
-/// 405 `M_BAD_JSON`.
-pub fn refuse_server_managed(kind: &str) -> Result<(), MatrixError> {
-    if matches!(kind, PUSH_RULES | FULLY_READ) {
+/// Refuses what clients may only read (Client-Server API, "Client Config", "Server behaviour"). A room's `m.fully_read`
+/// passes: it comes by the read markers, and the route of `PUT account_data` refuses it.
+fn refuse_server_managed(room_id: Option<&RoomId>, kind: &str) -> Result<(), MatrixError> {
+    if kind == PUSH_RULES || (kind == FULLY_READ && room_id.is_none()) {
         let message = format!("Cannot set {kind} through this API.");
         return Err(MatrixError::new(405, "M_BAD_JSON", message));
     }
@@ -59,9 +56,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 
     pub(super) fn write_account_data(&self, command: &WriteAccountData) -> Result<Done, MatrixError> {
         self.admit(&command.session)?;
-        if command.kind != FULLY_READ || command.room_id.is_none() {
-            refuse_server_managed(&command.kind)?;
-        }
+        refuse_server_managed(command.room_id.as_deref(), &command.kind)?;
         if command.content.read::<Map<String, Value>>().is_err() {
             return Err(MatrixError::bad_json("The content must be an object"));
         }

@@ -143,8 +143,8 @@ fn take_events(
 ) -> Result<(), MatrixError> {
     let (Some(first), Some(last)) = (fresh.first(), fresh.last()) else { return Ok(()) };
     if first.seq > row.newest.next() {
-        // What was held from before an earlier gap goes; what is held from before this one tells where it began.
-        inbox::drop_before(turn.sql, &row.room_id, row.inbox_from)?;
+        // What is held from before the gap is no part of the inbox any more, but still tells what was known when.
+        inbox::keep_newest(turn.sql, &row.room_id, KEPT)?;
         row.inbox_from = first.seq;
     }
     for event in fresh {

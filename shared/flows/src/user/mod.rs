@@ -12,7 +12,7 @@
 //! | account data, tags, push rules | [`account_data`] |
 //! | filters, profile, rooms, to-device | the files of these names |
 
-pub mod account_data;
+mod account_data;
 mod classic;
 mod filters;
 mod inbox;

@@ -39,9 +39,7 @@ pub fn write<T: Serialize>(command: &T) -> Vec<u8> {
 /// When the version differs or the shape is unknown.
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FrameError> {
     let text = std::str::from_utf8(bytes).map_err(|error| FrameError::Malformed(error.to_string()))?;
-    let (version, json) = text
-        .split_once('\n')
-        .ok_or_else(|| FrameError::Malformed("no version line".to_owned()))?;
+    let (version, json) = text.split_once('\n').ok_or_else(|| FrameError::Malformed("no version line".to_owned()))?;
     if version.parse() != Ok(VERSION) {
         return Err(FrameError::Version(version.chars().take(16).collect()));
     }

@@ -19,6 +19,7 @@ boundary! {
         SendEvent => Sent,
         ChangeMembership => Sent,
         SetMemberProfile => Done,
+        ForgetMember => Done,
         SetTyping => Done,
         SendReceipts => Done,
         ReadMessages => Messages,
@@ -124,6 +125,14 @@ pub struct SetMemberProfile {
     pub displayname: Option<String>,
     /// `avatar_url`.
     pub avatar_url: Option<String>,
+}
+
+/// `POST forget`: takes from somebody who has left what they could still read, until they are invited or join again; 400
+/// for somebody who is still in the room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgetMember {
+    /// Who forgets.
+    pub user_id: OwnedUserId,
 }
 
 /// Starts or stops typing.

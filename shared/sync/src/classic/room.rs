@@ -7,7 +7,7 @@ use ruma::{OwnedRoomId, OwnedUserId};
 use tern_model::{Hero, NoticeEvent, RawJson, Receipt, RoomSeq, RoomSummary, StreamPos};
 
 use super::{ClassicRequest, RoomFilter};
-use crate::event::{client_json, member_of};
+use crate::event::{client_json, ended_join, member_of};
 use crate::extensions::{receipt_content, typing_content};
 use crate::gather::{Gathered, Sources, Want};
 use crate::json::Object;
@@ -57,8 +57,8 @@ pub(super) struct ClassicRoom {
 
 #[derive(Debug)]
 enum Body {
-    /// Timeline and state; `new` to the client.
-    Full { want: Want, sources: Sources, new: bool },
+    /// Timeline and state. `new` to the client, or `lost`: the hub cannot tell any more what the client has of it.
+    Full { want: Want, sources: Sources, new: bool, lost: bool },
     /// Stripped state.
     Stripped,
     /// An invite or knock that came to nothing: the user's own member event.
@@ -95,7 +95,8 @@ impl ClassicRoom {
     fn joined(view: &dyn UserView, request: &ClassicRequest, room: &RoomView, since: Option<StreamPos>) -> Body {
         let known = since.and_then(|since| view.seq_at(&room.room_id, since));
         // Whoever joined since then gets the whole room; so does a client away for longer than the hub remembers.
-        Self::full(view, request, room, known.filter(|seq| *seq >= room.joined && room.was_joined()))
+        let lost = since.is_some() && known.is_none();
+        Self::full(view, request, room, known.filter(|seq| *seq >= room.joined && room.was_joined()), lost)
     }
 
     /// Only at the moment of leaving, or on demand.
@@ -107,16 +108,16 @@ impl ClassicRoom {
         initial: bool,
     ) -> Option<Body> {
         if initial {
-            let wanted = request.filter.room.include_leave && room.was_joined();
-            return wanted.then(|| Self::full(view, request, room, None));
+            let wanted = request.filter.room.include_leave && room.was_joined() && ended_join(view, room);
+            return wanted.then(|| Self::full(view, request, room, None, false));
         }
         let known = view.seq_at(&room.room_id, since?);
         if known.is_some_and(|seq| seq >= room.newest) {
             return None;
         }
         // Of a room entered and left in between, or never entered, the leave alone is shown.
-        match known.filter(|seq| room.was_joined() && *seq >= room.joined) {
-            Some(after) => Some(Self::full(view, request, room, Some(after))),
+        match known.filter(|seq| room.was_joined() && *seq >= room.joined && ended_join(view, room)) {
+            Some(after) => Some(Self::full(view, request, room, Some(after), false)),
             None => {
                 let inbox = view.inbox(&room.room_id, RoomSeq(0));
                 let own = |event: &Rc<NoticeEvent>| member_of(event) == Some(view.user_id().as_str());
@@ -125,7 +126,7 @@ impl ClassicRoom {
         }
     }
 
-    fn full(view: &dyn UserView, request: &ClassicRequest, room: &RoomView, after: Option<RoomSeq>) -> Body {
+    fn full(view: &dyn UserView, request: &ClassicRequest, room: &RoomView, after: Option<RoomSeq>, lost: bool) -> Body {
         let filter = &request.filter.room;
         let lazy = filter.state.lazy_load_members;
         let new = after.is_none();
@@ -139,7 +140,7 @@ impl ClassicRoom {
         let own = new || request.full_state || room.is_gone();
         let want = Want { after, limit, expand: false, need, beyond, own };
         let sources = Sources::find(view, room, &want, &|_| false);
-        Body::Full { want, sources, new }
+        Body::Full { want, sources, new, lost }
     }
 
     pub(super) fn room_id(&self) -> &OwnedRoomId {
@@ -168,8 +169,9 @@ impl ClassicRoom {
 
     pub(super) fn write(&self, out: &mut Object<'_>, view: &dyn UserView, request: &ClassicRequest, slice: Option<&Slice>) {
         match &self.body {
-            Body::Full { want, sources, .. } => {
-                let gathered = sources.gather(view.user_id().as_str(), want, slice, &|_| false);
+            Body::Full { want, sources, lost, .. } => {
+                let mut gathered = sources.gather(view.user_id().as_str(), want, slice, &|_| false);
+                gathered.limited |= lost;
                 self.write_full(out, view, request, want, gathered);
             }
             Body::Stripped => {

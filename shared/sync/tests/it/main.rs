@@ -6,5 +6,6 @@ mod cost;
 mod extensions;
 mod lists;
 mod property;
+mod property_classic;
 mod rooms;
 mod world;

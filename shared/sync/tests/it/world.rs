@@ -143,6 +143,10 @@ impl World {
         });
         if let Some(key) = key {
             client["state_key"] = key.into();
+            let replaced = truth.state_at(RoomSeq(u64::MAX)).get(&(kind.to_owned(), key.to_owned())).map(|event| event.client.read::<Value>().unwrap());
+            if let Some(replaced) = replaced {
+                client["unsigned"] = json!({"prev_content": replaced["content"]});
+            }
         }
         let event = NoticeEvent {
             seq,
@@ -176,6 +180,9 @@ impl World {
         let room_id = id(room);
         let mut event = self.append(&room_id, sender, kind, key, &content);
         event.txn = txn.map(|(device, txn)| TxnRef { device_id: device.into(), txn_id: txn.to_owned() });
+        if let Some(stored) = self.rooms.get_mut(&room_id).and_then(|truth| truth.events.last_mut()) {
+            stored.txn.clone_from(&event.txn);
+        }
         let event_id = event.event_id.to_string();
         let own = kind == "m.room.member" && key == Some(ME);
         let joined = self.views.get(&room_id).is_some_and(|view| view.is_joined());
@@ -398,7 +405,7 @@ impl UserView for World {
     fn member(&self, room_id: &RoomId, user_id: &UserId) -> Option<RawJson> {
         self.count();
         let key = ("m.room.member".to_owned(), user_id.to_string());
-        let event = self.rooms.get(room_id)?.state_at(RoomSeq(u64::MAX)).get(&key)?.client.clone();
+        let event = self.rooms.get(room_id)?.state_at(self.views.get(room_id)?.newest).get(&key)?.client.clone();
         self.members.then_some(event)
     }
 

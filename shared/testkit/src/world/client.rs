@@ -1,6 +1,6 @@
 //! Clients of the simulated cluster: they do what a careful client does, and keep what they have seen.
 
-use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
+use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tern_flows::{create, join, poll};
@@ -8,7 +8,7 @@ use tern_model::{Caller, MatrixError, RawJson};
 use tern_ports::{
     ask_room, ask_user,
     wire::{
-        room::{Draft, MembershipAction, ReadMessages, SendEvent},
+        room::{Draft, MembershipAction, ReadMessages, ReadStateEvent, SendEvent},
         user::{OpenSession, SessionRef, SlidingSync},
     },
 };
@@ -63,17 +63,8 @@ impl Client {
     /// # Errors
     /// The server's refusal, or 503 when the answer does not come.
     pub async fn try_send(&self, room_id: &RoomId, txn_id: &str, body: &str) -> Result<OwnedEventId, MatrixError> {
-        let content = json!({ "msgtype": "m.text", "body": body });
-        let draft = Draft {
-            sender: self.user_id.clone(),
-            kind: "m.room.message".to_owned(),
-            state_key: None,
-            content: RawJson::from_value(&content).expect("the content is JSON"),
-            redacts: None,
-        };
-        let device_id = self.session.device_id.clone();
-        let send = SendEvent { draft, device_id, txn_id: Some(txn_id.to_owned()) };
-        Ok(ask_room(&self.world, room_id, send).await?.event_id)
+        let draft = self.draft("m.room.message", &json!({ "msgtype": "m.text", "body": body }));
+        self.try_send_draft(room_id, draft, Some(txn_id)).await
     }
 
     /// Sends a message with one transaction id until it is acknowledged.
@@ -82,6 +73,58 @@ impl Client {
     /// When it never is.
     pub async fn send(&self, room_id: &RoomId, txn_id: &str, body: &str) -> OwnedEventId {
         self.insist(async || self.try_send(room_id, txn_id, body).await).await
+    }
+
+    /// Takes an event back, until that is done.
+    ///
+    /// # Panics
+    /// When it never is.
+    pub async fn redact(&self, room_id: &RoomId, txn_id: &str, event_id: &EventId) -> OwnedEventId {
+        let mut draft = self.draft("m.room.redaction", &json!({}));
+        draft.redacts = Some(event_id.to_owned());
+        self.insist(async || self.try_send_draft(room_id, draft.clone(), Some(txn_id)).await).await
+    }
+
+    /// Sets a state event with an empty state key, until that is done.
+    ///
+    /// # Panics
+    /// When it never is.
+    pub async fn set_state(&self, room_id: &RoomId, kind: &str, content: &Value) -> OwnedEventId {
+        let draft = Draft { state_key: Some(String::new()), ..self.draft(kind, content) };
+        self.insist(async || self.try_send_draft(room_id, draft.clone(), None).await).await
+    }
+
+    /// The client's own member event.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    pub async fn member_event(&self, room_id: &RoomId) -> OwnedEventId {
+        let event = self.insist(async || {
+            let (caller, state_key) = (self.user_id.clone(), self.user_id.to_string());
+            let read = ReadStateEvent { caller, kind: "m.room.member".to_owned(), state_key };
+            ask_room(&self.world, room_id, read).await
+        });
+        event_id(&event.await)
+    }
+
+    fn draft(&self, kind: &str, content: &Value) -> Draft {
+        Draft {
+            sender: self.user_id.clone(),
+            kind: kind.to_owned(),
+            state_key: None,
+            content: RawJson::from_value(content).expect("the content is JSON"),
+            redacts: None,
+        }
+    }
+
+    async fn try_send_draft(
+        &self,
+        room_id: &RoomId,
+        draft: Draft,
+        txn_id: Option<&str>,
+    ) -> Result<OwnedEventId, MatrixError> {
+        let (device_id, txn_id) = (self.session.device_id.clone(), txn_id.map(str::to_owned));
+        Ok(ask_room(&self.world, room_id, SendEvent { draft, device_id, txn_id }).await?.event_id)
     }
 
     /// The whole room as `GET messages` shows it, oldest first, read in pages of `limit`.

@@ -144,6 +144,11 @@ impl World {
         self.0.objects.borrow().get(target).map_or(0, |object| object.sqlite.rows_written())
     }
 
+    /// The tables of an object that hold a text.
+    pub fn find_text(&self, target: &Target, text: &str) -> Vec<String> {
+        self.0.objects.borrow().get(target).map_or_else(Vec::new, |object| object.sqlite.find_text(text))
+    }
+
     /// Crashes so far.
     pub fn crashes(&self) -> u64 {
         self.0.crashes.get()
@@ -294,7 +299,9 @@ impl Cluster {
         self.clock.advance_to(next);
         let now = self.clock.now();
         let due: Vec<_> = self.timers.borrow_mut().extract_if(.., |(at, _)| *at <= now).collect();
-        due.into_iter().for_each(|(_, waker)| waker.wake());
+        for (_, waker) in due {
+            waker.wake();
+        }
         for object in objects.iter().filter(|object| object.alarm().is_some_and(|at| at <= now)) {
             object.ring();
         }

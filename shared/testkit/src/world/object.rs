@@ -238,6 +238,7 @@ impl LifeHost {
     /// The output gate: nothing leaves the object before everything written is durable.
     async fn gate(&self) {
         yield_once().await;
+        self.object.flush();
     }
 }
 

@@ -266,7 +266,7 @@ fn actor(host: &Rc<TestHost>) -> Rc<UserActor<TestHost>> {
     Rc::new(UserActor::new(Rc::clone(host), Rc::new(config), alice().to_owned()))
 }
 
-fn step(handled: Handled) -> Result<Step, MatrixError> {
+pub(crate) fn step(handled: Handled) -> Result<Step, MatrixError> {
     match handled {
         Handled::Park { kinds, .. } => Ok(Step::Parked(kinds)),
         Handled::Reply(reply) => Ok(match frame::read_reply::<SyncStep>(&reply)? {

@@ -114,6 +114,16 @@ pub(in crate::user) fn member(
     Ok(rows.first().and_then(|row| RawJson::parse(row.string(0)?).ok()))
 }
 
+/// Drops all but the newest `keep` events.
+pub(in crate::user) fn keep_newest(sql: &impl Sql, room_id: &RoomId, keep: u64) -> Result<(), SqlError> {
+    sql.query(
+        "DELETE FROM inbox WHERE room_id = ? AND seq <=
+         (SELECT seq FROM inbox WHERE room_id = ? ORDER BY seq DESC LIMIT 1 OFFSET ?)",
+        &[room_id.as_str().into(), room_id.as_str().into(), keep.into()],
+    )?;
+    Ok(())
+}
+
 /// Drops events before `before`.
 pub(in crate::user) fn drop_before(sql: &impl Sql, room_id: &RoomId, before: RoomSeq) -> Result<(), SqlError> {
     sql.query("DELETE FROM inbox WHERE room_id = ? AND seq < ?", &[room_id.as_str().into(), before.0.into()])?;

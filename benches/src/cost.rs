@@ -1,0 +1,116 @@
+//! What one request has caused, and the table of such costs.
+
+use std::{fmt::Write as _, future::Future};
+
+use crate::{Cluster, cluster::Tally, counting::allocations};
+
+/// What one request has caused. "Later" is what follows after the answer: announcing, forwarding, alarms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Bytes of the answer's body.
+    pub bytes: u64,
+    /// Messages to objects before the answer.
+    pub hops: u64,
+    /// Messages to the storage worker before the answer.
+    pub storage: u64,
+    /// Rows of tables written before the answer.
+    pub rows: u64,
+    /// Messages to objects after the answer.
+    pub later_hops: u64,
+    /// Messages to the storage worker after the answer.
+    pub later_storage: u64,
+    /// Rows of tables written after the answer, by objects and in D1.
+    pub later_rows: u64,
+    /// Alarms that rang until there was nothing left to do.
+    pub alarms: u64,
+    /// Allocations in the whole cluster until the answer.
+    pub allocations: u64,
+    /// Allocations in the whole cluster after the answer.
+    pub later_allocations: u64,
+}
+
+/// One figure of a cost.
+pub struct Figure {
+    /// Its name in `budgets.toml`.
+    pub name: &'static str,
+    /// Where it stands.
+    pub of: fn(&mut Cost) -> &mut u64,
+    /// It depends a little on compiler and libraries, so its budget has some play.
+    pub loose: bool,
+}
+
+/// Every figure, in the order of the table.
+pub const FIGURES: [Figure; 10] = [
+    Figure { name: "bytes", of: |cost| &mut cost.bytes, loose: false },
+    Figure { name: "hops", of: |cost| &mut cost.hops, loose: false },
+    Figure { name: "storage", of: |cost| &mut cost.storage, loose: false },
+    Figure { name: "rows", of: |cost| &mut cost.rows, loose: false },
+    Figure { name: "later_hops", of: |cost| &mut cost.later_hops, loose: false },
+    Figure { name: "later_storage", of: |cost| &mut cost.later_storage, loose: false },
+    Figure { name: "later_rows", of: |cost| &mut cost.later_rows, loose: false },
+    Figure { name: "alarms", of: |cost| &mut cost.alarms, loose: false },
+    Figure { name: "allocations", of: |cost| &mut cost.allocations, loose: true },
+    Figure { name: "later_allocations", of: |cost| &mut cost.later_allocations, loose: true },
+];
+
+impl Cost {
+    /// The figures with their values.
+    pub fn figures(mut self) -> impl Iterator<Item = (&'static Figure, u64)> {
+        FIGURES.iter().map(move |figure| (figure, *(figure.of)(&mut self)))
+    }
+}
+
+/// Runs a request on a cluster at rest, then everything that follows from it.
+pub fn measure<T>(cluster: &Cluster, request: impl Future<Output = T>, bytes: impl FnOnce(&T) -> u64) -> Cost {
+    let (before, started) = (cluster.tally(), allocations());
+    let answer = cluster.run(request);
+    let (answered, replied) = (cluster.tally(), allocations());
+    cluster.quiesce();
+    let (after, ended) = (cluster.tally(), allocations());
+    Cost {
+        bytes: bytes(&answer),
+        allocations: replied - started,
+        later_allocations: ended - replied,
+        ..difference(before, answered, after)
+    }
+}
+
+/// Runs a piece of pure work.
+pub fn measure_work<T>(work: impl FnOnce() -> T, bytes: impl FnOnce(&T) -> u64) -> Cost {
+    let started = allocations();
+    let value = work();
+    let ended = allocations();
+    Cost { bytes: bytes(&value), allocations: ended - started, ..Cost::default() }
+}
+
+fn difference(before: Tally, answered: Tally, after: Tally) -> Cost {
+    Cost {
+        hops: answered.hops - before.hops,
+        storage: answered.storage - before.storage,
+        rows: answered.rows - before.rows,
+        later_hops: after.hops - answered.hops,
+        later_storage: after.storage - answered.storage,
+        later_rows: after.rows - answered.rows,
+        alarms: after.alarms - before.alarms,
+        ..Cost::default()
+    }
+}
+
+/// Costs as a table for people.
+pub fn table<'a>(costs: impl IntoIterator<Item = (&'a str, Cost)>) -> String {
+    let head = ["bytes", "hops", "storage", "rows", "hops", "storage", "rows", "alarms", "allocs", "later allocs"];
+    let mut text = format!("{:28} {:>37}  {:^36}\n{:28}", "", "until the answer", "after it", "workload");
+    let widths = [9, 8, 9, 8, 9, 9, 8, 8, 10, 13];
+    for (name, width) in head.iter().zip(widths) {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{name:>width$}");
+    }
+    for (name, cost) in costs {
+        let _ = write!(text, "\n{name:28}");
+        for ((_, value), width) in cost.figures().zip(widths) {
+            let _ = write!(text, "{value:>width$}");
+        }
+    }
+    text.push('\n');
+    text
+}

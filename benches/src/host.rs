@@ -1,0 +1,131 @@
+//! The host of one actor: the testkit's, with the writes of its alarm counted and its parked polls kept.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use futures::{channel::oneshot, future::LocalBoxFuture};
+use ruma::OwnedDeviceId;
+use tern_model::Millis;
+use tern_ports::{Clock, Entropy, ObjectHost, Parked, Parking, Spawn, Target, Transport, Unreachable};
+use tern_testkit::{Sqlite, TestHost};
+
+/// Hosts one actor.
+pub struct Host {
+    inner: TestHost,
+    alarms_set: Cell<u64>,
+    sockets: RefCell<Vec<Socket>>,
+}
+
+struct Socket {
+    device_id: OwnedDeviceId,
+    kinds: u32,
+    wake: oneshot::Sender<()>,
+}
+
+/// A poll that waits for its wake.
+pub struct Poll(oneshot::Receiver<()>);
+
+impl Parked for Poll {
+    async fn woken(&mut self) {
+        // A socket that breaks is a wake as well.
+        let _ = (&mut self.0).await;
+    }
+}
+
+impl Host {
+    pub(crate) fn new(inner: TestHost) -> Rc<Self> {
+        Rc::new(Self { inner, alarms_set: Cell::default(), sockets: RefCell::default() })
+    }
+
+    /// The object after it left memory. Parked polls break.
+    pub(crate) fn evicted(&self) -> Rc<Self> {
+        self.inner.sqlite.make_durable();
+        let inner = self.inner.restarted();
+        let inner = Rc::into_inner(inner).expect("nobody else has seen it yet");
+        Rc::new(Self { inner, alarms_set: Cell::new(self.alarms_set.get()), sockets: RefCell::default() })
+    }
+
+    /// Everything written so far is durable, as it is before an answer leaves.
+    pub(crate) fn open_gate(&self) {
+        self.inner.sqlite.make_durable();
+    }
+
+    pub(crate) fn park(&self, device_id: OwnedDeviceId, kinds: u32) -> Poll {
+        let (wake, woken) = oneshot::channel();
+        self.sockets.borrow_mut().push(Socket { device_id, kinds, wake });
+        Poll(woken)
+    }
+
+    pub(crate) fn alarm(&self) -> Option<Millis> {
+        self.inner.alarm.get()
+    }
+
+    pub(crate) fn take_due_alarm(&self) -> bool {
+        self.inner.due_alarm().is_some()
+    }
+
+    /// Rows of tables written so far. Setting an alarm is billed as one.
+    pub(crate) fn rows_written(&self) -> u64 {
+        tern_ports::Sql::rows_written(&*self.inner.sqlite) + self.alarms_set.get()
+    }
+}
+
+impl Clock for Host {
+    fn now(&self) -> Millis {
+        self.inner.now()
+    }
+}
+
+impl Entropy for Host {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.inner.fill(bytes);
+    }
+}
+
+impl Spawn for Host {
+    fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
+        self.inner.spawn(work);
+    }
+}
+
+impl Transport for Host {
+    async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
+        self.inner.exchange(target, frame).await
+    }
+}
+
+impl Parking for Host {
+    fn wake(&self, device_id: Option<&str>, kinds: u32) {
+        let wanted = |socket: &mut Socket| {
+            socket.kinds & kinds != 0 && device_id.is_none_or(|device_id| socket.device_id.as_str() == device_id)
+        };
+        let woken: Vec<_> = self.sockets.borrow_mut().extract_if(.., wanted).collect();
+        for socket in woken {
+            // A poll that has gone does not mind.
+            let _ = socket.wake.send(());
+        }
+    }
+
+    fn parked(&self) -> u64 {
+        self.sockets.borrow().iter().filter(|socket| !socket.wake.is_canceled()).count() as u64
+    }
+}
+
+impl ObjectHost for Host {
+    type Sql = Sqlite;
+
+    fn sql(&self) -> &Sqlite {
+        &self.inner.sqlite
+    }
+
+    async fn synced(&self) {
+        self.inner.synced().await;
+    }
+
+    async fn set_alarm(&self, at: Millis) {
+        self.alarms_set.set(self.alarms_set.get() + 1);
+        self.inner.set_alarm(at).await;
+    }
+}

@@ -1,0 +1,254 @@
+//! Everything that has a budget, each run once on a cluster at rest.
+
+use std::hint::black_box;
+
+use ruma::RoomId;
+use tern_auth::{Check, TokenCache, token::verify};
+use tern_model::Notice;
+use tern_ports::{
+    Clock, ask_storage,
+    wire::{
+        RoomCommand, UserCommand, frame,
+        storage::SyncRooms,
+        sync::{SyncAsk, SyncRoom},
+        user::Deliver,
+    },
+};
+use tern_room::{authorise, build, build::propose};
+use tern_testkit::TestClock;
+
+use crate::{
+    Cluster, Cost,
+    corpus::{Account, Hall, MEMBERS, ROOMS, Room, TEXT, WINDOW},
+    cost::{measure, measure_work},
+    phone::{Synced, sync_request},
+};
+
+/// Bytes of the answer to a send.
+const SENT: usize = r#"{"event_id":""}"#.len();
+/// Bytes of an empty answer.
+const EMPTY: u64 = 2;
+/// How long a client waits for news, in milliseconds.
+const PATIENCE: u64 = 30_000;
+
+/// Workloads and their costs, in the order in which they were measured.
+#[derive(Default)]
+pub struct Costs(pub Vec<(String, Cost)>);
+
+impl Costs {
+    /// Measures everything. Takes a while: it makes all corpora.
+    pub fn of_everything() -> Self {
+        let mut costs = Self::default();
+        for members in MEMBERS {
+            costs.in_room(members);
+        }
+        for rooms in ROOMS {
+            costs.of_account(rooms);
+        }
+        costs.of_tokens();
+        for members in MEMBERS {
+            costs.of_rules(members);
+        }
+        costs
+    }
+
+    fn add(&mut self, name: String, cost: Cost) {
+        self.0.push((name, cost));
+    }
+
+    /// The cost of a workload that was measured.
+    pub fn get(&self, name: &str) -> Option<Cost> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, cost)| *cost)
+    }
+
+    fn in_room(&mut self, members: usize) {
+        let room = Room::new(members);
+        self.add(format!("send_{members}"), send(&room));
+        room.cluster.evict_room(&room.room_id);
+        self.add(format!("send_cold_{members}"), send(&room));
+        if members == 2 {
+            room.cluster.pass(60_000);
+            self.add("send_unconfirmed_2".to_owned(), request(&room, room.sender.send(&room.room_id, TEXT), sent_bytes));
+            self.add("conversation_2".to_owned(), conversation(&room));
+        }
+        room.sender.is_online();
+        let typing = room.sender.set_typing(&room.room_id, 20_000);
+        self.add(format!("typing_{members}"), request(&room, typing, |()| EMPTY));
+        let event_id = room.say();
+        room.cluster.quiesce();
+        room.reader.is_online();
+        let reading = room.reader.read(&room.room_id, &event_id);
+        self.add(format!("receipt_{members}"), request(&room, reading, |()| EMPTY));
+    }
+
+    fn of_account(&mut self, rooms: usize) {
+        let account = Account::new(rooms);
+        for timeline in [1, 20] {
+            let first = sync_request(WINDOW, timeline);
+            let sync = account.owner.sync(&first, None, 0);
+            let cost = measure(&account.cluster, sync, Synced::bytes);
+            self.add(format!("sync_initial_{rooms}_timeline_{timeline}"), cost);
+        }
+        let (request, pos) = account.caught_up();
+        let idle = || measure(&account.cluster, account.owner.sync(&request, Some(&pos), 0), Synced::bytes);
+        self.add(format!("sync_idle_{rooms}"), idle());
+        account.cluster.evict_user(&account.owner.user_id);
+        self.add(format!("sync_idle_cold_{rooms}"), idle());
+        let waiting = account.owner.sync(&request, Some(&pos), PATIENCE);
+        self.add(format!("sync_idle_waited_{rooms}"), measure(&account.cluster, waiting, Synced::bytes));
+        self.live(&account, pos, rooms);
+        if rooms == WINDOW / 2 {
+            self.of_frames(&account);
+        }
+    }
+
+    fn live(&mut self, account: &Account, mut pos: String, rooms: usize) {
+        let request = sync_request(rooms, 1);
+        for name in ["", "sync_live", "sync_live_cold"] {
+            account.write();
+            account.cluster.quiesce();
+            if name.ends_with("cold") {
+                account.cluster.evict_user(&account.owner.user_id);
+            }
+            let mut next = None;
+            let cost = measure(&account.cluster, account.owner.sync(&request, Some(&pos), 0), |answer| {
+                assert_eq!((answer.rooms(), answer.events()), (1, 1), "the message is there");
+                next = Some(answer.pos());
+                answer.bytes()
+            });
+            pos = next.expect("an answer was measured");
+            // The first time the connection learns to live.
+            if !name.is_empty() {
+                self.add(format!("{name}_{rooms}"), cost);
+            }
+        }
+    }
+
+    fn of_tokens(&mut self) {
+        let room = Room::new(2);
+        let (config, token, now) = (room.cluster.config(), room.sender.token(), room.cluster.now());
+        self.add("token_cold".to_owned(), measure_work(|| verify(config, token, now).expect("it is good"), |_| 0));
+        let mut cache = TokenCache::default();
+        cache.check(config, token, now);
+        cache.confirm(token, now);
+        let warm = || assert!(matches!(cache.check(config, token, now), Check::Fresh(_)));
+        self.add("token_warm".to_owned(), measure_work(warm, |()| 0));
+    }
+
+    fn of_rules(&mut self, members: usize) {
+        let hall = Hall::new(Cluster::default().config(), members);
+        let draft = hall.message();
+        let now = TestClock::START;
+        let pdu = build(&hall, &draft, now, &hall.signer).expect("the draft is good");
+        let bytes = |pdu: &tern_model::Pdu| pdu.raw().text().len() as u64;
+        let authorised = || authorise(&hall, &pdu).expect("members may write");
+        self.add(format!("event_auth_{members}"), measure_work(authorised, |()| 0));
+        let proposed = || propose(&hall, &draft, now, &hall.signer).expect("members may write");
+        self.add(format!("event_proposed_{members}"), measure_work(proposed, bytes));
+        if members == 2 {
+            let signed = || build(&hall, &draft, now, &hall.signer).expect("the draft is good");
+            self.add("event_signed".to_owned(), measure_work(signed, bytes));
+        }
+    }
+
+    fn of_frames(&mut self, account: &Account) {
+        let frames = Frames::of(account);
+        self.add("frame_send_write".to_owned(), measure_work(|| frame::write(&frames.send), length));
+        let bytes = frame::write(&frames.send);
+        self.add("frame_send_read".to_owned(), measure_work(|| frame::read::<RoomCommand>(&bytes), |_| 0));
+        self.add("frame_notice_write".to_owned(), measure_work(|| frame::write(&frames.notice), length));
+        let bytes = frame::write(&frames.notice);
+        self.add("frame_notice_read".to_owned(), measure_work(|| frame::read::<UserCommand>(&bytes), |_| 0));
+        self.add("frame_slices_write".to_owned(), measure_work(|| frame::write_reply(&frames.slices), length));
+        let bytes = frame::write_reply(&frames.slices);
+        let read = || frame::read_reply::<Vec<SyncRoom>>(black_box(&bytes));
+        self.add("frame_slices_read".to_owned(), measure_work(read, |_| 0));
+    }
+}
+
+/// The frames that are most on the way: a send, the notice of it, and the storage worker's answer for a first sync.
+pub struct Frames {
+    /// A send to a room's hub.
+    pub send: RoomCommand,
+    /// A notice to a user's hub.
+    pub notice: UserCommand,
+    /// Slices of all of the account's rooms, 20 events each.
+    pub slices: Result<Vec<SyncRoom>, tern_model::MatrixError>,
+}
+
+impl Frames {
+    /// Frames as they pass in the cluster of `account`.
+    pub fn of(account: &Account) -> Self {
+        let ask = |room_id: &ruma::OwnedRoomId| SyncAsk {
+            room_id: room_id.clone(),
+            user_id: account.owner.user_id.clone(),
+            after: None,
+            until: None,
+            limit: 20,
+            state: vec![("m.room.name".to_owned(), String::new()), ("m.room.power_levels".to_owned(), String::new())],
+            lazy: true,
+        };
+        let ask = SyncRooms { rooms: account.rooms.iter().map(ask).collect() };
+        let slices = account.cluster.run(ask_storage(&account.cluster, ask)).expect("the storage worker answers");
+        let room_id = account.rooms.first().expect("there is a room");
+        let notice = Deliver { notices: vec![notice(room_id, &slices)] };
+        Self { send: account.friend.message(TEXT).into(), notice: notice.into(), slices: Ok(slices) }
+    }
+}
+
+fn notice(room_id: &RoomId, slices: &[SyncRoom]) -> Notice {
+    let event = slices.first().and_then(|slice| slice.timeline.last()).expect("there is an event");
+    let event = tern_model::NoticeEvent {
+        seq: event.seq,
+        event_id: event.event_id.clone(),
+        kind: event.kind.clone(),
+        sender: event.sender.as_str().try_into().expect("the sender is a user"),
+        state_key: None,
+        ts: event.ts,
+        client: tern_room::client_event(tern_room::DEFAULT, event, tern_room::Form::default()).expect("it is an event"),
+        txn: None,
+        redacts: None,
+    };
+    Notice {
+        room_id: room_id.to_owned(),
+        events: vec![event],
+        membership: None,
+        stripped: Vec::new(),
+        summary: None,
+        forwarded: tern_model::RoomSeq(0),
+        ephemeral: Vec::new(),
+    }
+}
+
+fn request<T>(room: &Room, request: impl Future<Output = T>, bytes: impl FnOnce(&T) -> u64) -> Cost {
+    measure(&room.cluster, request, bytes)
+}
+
+fn send(room: &Room) -> Cost {
+    room.sender.is_online();
+    request(room, room.sender.send(&room.room_id, TEXT), sent_bytes)
+}
+
+/// A message from the send to the answer of the poll that waits for it.
+fn conversation(room: &Room) -> Cost {
+    let list = sync_request(WINDOW, 1);
+    let first = room.cluster.run(room.reader.sync(&list, None, 0));
+    let pos = room.cluster.run(room.reader.sync(&list, Some(&first.pos()), 0)).pos();
+    room.sender.is_online();
+    let waiting = room.reader.sync(&list, Some(&pos), PATIENCE);
+    let both = async {
+        let (answer, _) = futures::join!(waiting, room.sender.send(&room.room_id, TEXT));
+        assert_eq!(answer.events(), 1, "the message is in the answer that waited for it");
+        answer
+    };
+    request(room, both, Synced::bytes)
+}
+
+fn sent_bytes(event_id: &ruma::OwnedEventId) -> u64 {
+    (SENT + event_id.as_str().len()) as u64
+}
+
+#[expect(clippy::ptr_arg, reason = "called with what the work returns")]
+fn length(frame: &Vec<u8>) -> u64 {
+    frame.len() as u64
+}

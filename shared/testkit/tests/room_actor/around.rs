@@ -1,0 +1,108 @@
+//! What surrounds a room under test: a storage worker, users' hubs, other rooms, each of which can be out.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+
+use futures::future::FutureExt as _;
+use ruma::{OwnedRoomId, OwnedUserId};
+use tern_flows::room::RoomActor;
+use tern_model::Notice;
+use tern_ports::{
+    wire::storage::StorageCommand,
+    wire::{Done, UserCommand, frame},
+    {Target, Unreachable},
+};
+use tern_testkit::{
+    executor::yield_once,
+    network::Exchange,
+    {Network, StorageNode, TestHost},
+};
+
+/// What surrounds the room.
+pub(crate) struct Around {
+    pub(crate) storage: Rc<StorageNode>,
+    pub(crate) storage_out: Cell<bool>,
+    /// The storage worker does its work, but its answers are lost.
+    pub(crate) storage_mute: Cell<bool>,
+    pub(crate) appends: Cell<usize>,
+    pub(crate) out: RefCell<BTreeSet<String>>,
+    /// Hubs that never answer.
+    pub(crate) stuck: RefCell<BTreeSet<String>>,
+    pub(crate) told: RefCell<Vec<(OwnedUserId, Notice)>>,
+    pub(crate) at_once: Cell<usize>,
+    pub(crate) most_at_once: Cell<usize>,
+    pub(crate) rooms: RefCell<BTreeMap<OwnedRoomId, Rc<RoomActor<TestHost>>>>,
+}
+
+/// The network of one room object.
+pub(crate) struct Wires(pub(crate) Rc<Around>);
+
+impl Network for Wires {
+    fn exchange(&self, target: Target, frame: Vec<u8>) -> Exchange {
+        let around = Rc::clone(&self.0);
+        async move {
+            match target {
+                Target::Storage => around.to_storage(&frame).await,
+                Target::User(user_id) => around.to_user(user_id, &frame).await,
+                Target::Room(room_id) => {
+                    let room = around.rooms.borrow().get(&room_id).cloned();
+                    match room {
+                        Some(room) => Ok(room.handle(frame::read(&frame).unwrap()).await),
+                        None => Err(Unreachable("no such room".to_owned())),
+                    }
+                }
+            }
+        }
+        .boxed_local()
+    }
+}
+
+impl Around {
+    /// Everything answers.
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self {
+            storage: StorageNode::new(),
+            storage_out: Cell::default(),
+            storage_mute: Cell::default(),
+            appends: Cell::default(),
+            out: RefCell::default(),
+            stuck: RefCell::default(),
+            told: RefCell::default(),
+            at_once: Cell::default(),
+            most_at_once: Cell::default(),
+            rooms: RefCell::default(),
+        })
+    }
+
+    pub(crate) async fn to_storage(&self, frame: &[u8]) -> Result<Vec<u8>, Unreachable> {
+        yield_once().await;
+        if self.storage_out.get() {
+            return Err(Unreachable("out".to_owned()));
+        }
+        if let Ok(StorageCommand::AppendEvents(_)) = frame::read(frame) {
+            self.appends.set(self.appends.get() + 1);
+        }
+        let reply = self.storage.answer(frame).await;
+        if self.storage_mute.get() { Err(Unreachable("lost".to_owned())) } else { Ok(reply) }
+    }
+
+    pub(crate) async fn to_user(&self, user_id: OwnedUserId, frame: &[u8]) -> Result<Vec<u8>, Unreachable> {
+        self.at_once.set(self.at_once.get() + 1);
+        self.most_at_once.set(self.most_at_once.get().max(self.at_once.get()));
+        if self.stuck.borrow().contains(user_id.as_str()) {
+            std::future::pending::<()>().await;
+        }
+        yield_once().await;
+        self.at_once.set(self.at_once.get() - 1);
+        if self.out.borrow().contains(user_id.as_str()) {
+            return Err(Unreachable("out".to_owned()));
+        }
+        let UserCommand::Deliver(deliver) = frame::read(frame).unwrap() else { panic!("only notices are expected") };
+        let notices = deliver.notices.into_iter().map(|notice| (user_id.clone(), notice));
+        self.told.borrow_mut().extend(notices);
+        Ok(frame::write_reply(&Ok(Done {})))
+    }
+}

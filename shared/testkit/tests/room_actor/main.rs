@@ -1,0 +1,14 @@
+//! The room's hub, on a database that can crash, before a storage worker and user hubs that can be out.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod announcing;
+mod around;
+mod durability;
+mod ephemeral;
+mod history;
+mod membership;
+mod redaction;
+mod scene;
+mod sending;
+mod slice;

@@ -1,0 +1,10 @@
+//! The whole cluster under faults: nothing acknowledged is lost, doubled or reordered, and everything heals.
+//!
+//! `TERN_SEEDS=200 cargo test -p tern-testkit --test world` tries more days; a failure names its seed.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod churn;
+mod crowd;
+mod days;
+mod scene;
