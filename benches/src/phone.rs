@@ -53,7 +53,10 @@ impl Phone {
 
     /// The device was in touch with its hub a moment ago, as one that syncs is.
     pub fn is_online(&self) {
-        self.cluster.tokens().borrow_mut().confirm(&self.token, self.cluster.now());
+        let now = self.cluster.now();
+        let mut tokens = self.cluster.tokens().borrow_mut();
+        tokens.check(self.cluster.config(), &self.token, now);
+        tokens.confirm(&self.token, now);
     }
 
     /// The edge lets the request pass; it asks the user's hub when that was last asked more than five seconds ago.

@@ -49,6 +49,19 @@ pub fn build(view: &impl RoomView, draft: &Draft, now: Millis, signer: &Signer) 
     build_on(view, draft, &state, now, signer)
 }
 
+/// Whether `draft` could be an event at all, whatever the room. A repeated request is checked with it, since nothing is
+/// built for it.
+///
+/// # Errors
+/// As [`build`], but for limits that only the finished event shows.
+pub fn check(draft: &Draft) -> Result<(), BuildError> {
+    check_draft(draft)?;
+    if draft.content.text().len() > MAX_EVENT_BYTES {
+        return Err(BuildError::TooLarge);
+    }
+    canonical_object(&draft.content).map(drop)
+}
+
 /// Builds the `m.room.create` event. `room_id` is given for versions whose create event carries one.
 ///
 /// # Errors

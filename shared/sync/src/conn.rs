@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ruma::OwnedRoomId;
+use ruma::{DeviceId, OwnedRoomId};
 use serde::{Deserialize, Serialize};
 use tern_model::{MatrixError, RawJson, StreamPos};
 
 use crate::extensions::ExtensionsTold;
+use crate::hash::fingerprint;
 use crate::list::ListTold;
 use crate::memory::{Fold, Parts, RoomTold};
 use crate::request::Request;
@@ -24,6 +25,8 @@ const LONGEST_BODY: usize = 512 << 10;
 const MOST_WEIGHT: usize = 1 << 20;
 /// About the bytes one room takes.
 const ROOM_WEIGHT: usize = 200;
+/// A `pos` ends in three digits that mark its connection.
+const MARKS: u64 = 1_000;
 /// Most different `required_state` needs of a connection's life; beyond it the client starts over.
 const MOST_NEEDS: usize = 64;
 
@@ -31,7 +34,10 @@ const MOST_NEEDS: usize = 64;
 /// [`Parts`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Connection {
-    /// The next `pos` to give out.
+    /// Marks the positions of this connection, so that those of another device or `conn_id` are not taken for them.
+    #[serde(default)]
+    mark: u64,
+    /// The next `pos` to give out, without the mark.
     next: u64,
     /// The newest `pos` that came back; zero before the first.
     pos: u64,
@@ -110,15 +116,26 @@ impl Connection {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Finds out what a request is: the first of a connection, the next, or one seen before. `position` is the view's.
+    /// Finds out what a request is: the first of a connection, the next, or one seen before. `position` is the view's;
+    /// `device_id` and the request's `conn_id` say whose connection it is.
     ///
     /// # Errors
     /// `M_UNKNOWN_POS` for a `pos` that is not the newest one, or not of this connection.
-    pub fn begin(stored: Option<Self>, request: &Request, position: StreamPos) -> Result<Begin, MatrixError> {
+    pub fn begin(
+        stored: Option<Self>,
+        request: &Request,
+        position: StreamPos,
+        device_id: &DeviceId,
+    ) -> Result<Begin, MatrixError> {
+        let mark = fingerprint(&(device_id.as_str(), &request.conn_id)) % MARKS;
         let Some(pos) = &request.pos else {
-            return Ok(Begin::Step(Self::start(stored, position)));
+            return Ok(Begin::Step(Self::start(stored, position, mark)));
         };
-        let pos: u64 = pos.parse().ok().filter(|pos| *pos > 0).ok_or_else(MatrixError::unknown_pos)?;
+        let pos: u64 = pos.parse().map_err(|_| MatrixError::unknown_pos())?;
+        if pos < MARKS || pos % MARKS != mark {
+            return Err(MatrixError::unknown_pos());
+        }
+        let pos = pos / MARKS;
         let mut conn = stored.ok_or_else(MatrixError::unknown_pos)?;
         if let Some(body) = conn.answer_to(pos, request.fingerprint) {
             return Ok(Begin::Replay(body.clone()));
@@ -132,10 +149,10 @@ impl Connection {
 
     /// A new connection. Its positions go on where the old one's ended, so that none means two things; a request doubled
     /// before any answer was acknowledged only adds a branch.
-    fn start(stored: Option<Self>, position: StreamPos) -> Self {
+    fn start(stored: Option<Self>, position: StreamPos, mark: u64) -> Self {
         match stored {
             Some(conn) if conn.pos == 0 && conn.needs.len() <= MOST_NEEDS => conn,
-            stored => Self { next: stored.map_or(0, |conn| conn.next).max(position.0 + 1), ..Self::default() },
+            stored => Self { mark, next: stored.map_or(0, |conn| conn.next).max(position.0 + 1), ..Self::default() },
         }
     }
 
@@ -163,12 +180,12 @@ impl Connection {
 
     /// `pos` of an answer with nothing in it.
     pub(crate) const fn pos(&self) -> u64 {
-        self.pos
+        self.pos * MARKS + self.mark
     }
 
     /// `pos` of the next answer.
     pub(crate) const fn next_pos(&self) -> u64 {
-        self.next
+        self.next * MARKS + self.mark
     }
 
     pub(crate) const fn told(&self) -> &Told {

@@ -1,7 +1,7 @@
 //! Rooms come to be, and people come and go.
 
 use ruma::{OwnedRoomId, OwnedUserId, UserId};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
 use tern_flows::{
     create,
@@ -81,6 +81,15 @@ async fn forget(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> 
 
 /// `POST /rooms/{roomId}/invite`
 async fn invite(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    #[derive(Deserialize)]
+    struct ThirdParty {
+        user_id: Option<IgnoredAny>,
+        medium: Option<IgnoredAny>,
+    }
+    let body: ThirdParty = request.json()?;
+    if body.user_id.is_none() && body.medium.is_some() {
+        return Err(MatrixError::forbidden("There is no identity server to invite by third-party identifier"));
+    }
     act_on(edge, request, MembershipAction::Invite).await
 }
 

@@ -11,7 +11,11 @@ use tern_ports::{
         storage::LoadEvent,
     },
 };
-use tern_room::{RoomView, build::propose, redact};
+use tern_room::{
+    RoomView,
+    build::{self, propose},
+    redact,
+};
 
 use super::{
     RoomActor, not_in_room,
@@ -123,6 +127,7 @@ impl<H: ObjectHost> RoomActor<H> {
         if let Some(txn) = &txn
             && let Some(known) = turn.store().event_of_txn(draft.sender.as_str(), txn, &draft.kind)?
         {
+            build::check(&rule_draft(draft))?;
             return Ok(Plan::Known(known));
         }
         let pdu = propose(turn, &rule_draft(draft), self.host.now(), self.signer()?)?;

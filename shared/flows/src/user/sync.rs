@@ -62,7 +62,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let key = Key { device_id, conn_id: &request.conn_id };
         let (revision, stored) = self.stored_connection(key)?;
         let began = self.hub.get().position;
-        let conn = match Connection::begin(stored, request, began)? {
+        let conn = match Connection::begin(stored, request, began, device_id)? {
             Begin::Replay(body) => return Ok(Some(Look::Answer(body))),
             Begin::Step(conn) => conn,
         };

@@ -511,7 +511,7 @@ impl Device {
         let body = RawJson::from_value(body).unwrap();
         let request = Request::parse(&body, pos, shape, world.user_id())?;
         let stored = self.row.as_deref().map(|row| Connection::load(row).expect("a stored connection loads"));
-        let conn = match Connection::begin(stored, &request, world.position())? {
+        let conn = match Connection::begin(stored, &request, world.position(), <&DeviceId>::from("PHONE"))? {
             Begin::Replay(body) => return Ok(Step { text: body.text().to_owned(), quiet: false, owed: false }),
             Begin::Step(conn) => conn,
         };
