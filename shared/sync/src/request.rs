@@ -6,6 +6,10 @@ mod unstable;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ruma::{OwnedRoomId, RoomId, UserId};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error},
+};
 use tern_model::{MatrixError, RawJson, StreamPos, news};
 
 use crate::hash::fingerprint;
@@ -215,4 +219,13 @@ impl Request {
 fn to_device_since(text: Option<&str>) -> Result<Option<StreamPos>, MatrixError> {
     let bad = |_| MatrixError::invalid_param("Unknown to-device token");
     text.map(|text| text.parse().map(StreamPos).map_err(bad)).transpose()
+}
+
+/// Reads an object as such: a struct could otherwise also be read from a list, field by field.
+fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<T, D::Error> {
+    let raw = RawJson::deserialize(deserializer)?;
+    if !raw.text().starts_with('{') {
+        return Err(D::Error::custom("expected an object"));
+    }
+    raw.read().map_err(D::Error::custom)
 }

@@ -13,6 +13,9 @@ const MOST_EVENTS: u32 = 100;
 /// A filter.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Filter {
+    /// Of each event only these properties, as dotted paths.
+    #[serde(default)]
+    pub event_fields: Option<Vec<String>>,
     /// Global account data.
     #[serde(default)]
     pub account_data: EventFilter,

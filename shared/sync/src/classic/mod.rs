@@ -1,6 +1,7 @@
 //! Classic `GET /sync` (Client-Server API, "Syncing"): an all-rooms window over the same view. It has no connection; what
 //! a device has been told follows from its `since` token alone.
 
+mod fields;
 mod filter;
 mod room;
 
@@ -182,6 +183,9 @@ pub fn classic_answer(
     }
     let quiet = out.len() == empty && since.is_some() && !request.full_state;
     out.end();
+    if let Some(wanted) = &request.filter.event_fields {
+        text = fields::narrow(&text, wanted);
+    }
     let body = RawJson::parse(text).unwrap_or_else(|_| RawJson::empty_object());
     Ok(ClassicOutcome { body, quiet })
 }

@@ -130,8 +130,9 @@ impl ClassicRoom {
         let filter = &request.filter.room;
         let lazy = filter.state.lazy_load_members;
         let new = after.is_none();
-        // A new room's heroes come with their member events.
-        let heroes = room.summary.iter().filter(|_| lazy && new).flat_map(|summary| summary.heroes.iter().take(HEROES + 1));
+        // The heroes of a new room come with their member events, where it is called by them.
+        let nameless = room.summary.iter().filter(|summary| summary.name.is_none() && summary.canonical_alias.is_none());
+        let heroes = nameless.filter(|_| lazy && new).flat_map(|summary| summary.heroes.iter().take(HEROES + 1));
         let hero = |hero: &Hero| Selector { kind: Some(MEMBER.to_owned()), key: Some(hero.user_id.to_string()) };
         let include = std::iter::once(Selector::default()).chain(heroes.map(hero)).collect();
         let need = StateNeed::one(StateRule { include, exclude: Vec::new(), lazy });

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tern_model::{MatrixError, RawJson};
 
 use super::unstable::{ExtensionsBody, Filters, capped, extensions, filter};
-use super::{ListRequest, Request, RoomConfig, Shape};
+use super::{ListRequest, Request, RoomConfig, Shape, object};
 use crate::state::{Selector, StateNeed, StateRule};
 
 #[derive(Deserialize)]
@@ -24,7 +24,7 @@ struct Body {
     lists: BTreeMap<String, List>,
     #[serde(default)]
     room_subscriptions: BTreeMap<String, Subscription>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     extensions: ExtensionsBody,
 }
 

@@ -6,7 +6,7 @@ use ruma::{RoomId, UserId};
 use serde::Deserialize;
 use tern_model::{MatrixError, RawJson};
 
-use super::{Extensions, ListFilter, ListRequest, MOST_EVENTS, Request, RoomConfig, Scope, Shape, ToDeviceRequest, to_device_since};
+use super::{Extensions, ListFilter, ListRequest, MOST_EVENTS, Request, RoomConfig, Scope, Shape, ToDeviceRequest, object, to_device_since};
 use crate::state::{MEMBER, Selector, StateNeed, StateRule};
 
 /// To-device messages per answer when the client does not say.
@@ -22,7 +22,7 @@ struct Body {
     lists: BTreeMap<String, List>,
     #[serde(default)]
     room_subscriptions: BTreeMap<String, Subscription>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     extensions: ExtensionsBody,
 }
 
