@@ -56,12 +56,7 @@ pub fn answer(
         return Outcome { body: quiet_body(conn.pos(), request, &plan.lists), quiet: true, owed: false, save: None };
     }
     let folded = conn.fold(parts);
-    let mut told = Told {
-        at: plan.at,
-        request: request.fingerprint,
-        rules: request.rules,
-        ..Told::default()
-    };
+    let mut told = Told { at: plan.at, request: request.fingerprint, rules: request.rules, ..Told::default() };
     let mut text = String::with_capacity(256);
     let mut out = Object::open(&mut text);
     out.text("pos", &conn.next_pos().to_string());
@@ -131,7 +126,9 @@ fn write_counts<'a>(out: &mut Object<'_>, lists: impl Iterator<Item = (&'a Strin
 /// them. A grown range alone is no news, though, and does not end a long poll.
 fn write_lists(out: &mut Object<'_>, told: &Told, request: &Request, lists: &BTreeMap<String, ListTold>, all: bool) {
     let all = all && told.rules != request.rules;
-    let news = |(name, list): &(&String, &ListTold)| all || told.lists.get(*name).is_none_or(|known| known.count != list.count);
+    let news = |(name, list): &(&String, &ListTold)| {
+        all || told.lists.get(*name).is_none_or(|known| known.count != list.count)
+    };
     write_counts(out, lists.iter().filter(news));
 }
 

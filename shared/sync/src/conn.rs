@@ -101,7 +101,7 @@ pub enum Begin {
     /// It has been answered before: this is the answer, again.
     Replay(RawJson),
     /// It is to be answered from this state.
-    Step(Connection),
+    Step(Box<Connection>),
 }
 
 impl Connection {
@@ -129,7 +129,7 @@ impl Connection {
     ) -> Result<Begin, MatrixError> {
         let mark = fingerprint(&(device_id.as_str(), &request.conn_id)) % MARKS;
         let Some(pos) = &request.pos else {
-            return Ok(Begin::Step(Self::start(stored, position, mark)));
+            return Ok(Begin::Step(Box::new(Self::start(stored, position, mark))));
         };
         let pos: u64 = pos.parse().map_err(|_| MatrixError::unknown_pos())?;
         if pos < MARKS || pos % MARKS != mark {
@@ -144,7 +144,7 @@ impl Connection {
         if conn.pos != pos || conn.needs.len() > MOST_NEEDS {
             return Err(MatrixError::unknown_pos());
         }
-        Ok(Begin::Step(conn))
+        Ok(Begin::Step(Box::new(conn)))
     }
 
     /// A new connection. Its positions go on where the old one's ended, so that none means two things; a request doubled

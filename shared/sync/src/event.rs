@@ -72,7 +72,10 @@ pub(crate) fn ended_join(view: &dyn UserView, room: &RoomView) -> bool {
     let own = Some(view.user_id().as_str());
     let newest = view.inbox(&room.room_id, room.newest.previous());
     newest.iter().filter(|event| member_of(event) == own).any(|event| {
-        event.client.read::<Event>().is_ok_and(|event| event.unsigned.prev_content.membership == Membership::Join.as_str())
+        event
+            .client
+            .read::<Event>()
+            .is_ok_and(|event| event.unsigned.prev_content.membership == Membership::Join.as_str())
     })
 }
 
@@ -87,7 +90,10 @@ mod tests {
             (r"{}", json!({"unsigned": {"transaction_id": "t\"1"}})),
             (r#"{"a":1}"#, json!({"a": 1, "unsigned": {"transaction_id": "t\"1"}})),
             (r#"{"unsigned":{},"z":2}"#, json!({"z": 2, "unsigned": {"transaction_id": "t\"1"}})),
-            (r#"{"a":"{","unsigned": { "age":5 }}"#, json!({"a": "{", "unsigned": {"age": 5, "transaction_id": "t\"1"}})),
+            (
+                r#"{"a":"{","unsigned": { "age":5 }}"#,
+                json!({"a": "{", "unsigned": {"age": 5, "transaction_id": "t\"1"}}),
+            ),
         ] {
             let out = with_txn(before, "t\"1").unwrap();
             assert_eq!(serde_json::from_str::<Value>(&out).unwrap(), after);

@@ -63,11 +63,9 @@ impl Traits {
     /// From the summary, or for a room never joined from what its invite tells.
     fn of(room: &RoomView) -> Self {
         match &room.summary {
-            Some(summary) if room.was_joined() => Self {
-                encrypted: summary.encrypted,
-                kind: summary.room_type.clone(),
-                name: summary.name.clone(),
-            },
+            Some(summary) if room.was_joined() => {
+                Self { encrypted: summary.encrypted, kind: summary.room_type.clone(), name: summary.name.clone() }
+            }
             _ => Self::of_stripped(&room.stripped),
         }
     }

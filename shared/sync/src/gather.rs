@@ -68,7 +68,8 @@ impl Sources {
             None => !wants_nothing,
             Some(after) => after < room.newest && !room.inbox_covers(after),
         };
-        let mut inbox = view.inbox(&room.room_id, if gap || want.expand { RoomSeq(0) } else { want.after.unwrap_or(room.newest) });
+        let mut inbox =
+            view.inbox(&room.room_id, if gap || want.expand { RoomSeq(0) } else { want.after.unwrap_or(room.newest) });
         let enough = inbox.len() >= want.limit as usize || room.inbox_from.0 <= 1;
         let sliced = gap || (want.expand && !enough);
         let mut state = if want.after.is_none() || gap { want.need.pairs() } else { want.beyond.clone() };
@@ -97,7 +98,8 @@ impl Sources {
 
     /// Whether `slice` together with the inbox reaches the newest event.
     pub(crate) fn met(&self, room: &RoomView, slice: Option<&Slice>) -> bool {
-        self.ask.is_none() || slice.is_some_and(|slice| slice.through >= room.newest || room.inbox_covers(slice.through))
+        self.ask.is_none()
+            || slice.is_some_and(|slice| slice.through >= room.newest || room.inbox_covers(slice.through))
     }
 
     /// Puts the parts together.
@@ -131,9 +133,8 @@ impl Sources {
             return (events, (want.expand && !self.from_start) || (want.after.is_none() && self.inbox.is_empty()));
         };
         let tail = self.inbox.iter().map(Rc::as_ref).filter(|event| event.seq > slice.through);
-        let events: Vec<_> = slice.timeline.iter().chain(tail)
-            .filter(|event| event.seq > after && event.seq <= self.newest)
-            .collect();
+        let events: Vec<_> =
+            slice.timeline.iter().chain(tail).filter(|event| event.seq > after && event.seq <= self.newest).collect();
         let reaches = slice.timeline.first().is_some_and(|first| Some(first.seq) <= want.after) && !want.expand;
         (events, slice.limited && !reaches)
     }
@@ -168,7 +169,8 @@ impl Sources {
             }
         }
         for raw in &self.members {
-            let Some(user) = state_key(raw).filter(|user| speakers.contains(user) && !gathered.shown.contains(user)) else {
+            let Some(user) = state_key(raw).filter(|user| speakers.contains(user) && !gathered.shown.contains(user))
+            else {
                 continue;
             };
             gathered.members.push(raw.text());
@@ -229,8 +231,11 @@ fn lazy_members(
     let shown: Vec<&NoticeEvent> = inbox.iter().map(Rc::as_ref).filter(|event| event.seq > after).collect();
     let limited = shown.len() > want.limit as usize || want.after.is_none_or(|after| !room.inbox_covers(after));
     let skipped = shown.len().saturating_sub(want.limit as usize);
-    let at_hand: BTreeSet<&str> =
-        inbox.iter().filter(|event| event.seq > want.after.unwrap_or_default()).filter_map(|event| member_of(event)).collect();
+    let at_hand: BTreeSet<&str> = inbox
+        .iter()
+        .filter(|event| event.seq > want.after.unwrap_or_default())
+        .filter_map(|event| member_of(event))
+        .collect();
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for user in speakers(shown.get(skipped..).unwrap_or_default()) {
         if at_hand.contains(user.as_str()) || (!limited && knows(&user)) {

@@ -38,5 +38,6 @@ pub use plan::{Plan, plan};
 pub use request::{Request, Shape};
 pub use slice::{Slice, SliceAsk, Slices};
 pub use view::{
-    AccountData, DeviceListChanges, KeyCounts, Membership, RoomView, ToDeviceMessage, Unread, UserView, is_bump, relists,
+    AccountData, DeviceListChanges, KeyCounts, Membership, RoomView, ToDeviceMessage, Unread, UserView, is_bump,
+    relists,
 };

@@ -167,7 +167,12 @@ fn is_visible(room: &RoomView) -> bool {
 }
 
 /// Whether a per-room extension speaks of a room: by a list it belongs to, or by a subscription.
-pub(crate) fn in_scope(scope: &crate::request::Scope, request: &Request, view: &dyn UserView, room_id: &RoomId) -> bool {
+pub(crate) fn in_scope(
+    scope: &crate::request::Scope,
+    request: &Request,
+    view: &dyn UserView,
+    room_id: &RoomId,
+) -> bool {
     if scope.names_room(room_id) || (request.subscriptions.contains_key(room_id) && scope.has_room(room_id)) {
         return true;
     }

@@ -64,16 +64,24 @@ pub(crate) struct Shown {
 
 impl RoomPlan {
     /// `None` when nothing changed for the client.
-    pub(crate) fn make(view: &dyn UserView, conn: &Connection, matched: &Matched, told: Option<RoomTold>) -> Option<Self> {
+    pub(crate) fn make(
+        view: &dyn UserView,
+        conn: &Connection,
+        matched: &Matched,
+        told: Option<RoomTold>,
+    ) -> Option<Self> {
         let Matched { room, config, lists } = matched;
         // What an invite told is not built on: a join after it shows the room as new.
         let known = told.as_ref().filter(|told| told.seq.0 > 0);
         let face = match room.membership {
             Membership::Invite | Membership::Knock => stripped(room, told.as_ref())?,
-            Membership::Leave | Membership::Ban if !shows_end(view, room, told.as_ref()) => refused(view, room, told.as_ref())?,
+            Membership::Leave | Membership::Ban if !shows_end(view, room, told.as_ref()) => {
+                refused(view, room, told.as_ref())?
+            }
             _ => {
                 let want = wanted(conn, room, matched, known)?;
-                let sources = Sources::find(view, room, &want, &|user| known.is_some_and(|told| told.knows_member(user)));
+                let sources =
+                    Sources::find(view, room, &want, &|user| known.is_some_and(|told| told.knows_member(user)));
                 Face::Full(want, sources)
             }
         };
@@ -117,7 +125,10 @@ impl RoomPlan {
                 }
                 Face::Stripped => {
                     out.array(stripped_key(shape), self.room.stripped.iter().map(RawJson::text));
-                    told = RoomTold { facts: Facts { stripped: stripped_print(&self.room), ..Facts::default() }, ..RoomTold::default() };
+                    told = RoomTold {
+                        facts: Facts { stripped: stripped_print(&self.room), ..Facts::default() },
+                        ..RoomTold::default()
+                    };
                 }
                 Face::Refused(event) => {
                     let key = if shape == Shape::Stable { "stripped_state" } else { "required_state" };
@@ -133,7 +144,7 @@ impl RoomPlan {
             self.write_common(out, shape, initial, &mut told);
             out.len() > 0
         });
-        told.membership = self.room.membership.as_str().to_owned();
+        self.room.membership.as_str().clone_into(&mut told.membership);
         told.at = context.at;
         told.need = context.need;
         written.then_some(Shown { told, initial, events })
@@ -183,7 +194,14 @@ fn wanted(conn: &Connection, room: &RoomView, matched: &Matched, told: Option<&R
     let config = &matched.config;
     let need = config.state.clone();
     let Some(told) = told else {
-        return Some(Want { after: None, limit: config.limit, expand: false, need, beyond: Vec::new(), own: room.is_gone() });
+        return Some(Want {
+            after: None,
+            limit: config.limit,
+            expand: false,
+            need,
+            beyond: Vec::new(),
+            own: room.is_gone(),
+        });
     };
     let before = conn.need(told.need);
     let beyond = match before {
@@ -238,7 +256,8 @@ fn refused(view: &dyn UserView, room: &RoomView, told: Option<&RoomTold>) -> Opt
     }
     let own = view.user_id();
     let inbox = view.inbox(&room.room_id, RoomSeq(0));
-    let event = inbox.iter().rev().find(|event| member_of(event) == Some(own.as_str())).map(|event| event.client.clone());
+    let event =
+        inbox.iter().rev().find(|event| member_of(event) == Some(own.as_str())).map(|event| event.client.clone());
     Some(Face::Refused(event.or_else(|| view.member(&room.room_id, own))))
 }
 

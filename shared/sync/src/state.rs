@@ -18,7 +18,8 @@ pub struct Selector {
 
 impl Selector {
     fn matches(&self, kind: &str, key: &str) -> bool {
-        self.kind.as_deref().is_none_or(|wanted| wanted == kind) && self.key.as_deref().is_none_or(|wanted| wanted == key)
+        self.kind.as_deref().is_none_or(|wanted| wanted == kind)
+            && self.key.as_deref().is_none_or(|wanted| wanted == key)
     }
 
     /// As a pair with `*` for the wildcard.
@@ -50,7 +51,8 @@ impl StateRule {
     }
 
     fn wants_all_members(&self) -> bool {
-        let all = |selector: &Selector| selector.key.is_none() && selector.kind.as_deref().is_none_or(|kind| kind == MEMBER);
+        let all =
+            |selector: &Selector| selector.key.is_none() && selector.kind.as_deref().is_none_or(|kind| kind == MEMBER);
         !self.lazy && self.include.iter().any(all) && !self.exclude.iter().any(all)
     }
 }

@@ -64,7 +64,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let began = self.hub.get().position;
         let conn = match Connection::begin(stored, request, began, device_id)? {
             Begin::Replay(body) => return Ok(Some(Look::Answer(body))),
-            Begin::Step(conn) => conn,
+            Begin::Step(conn) => *conn,
         };
         let parts = StoredParts { sql: self.host.sql(), key };
         let view = View::new(self, device_id);

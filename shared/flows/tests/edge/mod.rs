@@ -14,15 +14,15 @@ use tern_testkit::{
     network::{Exchange, refusal, reply},
 };
 
-pub struct Edge {
-    pub storage: Rc<StorageNode>,
-    pub hubs: Rc<Routes>,
-    pub clock: TestClock,
+pub(crate) struct Edge {
+    pub(crate) storage: Rc<StorageNode>,
+    pub(crate) hubs: Rc<Routes>,
+    pub(crate) clock: TestClock,
     entropy: SeededEntropy,
 }
 
 impl Edge {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let edge = Self {
             storage: StorageNode::new(),
             hubs: Routes::new(),
@@ -47,7 +47,8 @@ impl Edge {
         edge
     }
 
-    pub fn run<T>(&self, work: impl Future<Output = T>) -> T {
+    #[expect(clippy::unused_self, reason = "reads as what it stands for")]
+    pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> T {
         Executor::new().run(work)
     }
 }
@@ -77,7 +78,7 @@ impl Transport for Edge {
     }
 }
 
-pub fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         server_name: owned_server_name!("example.org"),
         public_url: None,
@@ -92,7 +93,8 @@ pub fn config() -> Config {
 }
 
 /// Status and code of an error.
-pub fn code<T: std::fmt::Debug>(result: Result<T, MatrixError>) -> (u16, String) {
+#[expect(clippy::expect_used, reason = "tests")]
+pub(crate) fn code<T: std::fmt::Debug>(result: Result<T, MatrixError>) -> (u16, String) {
     let error = result.expect_err("it should have been refused");
     (error.status, error.errcode.into_owned())
 }

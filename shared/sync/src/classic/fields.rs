@@ -71,7 +71,8 @@ mod tests {
     #[test]
     fn only_named_properties_are_left() {
         let event = r#"{"type":"m","sender":"@a:b","content":{"body":"x","a.b":1,"rest":2}}"#;
-        let answer = format!(r#"{{"next_batch":"s1","rooms":{{"join":{{"!r":{{"timeline":{{"events":[{event}]}},"x":1}}}}}}}}"#);
+        let answer =
+            format!(r#"{{"next_batch":"s1","rooms":{{"join":{{"!r":{{"timeline":{{"events":[{event}]}},"x":1}}}}}}}}"#);
         let wanted = ["type", "content.body", r"content.a\.b", "absent"].map(str::to_owned);
         let left = r#"[{"content":{"a.b":1,"body":"x"},"type":"m"}]"#;
         assert!(narrow(&answer, &wanted).contains(left), "{}", narrow(&answer, &wanted));

@@ -146,7 +146,11 @@ impl RoomEventFilter {
     /// Every event passes.
     pub(crate) fn allows_all(&self) -> bool {
         let EventFilter { senders, not_senders, types, not_types, .. } = &self.events;
-        senders.is_none() && not_senders.is_empty() && types.is_none() && not_types.is_empty() && self.contains_url.is_none()
+        senders.is_none()
+            && not_senders.is_empty()
+            && types.is_none()
+            && not_types.is_empty()
+            && self.contains_url.is_none()
     }
 
     /// Most events.

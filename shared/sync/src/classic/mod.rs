@@ -30,13 +30,9 @@ struct Token {
 
 impl Token {
     fn parse(text: &str) -> Option<Self> {
-        let (stream, to_device) = match text.strip_prefix('s')?.split_once('_') {
-            Some((stream, to_device)) => (stream.parse().ok()?, to_device.parse().ok()?),
-            None => {
-                let stream = text.strip_prefix('s')?.parse().ok()?;
-                (stream, stream)
-            }
-        };
+        let text = text.strip_prefix('s')?;
+        let (stream, to_device) = text.split_once('_').unwrap_or((text, text));
+        let (stream, to_device) = (stream.parse().ok()?, to_device.parse().ok()?);
         Some(Self { stream: StreamPos(stream), to_device: StreamPos(to_device) })
     }
 
@@ -157,11 +153,8 @@ pub fn classic_answer(
         return Err(MatrixError::unavailable());
     }
     let since = request.since(plan.at);
-    let messages = if plan.idle {
-        Vec::new()
-    } else {
-        view.to_device(since.unwrap_or_default().to_device, MOST_TO_DEVICE)
-    };
+    let messages =
+        if plan.idle { Vec::new() } else { view.to_device(since.unwrap_or_default().to_device, MOST_TO_DEVICE) };
     let left_over = messages.last().filter(|_| messages.len() == MOST_TO_DEVICE).map(|message| message.at);
     let next = Token { stream: plan.at, to_device: left_over.unwrap_or(plan.at) };
     let mut text = String::with_capacity(256);
@@ -240,7 +233,13 @@ impl Sides {
     }
 }
 
-fn write_rooms(out: &mut Object<'_>, view: &dyn UserView, request: &ClassicRequest, plan: &ClassicPlan, slices: &Slices) {
+fn write_rooms(
+    out: &mut Object<'_>,
+    view: &dyn UserView,
+    request: &ClassicRequest,
+    plan: &ClassicPlan,
+    slices: &Slices,
+) {
     let since = request.since(plan.at).map(|since| since.stream);
     let mut sides = Sides::read(view, since);
     if since.is_some() {
@@ -276,7 +275,8 @@ fn write_sides(out: &mut Object<'_>, request: &ClassicRequest, room: &ClassicRoo
         return;
     }
     let data = sides.account_data.get(room.room_id()).into_iter().flatten();
-    let data: Vec<_> = data.filter(|data| filter.account_data.allows_kind(&data.kind)).map(account_data_event).collect();
+    let data: Vec<_> =
+        data.filter(|data| filter.account_data.allows_kind(&data.kind)).map(account_data_event).collect();
     out.object("account_data", |out| {
         if !data.is_empty() {
             out.array("events", data);

@@ -58,7 +58,7 @@ pub(super) struct ClassicRoom {
 #[derive(Debug)]
 enum Body {
     /// Timeline and state. `new` to the client, or `lost`: the hub cannot tell any more what the client has of it.
-    Full { want: Want, sources: Sources, new: bool, lost: bool },
+    Full { want: Box<Want>, sources: Box<Sources>, new: bool, lost: bool },
     /// Stripped state.
     Stripped,
     /// An invite or knock that came to nothing: the user's own member event.
@@ -116,22 +116,27 @@ impl ClassicRoom {
             return None;
         }
         // Of a room entered and left in between, or never entered, the leave alone is shown.
-        match known.filter(|seq| room.was_joined() && *seq >= room.joined && ended_join(view, room)) {
-            Some(after) => Some(Self::full(view, request, room, Some(after), false)),
-            None => {
-                let inbox = view.inbox(&room.room_id, RoomSeq(0));
-                let own = |event: &Rc<NoticeEvent>| member_of(event) == Some(view.user_id().as_str());
-                Some(Body::Refused(inbox.into_iter().rfind(own)))
-            }
+        if let Some(after) = known.filter(|seq| room.was_joined() && *seq >= room.joined && ended_join(view, room)) {
+            return Some(Self::full(view, request, room, Some(after), false));
         }
+        let inbox = view.inbox(&room.room_id, RoomSeq(0));
+        let own = |event: &Rc<NoticeEvent>| member_of(event) == Some(view.user_id().as_str());
+        Some(Body::Refused(inbox.into_iter().rfind(own)))
     }
 
-    fn full(view: &dyn UserView, request: &ClassicRequest, room: &RoomView, after: Option<RoomSeq>, lost: bool) -> Body {
+    fn full(
+        view: &dyn UserView,
+        request: &ClassicRequest,
+        room: &RoomView,
+        after: Option<RoomSeq>,
+        lost: bool,
+    ) -> Body {
         let filter = &request.filter.room;
         let lazy = filter.state.lazy_load_members;
         let new = after.is_none();
         // The heroes of a new room come with their member events, where it is called by them.
-        let nameless = room.summary.iter().filter(|summary| summary.name.is_none() && summary.canonical_alias.is_none());
+        let nameless =
+            room.summary.iter().filter(|summary| summary.name.is_none() && summary.canonical_alias.is_none());
         let heroes = nameless.filter(|_| lazy && new).flat_map(|summary| summary.heroes.iter().take(HEROES + 1));
         let hero = |hero: &Hero| Selector { kind: Some(MEMBER.to_owned()), key: Some(hero.user_id.to_string()) };
         let include = std::iter::once(Selector::default()).chain(heroes.map(hero)).collect();
@@ -141,7 +146,7 @@ impl ClassicRoom {
         let own = new || request.full_state || room.is_gone();
         let want = Want { after, limit, expand: false, need, beyond, own };
         let sources = Sources::find(view, room, &want, &|_| false);
-        Body::Full { want, sources, new, lost }
+        Body::Full { want: Box::new(want), sources: Box::new(sources), new, lost }
     }
 
     pub(super) fn room_id(&self) -> &OwnedRoomId {
@@ -168,7 +173,13 @@ impl ClassicRoom {
         self.sources().is_none_or(|sources| sources.met(&self.room, slices.get(&self.room.room_id)))
     }
 
-    pub(super) fn write(&self, out: &mut Object<'_>, view: &dyn UserView, request: &ClassicRequest, slice: Option<&Slice>) {
+    pub(super) fn write(
+        &self,
+        out: &mut Object<'_>,
+        view: &dyn UserView,
+        request: &ClassicRequest,
+        slice: Option<&Slice>,
+    ) {
         match &self.body {
             Body::Full { want, sources, lost, .. } => {
                 let mut gathered = sources.gather(view.user_id().as_str(), want, slice, &|_| false);
@@ -282,11 +293,16 @@ fn write_summary(out: &mut Object<'_>, summary: &RoomSummary, view: &dyn UserVie
 }
 
 /// Typing and receipts as events.
-pub(super) fn ephemeral(filter: &RoomFilter, typing: Option<&Vec<OwnedUserId>>, receipts: Option<&Vec<Receipt>>) -> Vec<String> {
+pub(super) fn ephemeral(
+    filter: &RoomFilter,
+    typing: Option<&Vec<OwnedUserId>>,
+    receipts: Option<&Vec<Receipt>>,
+) -> Vec<String> {
     let event = |kind: &str, content: String| {
         filter.ephemeral.allows_kind(kind).then(|| format!("{{\"type\":\"{kind}\",\"content\":{content}}}"))
     };
     let typing = typing.map(|users| event("m.typing", typing_content(users)));
-    let receipts = receipts.filter(|receipts| !receipts.is_empty()).map(|receipts| event("m.receipt", receipt_content(receipts)));
+    let receipts =
+        receipts.filter(|receipts| !receipts.is_empty()).map(|receipts| event("m.receipt", receipt_content(receipts)));
     [typing, receipts].into_iter().flatten().flatten().collect()
 }

@@ -88,7 +88,11 @@ impl Known<'_> {
     }
 
     /// What `changes` tells of rooms that the client knew before.
-    fn of_known_rooms<T>(&self, scope: &Scope, changes: impl FnOnce() -> Vec<(OwnedRoomId, T)>) -> Vec<(OwnedRoomId, T)> {
+    fn of_known_rooms<T>(
+        &self,
+        scope: &Scope,
+        changes: impl FnOnce() -> Vec<(OwnedRoomId, T)>,
+    ) -> Vec<(OwnedRoomId, T)> {
         if self.first {
             return Vec::new();
         }
@@ -103,8 +107,8 @@ impl Known<'_> {
         told.filter(|told| told.scope == fingerprint(scope)).map(|told| told.at)
     }
 
-    fn told(&self, scope: &Scope) -> Option<ScopeTold> {
-        Some(ScopeTold { at: self.at, scope: fingerprint(scope) })
+    fn told(&self, scope: &Scope) -> ScopeTold {
+        ScopeTold { at: self.at, scope: fingerprint(scope) }
     }
 }
 
@@ -121,15 +125,15 @@ pub(crate) fn write(out: &mut Object<'_>, known: &Known<'_>, before: &Extensions
         }
         if let Some(scope) = &wanted.account_data {
             account_data::write(out, known, scope, Known::since(scope, before.account_data.as_ref()));
-            told.account_data = known.told(scope);
+            told.account_data = Some(known.told(scope));
         }
         if let Some(scope) = &wanted.receipts {
             receipts::write(out, known, scope, Known::since(scope, before.receipts.as_ref()));
-            told.receipts = known.told(scope);
+            told.receipts = Some(known.told(scope));
         }
         if let Some(scope) = &wanted.typing {
             typing::write(out, known, scope, Known::since(scope, before.typing.as_ref()));
-            told.typing = known.told(scope);
+            told.typing = Some(known.told(scope));
         }
     });
     told

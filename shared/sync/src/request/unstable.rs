@@ -6,7 +6,10 @@ use ruma::{RoomId, UserId};
 use serde::Deserialize;
 use tern_model::{MatrixError, RawJson};
 
-use super::{Extensions, ListFilter, ListRequest, MOST_EVENTS, Request, RoomConfig, Scope, Shape, ToDeviceRequest, object, to_device_since};
+use super::{
+    Extensions, ListFilter, ListRequest, MOST_EVENTS, Request, RoomConfig, Scope, Shape, ToDeviceRequest, object,
+    to_device_since,
+};
 use crate::state::{MEMBER, Selector, StateNeed, StateRule};
 
 /// To-device messages per answer when the client does not say.

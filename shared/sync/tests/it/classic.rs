@@ -79,10 +79,15 @@ fn with_nothing_new_no_room_is_looked_at() {
     }
     world.keys.one_time.insert("signed_curve25519".to_owned(), 7);
     let first = sync(&world, None);
-    (world.visited.set(0), world.calls.set(0));
+    world.visited.set(0);
+    world.calls.set(0);
     let idle = sync(&world, Some(&first.token()));
     assert!(idle.quiet);
-    assert_eq!((world.visited.get(), world.calls.get()), (0, 1), "one look at the key counts, which read as zero if absent");
+    assert_eq!(
+        (world.visited.get(), world.calls.get()),
+        (0, 1),
+        "one look at the key counts, which read as zero if absent"
+    );
     let keys = json!({"signed_curve25519": 7});
     let fallback = json!([]);
     let body = json!({"next_batch": first.token(), "device_one_time_keys_count": keys, "device_unused_fallback_key_types": fallback});
@@ -194,7 +199,10 @@ fn joining_between_two_syncs_gives_the_whole_room() {
     assert!(state.contains(&"m.room.create".to_owned()), "{state:?}");
     assert!(third.json["rooms"].get("invite").is_none());
     world.member("b", ME, ME, "knock");
-    assert_eq!(sync(&world, Some(&third.token())).room("knock", "b")["knock_state"]["events"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        sync(&world, Some(&third.token())).room("knock", "b")["knock_state"]["events"].as_array().unwrap().len(),
+        3
+    );
 }
 
 #[test]
@@ -238,14 +246,21 @@ fn filters_narrow_rooms_types_senders_and_content() {
     world.send_as("a", &user("loud"), "m.room.message", None, json!({"body": "noise"}));
     let timeline = |filter: Value| kinds(&filtered(&world, None, &filter).room("join", "a")["timeline"]);
     assert_eq!(timeline(json!({"room": {"timeline": {"types": ["m.room.message"]}}})), ["pic", "noise"]);
-    assert_eq!(timeline(json!({"room": {"timeline": {"types": ["m.room.*"], "not_types": ["m.room.m*"]}}})), ["m.room.create", "m.room.name"]);
-    assert_eq!(timeline(json!({"room": {"timeline": {"types": ["m.room.message"], "not_senders": [user("loud")]}}})), ["pic"]);
+    assert_eq!(
+        timeline(json!({"room": {"timeline": {"types": ["m.room.*"], "not_types": ["m.room.m*"]}}})),
+        ["m.room.create", "m.room.name"]
+    );
+    assert_eq!(
+        timeline(json!({"room": {"timeline": {"types": ["m.room.message"], "not_senders": [user("loud")]}}})),
+        ["pic"]
+    );
     assert_eq!(timeline(json!({"room": {"timeline": {"senders": [user("loud")]}}})), ["noise"]);
     assert_eq!(timeline(json!({"room": {"timeline": {"contains_url": true}}})), ["pic"]);
     assert_eq!(timeline(json!({"room": {"timeline": {"types": ["m.room.message"], "limit": 1}}})), ["noise"]);
     let hidden = filtered(&world, None, &json!({"room": {"timeline": {"types": ["m.room.message"]}}}));
     assert_eq!(kinds(&hidden.room("join", "a")["state"]).len(), 4, "state that the timeline does not show");
-    let state = filtered(&world, None, &json!({"room": {"timeline": {"types": []}, "state": {"types": ["m.room.name"]}}}));
+    let state =
+        filtered(&world, None, &json!({"room": {"timeline": {"types": []}, "state": {"types": ["m.room.name"]}}}));
     assert_eq!(kinds(&state.room("join", "a")["state"]), ["m.room.name"]);
     for filter in [json!({"room": {"rooms": [id("b").as_str()]}}), json!({"room": {"not_rooms": [id("a").as_str()]}})] {
         let answer = filtered(&world, None, &filter);
@@ -302,7 +317,10 @@ fn to_device_messages_beyond_one_answer_are_left_for_the_next() {
     let mut world = World::default();
     for n in 0..150 {
         let at = world.tick();
-        world.to_device.push(ToDeviceMessage { at, event: RawJson::from_value(&json!({"type": "m.x", "content": {"n": n}})).unwrap() });
+        world.to_device.push(ToDeviceMessage {
+            at,
+            event: RawJson::from_value(&json!({"type": "m.x", "content": {"n": n}})).unwrap(),
+        });
     }
     let first = sync(&world, None);
     assert_eq!(first.json["to_device"]["events"].as_array().unwrap().len(), 100);

@@ -21,7 +21,8 @@ fn an_idle_step_looks_at_no_room() {
         let on = json!({"enabled": true});
         body["extensions"] = json!({"to_device": on, "e2ee": on, "account_data": on, "receipts": on, "typing": on});
         let first = device.sync(&world, &body, None);
-        (world.visited.set(0), world.calls.set(0));
+        world.visited.set(0);
+        world.calls.set(0);
         assert!(device.sync(&world, &body, Some(&first.pos())).quiet);
         assert_eq!((world.visited.get(), world.calls.get()), (0, 0), "with {rooms} rooms");
     }
@@ -39,7 +40,9 @@ fn a_live_step_looks_at_the_changed_rooms_alone() {
             world.say("r1", "x");
             let second = device.sync(&world, &body, Some(&first.pos()));
             world.say("r2", "x");
-            (world.visited.set(0), world.calls.set(0), world.loaded.set(0));
+            world.visited.set(0);
+            world.calls.set(0);
+            world.loaded.set(0);
             let third = device.sync(&world, &body, Some(&second.pos()));
             assert_eq!(third.json()["rooms"].as_object().unwrap().len(), 1);
             counts.push((world.visited.get(), world.calls.get(), world.loaded.get()));

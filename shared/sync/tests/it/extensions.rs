@@ -29,7 +29,8 @@ fn to_device_messages_are_repeated_until_their_token_comes_back() {
         let events = step.json()["extensions"]["to_device"]["events"].as_array().cloned().unwrap_or_default();
         events.iter().map(|event| event["content"]["n"].as_u64().unwrap()).collect::<Vec<_>>()
     };
-    let token = |step: &crate::world::Step| step.json()["extensions"]["to_device"]["next_batch"].as_str().unwrap().to_owned();
+    let token =
+        |step: &crate::world::Step| step.json()["extensions"]["to_device"]["next_batch"].as_str().unwrap().to_owned();
     let first = device.sync(&world, &ask(None), None);
     assert_eq!(numbers(&first), [0, 1]);
     let second = device.sync(&world, &ask(Some(&token(&first))), Some(&first.pos()));
@@ -48,7 +49,10 @@ fn e2ee_tells_counts_first_and_then_changes() {
     let body = with("e2ee", json!({"enabled": true}));
     let first = device.sync(&world, &body, None);
     let e2ee = &first.json()["extensions"]["e2ee"];
-    assert_eq!(*e2ee, json!({"device_one_time_keys_count": {"signed_curve25519": 0}, "device_unused_fallback_key_types": []}));
+    assert_eq!(
+        *e2ee,
+        json!({"device_one_time_keys_count": {"signed_curve25519": 0}, "device_unused_fallback_key_types": []})
+    );
     world.keys.one_time.insert("signed_curve25519".to_owned(), 50);
     world.keys.fallback.push("signed_curve25519".to_owned());
     for (name, left) in [("other", false), ("gone", true)] {
@@ -88,13 +92,20 @@ fn account_data_of_the_account_and_of_rooms_the_client_knows() {
     let first = device.sync(&world, &body, None);
     let data = first.json()["extensions"]["account_data"].clone();
     assert_eq!(data["global"][0]["type"], "m.direct");
-    assert_eq!(data["rooms"].as_object().unwrap().keys().collect::<Vec<_>>(), [id("b").as_str()], "a is not in the window");
+    assert_eq!(
+        data["rooms"].as_object().unwrap().keys().collect::<Vec<_>>(),
+        [id("b").as_str()],
+        "a is not in the window"
+    );
     put(&mut world, Some("a"), "u.x");
     assert!(device.sync(&world, &body, Some(&first.pos())).quiet);
     put(&mut world, Some("b"), "u.y");
     let second = device.sync(&world, &body, Some(&first.pos()));
     let data = second.json()["extensions"]["account_data"].clone();
-    assert_eq!(data, json!({"rooms": {id("b").as_str(): [{"type": "u.y", "content": {"at": world.account_data.last().unwrap().0.0}}]}}));
+    assert_eq!(
+        data,
+        json!({"rooms": {id("b").as_str(): [{"type": "u.y", "content": {"at": world.account_data.last().unwrap().0.0}}]}})
+    );
     assert_eq!(second.json().get("rooms"), None);
     world.say("a", "rises");
     let third = device.sync(&world, &body, Some(&second.pos()));
@@ -126,7 +137,10 @@ fn lists_and_rooms_narrow_an_extension() {
         body["room_subscriptions"] = json!({id("sub").as_str(): {"timeline_limit": 1, "required_state": []}});
         let names = |step: &crate::world::Step| {
             let rooms = step.json()["extensions"]["account_data"]["rooms"].as_object().cloned().unwrap_or_default();
-            rooms.keys().map(|room| room.trim_start_matches('!').split(':').next().unwrap().to_owned()).collect::<Vec<_>>()
+            rooms
+                .keys()
+                .map(|room| room.trim_start_matches('!').split(':').next().unwrap().to_owned())
+                .collect::<Vec<_>>()
         };
         let first = device.sync(&world, &body, None);
         assert_eq!(names(&first), rooms, "{body}");

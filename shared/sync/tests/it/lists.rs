@@ -183,7 +183,11 @@ fn malformed_requests_are_refused() {
         (0..101).map(|n| (n.to_string(), json!({"timeline_limit": 1, "required_state": []}))).collect();
     for (shape, body, code) in [
         (Shape::Unstable, json!({"lists": 3}), "M_BAD_JSON"),
-        (Shape::Unstable, json!({"lists": {"a": {"ranges": [[5, 1]], "timeline_limit": 1, "required_state": []}}}), "M_INVALID_PARAM"),
+        (
+            Shape::Unstable,
+            json!({"lists": {"a": {"ranges": [[5, 1]], "timeline_limit": 1, "required_state": []}}}),
+            "M_INVALID_PARAM",
+        ),
         (Shape::Unstable, json!({"lists": many}), "M_INVALID_PARAM"),
         (Shape::Unstable, json!({"conn_id": "x".repeat(100)}), "M_INVALID_PARAM"),
         (Shape::Unstable, json!({"extensions": {"to_device": {"enabled": true, "since": "what"}}}), "M_INVALID_PARAM"),

@@ -125,7 +125,8 @@ impl Room {
         let events: Vec<(u64, String)> = texts(update, "timeline").map(event).collect();
         let expanded = update["unstable_expanded_timeline"] == true;
         if update["limited"] == true && !expanded && lazy {
-            let sent: BTreeSet<_> = texts(update, "required_state").map(|event| event["event_id"].as_str().unwrap()).collect();
+            let sent: BTreeSet<_> =
+                texts(update, "required_state").map(|event| event["event_id"].as_str().unwrap()).collect();
             self.state.retain(|key, event_id| !key.starts_with("m.room.member|") || sent.contains(&**event_id));
         }
         if update["limited"] == true || expanded {
@@ -198,7 +199,8 @@ fn play(world: &mut World, client: &mut Client, op: &Op, forgotten: &mut BTreeSe
             world.say(&name(room), "x");
         }
         Op::State(room, kind, value) => {
-            let (kind, field) = [("m.room.name", "name"), ("m.room.topic", "topic"), ("u.state", "x")][usize::from(kind)];
+            let (kind, field) =
+                [("m.room.name", "name"), ("m.room.topic", "topic"), ("u.state", "x")][usize::from(kind)];
             let content = if value == 0 { json!({}) } else { json!({field: value.to_string()}) };
             world.state(&name(room), kind, "", content);
         }
@@ -210,12 +212,12 @@ fn play(world: &mut World, client: &mut Client, op: &Op, forgotten: &mut BTreeSe
         Op::Mine(room, what) => {
             let other = user("other");
             let (by, wanted) =
-                [(ME, "join"), (ME, "join"), (ME, "leave"), (&*other, "leave"), (&*other, "ban"), (&*other, "invite")][usize::from(what)];
+                [(ME, "join"), (ME, "join"), (ME, "leave"), (&*other, "leave"), (&*other, "ban"), (&*other, "invite")]
+                    [usize::from(what)];
             let now = membership(world, &name(room)).unwrap_or("leave");
             let possible = match wanted {
-                "join" => now != "ban",
                 "leave" => matches!(now, "join" | "invite") || (now == "ban" && by != ME),
-                "ban" => now != "ban",
+                "join" | "ban" => now != "ban",
                 _ => now == "leave",
             };
             if possible {
@@ -226,7 +228,9 @@ fn play(world: &mut World, client: &mut Client, op: &Op, forgotten: &mut BTreeSe
             if membership(world, &name(room)) == Some("join") {
                 match what {
                     0 => world.adjust(&name(room), true, |room| room.dm = !room.dm),
-                    1 => world.adjust(&name(room), false, |room| room.unread.notifications = (room.unread.notifications + 1) % 3),
+                    1 => world.adjust(&name(room), false, |room| {
+                        room.unread.notifications = (room.unread.notifications + 1) % 3;
+                    }),
                     _ => world.adjust(&name(room), true, |room| room.tags = ["x".to_owned()].into()),
                 }
             }

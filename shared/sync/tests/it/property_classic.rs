@@ -102,9 +102,11 @@ fn play(world: &mut World, client: &mut Client, op: &Op) {
         }
         Op::Mine(room, what) => {
             let other = user("other");
-            let (by, membership) = [(ME, "join"), (ME, "leave"), (&*other, "leave"), (&*other, "invite")][usize::from(what)];
+            let (by, membership) =
+                [(ME, "join"), (ME, "leave"), (&*other, "leave"), (&*other, "invite")][usize::from(what)];
             let now = world.views.get(&id(&name(room))).map_or("leave", |view| view.membership.as_str());
-            if (membership == "leave") == matches!(now, "join" | "invite") || (membership == "join" && now == "invite") {
+            if (membership == "leave") == matches!(now, "join" | "invite") || (membership == "join" && now == "invite")
+            {
                 world.member(&name(room), ME, by, membership);
             }
         }

@@ -8,8 +8,8 @@ use ruma::{DeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
 use tern_model::{Hero, MatrixError, Millis, NoticeEvent, RawJson, Receipt, RoomSeq, RoomSummary, StreamPos, TxnRef};
 use tern_sync::{
-    AccountData, Begin, Connection, DeviceListChanges, KeyCounts, Membership, Parts, Request, RoomView, Shape, Slice, SliceAsk,
-    Slices, ToDeviceMessage, Unread, UserView, answer, is_bump, plan,
+    AccountData, Begin, Connection, DeviceListChanges, KeyCounts, Membership, Parts, Request, RoomView, Shape, Slice,
+    SliceAsk, Slices, ToDeviceMessage, Unread, UserView, answer, is_bump, plan,
 };
 
 pub(crate) const ME: &str = "@me:tern.test";
@@ -42,7 +42,9 @@ impl Truth {
             .map(|event| (event.seq, event.state_key.clone().unwrap(), event.client.read::<Value>().unwrap()))
             .collect();
         members.sort_by_key(|member| member.0);
-        let count = |membership: &str| members.iter().filter(|member| member.2["content"]["membership"] == membership).count() as u64;
+        let count = |membership: &str| {
+            members.iter().filter(|member| member.2["content"]["membership"] == membership).count() as u64
+        };
         let hero = |(_, user, event): &(RoomSeq, String, Value)| Hero {
             user_id: user.as_str().try_into().unwrap(),
             name: event["content"]["displayname"].as_str().map(str::to_owned),
@@ -57,7 +59,12 @@ impl Truth {
             children: state.keys().filter(|key| key.0 == "m.space.child").map(|key| key.1.clone()).collect(),
             joined: count("join"),
             invited: count("invite"),
-            heroes: members.iter().filter(|member| member.2["content"]["membership"] == "join").take(6).map(hero).collect(),
+            heroes: members
+                .iter()
+                .filter(|member| member.2["content"]["membership"] == "join")
+                .take(6)
+                .map(hero)
+                .collect(),
             ..RoomSummary::default()
         }
     }
@@ -133,7 +140,14 @@ impl World {
         self.position
     }
 
-    fn append(&mut self, room_id: &RoomId, sender: &str, kind: &str, key: Option<&str>, content: &Value) -> NoticeEvent {
+    fn append(
+        &mut self,
+        room_id: &RoomId,
+        sender: &str,
+        kind: &str,
+        key: Option<&str>,
+        content: &Value,
+    ) -> NoticeEvent {
         self.clock += 1;
         let truth = self.rooms.entry(room_id.to_owned()).or_default();
         let seq = RoomSeq(truth.events.len() as u64 + 1);
@@ -143,7 +157,10 @@ impl World {
         });
         if let Some(key) = key {
             client["state_key"] = key.into();
-            let replaced = truth.state_at(RoomSeq(u64::MAX)).get(&(kind.to_owned(), key.to_owned())).map(|event| event.client.read::<Value>().unwrap());
+            let replaced = truth
+                .state_at(RoomSeq(u64::MAX))
+                .get(&(kind.to_owned(), key.to_owned()))
+                .map(|event| event.client.read::<Value>().unwrap());
             if let Some(replaced) = replaced {
                 client["unsigned"] = json!({"prev_content": replaced["content"]});
             }
@@ -164,7 +181,14 @@ impl World {
     }
 
     /// Sends an event and tells the hub, if the user is in the room or it is about them.
-    pub(crate) fn send_as(&mut self, room: &str, sender: &str, kind: &str, key: Option<&str>, content: Value) -> String {
+    pub(crate) fn send_as(
+        &mut self,
+        room: &str,
+        sender: &str,
+        kind: &str,
+        key: Option<&str>,
+        content: Value,
+    ) -> String {
         self.send_txn(room, sender, kind, key, content, None)
     }
 
@@ -187,7 +211,11 @@ impl World {
         let own = kind == "m.room.member" && key == Some(ME);
         let joined = self.views.get(&room_id).is_some_and(|view| view.is_joined());
         if own || joined {
-            self.notice(&room_id, event, own.then(|| Membership::parse(content["membership"].as_str().unwrap()).unwrap()));
+            self.notice(
+                &room_id,
+                event,
+                own.then(|| Membership::parse(content["membership"].as_str().unwrap()).unwrap()),
+            );
         }
         event_id
     }
@@ -261,7 +289,8 @@ impl World {
                 let state = self.rooms[room_id].state_at(RoomSeq(u64::MAX));
                 let shown = ["m.room.create", "m.room.name", "m.room.encryption"];
                 let stripped = |event: &&NoticeEvent| {
-                    shown.contains(&event.kind.as_str()) || (event.kind == "m.room.member" && event.state_key.as_deref() == Some(ME))
+                    shown.contains(&event.kind.as_str())
+                        || (event.kind == "m.room.member" && event.state_key.as_deref() == Some(ME))
                 };
                 state.into_values().filter(stripped).map(|event| event.client.clone()).collect()
             } else {
@@ -507,13 +536,19 @@ impl Step {
 
 impl Device {
     /// One step, as the user's hub does it: nothing is kept in memory.
-    pub(crate) fn step(&mut self, world: &World, shape: Shape, body: &Value, pos: Option<&str>) -> Result<Step, MatrixError> {
+    pub(crate) fn step(
+        &mut self,
+        world: &World,
+        shape: Shape,
+        body: &Value,
+        pos: Option<&str>,
+    ) -> Result<Step, MatrixError> {
         let body = RawJson::from_value(body).unwrap();
         let request = Request::parse(&body, pos, shape, world.user_id())?;
         let stored = self.row.as_deref().map(|row| Connection::load(row).expect("a stored connection loads"));
         let conn = match Connection::begin(stored, &request, world.position(), <&DeviceId>::from("PHONE"))? {
             Begin::Replay(body) => return Ok(Step { text: body.text().to_owned(), quiet: false, owed: false }),
-            Begin::Step(conn) => conn,
+            Begin::Step(conn) => *conn,
         };
         let plan = plan(world, self, &conn, &request);
         let slices = world.load(&plan.asks(), |slices| plan.unmet(slices));
@@ -539,13 +574,18 @@ pub(crate) fn all_rooms(limit: u32, state: &[(&str, &str)]) -> Value {
 
 pub(crate) fn bodies(room: &Value) -> Vec<String> {
     let events = room["timeline"].as_array().cloned().unwrap_or_default();
-    events.iter().map(|event| event["content"]["body"].as_str().unwrap_or_else(|| event["type"].as_str().unwrap()).to_owned()).collect()
+    events
+        .iter()
+        .map(|event| event["content"]["body"].as_str().unwrap_or_else(|| event["type"].as_str().unwrap()).to_owned())
+        .collect()
 }
 
 pub(crate) fn state_keys(room: &Value) -> Vec<String> {
     let events = room["required_state"].as_array().cloned().unwrap_or_default();
-    let mut keys: Vec<_> =
-        events.iter().map(|event| format!("{}|{}", event["type"].as_str().unwrap(), event["state_key"].as_str().unwrap())).collect();
+    let mut keys: Vec<_> = events
+        .iter()
+        .map(|event| format!("{}|{}", event["type"].as_str().unwrap(), event["state_key"].as_str().unwrap()))
+        .collect();
     keys.sort();
     keys
 }
