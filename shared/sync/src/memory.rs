@@ -98,9 +98,8 @@ pub(crate) struct Facts {
     pub(crate) stripped: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde wants")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 type Part = BTreeMap<OwnedRoomId, RoomTold>;
