@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
+use ruma::OwnedEventId;
 use tern_benches::corpus::{MEMBERS, Room};
 
 fn typing(criterion: &mut Criterion) {
@@ -44,11 +45,11 @@ fn receipts(criterion: &mut Criterion) {
         };
         group.measurement_time(Duration::from_millis(200));
         group.bench_function(BenchmarkId::new("answered", members), |bencher| {
-            let read = |event_id| room.cluster.run(room.reader.read(&room.room_id, &event_id));
+            let read = |event_id: OwnedEventId| room.cluster.run(room.reader.read(&room.room_id, &event_id));
             bencher.iter_batched(prepare, read, BatchSize::PerIteration);
         });
         group.bench_function(BenchmarkId::new("told", members), |bencher| {
-            let read = |event_id| {
+            let read = |event_id: OwnedEventId| {
                 room.cluster.run(room.reader.read(&room.room_id, &event_id));
                 room.cluster.settle();
             };

@@ -11,7 +11,11 @@
 //! - [`cost`]: what one request has caused; [`counting`] counts allocations where it is installed.
 //! - [`workloads`]: everything that has a budget; [`budget`]: the file with the ceilings.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a benchmark that cannot be set up has to stop, with the reason")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a benchmark that cannot be set up has to stop, with the reason"
+)]
 
 pub mod budget;
 pub mod cluster;

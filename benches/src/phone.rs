@@ -117,8 +117,7 @@ impl Phone {
     /// `POST receipt/m.read/{eventId}`.
     pub async fn read(&self, room_id: &RoomId, event_id: &EventId) {
         self.admit().await;
-        let receipt =
-            ReceiptDraft { kind: "m.read".to_owned(), event_id: event_id.to_owned(), thread_id: None };
+        let receipt = ReceiptDraft { kind: "m.read".to_owned(), event_id: event_id.to_owned(), thread_id: None };
         let receipts = SendReceipts { user_id: self.user_id.clone(), receipts: vec![receipt] };
         ask_room(&self.cluster, room_id, receipts).await.expect("members may read");
     }

@@ -68,7 +68,10 @@ impl Costs {
         self.add(format!("send_cold_{members}"), send(&room));
         if members == 2 {
             room.cluster.pass(60_000);
-            self.add("send_unconfirmed_2".to_owned(), request(&room, room.sender.send(&room.room_id, TEXT), sent_bytes));
+            self.add(
+                "send_unconfirmed_2".to_owned(),
+                request(&room, room.sender.send(&room.room_id, TEXT), sent_bytes),
+            );
             self.add("conversation_2".to_owned(), conversation(&room));
         }
         room.sender.is_online();

@@ -82,7 +82,13 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let Some(membership) = notice.membership.as_deref().and_then(Membership::parse) else { return };
         let own: Vec<&&NoticeEvent> = fresh.iter().filter(|event| is_member_event_of(event, &self.user_id)).collect();
         if let Some(event) = own.last() {
-            row.removed = matches!(membership, Membership::Leave | Membership::Ban) && event.sender != self.user_id;
+            let was_in = row.membership == Membership::Join || own.iter().any(|event| joins(event));
+            row.removed = match (membership, row.membership) {
+                (Membership::Leave | Membership::Ban, _) if was_in => event.sender != self.user_id,
+                (Membership::Leave | Membership::Ban, Membership::Leave | Membership::Ban) => row.removed,
+                // An invite or knock that came to nothing is no removal.
+                _ => false,
+            };
             if membership != Membership::Join || row.membership != Membership::Join {
                 row.bump = row.bump.max(event.ts);
             }
