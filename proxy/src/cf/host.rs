@@ -3,10 +3,12 @@
 use std::{future::Future, rc::Rc};
 
 use futures::future::LocalBoxFuture;
+use js_sys::{Date, Object, Promise, Reflect};
 use serde::{Deserialize, Serialize};
 use tern_model::Millis;
 use tern_ports::{Clock, Entropy, ObjectHost, Parking, Spawn, Target, Transport, Unreachable};
-use worker::{Env, State};
+use wasm_bindgen::JsValue;
+use worker::{Env, State, Storage, wasm_bindgen_futures::JsFuture};
 
 use super::{ambient, sql::ObjectSql, wire::Wire};
 
@@ -74,14 +76,26 @@ impl ObjectHost for Host {
     }
 
     fn set_alarm(&self, at: Millis) -> impl Future<Output = ()> {
-        let storage = self.state.storage();
-        let delay = i64::try_from(at.since(ambient::now())).unwrap_or(i64::MAX);
+        let set = set_unconfirmed_alarm(&self.state.storage(), at);
         async move {
-            if let Err(error) = storage.set_alarm(delay).await {
-                worker::console_error!("alarm: {error}");
+            let done = match set {
+                Ok(promise) => JsFuture::from(promise).await.map(|_| ()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = done {
+                worker::console_error!("alarm: {error:?}");
             }
         }
     }
+}
+
+/// An alarm that holds back no reply. What must not be lost is written after it, and is durable only together with it.
+/// Written against the binding, since the crate's options do not reach it under the platform's names.
+#[expect(clippy::cast_precision_loss, reason = "milliseconds stay below 2^53")]
+fn set_unconfirmed_alarm(storage: &Storage, at: Millis) -> Result<Promise, JsValue> {
+    let options = Object::new();
+    Reflect::set(&options, &"allowUnconfirmed".into(), &true.into())?;
+    storage.as_raw().set_alarm(Date::new(&JsValue::from_f64(at.0 as f64)), options)
 }
 
 impl Parking for Host {
