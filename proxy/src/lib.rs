@@ -1,8 +1,8 @@
 //! The public edge worker: HTTP in, Durable Objects behind, nothing decided here.
 //!
-//! A request is matched by [`router`], its caller established by [`identity`], its handler found in [`routes`] by the
-//! endpoint's name, and the result written by [`respond`]. The rules are in `shared`: a handler decodes, calls one flow
-//! or asks one hub, and encodes. [`objects`] hosts the actors of `tern-flows`; [`cf`] is the only module that knows how
+//! A request is matched by `router`, its caller established by `identity`, its handler found in `routes` by the
+//! endpoint's name, and the result written by `respond`. The rules are in `shared`: a handler decodes, calls one flow
+//! or asks one hub, and encodes. `objects` hosts the actors of `tern-flows`; `cf` is the only module that knows how
 //! Cloudflare calls things.
 
 mod cf;
