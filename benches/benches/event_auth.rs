@@ -1,5 +1,8 @@
 //! The authorisation rules over a message, with the room's state in memory.
 
+#![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has to stop")]
+#![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has to stop, with the reason")]
+
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};

@@ -31,7 +31,7 @@ impl Budgets {
         Self::parse(&text)
     }
 
-    /// The file's own plain form of TOML: one line per workload.
+    /// The file's own plain form of TOML: one line per workload, figures that are zero left out.
     pub fn parse(text: &str) -> Self {
         let (preamble, workloads) = text.split_once(TABLE).unwrap_or((text, ""));
         let lines = workloads.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
@@ -43,7 +43,8 @@ impl Budgets {
     pub fn written(&self, costs: &[(String, Cost)]) -> String {
         let mut text = format!("{}{TABLE}\n", self.preamble);
         for (name, cost) in costs {
-            let figures = cost.figures().map(|(figure, value)| format!("{} = {}", figure.name, ceiling(figure, value)));
+            let figures = cost.figures().filter(|(_, value)| *value > 0);
+            let figures = figures.map(|(figure, value)| format!("{} = {}", figure.name, ceiling(figure, value)));
             let figures: Vec<_> = figures.collect();
             // Writing to a string does not fail.
             let _ = writeln!(text, "{name} = {{ {} }}", figures.join(", "));
@@ -87,7 +88,8 @@ fn workload(line: &str) -> (String, Cost) {
     let (name, figures) = line.split_once('=').expect("a workload has figures");
     let figures = figures.trim().strip_prefix('{').and_then(|figures| figures.strip_suffix('}'));
     let mut cost = Cost::default();
-    for entry in figures.expect("figures stand in braces").split(',') {
+    let entries = figures.expect("figures stand in braces").split(',').map(str::trim);
+    for entry in entries.filter(|entry| !entry.is_empty()) {
         let (key, value) = entry.split_once('=').expect("a figure has a value");
         let figure = FIGURES.iter().find(|figure| figure.name == key.trim()).expect("the figure is known");
         *(figure.of)(&mut cost) = value.trim().replace('_', "").parse().expect("the value is a number");

@@ -126,6 +126,11 @@ impl Cluster {
         panic!("the alarms never fall silent");
     }
 
+    /// Nothing is under way, and no alarm is set.
+    pub fn is_at_rest(&self) -> bool {
+        self.0.executor.pending() == 0 && self.0.next_alarm().is_none()
+    }
+
     /// Moves time on.
     pub fn pass(&self, ms: u64) {
         self.0.clock.advance(ms);
@@ -160,7 +165,11 @@ impl Cluster {
         let reply = quiet.run(room.actor.handle(create.into()));
         frame::read_reply::<tern_ports::wire::room::Sent>(&reply).expect("the room is made");
         drop(room);
-        (1..).take_while(|_| quiet.pending() > 0).for_each(|task| quiet.kill(task));
+        let mut task = 1;
+        while quiet.pending() > 0 {
+            quiet.kill(task);
+            task += 1;
+        }
         sqlite.query("UPDATE head SET announced = newest", &[]).expect("the room has a head");
         sqlite.make_durable();
         let room = self.0.room_object(room_id, Host::new(self.test_host(&self.0.executor, &sqlite)));
@@ -296,7 +305,9 @@ impl Parts {
         let Some(next) = self.timers.borrow().iter().map(|(at, _)| *at).min() else { return false };
         self.clock.advance_to(next);
         let due: Vec<_> = self.timers.borrow_mut().extract_if(.., |(at, _)| *at <= next).collect();
-        due.into_iter().for_each(|(_, waker)| waker.wake());
+        for (_, waker) in due {
+            waker.wake();
+        }
         true
     }
 }

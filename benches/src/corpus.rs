@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId, events::StateEventType};
 use serde_json::json;
 use tern_flows::create::create_room;
-use tern_model::{Config, Pdu};
-use tern_ports::wire::room::{CreateRoom, Draft};
+use tern_model::{Config, Pdu, RawJson};
+use tern_ports::{
+    ask_room,
+    wire::room::{CreateRoom, Draft},
+};
 use tern_room::{CreateRoomRequest, Extremity, Plan, RoomView, Signer, Unreadable, Version, build::propose, plan};
 use tern_testkit::TestClock;
 
@@ -48,17 +51,27 @@ impl Room {
         let cluster = Cluster::default();
         let sender = Phone::sign_in(&cluster, "sender");
         let reader = Phone::sign_in(&cluster, "reader");
-        let name = if members > MOST_HUBS { LISTENER } else { "member" };
-        let others = users(name, members.saturating_sub(2));
         let plan = planned(cluster.config(), &sender.user_id);
         let room_id = plan.room_id.clone();
-        cluster.found(&room_id, creation(plan, &others));
+        let others = members.saturating_sub(2);
+        if members > MOST_HUBS {
+            cluster.found(&room_id, creation(plan, &users(LISTENER, others)));
+        } else {
+            let create = ask_room(&cluster, &room_id, creation(plan, &users("member", others)));
+            cluster.run(create).expect("the room is made");
+        }
         cluster.run(reader.join(&room_id));
         cluster.quiesce();
         let room = Self { cluster, room_id, sender, reader };
         room.say();
         room.cluster.quiesce();
         room
+    }
+
+    /// All that earlier requests have started is done, and a minute has passed, so that old messages go in time.
+    pub fn rest(&self) {
+        self.cluster.quiesce();
+        self.cluster.pass(60_000);
     }
 
     /// The sender writes; what follows from it is left undone.
@@ -119,15 +132,14 @@ impl Account {
         }
     }
 
-    /// The friend writes in a room, and everything that follows happens.
-    pub fn write_in(&self, position: usize, text: &str) {
+    fn write_in(&self, position: usize, text: &str) {
         let room_id = self.rooms.get(position).expect("there are so many rooms");
         self.friend.is_online();
         self.cluster.run(self.friend.send(room_id, text));
         self.cluster.settle();
     }
 
-    /// The friend writes in the room that was active last.
+    /// The friend writes in the room that was active last, and everything that follows happens.
     pub fn write(&self) {
         self.write_in(self.rooms.len() - 1, TEXT);
     }
@@ -138,7 +150,7 @@ impl Account {
     }
 
     /// The owner has synced all rooms and knows everything: the request, and the position.
-    pub fn caught_up(&self) -> (tern_model::RawJson, String) {
+    pub fn caught_up(&self) -> (RawJson, String) {
         let request = sync_request(self.rooms.len(), 1);
         let mut pos = None;
         loop {
@@ -149,6 +161,24 @@ impl Account {
             }
             pos = Some(next);
         }
+    }
+
+    /// The connection at `pos` lives through two messages: the position after them, with nothing left to do.
+    ///
+    /// # Panics
+    /// When a message is not in the answer after it.
+    pub fn live(&self, request: &RawJson, pos: &str) -> String {
+        let mut pos = pos.to_owned();
+        for _ in 0..2 {
+            self.write();
+            let answer = self.cluster.run(self.owner.sync(request, Some(&pos), 0));
+            assert_eq!((answer.rooms(), answer.events()), (1, 1), "the message is there");
+            pos = answer.pos();
+        }
+        self.cluster.quiesce();
+        // The hub notes every few minutes that the device was seen; that has just been done.
+        self.cluster.run(self.owner.sync(request, Some(&pos), 0));
+        pos
     }
 }
 

@@ -61,7 +61,11 @@ impl Cost {
 }
 
 /// Runs a request on a cluster at rest, then everything that follows from it.
+///
+/// # Panics
+/// When the cluster is not at rest: the request would be charged with the work of others.
 pub fn measure<T>(cluster: &Cluster, request: impl Future<Output = T>, bytes: impl FnOnce(&T) -> u64) -> Cost {
+    assert!(cluster.is_at_rest(), "what came before is done");
     let (before, started) = (cluster.tally(), allocations());
     let answer = cluster.run(request);
     let (answered, replied) = (cluster.tally(), allocations());

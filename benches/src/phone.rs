@@ -140,19 +140,19 @@ pub struct Synced(pub RawJson);
 impl Synced {
     /// The position to go on from.
     pub fn pos(&self) -> String {
-        self.value()["pos"].as_str().expect("every answer has a position").to_owned()
+        self.value().get("pos").and_then(Value::as_str).expect("every answer has a position").to_owned()
     }
 
     /// Rooms told of.
     pub fn rooms(&self) -> usize {
-        self.value()["rooms"].as_object().map_or(0, serde_json::Map::len)
+        self.value().get("rooms").and_then(Value::as_object).map_or(0, serde_json::Map::len)
     }
 
     /// Timeline events told of.
     pub fn events(&self) -> usize {
         let value = self.value();
-        let rooms = value["rooms"].as_object().into_iter().flat_map(serde_json::Map::values);
-        rooms.filter_map(|room| room["timeline"].as_array()).map(Vec::len).sum()
+        let rooms = value.get("rooms").and_then(Value::as_object).into_iter().flat_map(serde_json::Map::values);
+        rooms.filter_map(|room| room.get("timeline")?.as_array()).map(Vec::len).sum()
     }
 
     /// Bytes of the body.

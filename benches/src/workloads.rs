@@ -92,39 +92,33 @@ impl Costs {
             let cost = measure(&account.cluster, sync, Synced::bytes);
             self.add(format!("sync_initial_{rooms}_timeline_{timeline}"), cost);
         }
-        let (request, pos) = account.caught_up();
-        let idle = || measure(&account.cluster, account.owner.sync(&request, Some(&pos), 0), Synced::bytes);
-        self.add(format!("sync_idle_{rooms}"), idle());
-        account.cluster.evict_user(&account.owner.user_id);
-        self.add(format!("sync_idle_cold_{rooms}"), idle());
-        let waiting = account.owner.sync(&request, Some(&pos), PATIENCE);
-        self.add(format!("sync_idle_waited_{rooms}"), measure(&account.cluster, waiting, Synced::bytes));
-        self.live(&account, pos, rooms);
+        self.later_syncs(&account, rooms);
         if rooms == WINDOW / 2 {
             self.of_frames(&account);
         }
     }
 
-    fn live(&mut self, account: &Account, mut pos: String, rooms: usize) {
-        let request = sync_request(rooms, 1);
-        for name in ["", "sync_live", "sync_live_cold"] {
-            account.write();
-            account.cluster.quiesce();
-            if name.ends_with("cold") {
-                account.cluster.evict_user(&account.owner.user_id);
-            }
-            let mut next = None;
-            let cost = measure(&account.cluster, account.owner.sync(&request, Some(&pos), 0), |answer| {
-                assert_eq!((answer.rooms(), answer.events()), (1, 1), "the message is there");
-                next = Some(answer.pos());
-                answer.bytes()
-            });
-            pos = next.expect("an answer was measured");
-            // The first time the connection learns to live.
-            if !name.is_empty() {
-                self.add(format!("{name}_{rooms}"), cost);
-            }
-        }
+    fn later_syncs(&mut self, account: &Account, rooms: usize) {
+        let (request, first) = account.caught_up();
+        let sync = |pos: &str, patience| {
+            measure(&account.cluster, account.owner.sync(&request, Some(pos), patience), Synced::bytes)
+        };
+        self.add(format!("sync_idle_after_first_{rooms}"), sync(&first, 0));
+        let pos = account.live(&request, &first);
+        self.add(format!("sync_idle_{rooms}"), sync(&pos, 0));
+        account.cluster.evict_user(&account.owner.user_id);
+        self.add(format!("sync_idle_cold_{rooms}"), sync(&pos, 0));
+        self.add(format!("sync_idle_waited_{rooms}"), sync(&pos, PATIENCE));
+        account.write();
+        account.cluster.quiesce();
+        self.add(format!("sync_live_{rooms}"), sync(&pos, 0));
+        // The answer was lost: the same request gets it again.
+        self.add(format!("sync_repeated_{rooms}"), sync(&pos, 0));
+        let pos = account.cluster.run(account.owner.sync(&request, Some(&pos), 0)).pos();
+        account.write();
+        account.cluster.quiesce();
+        account.cluster.evict_user(&account.owner.user_id);
+        self.add(format!("sync_live_cold_{rooms}"), sync(&pos, 0));
     }
 
     fn of_tokens(&mut self) {

@@ -2,6 +2,8 @@
 //!
 //! `TERN_BUDGETS=write cargo test -p tern-benches --test budgets` writes the measured costs into the file.
 
+#![expect(clippy::unwrap_used, reason = "a missing workload fails the test")]
+
 use std::{env, fs};
 
 use tern_benches::{

@@ -64,10 +64,14 @@ impl Checks<'_> {
     fn sources(&self, steps: &mut Steps) {
         steps.run("fmt", || self.cargo("fmt", &["fmt", "--all", "--check"], &[]));
         steps.run("clippy", || {
-            self.cargo("clippy", &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])
+            self.cargo(
+                "clippy",
+                &["clippy", "--locked", "--workspace", "--all-targets", "--keep-going", "--", "-D", "warnings"],
+                &[],
+            )
         });
         // Unit and property tests, the simulator, the import rules and the budgets.
-        steps.run("test", || self.cargo("test", &["test", "--locked", "--workspace"], &[]));
+        steps.run("test", || self.cargo("test", &["test", "--locked", "--workspace", "--no-fail-fast"], &[]));
         steps.run("docs", || {
             let arguments = ["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"];
             self.cargo("docs", &arguments, &[("RUSTDOCFLAGS", "-D warnings")])
