@@ -1,6 +1,5 @@
 //! The authorisation rules over a message, with the room's state in memory.
 
-#![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has to stop")]
 #![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has to stop, with the reason")]
 
 use std::hint::black_box;

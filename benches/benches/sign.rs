@@ -1,6 +1,5 @@
 //! Making an event: canonical JSON, content hash, signature, event id.
 
-#![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has to stop")]
 #![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has to stop, with the reason")]
 
 use std::hint::black_box;
