@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use futures::future::LocalBoxFuture;
+use futures::{StreamExt, future::LocalBoxFuture};
 use percent_encoding::percent_decode_str;
 use tern_model::MatrixError;
 use worker::{Method, Request};
@@ -121,13 +121,28 @@ async fn read_body(request: &mut Request) -> Result<Vec<u8>, MatrixError> {
     if matches!(request.method(), Method::Get | Method::Head) {
         return Ok(Vec::new());
     }
-    let too_large = || MatrixError::too_large("The body is larger than 4 MiB");
     let declared = request.headers().get("content-length").ok().flatten();
-    if declared.and_then(|text| text.parse::<usize>().ok()).is_some_and(|length| length > MAX_BODY) {
-        return Err(too_large());
+    match declared.and_then(|text| text.parse::<usize>().ok()) {
+        Some(length) if length <= MAX_BODY => request.bytes().await.map_err(|_| MatrixError::not_json()),
+        _ => read_bounded(request).await,
     }
-    let body = request.bytes().await.map_err(|_| MatrixError::not_json())?;
-    if body.len() > MAX_BODY { Err(too_large()) } else { Ok(body) }
+}
+
+/// Reads to the end, whatever comes, so that a client who is still writing gets to see the answer; keeps no more than
+/// [`MAX_BODY`].
+async fn read_bounded(request: &mut Request) -> Result<Vec<u8>, MatrixError> {
+    // A request without a body has no stream.
+    let Ok(mut chunks) = request.stream() else { return Ok(Vec::new()) };
+    let mut body = Vec::new();
+    let mut length = 0_usize;
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| MatrixError::not_json())?;
+        length = length.saturating_add(chunk.len());
+        if length <= MAX_BODY {
+            body.extend(chunk);
+        }
+    }
+    if length > MAX_BODY { Err(MatrixError::too_large("The body is larger than 4 MiB")) } else { Ok(body) }
 }
 
 #[cfg(test)]
