@@ -102,15 +102,15 @@ fn difference(before: Tally, answered: Tally, after: Tally) -> Cost {
 
 /// Costs as a table for people.
 pub fn table<'a>(costs: impl IntoIterator<Item = (&'a str, Cost)>) -> String {
-    let head = ["bytes", "hops", "storage", "rows", "hops", "storage", "rows", "alarms", "allocs", "later allocs"];
-    let mut text = format!("{:28} {:>37}  {:^36}\n{:28}", "", "until the answer", "after it", "workload");
-    let widths = [9, 8, 9, 8, 9, 9, 8, 8, 10, 13];
+    let head = ["bytes", "hops", "storage", "rows", "hops", "storage", "rows", "alarms", "allocs", "allocs after"];
+    let widths = [9, 7, 9, 6, 9, 9, 7, 8, 10, 14];
+    let mut text = format!("{:31}{:^31}  {:^33}\n{:31}", "", "until the answer", "after it", "workload");
     for (name, width) in head.iter().zip(widths) {
         // Writing to a string does not fail.
         let _ = write!(text, "{name:>width$}");
     }
     for (name, cost) in costs {
-        let _ = write!(text, "\n{name:28}");
+        let _ = write!(text, "\n{name:31}");
         for ((_, value), width) in cost.figures().zip(widths) {
             let _ = write!(text, "{value:>width$}");
         }
