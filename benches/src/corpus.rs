@@ -108,6 +108,7 @@ impl Account {
             account.fill(position, if recent { MESSAGES.0 } else { MESSAGES.1 });
         }
         account.cluster.quiesce();
+        account.cluster.run(account.owner.check_in());
         account
     }
 
@@ -176,8 +177,7 @@ impl Account {
             pos = answer.pos();
         }
         self.cluster.quiesce();
-        // The hub notes every few minutes that the device was seen; that has just been done.
-        self.cluster.run(self.owner.sync(request, Some(&pos), 0));
+        self.cluster.run(self.owner.check_in());
         pos
     }
 }

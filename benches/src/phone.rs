@@ -66,12 +66,17 @@ impl Phone {
         match check {
             Check::Fresh(_) => {}
             Check::Confirm(_) => {
-                let session = self.session.clone();
-                ask_user(&self.cluster, &self.user_id, CheckSession { session }).await.expect("the session is open");
-                self.cluster.tokens().borrow_mut().confirm(&self.token, now);
+                self.check_in().await;
             }
             Check::Refused(error) => panic!("{}: {error}", self.user_id),
         }
+    }
+
+    /// The hub sees the device now, and need not note that again for a while.
+    pub async fn check_in(&self) {
+        let session = self.session.clone();
+        ask_user(&self.cluster, &self.user_id, CheckSession { session }).await.expect("the session is open");
+        self.is_online();
     }
 
     /// `POST join`.
