@@ -1,10 +1,10 @@
-//! Frames over service bindings and object stubs, and parked sockets.
+//! Frames to the storage worker and to objects, and parked sockets.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::StreamExt;
 use ruma::UserId;
 use tern_ports::{Parked, PollReply, Polls, Target, Transport, Unreachable};
-use worker::{Delay, Env, Fetcher, Headers, Method, ObjectNamespace, Request, RequestInit, Response, Stub, WebSocket};
+use worker::{Delay, Env, Fetcher, Headers, Method, ObjectNamespace, Request, RequestInit, Stub, WebSocket};
 
 /// Carries the command of a poll, which comes as a WebSocket upgrade and thus without a body.
 pub(crate) const COMMAND_HEADER: &str = "x-tern-command";
@@ -34,7 +34,7 @@ impl Wire {
         init.with_method(Method::Post).with_body(Some(js_sys::Uint8Array::from(frame).into()));
         let request = Request::new_with_init(INTERNAL, &init)?;
         let mut response = match target {
-            Target::Storage => Response::try_from_fetch(self.storage.fetch_request(request).await?)?,
+            Target::Storage => self.storage.fetch_request(request).await?,
             Target::Room(room_id) => self.rooms.get_by_name(room_id.as_str())?.fetch_with_request(request).await?,
             Target::User(user_id) => self.user(user_id)?.fetch_with_request(request).await?,
         };
@@ -63,17 +63,6 @@ impl Wire {
         let socket = response.websocket().ok_or_else(|| worker::Error::RustError(format!("status {status}")))?;
         socket.accept()?;
         Ok(PollReply::Parked(Socket(socket)))
-    }
-}
-
-/// The binding's answer, whichever of its two shapes the `worker` crate was built with.
-trait FromFetch: Sized {
-    fn try_from_fetch(response: Response) -> worker::Result<Self>;
-}
-
-impl FromFetch for Response {
-    fn try_from_fetch(response: Response) -> worker::Result<Self> {
-        Ok(response)
     }
 }
 
