@@ -17,7 +17,7 @@ use tern_flows::{
     room::RoomActor,
     user::{Handled, UserActor},
 };
-use tern_model::{Config, Millis};
+use tern_model::{Accounts, Config, Limits, Millis};
 use tern_ports::{
     Clock, Entropy, PollReply, Polls, Sql, Target, Transport, Unreachable,
     wire::{Done, RoomCommand, UserCommand, frame, room::CreateRoom},
@@ -192,6 +192,8 @@ fn config() -> Config {
         open_registration: true,
         registration_token: None,
         unlimited: true,
+        limits: Limits::default(),
+        accounts: Accounts::default(),
     }
 }
 
@@ -248,6 +250,7 @@ impl Parts {
                 PollReply::Answer(reply) => Ok(reply),
                 PollReply::Parked(_) => Err(Unreachable("a question was parked that cannot be".to_owned())),
             },
+            Target::Gate(_) => Err(Unreachable("nothing measured here is limited".to_owned())),
         }
     }
 

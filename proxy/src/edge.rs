@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use tern_auth::TokenCache;
+use tern_auth::{TokenCache, limit::Meters};
 use tern_model::{Config, Millis};
 use tern_ports::{Clock, Entropy, Target, Transport, Unreachable};
 use worker::Env;
@@ -14,6 +14,7 @@ pub(crate) struct Edge {
     pub(crate) config: Rc<Config>,
     pub(crate) wire: cf::wire::Wire,
     pub(crate) tokens: Rc<RefCell<TokenCache>>,
+    pub(crate) meters: Rc<RefCell<Meters>>,
 }
 
 thread_local! {
@@ -21,12 +22,19 @@ thread_local! {
     static CONFIG: RefCell<Option<Rc<Config>>> = const { RefCell::new(None) };
     /// Verified tokens, shared by all requests of the isolate.
     static TOKENS: Rc<RefCell<TokenCache>> = Rc::new(RefCell::new(TokenCache::default()));
+    /// What was done from where, likewise.
+    static METERS: Rc<RefCell<Meters>> = Rc::new(RefCell::new(Meters::default()));
 }
 
 impl Edge {
     /// The edge of this isolate.
     pub(crate) fn of(env: &Env) -> worker::Result<Self> {
-        Ok(Self { config: config(env)?, wire: cf::wire::Wire::of(env)?, tokens: TOKENS.with(Rc::clone) })
+        Ok(Self {
+            config: config(env)?,
+            wire: cf::wire::Wire::of(env)?,
+            tokens: TOKENS.with(Rc::clone),
+            meters: METERS.with(Rc::clone),
+        })
     }
 }
 

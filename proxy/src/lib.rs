@@ -8,6 +8,7 @@
 mod cf;
 mod edge;
 mod identity;
+mod limits;
 mod objects;
 mod request;
 mod respond;

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use futures::{StreamExt, future::LocalBoxFuture};
 use percent_encoding::percent_decode_str;
-use tern_model::MatrixError;
+use tern_model::{Class, MatrixError};
 use worker::{Method, Request};
 
 use crate::{
     edge::Edge,
-    identity,
+    identity, limits,
     request::{Incoming, MAX_BODY},
     respond::Answer,
     routes,
@@ -37,6 +37,8 @@ pub(crate) struct Route {
     /// Path template: literal segments and `{name}`.
     pub(crate) path: &'static str,
     pub(crate) auth: Auth,
+    /// Which rate limit counts a request, when not the general one.
+    pub(crate) class: Option<Class>,
     pub(crate) handler: Handler,
 }
 
@@ -48,14 +50,10 @@ pub(crate) async fn serve(edge: &Edge, mut request: Request) -> Result<Answer, M
     let Some(route) = route else {
         return Ok(Answer::nothing());
     };
+    let ip = request.headers().get("cf-connecting-ip").ok().flatten();
     let identity = identity::establish(edge, route.auth, request.headers()).await?;
-    let incoming = Incoming {
-        params,
-        query: parse_query(query),
-        identity,
-        body: read_body(&mut request).await?,
-        ip: request.headers().get("cf-connecting-ip").ok().flatten(),
-    };
+    limits::admit(edge, route.auth, route.class, identity.as_ref(), ip.as_deref())?;
+    let incoming = Incoming { params, query: parse_query(query), identity, body: read_body(&mut request).await?, ip };
     (route.handler)(edge, &incoming).await
 }
 

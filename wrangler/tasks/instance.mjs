@@ -1,7 +1,7 @@
-// The state folder of one server: `keys.json` (secrets, written once by the task runner), `server.json` (who runs it
-// now) and the data folder.
+// The state folder of one server: `keys.json` (secrets, written once by the task runner), `vars.json` (further variables
+// of the public worker, written by whoever wants them), `server.json` (who runs it now) and the data folder.
 
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
 /** Variables and secrets of the public worker. They reach workerd through a pipe, never a command line. */
@@ -16,7 +16,13 @@ export function proxyVars({ state, port, openRegistration = false, unlimited = f
     OPEN_REGISTRATION: String(openRegistration),
     UNLIMITED: String(unlimited),
     ...(registrationToken && { REGISTRATION_TOKEN: registrationToken }),
+    ...ownVars(state),
   };
+}
+
+function ownVars(state) {
+  const file = path.join(state, "vars.json");
+  return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
 }
 
 export function adminToken(state) {

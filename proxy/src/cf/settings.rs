@@ -2,7 +2,8 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use ruma::OwnedServerName;
-use tern_model::Config;
+use serde::de::DeserializeOwned;
+use tern_model::{Accounts, Config};
 use worker::{Env, Error};
 
 /// Reads the configuration; fails when something needed is missing or malformed.
@@ -24,6 +25,8 @@ pub(crate) fn read(env: &Env) -> worker::Result<Config> {
         open_registration: flag(env, "OPEN_REGISTRATION"),
         registration_token: optional(env, "REGISTRATION_TOKEN"),
         unlimited: flag(env, "UNLIMITED"),
+        limits: object(env, "LIMITS")?,
+        accounts: Accounts { password_pepper: optional(env, "PASSWORD_PEPPER").map(String::into_bytes) },
     })
 }
 
@@ -54,4 +57,19 @@ fn required(env: &Env, name: &str) -> worker::Result<String> {
 
 fn flag(env: &Env, name: &str) -> bool {
     optional(env, name).is_some_and(|value| value == "true")
+}
+
+/// A JSON variable; its default when it is not set. One that cannot be read stops the server rather than being passed over.
+fn object<T: DeserializeOwned + Default>(env: &Env, name: &str) -> worker::Result<T> {
+    let Some(text) = text_of(env, name) else { return Ok(T::default()) };
+    serde_json::from_str(&text).map_err(|error| Error::RustError(format!("{name}: {error}")))
+}
+
+/// The JSON of a variable, which may be written as an object or as a string.
+fn text_of(env: &Env, name: &str) -> Option<String> {
+    let value = js_sys::Reflect::get(env, &name.into()).ok().filter(|value| !value.is_undefined())?;
+    match value.as_string() {
+        Some(text) => Some(text).filter(|text| !text.is_empty()),
+        None => js_sys::JSON::stringify(&value).ok()?.as_string(),
+    }
 }

@@ -17,6 +17,7 @@ pub(crate) struct Wire {
     storage: Fetcher,
     rooms: ObjectNamespace,
     users: ObjectNamespace,
+    gates: ObjectNamespace,
 }
 
 impl Wire {
@@ -26,6 +27,7 @@ impl Wire {
             storage: env.service("STORAGE")?,
             rooms: env.durable_object("ROOM_HUB")?,
             users: env.durable_object("USER_HUB")?,
+            gates: env.durable_object("GATE")?,
         })
     }
 
@@ -37,6 +39,7 @@ impl Wire {
             Target::Storage => self.storage.fetch_request(request).await?,
             Target::Room(room_id) => self.rooms.get_by_name(room_id.as_str())?.fetch_with_request(request).await?,
             Target::User(user_id) => self.user(user_id)?.fetch_with_request(request).await?,
+            Target::Gate(name) => self.gates.get_by_name(name)?.fetch_with_request(request).await?,
         };
         if response.status_code() != 200 {
             return Err(worker::Error::RustError(format!("status {}", response.status_code())));

@@ -1,5 +1,6 @@
 //! The Durable Object classes: shells that decode a frame, call the actor, encode its reply.
 
+mod gate;
 mod room;
 mod user;
 

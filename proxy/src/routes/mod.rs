@@ -5,13 +5,16 @@ mod client;
 
 use crate::router::Route;
 
-/// Writes a table of routes: auth class, method, path, handler.
+/// Writes a table of routes: auth class, rate limit where it is not the general one, method, path, handler.
 macro_rules! routes {
-    ($($auth:ident $method:ident $path:expr => $handler:path;)*) => {
+    (@class) => { None };
+    (@class $class:ident) => { Some(tern_model::Class::$class) };
+    ($($auth:ident $(($class:ident))? $method:ident $path:expr => $handler:path;)*) => {
         &[$(crate::router::Route {
             method: worker::Method::$method,
             path: $path,
             auth: crate::router::Auth::$auth,
+            class: crate::routes::routes!(@class $($class)?),
             handler: |edge, request| Box::pin($handler(edge, request)),
         },)*]
     };

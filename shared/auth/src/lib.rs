@@ -4,6 +4,7 @@
 //!   the user's hub last confirmed their session.
 //! - [`refresh`]: the form of refresh tokens, which only the user's hub can tell true from false.
 //! - [`password`]: password hashes.
+//! - [`limit`]: how often somebody may try, and do anything else.
 //! - [`username`]: which names may be registered and which may be signed in with.
 //! - [`login`], [`uia`]: the legacy login types and user-interactive authentication (Client-Server API, "Legacy API").
 //!
@@ -11,6 +12,7 @@
 
 pub mod cache;
 mod hs256;
+pub mod limit;
 pub mod login;
 pub mod password;
 pub mod refresh;

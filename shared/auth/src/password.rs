@@ -1,7 +1,14 @@
 //! Password hashes: Argon2id as PHC strings, with the parameters OWASP recommends (19 MiB, 2 passes, 1 lane).
+//!
+//! With a pepper (a secret that is not in the database) the hash says by `keyid` which one it was made with. Hashes from
+//! before there was a pepper stay good; those of a pepper that is gone do not.
 
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version, password_hash::phc::PasswordHash};
-use tern_model::MatrixError;
+use argon2::{
+    Algorithm, Argon2, KeyId, Params, ParamsBuilder, PasswordHasher, PasswordVerifier, Version,
+    password_hash::phc::PasswordHash,
+};
+use sha2::{Digest, Sha256};
+use tern_model::{Accounts, MatrixError};
 
 /// Bytes of a password, at most: hashing longer ones costs the server and protects nobody.
 pub const MAX_LENGTH: usize = 512;
@@ -36,35 +43,44 @@ impl From<PasswordError> for MatrixError {
     }
 }
 
-fn argon2id() -> Argon2<'static> {
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT)
-}
-
-/// The PHC string of a password under a random salt.
+/// The PHC string of a password under a random salt, with the pepper if there is one.
 ///
 /// # Errors
 /// When the password is empty or too long.
-pub fn hash(password: &str, salt: &[u8; SALT]) -> Result<String, PasswordError> {
+pub fn hash(accounts: &Accounts, password: &str, salt: &[u8; SALT]) -> Result<String, PasswordError> {
     match password.len() {
         0 => Err(PasswordError::Empty),
-        1..=MAX_LENGTH => argon2id()
-            .hash_password_with_salt(password.as_bytes(), salt)
+        1..=MAX_LENGTH => argon2id(accounts.password_pepper.as_deref())
+            .and_then(|argon2id| argon2id.hash_password_with_salt(password.as_bytes(), salt).ok())
             .map(|hash: PasswordHash| hash.to_string())
-            .map_err(|_| PasswordError::Failed),
+            .ok_or(PasswordError::Failed),
         _ => Err(PasswordError::TooLong),
     }
 }
 
 /// Whether the password is the one of this hash. Without a hash (no such user, or one without a password) it takes as long
 /// and says no.
-pub fn matches(password: &str, hash: Option<&str>) -> bool {
+pub fn matches(accounts: &Accounts, password: &str, hash: Option<&str>) -> bool {
     if password.len() > MAX_LENGTH {
         return false;
     }
     let Ok(parsed) = PasswordHash::new(hash.unwrap_or(NOBODY)) else {
         return false;
     };
-    // The comparison inside is constant-time.
-    let same = argon2id().verify_password(password.as_bytes(), &parsed).is_ok();
+    let peppered = parsed.params.get("keyid").is_some();
+    let pepper = accounts.password_pepper.as_deref().filter(|_| peppered);
+    let Some(argon2id) = argon2id(pepper) else { return false };
+    // The comparison inside is constant-time. A hash of another pepper is compared too, and differs.
+    let same = argon2id.verify_password(password.as_bytes(), &parsed).is_ok();
     same && hash.is_some()
+}
+
+fn argon2id(pepper: Option<&[u8]>) -> Option<Argon2<'_>> {
+    let Some(pepper) = pepper else {
+        return Some(Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT));
+    };
+    let digest = Sha256::digest(pepper);
+    let key_id = KeyId::new(digest.get(..6)?).ok()?;
+    let params = ParamsBuilder::new().keyid(key_id).build().ok()?;
+    Argon2::new_with_secret(pepper, Algorithm::Argon2id, Version::V0x13, params).ok()
 }

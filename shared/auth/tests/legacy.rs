@@ -10,7 +10,7 @@ use tern_auth::{
     uia::{Auth, Challenge, Stage, registration_stages},
     username::{for_login, for_registration},
 };
-use tern_model::{Config, MatrixError};
+use tern_model::{Accounts, Config, Limits, MatrixError};
 
 fn config(open_registration: bool, registration_token: Option<&str>) -> Config {
     Config {
@@ -23,6 +23,8 @@ fn config(open_registration: bool, registration_token: Option<&str>) -> Config {
         open_registration,
         registration_token: registration_token.map(str::to_owned),
         unlimited: false,
+        limits: Limits::default(),
+        accounts: Accounts::default(),
     }
 }
 
@@ -140,31 +142,50 @@ fn a_challenge_tells_flows_and_session_and_no_error_until_a_stage_fails() {
     }
 }
 
+fn plain() -> Accounts {
+    Accounts::default()
+}
+
+#[test]
+fn a_pepper_makes_a_stolen_hash_useless_and_leaves_older_ones_good() {
+    let pepper = |pepper: &[u8]| Accounts { password_pepper: Some(pepper.to_vec()) };
+    let (mine, other) = (pepper(b"one"), pepper(b"two"));
+    let hash = password::hash(&mine, "secret", &[9; 16]).unwrap();
+    assert!(password::matches(&mine, "secret", Some(&hash)));
+    assert!(!password::matches(&mine, "Secret", Some(&hash)));
+    for thief in [&other, &plain()] {
+        assert!(!password::matches(thief, "secret", Some(&hash)));
+    }
+    let older = password::hash(&plain(), "secret", &[9; 16]).unwrap();
+    assert!(password::matches(&mine, "secret", Some(&older)));
+    assert!(!password::matches(&mine, "secret", None));
+}
+
 #[test]
 fn a_password_is_hashed_and_recognised() {
-    let hash = password::hash("correct horse 🐎", &[9; 16]).unwrap();
+    let hash = password::hash(&plain(), "correct horse 🐎", &[9; 16]).unwrap();
     assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-    assert!(password::matches("correct horse 🐎", Some(&hash)));
-    assert!(!password::matches("correct horse", Some(&hash)));
-    assert!(!password::matches("", Some(&hash)));
-    assert_ne!(hash, password::hash("correct horse 🐎", &[8; 16]).unwrap());
-    assert!(!password::matches("x", None));
-    assert!(!password::matches("x", Some("not a hash")));
+    assert!(password::matches(&plain(), "correct horse 🐎", Some(&hash)));
+    assert!(!password::matches(&plain(), "correct horse", Some(&hash)));
+    assert!(!password::matches(&plain(), "", Some(&hash)));
+    assert_ne!(hash, password::hash(&plain(), "correct horse 🐎", &[8; 16]).unwrap());
+    assert!(!password::matches(&plain(), "x", None));
+    assert!(!password::matches(&plain(), "x", Some("not a hash")));
 }
 
 #[test]
 fn odd_passwords_are_refused() {
-    let refused = |text: &str| MatrixError::from(password::hash(text, &[9; 16]).unwrap_err());
+    let refused = |text: &str| MatrixError::from(password::hash(&plain(), text, &[9; 16]).unwrap_err());
     assert_eq!(code(&refused("")), (400, "M_WEAK_PASSWORD"));
     assert_eq!(code(&refused(&"x".repeat(513))), (400, "M_INVALID_PARAM"));
-    assert!(!password::matches(&"x".repeat(513), None));
+    assert!(!password::matches(&plain(), &"x".repeat(513), None));
 }
 
 #[test]
 fn an_unknown_user_costs_a_whole_hash() {
     // The hash of nobody must parse, or no work would be done; the error of a wrong password proves that it did.
     use argon2::{Argon2, PasswordVerifier, password_hash::phc::PasswordHash};
-    let hash = password::hash("x", &[9; 16]).unwrap();
+    let hash = password::hash(&plain(), "x", &[9; 16]).unwrap();
     let real = PasswordHash::new(&hash).unwrap();
     let nobody = PasswordHash::new(password::NOBODY).unwrap();
     assert_eq!((real.algorithm, real.version, &real.params), (nobody.algorithm, nobody.version, &nobody.params));

@@ -14,7 +14,7 @@ use tern_auth::{
     cache::CONFIRMED_FOR,
     token::{LIFETIME, mint, verify},
 };
-use tern_model::{Caller, Config, MatrixError, Millis};
+use tern_model::{Accounts, Caller, Config, Limits, MatrixError, Millis};
 
 const NOW: Millis = Millis(1_700_000_000_123);
 
@@ -29,6 +29,8 @@ fn config() -> Config {
         open_registration: false,
         registration_token: None,
         unlimited: false,
+        limits: Limits::default(),
+        accounts: Accounts::default(),
     }
 }
 

@@ -2,13 +2,16 @@
 //!
 //! - [`room`] and [`user`] are the actors: the truth about one room, and about one local user. Their hosts are Durable
 //!   Objects at the edge, and the test kit natively.
+//! - [`gate`] is the actor of what must be exact and does not last; [`limit`] asks it for rate limits.
 //! - [`poll`] is the waiting of a long poll, which happens in the proxy worker.
 //! - [`session`], [`register`], [`profile`], [`push`], [`create`] and [`join`] are the colder use-cases of the proxy, one
 //!   function per endpoint.
 //! - [`turnstile`] is the group commit, and the only lock in the project.
 
 pub mod create;
+pub mod gate;
 pub mod join;
+pub mod limit;
 pub mod poll;
 pub mod profile;
 pub mod push;

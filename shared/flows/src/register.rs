@@ -7,7 +7,7 @@ use tern_auth::{
     uia::{Auth, Challenge, Stage, registration_stages},
     username,
 };
-use tern_model::{Config, MatrixError};
+use tern_model::{Class, Config, MatrixError};
 use tern_ports::{
     Clock, Entropy, Transport, ask_storage,
     wire::{
@@ -16,7 +16,10 @@ use tern_ports::{
     },
 };
 
-use crate::session::{SignedIn, challenge_id, check_device_id, random, sign_in};
+use crate::{
+    limit,
+    session::{SignedIn, challenge_id, check_device_id, random, sign_in},
+};
 
 /// The body of `POST /register`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -61,9 +64,10 @@ pub async fn register<E: Transport + Clock + Entropy>(
         }
         return Err(challenge);
     }
+    limit::by_address(edge, config, Class::Register, ip.as_deref()).await?;
     let secret = body.password.as_deref().ok_or_else(|| MatrixError::missing_param("The password is missing"))?;
     let user_id = wanted.map_or_else(|| made_up_name(edge, config), Ok)?;
-    create_user(edge, &user_id, secret, false).await?;
+    create_user(edge, config, &user_id, secret, false).await?;
     if body.inhibit_login {
         return Ok(SignedIn { user_id, tokens: None });
     }
@@ -98,7 +102,7 @@ pub async fn add_user<E: Transport + Clock + Entropy>(
     admin: bool,
 ) -> Result<OwnedUserId, MatrixError> {
     let user_id = username::for_registration(name, &config.server_name)?;
-    create_user(edge, &user_id, secret, admin).await?;
+    create_user(edge, config, &user_id, secret, admin).await?;
     Ok(user_id)
 }
 
@@ -136,11 +140,12 @@ async fn check_free(edge: &impl Transport, user_id: &UserId) -> Result<(), Matri
 
 async fn create_user<E: Transport + Clock + Entropy>(
     edge: &E,
+    config: &Config,
     user_id: &UserId,
     secret: &str,
     admin: bool,
 ) -> Result<(), MatrixError> {
-    let password_hash = Some(password::hash(secret, &random(edge))?);
+    let password_hash = Some(password::hash(&config.accounts, secret, &random(edge))?);
     let create = CreateUser { user_id: user_id.to_owned(), password_hash, admin, ts: edge.now() };
     ask_storage(edge, create).await?;
     Ok(())

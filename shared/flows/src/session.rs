@@ -11,7 +11,7 @@ use tern_auth::{
     uia::{Auth, Challenge, Stage},
     username,
 };
-use tern_model::{Caller, Config, MatrixError};
+use tern_model::{Caller, Class, Config, MatrixError};
 use tern_ports::{
     Clock, Entropy, Transport, ask_storage, ask_user,
     wire::{
@@ -19,6 +19,8 @@ use tern_ports::{
         user::{CloseSessions, OpenSession, RefreshSession, Session, SessionRef},
     },
 };
+
+use crate::limit;
 
 /// Longest device id, in bytes.
 const MAX_DEVICE_ID: usize = 255;
@@ -68,8 +70,9 @@ pub async fn login<E: Transport + Clock + Entropy>(
 ) -> Result<SignedIn, MatrixError> {
     body.check_kind()?;
     check_device_id(body.device_id.as_ref())?;
+    limit::by_address(edge, config, Class::Login, ip.as_deref()).await?;
     let user_id = username::for_login(body.credentials.user()?, &config.server_name);
-    let user_id = check_password(edge, user_id, body.credentials.password()?).await?;
+    let user_id = check_password(edge, config, user_id, body.credentials.password()?).await?;
     let open = OpenSession {
         device_id: body.device_id,
         display_name: body.initial_device_display_name,
@@ -144,21 +147,23 @@ pub(crate) fn check_device_id(device_id: Option<&OwnedDeviceId>) -> Result<(), M
     }
 }
 
-/// The user, if the password is right. Takes as long when there is no such user.
-async fn check_password(
+/// The user, if the password is right. Takes as long when there is no such user, and counts as a guess before anything is
+/// looked at: of many guesses at once, no more are heard than one after the other.
+pub async fn check_password(
     edge: &impl Transport,
+    config: &Config,
     user_id: Option<OwnedUserId>,
     secret: &str,
 ) -> Result<OwnedUserId, MatrixError> {
     let row = match &user_id {
-        Some(user_id) => ask_storage(edge, LoadUser { user_id: user_id.clone() }).await?,
+        Some(user_id) => {
+            limit::by_account(edge, config, Class::Password, user_id).await?;
+            ask_storage(edge, LoadUser { user_id: user_id.clone() }).await?
+        }
         None => None,
     };
     let hash = row.as_ref().and_then(|row| row.password_hash.as_deref());
-    let same = password::matches(secret, hash);
-    if row.as_ref().is_some_and(|row| row.deactivated) {
-        return Err(MatrixError::new(403, "M_USER_DEACTIVATED", "This account has been deactivated"));
-    }
+    let same = password::matches(&config.accounts, secret, hash);
     user_id.filter(|_| same).ok_or_else(login::refused)
 }
 
@@ -172,7 +177,7 @@ async fn check_own_password(
 ) -> Result<(), MatrixError> {
     let named = username::for_login(credentials.user()?, &config.server_name);
     let named = named.filter(|named| named == user_id).ok_or_else(|| challenge.refuse("This is not your account"))?;
-    match check_password(edge, Some(named), credentials.password()?).await {
+    match check_password(edge, config, Some(named), credentials.password()?).await {
         Err(error) if error.status == 403 => Err(challenge.refuse("Invalid password")),
         checked => checked.map(|_| ()),
     }

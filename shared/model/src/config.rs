@@ -2,6 +2,8 @@
 
 use ruma::OwnedServerName;
 
+use crate::Limits;
+
 /// Configuration of one deployment, read once per isolate.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -23,4 +25,15 @@ pub struct Config {
     pub registration_token: Option<String>,
     /// Rate limits are off.
     pub unlimited: bool,
+    /// The rates, where they are on.
+    pub limits: Limits,
+    /// How accounts are kept and come to be.
+    pub accounts: Accounts,
+}
+
+/// How accounts are kept and come to be; every part is optional.
+#[derive(Clone, Debug, Default)]
+pub struct Accounts {
+    /// A secret that goes into every new password hash, so that a stolen database alone does not allow guessing.
+    pub password_pepper: Option<Vec<u8>>,
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tern_model::MatrixError;
 
-use crate::wire::{RoomRequest, StorageRequest, UserRequest, frame};
+use crate::wire::{GateRequest, RoomRequest, StorageRequest, UserRequest, frame};
 
 /// A part of the server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +16,8 @@ pub enum Target {
     Room(OwnedRoomId),
     /// A local user's hub.
     User(OwnedUserId),
+    /// A gate, by its name (`tern_flows::gate`).
+    Gate(String),
 }
 
 /// The part did not answer: a network fault, an overloaded or resetting object. The request may or may not have taken
@@ -68,4 +70,13 @@ pub async fn ask_user<R: UserRequest>(
 /// The worker's own error, or 503 when it cannot be reached.
 pub async fn ask_storage<R: StorageRequest>(via: &impl Transport, request: R) -> Result<R::Reply, MatrixError> {
     frame::read_reply(&via.exchange(&Target::Storage, frame::write(&request.into())).await?)
+}
+
+/// Asks a gate.
+///
+/// # Errors
+/// The gate's own error, or 503 when it cannot be reached.
+pub async fn ask_gate<R: GateRequest>(via: &impl Transport, name: &str, request: R) -> Result<R::Reply, MatrixError> {
+    let target = Target::Gate(name.to_owned());
+    frame::read_reply(&via.exchange(&target, frame::write(&request.into())).await?)
 }

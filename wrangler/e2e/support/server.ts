@@ -1,6 +1,6 @@
 // The server under test: started as a newcomer starts it, killed as a power cut does.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -19,6 +19,8 @@ export interface Options {
   state?: string;
   /** Further environment of the launcher. */
   env?: Record<string, string>;
+  /** Further variables of the public worker. */
+  vars?: Record<string, unknown>;
 }
 
 export class Server {
@@ -42,6 +44,7 @@ export class Server {
     this.flags = options.flags ?? ['--open-registration', '--unlimited'];
     if (process.env.TERN_RELEASE && !this.flags.includes('--release')) this.flags = [...this.flags, '--release'];
     this.env = options.env ?? {};
+    if (options.vars) writeFileSync(join(this.state, 'vars.json'), JSON.stringify(options.vars));
   }
 
   get base(): string {

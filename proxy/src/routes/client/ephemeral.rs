@@ -17,10 +17,10 @@ use tern_ports::{
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
-    Token Put "/_matrix/client/v3/rooms/{roomId}/typing/{userId}" => set_typing;
-    Token Post "/_matrix/client/v3/rooms/{roomId}/receipt/{receiptType}/{eventId}" => send_receipt;
-    Token Post "/_matrix/client/v3/rooms/{roomId}/read_markers" => set_read_markers;
-    Token Put "/_matrix/client/v3/sendToDevice/{eventType}/{txnId}" => send_to_device;
+    Token(Ephemeral) Put "/_matrix/client/v3/rooms/{roomId}/typing/{userId}" => set_typing;
+    Token(Ephemeral) Post "/_matrix/client/v3/rooms/{roomId}/receipt/{receiptType}/{eventId}" => send_receipt;
+    Token(Ephemeral) Post "/_matrix/client/v3/rooms/{roomId}/read_markers" => set_read_markers;
+    Token(Ephemeral) Put "/_matrix/client/v3/sendToDevice/{eventType}/{txnId}" => send_to_device;
 };
 
 /// Longest time a client may claim to be typing for, in milliseconds.

@@ -13,15 +13,15 @@ use tern_ports::wire::room::MembershipAction;
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
-    Token Post "/_matrix/client/v3/createRoom" => create_room;
-    Token Post "/_matrix/client/v3/join/{roomIdOrAlias}" => join_by_name;
-    Token Post "/_matrix/client/v3/rooms/{roomId}/join" => join_room;
+    Token(CreateRoom) Post "/_matrix/client/v3/createRoom" => create_room;
+    Token(Join) Post "/_matrix/client/v3/join/{roomIdOrAlias}" => join_by_name;
+    Token(Join) Post "/_matrix/client/v3/rooms/{roomId}/join" => join_room;
     Token Post "/_matrix/client/v3/rooms/{roomId}/leave" => leave;
     Token Post "/_matrix/client/v3/rooms/{roomId}/forget" => forget;
-    Token Post "/_matrix/client/v3/rooms/{roomId}/invite" => invite;
-    Token Post "/_matrix/client/v3/rooms/{roomId}/kick" => kick;
-    Token Post "/_matrix/client/v3/rooms/{roomId}/ban" => ban;
-    Token Post "/_matrix/client/v3/rooms/{roomId}/unban" => unban;
+    Token(Invite) Post "/_matrix/client/v3/rooms/{roomId}/invite" => invite;
+    Token(Invite) Post "/_matrix/client/v3/rooms/{roomId}/kick" => kick;
+    Token(Invite) Post "/_matrix/client/v3/rooms/{roomId}/ban" => ban;
+    Token(Invite) Post "/_matrix/client/v3/rooms/{roomId}/unban" => unban;
 };
 
 /// What the caller may say about a change of their own membership.

@@ -11,8 +11,8 @@ use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, route
 pub(crate) const ROUTES: &[Route] = routes! {
     Open Get "/_matrix/client/v3/profile/{userId}" => read;
     Open Get "/_matrix/client/v3/profile/{userId}/{keyName}" => read_field;
-    Hub Put "/_matrix/client/v3/profile/{userId}/{keyName}" => write_field;
-    Hub Delete "/_matrix/client/v3/profile/{userId}/{keyName}" => delete_field;
+    Hub(Profile) Put "/_matrix/client/v3/profile/{userId}/{keyName}" => write_field;
+    Hub(Profile) Delete "/_matrix/client/v3/profile/{userId}/{keyName}" => delete_field;
 };
 
 /// Longest display name and avatar URL, in characters. Both go into member events, whose size is limited.

@@ -12,12 +12,12 @@ use tern_ports::{
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
-    Token Put "/_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}" => send_message;
-    Token Put "/_matrix/client/v3/rooms/{roomId}/state/{eventType}" => send_state;
-    Token Put "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}" => send_state;
+    Token(Message) Put "/_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}" => send_message;
+    Token(Message) Put "/_matrix/client/v3/rooms/{roomId}/state/{eventType}" => send_state;
+    Token(Message) Put "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}" => send_state;
     Token Get "/_matrix/client/v3/rooms/{roomId}/state/{eventType}" => read_state_event;
     Token Get "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}" => read_state_event;
-    Token Put "/_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}" => redact;
+    Token(Message) Put "/_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}" => redact;
 };
 
 /// `PUT /rooms/{roomId}/send/{eventType}/{txnId}`

@@ -1,16 +1,17 @@
 //! The proxy of a test: a real storage worker, hubs made of closures, a clock that stands still.
 
-use std::rc::Rc;
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use futures::future::FutureExt;
 use ruma::owned_server_name;
-use tern_model::{Config, MatrixError, Millis};
+use tern_flows::gate::GateActor;
+use tern_model::{Accounts, Config, Limits, MatrixError, Millis};
 use tern_ports::{
     Clock, Entropy, Target, Transport, Unreachable,
-    wire::{UserCommand, user::Session},
+    wire::{UserCommand, frame, user::Session},
 };
 use tern_testkit::{
-    Executor, Network, Routes, SeededEntropy, StorageNode, TestClock,
+    Executor, Network, Routes, SeededEntropy, StorageNode, TestClock, TestHost,
     network::{Exchange, refusal, reply},
 };
 
@@ -18,6 +19,7 @@ pub(crate) struct Edge {
     pub(crate) storage: Rc<StorageNode>,
     pub(crate) hubs: Rc<Routes>,
     pub(crate) clock: TestClock,
+    gates: RefCell<BTreeMap<String, Rc<GateActor<TestHost>>>>,
     entropy: SeededEntropy,
 }
 
@@ -27,6 +29,7 @@ impl Edge {
             storage: StorageNode::new(),
             hubs: Routes::new(),
             clock: TestClock::default(),
+            gates: RefCell::default(),
             entropy: SeededEntropy::new(1),
         };
         edge.hubs.users(|user_id, command| match command {
@@ -45,6 +48,12 @@ impl Edge {
             other => Err(Unreachable(format!("unexpected {}", other.name()))),
         });
         edge
+    }
+
+    fn gate(&self, name: &str) -> Rc<GateActor<TestHost>> {
+        let mut gates = self.gates.borrow_mut();
+        let host = || Rc::new(TestHost { clock: self.clock.clone(), ..TestHost::default() });
+        Rc::clone(gates.entry(name.to_owned()).or_insert_with(|| Rc::new(GateActor::new(host()))))
     }
 
     #[expect(clippy::unused_self, reason = "reads as what it stands for")]
@@ -72,6 +81,14 @@ impl Transport for Edge {
                 let node = Rc::clone(&self.storage);
                 async move { Ok(node.answer(&frame).await) }.boxed_local()
             }
+            Target::Gate(name) => {
+                let gate = self.gate(name);
+                async move {
+                    let command = frame::read(&frame).map_err(|error| Unreachable(error.to_string()))?;
+                    Ok(gate.handle(command).await)
+                }
+                .boxed_local()
+            }
             Target::Room(_) | Target::User(_) => self.hubs.exchange(target.clone(), frame),
         };
         exchange.await
@@ -89,6 +106,8 @@ pub(crate) fn config() -> Config {
         open_registration: true,
         registration_token: None,
         unlimited: false,
+        limits: Limits::default(),
+        accounts: Accounts::default(),
     }
 }
 

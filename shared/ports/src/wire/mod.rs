@@ -5,11 +5,13 @@
 //! only optional fields may be added, so that the two workers can be deployed one after the other.
 
 pub mod frame;
+pub mod gate;
 pub mod room;
 pub mod storage;
 pub mod sync;
 pub mod user;
 
+pub use gate::{GateCommand, GateRequest};
 pub use room::{RoomCommand, RoomRequest};
 pub use storage::{StorageCommand, StorageRequest};
 pub use user::{UserCommand, UserRequest};

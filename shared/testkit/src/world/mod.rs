@@ -18,7 +18,7 @@ use std::{
 };
 
 use ruma::{OwnedServerName, RoomId, UserId};
-use tern_model::{Config, Millis};
+use tern_model::{Accounts, Config, Limits, Millis};
 use tern_ports::{
     Clock, Entropy, Parked, PollReply, Polls, Sql, Target, Transport, Unreachable, ask_room,
     wire::room::{ProbeRoom, RoomProbe},
@@ -194,6 +194,8 @@ fn config() -> Config {
         open_registration: true,
         registration_token: None,
         unlimited: true,
+        limits: Limits::default(),
+        accounts: Accounts::default(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, rc::Rc};
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde_json::{Value, json};
 use tern_flows::room::RoomActor;
-use tern_model::{Caller, Config, MatrixError, Millis, Notice, RawJson, RoomSeq};
+use tern_model::{Accounts, Caller, Config, Limits, MatrixError, Millis, Notice, RawJson, RoomSeq};
 use tern_ports::{
     Sql as _, ask_storage,
     wire::room::{
@@ -44,6 +44,8 @@ pub(crate) fn config() -> Rc<Config> {
         open_registration: true,
         registration_token: None,
         unlimited: true,
+        limits: Limits::default(),
+        accounts: Accounts::default(),
     })
 }
 

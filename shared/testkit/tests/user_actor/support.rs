@@ -6,7 +6,8 @@ use ruma::{OwnedRoomId, RoomId, UserId, user_id};
 use serde_json::{Value, json};
 use tern_flows::user::{Handled, UserActor};
 use tern_model::{
-    Config, MatrixError, Millis, Notice, NoticeEvent, RawJson, RoomSeq, RoomSummary, StoredEvent, TxnRef,
+    Accounts, Config, Limits, MatrixError, Millis, Notice, NoticeEvent, RawJson, RoomSeq, RoomSummary, StoredEvent,
+    TxnRef,
 };
 use tern_ports::{
     ObjectHost as _, Sql as _,
@@ -262,6 +263,8 @@ fn actor(host: &Rc<TestHost>) -> Rc<UserActor<TestHost>> {
         open_registration: false,
         registration_token: None,
         unlimited: true,
+        limits: Limits::default(),
+        accounts: Accounts::default(),
     };
     Rc::new(UserActor::new(Rc::clone(host), Rc::new(config), alice().to_owned()))
 }

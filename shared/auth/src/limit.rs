@@ -1,0 +1,117 @@
+//! Rate limits: a token bucket as one number, and the buckets of one isolate.
+//!
+//! A bucket is the time at which it will be full again (the "generic cell rate algorithm"): taking moves that time on, and
+//! when it lies further ahead than a whole bucket takes to fill, there is nothing left to take. No timer, no counter to
+//! reset, and eight bytes a bucket.
+
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+use ruma::{OwnedUserId, UserId};
+use tern_model::{Class, Config, MatrixError, Millis, Rate};
+
+/// Microseconds of an hour: the unit of a bucket, so that 3.6 thousand million an hour can be told apart.
+const HOUR: u64 = 3_600_000_000;
+/// What a closed class answers: ask again in an hour.
+const CLOSED_MS: u64 = 3_600_000;
+/// Users, and addresses, whose buckets are kept, at about 200 bytes each.
+const CAPACITY: usize = 4_096;
+
+/// A bucket: when it will be full again, in microseconds since the epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bucket(pub u64);
+
+impl Bucket {
+    /// The bucket after one was taken from it at `now`.
+    ///
+    /// # Errors
+    /// When it is empty: the milliseconds after which the same would succeed.
+    pub fn take(self, rate: Rate, now: Millis) -> Result<Self, u64> {
+        if rate.burst == 0 || rate.per_hour == 0 {
+            return Err(CLOSED_MS);
+        }
+        let interval = HOUR / u64::from(rate.per_hour);
+        let now = now.0.saturating_mul(1_000);
+        let full_at = self.0.max(now).saturating_add(interval);
+        match full_at.saturating_sub(now).checked_sub(interval.saturating_mul(u64::from(rate.burst))) {
+            Some(missing) if missing > 0 => Err(missing.div_ceil(1_000)),
+            _ => Ok(Self(full_at)),
+        }
+    }
+
+    /// When there is no difference to a bucket that was never used.
+    pub const fn full_at(self) -> Millis {
+        Millis(self.0.div_ceil(1_000))
+    }
+}
+
+/// The address as far as one person has one: all of an IPv4 address, the first half of an IPv6 address, since whoever has
+/// one of those has 2^64. Requests without an address share one.
+pub fn address(ip: Option<&str>) -> String {
+    let Some(ip) = ip.filter(|ip| ip.len() <= 64) else { return "unknown".to_owned() };
+    match ip.parse::<std::net::IpAddr>() {
+        Ok(std::net::IpAddr::V6(address)) if address.to_ipv4_mapped().is_none() => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+        Ok(address) => address.to_canonical().to_string(),
+        Err(_) => "unknown".to_owned(),
+    }
+}
+
+/// The object that counts exactly for this subject.
+pub fn gate(class: Class, subject: &str) -> String {
+    format!("limit/{}/{subject}", class.name())
+}
+
+type Buckets = [Bucket; Class::ALL.len()];
+
+/// The buckets of one isolate: for everything whose cost is small and whose count may be a little generous, since another
+/// isolate counts on its own. Costs no hop.
+pub struct Meters {
+    users: LruCache<OwnedUserId, Buckets>,
+    addresses: LruCache<String, Buckets>,
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        let capacity = NonZeroUsize::new(CAPACITY).unwrap_or(NonZeroUsize::MIN);
+        Self { users: LruCache::new(capacity), addresses: LruCache::new(capacity) }
+    }
+}
+
+impl Meters {
+    /// Counts something that a user does.
+    ///
+    /// # Errors
+    /// `M_LIMIT_EXCEEDED`.
+    pub fn user(&mut self, config: &Config, class: Class, user_id: &UserId, now: Millis) -> Result<(), MatrixError> {
+        if config.unlimited {
+            return Ok(());
+        }
+        if !self.users.contains(user_id) {
+            self.users.put(user_id.to_owned(), Buckets::default());
+        }
+        count(self.users.get_mut(user_id), config, class, now)
+    }
+
+    /// Counts something that is asked from an address, as [`address`] gives it.
+    ///
+    /// # Errors
+    /// `M_LIMIT_EXCEEDED`.
+    pub fn address(&mut self, config: &Config, class: Class, address: &str, now: Millis) -> Result<(), MatrixError> {
+        if config.unlimited {
+            return Ok(());
+        }
+        if !self.addresses.contains(address) {
+            self.addresses.put(address.to_owned(), Buckets::default());
+        }
+        count(self.addresses.get_mut(address), config, class, now)
+    }
+}
+
+fn count(buckets: Option<&mut Buckets>, config: &Config, class: Class, now: Millis) -> Result<(), MatrixError> {
+    let Some(bucket) = buckets.and_then(|buckets| buckets.get_mut(class as usize)) else { return Ok(()) };
+    *bucket = bucket.take(config.limits.of(class), now).map_err(MatrixError::limit_exceeded)?;
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! The actor of a gate: what must be exact and does not last. Its name says what it guards.
+//!
+//! | name | guards | file |
+//! |---|---|---|
+//! | `limit/{class}/{subject}` | how often somebody may try | [`turns`] |
+//!
+//! A gate forgets everything once nothing in it counts any more, so that strangers cannot make objects that stay.
+
+mod turns;
+
+use std::{cell::Cell, rc::Rc};
+
+use serde::Serialize;
+use tern_model::{MatrixError, Millis};
+use tern_ports::{
+    ObjectHost, Sql, SqlError,
+    wire::{GateCommand, frame},
+};
+
+const TABLES: [&str; 1] = [
+    // `full_at` as in `tern_auth::limit::Bucket`; at most one row.
+    "CREATE TABLE IF NOT EXISTS bucket (id INTEGER PRIMARY KEY CHECK (id = 1), full_at INTEGER NOT NULL) STRICT",
+];
+
+/// The actor in a gate.
+pub struct GateActor<H> {
+    host: Rc<H>,
+    /// The tables are there.
+    ready: Cell<bool>,
+    /// When the object was last asked to look whether it may go.
+    alarm: Cell<Option<Millis>>,
+}
+
+impl<H: ObjectHost> GateActor<H> {
+    /// The gate in this host.
+    pub fn new(host: Rc<H>) -> Self {
+        Self { host, ready: Cell::new(false), alarm: Cell::new(None) }
+    }
+
+    /// Handles one command; the result is a reply frame.
+    pub async fn handle(&self, command: GateCommand) -> Vec<u8> {
+        if let Err(error) = self.prepare() {
+            return reply::<()>(&Err(error.into()));
+        }
+        match command {
+            GateCommand::TakeTurn(ask) => reply(&self.take_turn(*ask).await),
+        }
+    }
+
+    /// Whether nothing here counts any more; the host then deletes everything.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn is_over(&self) -> Result<bool, MatrixError> {
+        self.prepare()?;
+        self.alarm.set(None);
+        let over = turns::full_at(self.host.sql())?;
+        if over > self.host.now() {
+            self.look_again(over).await;
+            return Ok(false);
+        }
+        self.ready.set(false);
+        Ok(true)
+    }
+
+    fn prepare(&self) -> Result<(), SqlError> {
+        if !self.ready.get() {
+            for table in TABLES {
+                self.host.sql().query(table, &[])?;
+            }
+            self.ready.set(true);
+        }
+        Ok(())
+    }
+
+    /// Asks for the alarm at `at`, unless one is on its way: when that one finds something left, it asks again.
+    async fn look_again(&self, at: Millis) {
+        if self.alarm.get().is_none() {
+            self.alarm.set(Some(at));
+            self.host.set_alarm(at).await;
+        }
+    }
+}
+
+fn reply<T: Serialize>(result: &Result<T, MatrixError>) -> Vec<u8> {
+    frame::write_reply(result)
+}

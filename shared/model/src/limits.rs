@@ -1,0 +1,87 @@
+//! How often somebody may do something, as an operator sets it.
+
+use serde::Deserialize;
+
+/// A rate: so many at once, and so many an hour in the long run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// How many may come at once after a pause. Zero closes the class.
+    pub burst: u32,
+    /// How many an hour come back.
+    pub per_hour: u32,
+}
+
+/// Declares the classes and the rate each has unless the operator says otherwise.
+macro_rules! classes {
+    ($($(#[$doc:meta])* $class:ident $field:ident = $burst:literal, $per_hour:literal;)*) => {
+        /// What somebody does, as far as rate limits tell it apart.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Class {
+            $($(#[$doc])* $class,)*
+        }
+
+        impl Class {
+            /// Every class.
+            pub const ALL: &[Self] = &[$(Self::$class,)*];
+
+            /// Its name in the configuration.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$class => stringify!($field),)* }
+            }
+        }
+
+        /// The rate of each class.
+        #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct Limits {
+            $($(#[$doc])* pub $field: Rate,)*
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($field: Rate { burst: $burst, per_hour: $per_hour },)* }
+            }
+        }
+
+        impl Limits {
+            /// The rate of a class.
+            pub const fn of(&self, class: Class) -> Rate {
+                match class { $(Class::$class => self.$field,)* }
+            }
+        }
+    };
+}
+
+classes! {
+    /// Messages, state and redactions, per user.
+    Message message = 100, 18_000;
+    /// Joins and knocks, per user.
+    Join join = 20, 600;
+    /// Invites, kicks and bans, per user.
+    Invite invite = 30, 900;
+    /// New rooms and room upgrades, per user.
+    CreateRoom create_room = 10, 120;
+    /// Receipts, typing, presence, read markers and to-device messages, per user.
+    Ephemeral ephemeral = 200, 36_000;
+    /// Profile changes, per user: each is carried into all of the user's rooms.
+    Profile profile = 10, 120;
+    /// Claims of one-time keys and queries of other users' devices, per user.
+    Keys keys = 100, 7_200;
+    /// Uploads of media, per user.
+    Upload upload = 30, 1_200;
+    /// Downloads and thumbnails, per user.
+    Download download = 400, 72_000;
+    /// Searches in messages, rooms and users, per user.
+    Search search = 30, 1_800;
+    /// Anything else that a signed-in user asks, sync included, per user.
+    Other other = 400, 72_000;
+    /// Anything that is asked without a token, per address.
+    Public public = 200, 36_000;
+    /// Attempts to sign in, per address, counted exactly.
+    Login login = 20, 240;
+    /// Guesses at an account's password, right or wrong, from anywhere, counted exactly.
+    Password password = 10, 60;
+    /// Registrations, per address, counted exactly.
+    Register register = 10, 60;
+}
