@@ -3,6 +3,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use tern_auth::{TokenCache, limit::Meters};
+use tern_media::Policy;
 use tern_model::{Config, Millis};
 use tern_ports::{Clock, Entropy, Target, Transport, Unreachable};
 use worker::Env;
@@ -12,6 +13,8 @@ use crate::cf;
 /// Bindings and configuration of this isolate.
 pub(crate) struct Edge {
     pub(crate) config: Rc<Config>,
+    /// What is allowed of media.
+    pub(crate) media: Policy,
     pub(crate) wire: cf::wire::Wire,
     pub(crate) tokens: Rc<RefCell<TokenCache>>,
     pub(crate) meters: Rc<RefCell<Meters>>,
@@ -34,6 +37,7 @@ impl Edge {
             wire: cf::wire::Wire::of(env)?,
             tokens: TOKENS.with(Rc::clone),
             meters: METERS.with(Rc::clone),
+            media: cf::settings::media(env)?,
         })
     }
 }

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use tern_model::{Caller, MatrixError, RawJson};
 use tern_ports::wire::user::SessionRef;
+use worker::{Headers, web_sys::ReadableStream};
 
 use crate::identity::Identity;
 
@@ -19,8 +20,12 @@ pub(crate) struct Incoming {
     pub(crate) query: Vec<(String, String)>,
     /// Who asks; present whenever the route's auth class asks for a token.
     pub(crate) identity: Option<Identity>,
-    /// The body as it came.
+    /// The body as it came; empty when the route's is streamed.
     pub(crate) body: Vec<u8>,
+    /// The unread body of a route whose body is streamed; `None` also when the request has none.
+    pub(crate) stream: Option<ReadableStream>,
+    /// The headers.
+    pub(crate) headers: Headers,
     /// Where the request came from.
     pub(crate) ip: Option<String>,
 }
@@ -29,6 +34,11 @@ impl Incoming {
     /// A path parameter; empty when the route has none of this name.
     pub(crate) fn param(&self, name: &str) -> &str {
         self.params.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
+    }
+
+    /// The value of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        self.headers.get(name).ok().flatten()
     }
 
     /// The first query parameter of this name.

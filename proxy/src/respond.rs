@@ -2,19 +2,29 @@
 
 use serde::Serialize;
 use tern_model::{MatrixError, RawJson};
-use worker::{Headers, Response, ResponseBuilder};
+use worker::{EncodeBody, Headers, Response, ResponseBody, ResponseBuilder};
 
 /// What a handler answers.
 pub(crate) struct Answer {
     status: u16,
-    body: String,
+    body: Body,
+}
+
+/// The body of an answer.
+enum Body {
+    /// None.
+    Nothing,
+    /// JSON.
+    Json(String),
+    /// Content with headers of its own, passed through unread.
+    Content(Vec<(&'static str, String)>, ResponseBody),
 }
 
 impl Answer {
     /// 200 with `value`.
     pub(crate) fn json<T: Serialize>(value: &T) -> Result<Self, MatrixError> {
         let body = serde_json::to_string(value).map_err(|_| MatrixError::internal())?;
-        Ok(Self { status: 200, body })
+        Ok(Self::text(body))
     }
 
     /// 200 with JSON that is ready.
@@ -24,7 +34,12 @@ impl Answer {
 
     /// 200 with JSON text that is ready.
     pub(crate) const fn text(body: String) -> Self {
-        Self { status: 200, body }
+        Self { status: 200, body: Body::Json(body) }
+    }
+
+    /// Content with headers of its own.
+    pub(crate) const fn content(status: u16, headers: Vec<(&'static str, String)>, body: ResponseBody) -> Self {
+        Self { status, body: Body::Content(headers, body) }
     }
 
     /// 200 with `{}`.
@@ -34,7 +49,7 @@ impl Answer {
 
     /// 204, for a preflight.
     pub(crate) const fn nothing() -> Self {
-        Self { status: 204, body: String::new() }
+        Self { status: 204, body: Body::Nothing }
     }
 }
 
@@ -46,19 +61,27 @@ pub(crate) fn write(result: Result<Answer, MatrixError>, cors: bool) -> worker::
         headers.set("access-control-allow-methods", "GET, POST, PUT, DELETE, PATCH, OPTIONS")?;
         headers.set("access-control-allow-headers", "X-Requested-With, Content-Type, Authorization")?;
     }
-    let (status, body) = match result {
-        Ok(answer) => (answer.status, answer.body),
-        Err(error) => {
-            if let Some(ms) = error.retry_after_ms {
-                headers.set("retry-after", &ms.div_ceil(1000).to_string())?;
-            }
-            (error.status, error.to_json().to_string())
+    let answer = result.or_else(|error| refusal(&error, &headers))?;
+    let builder = ResponseBuilder::new().with_status(answer.status);
+    match answer.body {
+        Body::Nothing => Ok(builder.with_headers(headers).empty()),
+        Body::Json(text) => {
+            headers.set("content-type", "application/json")?;
+            Ok(builder.with_headers(headers).fixed(text.into_bytes()))
         }
-    };
-    let builder = ResponseBuilder::new().with_status(status);
-    if status == 204 {
-        return Ok(builder.with_headers(headers).empty());
+        Body::Content(own, body) => {
+            for (name, value) in own {
+                headers.set(name, &value)?;
+            }
+            // As it is: the length that was announced holds, and pictures do not get smaller.
+            Ok(builder.with_headers(headers).with_encode_body(EncodeBody::Manual).body(body))
+        }
     }
-    headers.set("content-type", "application/json")?;
-    Ok(builder.with_headers(headers).fixed(body.into_bytes()))
+}
+
+fn refusal(error: &MatrixError, headers: &Headers) -> worker::Result<Answer> {
+    if let Some(ms) = error.retry_after_ms {
+        headers.set("retry-after", &ms.div_ceil(1000).to_string())?;
+    }
+    Ok(Answer { status: error.status, body: Body::Json(error.to_json().to_string()) })
 }

@@ -28,6 +28,15 @@ pub(crate) enum Auth {
     Admin,
 }
 
+/// What is done with the body of a request before its handler runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Intake {
+    /// It is read to its end, up to [`MAX_BODY`].
+    Whole,
+    /// Nothing: the handler passes it on unread, and sees to its limits.
+    Streamed,
+}
+
 /// What answers a route.
 pub(crate) type Handler = for<'a> fn(&'a Edge, &'a Incoming) -> LocalBoxFuture<'a, Result<Answer, MatrixError>>;
 
@@ -39,6 +48,7 @@ pub(crate) struct Route {
     pub(crate) auth: Auth,
     /// Which rate limit counts a request, when not the general one.
     pub(crate) class: Option<Class>,
+    pub(crate) intake: Intake,
     pub(crate) handler: Handler,
 }
 
@@ -53,7 +63,18 @@ pub(crate) async fn serve(edge: &Edge, mut request: Request) -> Result<Answer, M
     let ip = request.headers().get("cf-connecting-ip").ok().flatten();
     let identity = identity::establish(edge, route.auth, request.headers()).await?;
     limits::admit(edge, route.auth, route.class, identity.as_ref(), ip.as_deref())?;
-    let incoming = Incoming { params, query: parse_query(query), identity, body: read_body(&mut request).await?, ip };
+    let incoming = Incoming {
+        params,
+        query: parse_query(query),
+        identity,
+        body: match route.intake {
+            Intake::Whole => read_body(&mut request).await?,
+            Intake::Streamed => Vec::new(),
+        },
+        stream: if route.intake == Intake::Streamed { request.inner().body() } else { None },
+        headers: request.headers().clone(),
+        ip,
+    };
     (route.handler)(edge, &incoming).await
 }
 

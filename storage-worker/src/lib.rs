@@ -1,5 +1,5 @@
-//! The private worker that owns D1 and R2: the fetch event and the adapter to D1. Reached only through the service binding
-//! of the proxy; all it does is in `tern-storage`, which also runs natively.
+//! The private worker that owns D1 and R2: the events and the adapters to D1 and R2. Reached only through the service
+//! binding of the proxy; all it does is in `tern-storage`, which also runs natively.
 //!
 //! Two crates, because Cargo gives the files of a `cdylib` no name of their own for each set of features: nothing that is
 //! built in several ways may depend on one.
@@ -7,22 +7,37 @@
 #![cfg(target_arch = "wasm32")]
 
 mod d1;
+mod media;
+mod r2;
 
+use tern_ports::wire::media::COMMAND_HEADER;
 use tern_storage::{ShardMap, Storage};
-use worker::{Context, Env, Method, Request, Response, Result, event};
+use worker::{Context, Env, Method, Request, Response, Result, ScheduleContext, ScheduledEvent, console_error, event};
 
 thread_local! {
     /// What this isolate knows of the shard map.
     static SHARDS: &'static ShardMap = Box::leak(Box::default());
 }
 
-/// A frame in, a frame out. Only the service binding leads here, so nothing else needs an answer.
+/// A frame in, a frame out; with the frame in a header, content beside it. Only the service binding leads here, so nothing
+/// else needs an answer.
 #[event(fetch)]
 async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Response> {
     if request.method() != Method::Post {
         return Response::error("Not found", 404);
     }
+    if let Some(command) = request.headers().get(COMMAND_HEADER)? {
+        return media::answer(&request, &command, env).await;
+    }
     let frame = request.bytes().await?;
     let storage = Storage { databases: d1::Bindings(env), shards: SHARDS.with(|shards| *shards) };
     Response::from_bytes(storage.answer(&frame).await)
+}
+
+/// From time to time: deletes what nobody can see any more.
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    if let Err(error) = media::sweep(env).await {
+        console_error!("sweep: {error}");
+    }
 }

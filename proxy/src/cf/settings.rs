@@ -3,7 +3,8 @@
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use ruma::OwnedServerName;
 use serde::de::DeserializeOwned;
-use tern_model::{Accounts, Config};
+use tern_media::Policy;
+use tern_model::{Accounts, Config, Millis};
 use worker::{Env, Error};
 
 /// Reads the configuration; fails when something needed is missing or malformed.
@@ -30,6 +31,17 @@ pub(crate) fn read(env: &Env) -> worker::Result<Config> {
     })
 }
 
+/// Reads the limits of media; what is not set is as it is by default.
+pub(crate) fn media(env: &Env) -> worker::Result<Policy> {
+    let default = Policy::default();
+    Ok(Policy {
+        max_upload: number(env, "MEDIA_MAX_UPLOAD")?.unwrap_or(default.max_upload),
+        quota: number(env, "MEDIA_QUOTA")?,
+        open_before: number(env, "MEDIA_OPEN_BEFORE")?.map(Millis),
+        ..default
+    })
+}
+
 /// `ed25519:ID SEED`, the seed in unpadded base64, as other homeservers write their signing keys.
 fn signing_key(text: &str) -> worker::Result<(String, Vec<u8>)> {
     let malformed = || Error::RustError("SIGNING_KEY is not `ed25519:ID SEED`".to_owned());
@@ -53,6 +65,11 @@ fn optional(env: &Env, name: &str) -> Option<String> {
 
 fn required(env: &Env, name: &str) -> worker::Result<String> {
     optional(env, name).ok_or_else(|| Error::RustError(format!("{name} is not set")))
+}
+
+fn number(env: &Env, name: &str) -> worker::Result<Option<u64>> {
+    let parse = |text: String| text.parse().map_err(|_| Error::RustError(format!("{name} is not a number")));
+    optional(env, name).map(parse).transpose()
 }
 
 fn flag(env: &Env, name: &str) -> bool {

@@ -3,8 +3,18 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::StreamExt;
 use ruma::UserId;
-use tern_ports::{Parked, PollReply, Polls, Target, Transport, Unreachable};
-use worker::{Delay, Env, Fetcher, Headers, Method, ObjectNamespace, Request, RequestInit, Stub, WebSocket};
+use tern_model::MatrixError;
+use tern_ports::{
+    Parked, PollReply, Polls, Target, Transport, Unreachable,
+    wire::{
+        MediaRequest, frame,
+        media::{COMMAND_HEADER as MEDIA_COMMAND, REPLY_HEADER},
+    },
+};
+use worker::{
+    Delay, Env, Fetcher, Headers, Method, ObjectNamespace, Request, RequestInit, Response, ResponseBody, Stub,
+    WebSocket, console_error, web_sys::ReadableStream,
+};
 
 /// Carries the command of a poll, which comes as a WebSocket upgrade and thus without a body.
 pub(crate) const COMMAND_HEADER: &str = "x-tern-command";
@@ -45,6 +55,39 @@ impl Wire {
             return Err(worker::Error::RustError(format!("status {}", response.status_code())));
         }
         response.bytes().await
+    }
+
+    /// Asks the storage worker with content beside the question, and brings the answer with the content beside it. Neither is
+    /// read here.
+    pub(crate) async fn ask_media<R: MediaRequest>(
+        &self,
+        ask: R,
+        content: Option<ReadableStream>,
+    ) -> Result<(R::Reply, ResponseBody), MatrixError> {
+        let sent = self.send_content(&frame::write(&ask.into()), content).await;
+        let (reply, content) = sent.map_err(|error| {
+            console_error!("media: {error}");
+            MatrixError::unavailable()
+        })?;
+        frame::read_reply(&reply).map(|reply| (reply, content))
+    }
+
+    async fn send_content(
+        &self,
+        command: &[u8],
+        content: Option<ReadableStream>,
+    ) -> worker::Result<(Vec<u8>, ResponseBody)> {
+        let headers = Headers::new();
+        headers.set(MEDIA_COMMAND, &URL_SAFE_NO_PAD.encode(command))?;
+        let mut init = RequestInit::new();
+        init.with_method(Method::Post).with_headers(headers).with_body(content.map(Into::into));
+        let response: Response = self.storage.fetch_request(Request::new_with_init(INTERNAL, &init)?).await?;
+        let status = response.status_code();
+        let malformed = || worker::Error::RustError(format!("no reply, status {status}"));
+        let reply = response.headers().get(REPLY_HEADER)?.ok_or_else(malformed)?;
+        let reply = URL_SAFE_NO_PAD.decode(reply).map_err(|_| malformed())?;
+        let (_, body) = response.into_parts();
+        Ok((reply, body))
     }
 
     fn user(&self, user_id: &UserId) -> worker::Result<Stub> {

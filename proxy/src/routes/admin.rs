@@ -5,16 +5,30 @@ use serde_json::json;
 use tern_flows::register::add_user;
 use tern_model::MatrixError;
 use tern_ports::{
-    ask_room, ask_user,
-    wire::{room::ProbeRoom, user::ProbeUser},
+    ask_room, ask_storage, ask_user,
+    wire::{
+        media::{Purge, PurgeMedia, QuarantineMedia},
+        room::ProbeRoom,
+        user::ProbeUser,
+    },
 };
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    router::Route,
+    routes::{client::media::named, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Admin Post "/_tern/admin/v1/users" => create_user;
     Admin Get "/_tern/admin/v1/hubs/user/{userId}" => probe_user;
     Admin Get "/_tern/admin/v1/hubs/room/{roomId}" => probe_room;
+    Admin Delete "/_tern/admin/v1/media/{serverName}/{mediaId}" => purge_media;
+    Admin Delete "/_tern/admin/v1/users/{userId}/media" => purge_media_of_user;
+    Admin Put "/_tern/admin/v1/media/{serverName}/{mediaId}/quarantine" => quarantine_media;
+    Admin Delete "/_tern/admin/v1/media/{serverName}/{mediaId}/quarantine" => release_media;
 };
 
 /// `POST /_tern/admin/v1/users`
@@ -43,4 +57,31 @@ async fn probe_user(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErr
 /// `GET /_tern/admin/v1/hubs/room/{roomId}`
 async fn probe_room(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     Answer::json(&ask_room(edge, &request.room_id()?, ProbeRoom {}).await?)
+}
+
+/// `DELETE /_tern/admin/v1/media/{serverName}/{mediaId}`: nobody finds it any more; its bytes go with the next sweep.
+async fn purge_media(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let purged = ask_storage(edge, PurgeMedia { which: Purge::One(named(request)?) }).await?;
+    if purged.count == 0 {
+        return Err(MatrixError::not_found("No such media"));
+    }
+    Answer::json(&json!({ "deleted": purged.count }))
+}
+
+/// `DELETE /_tern/admin/v1/users/{userId}/media`: everything the user uploaded.
+async fn purge_media_of_user(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let purged = ask_storage(edge, PurgeMedia { which: Purge::OfUser(request.user_id()?) }).await?;
+    Answer::json(&json!({ "deleted": purged.count }))
+}
+
+/// `PUT /_tern/admin/v1/media/{serverName}/{mediaId}/quarantine`: withheld from everybody, whoever uploaded or uploads it.
+async fn quarantine_media(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    ask_storage(edge, QuarantineMedia { media: named(request)?, withheld: true }).await?;
+    Ok(Answer::empty())
+}
+
+/// `DELETE` of the same.
+async fn release_media(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    ask_storage(edge, QuarantineMedia { media: named(request)?, withheld: false }).await?;
+    Ok(Answer::empty())
 }

@@ -5,16 +5,20 @@ mod client;
 
 use crate::router::Route;
 
-/// Writes a table of routes: auth class, rate limit where it is not the general one, method, path, handler.
+/// Writes a table of routes: auth class, rate limit where it is not the general one, method, `streamed` where the handler
+/// takes the body unread, path, handler.
 macro_rules! routes {
     (@class) => { None };
     (@class $class:ident) => { Some(tern_model::Class::$class) };
-    ($($auth:ident $(($class:ident))? $method:ident $path:expr => $handler:path;)*) => {
+    (@intake) => { crate::router::Intake::Whole };
+    (@intake streamed) => { crate::router::Intake::Streamed };
+    ($($auth:ident $(($class:ident))? $method:ident $($streamed:ident)? $path:literal => $handler:path;)*) => {
         &[$(crate::router::Route {
             method: worker::Method::$method,
             path: $path,
             auth: crate::router::Auth::$auth,
             class: crate::routes::routes!(@class $($class)?),
+            intake: crate::routes::routes!(@intake $($streamed)?),
             handler: |edge, request| Box::pin($handler(edge, request)),
         },)*]
     };
@@ -30,6 +34,7 @@ pub(crate) static ALL: &[&[Route]] = &[
     client::membership::ROUTES,
     client::account::ROUTES,
     client::profile::ROUTES,
+    client::media::ROUTES,
     client::push::ROUTES,
     client::devices::ROUTES,
     client::session::ROUTES,

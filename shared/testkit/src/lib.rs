@@ -13,6 +13,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot be set up has to stop, with the reason")]
 
 pub mod ambient;
+pub mod bucket;
 pub mod d1;
 pub mod executor;
 pub mod host;

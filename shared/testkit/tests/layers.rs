@@ -11,20 +11,21 @@ use std::{
 use serde_json::Value;
 
 /// What each crate imports of ours. A crate that is not in the table is a surprise, too.
-const RINGS: [(&str, &[&str]); 13] = [
+const RINGS: [(&str, &[&str]); 14] = [
     // 1: the domain.
     ("tern-model", &[]),
     ("tern-room", &["tern-model"]),
     ("tern-sync", &["tern-model"]),
     ("tern-auth", &["tern-model"]),
     ("tern-push", &["tern-model"]),
+    ("tern-media", &["tern-model"]),
     // 2: the contract.
     ("tern-ports", &["tern-model"]),
     // 3: the flows.
     ("tern-flows", &["tern-auth", "tern-model", "tern-ports", "tern-push", "tern-room", "tern-sync"]),
     // 4: the shells. The storage worker cannot judge an event or a token, since it cannot import the rules.
-    ("tern-proxy", &["tern-auth", "tern-flows", "tern-model", "tern-ports"]),
-    ("tern-storage", &["tern-model", "tern-ports"]),
+    ("tern-proxy", &["tern-auth", "tern-flows", "tern-media", "tern-model", "tern-ports"]),
+    ("tern-storage", &["tern-media", "tern-model", "tern-ports"]),
     ("tern-storage-worker", &["tern-model", "tern-ports", "tern-storage"]),
     // Beside the rings.
     ("tern-testkit", &["tern-flows", "tern-model", "tern-ports", "tern-storage"]),

@@ -5,7 +5,7 @@ use tern_model::MatrixError;
 use tern_ports::wire::{StorageCommand, frame};
 
 use crate::{
-    commands::{append, rooms, state, sync, timeline, users},
+    commands::{append, media, rooms, state, sync, timeline, users},
     shard::ShardMap,
     sql::Databases,
 };
@@ -41,6 +41,9 @@ impl<D: Databases> Storage<'_, D> {
             StorageCommand::LoadUser(ask) => reply(&users::load_user(self, *ask).await),
             StorageCommand::SetPassword(ask) => reply(&users::set_password(self, *ask).await),
             StorageCommand::DeactivateUser(ask) => reply(&users::deactivate_user(self, *ask).await),
+            StorageCommand::ReserveMedia(ask) => reply(&media::reserve_media(self, *ask).await),
+            StorageCommand::QuarantineMedia(ask) => reply(&media::quarantine_media(self, *ask).await),
+            StorageCommand::PurgeMedia(ask) => reply(&media::purge_media(self, *ask).await),
         }
     }
 }

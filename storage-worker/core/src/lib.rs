@@ -12,9 +12,11 @@
 
 pub mod commands;
 pub mod dispatch;
+pub mod media;
 mod rows;
 pub mod shard;
 pub mod sql;
 pub use dispatch::Storage;
+pub use media::MediaStore;
 pub use shard::{SHARDS, ShardMap};
 pub use sql::{Database, Databases, Statement};

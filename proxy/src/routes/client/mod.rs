@@ -5,6 +5,7 @@ pub(crate) mod devices;
 pub(crate) mod discovery;
 pub(crate) mod ephemeral;
 pub(crate) mod history;
+pub(crate) mod media;
 pub(crate) mod membership;
 pub(crate) mod profile;
 pub(crate) mod push;

@@ -6,12 +6,14 @@
 
 pub mod frame;
 pub mod gate;
+pub mod media;
 pub mod room;
 pub mod storage;
 pub mod sync;
 pub mod user;
 
 pub use gate::{GateCommand, GateRequest};
+pub use media::{MediaCommand, MediaRequest};
 pub use room::{RoomCommand, RoomRequest};
 pub use storage::{StorageCommand, StorageRequest};
 pub use user::{UserCommand, UserRequest};

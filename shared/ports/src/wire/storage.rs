@@ -6,6 +6,7 @@ use tern_model::{Millis, RawJson, RoomSeq, StoredEvent};
 
 use super::{
     Done, boundary,
+    media::{PurgeMedia, Purged, QuarantineMedia, ReserveMedia},
     sync::{SyncAsk, SyncRoom, VisibilityFacts},
 };
 
@@ -27,6 +28,9 @@ boundary! {
         LoadUser => Option<UserRow>,
         SetPassword => Done,
         DeactivateUser => Done,
+        ReserveMedia => Done,
+        QuarantineMedia => Done,
+        PurgeMedia => Purged,
     }
 }
 

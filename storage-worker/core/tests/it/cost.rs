@@ -79,10 +79,13 @@ fn no_statement_scans_a_table() {
     crate::timeline::touch(&worker, &id);
     crate::rooms::touch(&worker, &id);
     crate::users::touch(&worker);
+    crate::media::touch(&worker);
     for (database, statements) in worker.node.d1.take_batches() {
         for statement in statements {
             let plan = worker.node.d1.database(database).plan(statement.sql).unwrap();
-            for table in ["placements", "aliases", "directory", "users", "rooms", "events", "state_deltas"] {
+            for table in
+                ["placements", "aliases", "directory", "users", "media", "blobs", "rooms", "events", "state_deltas"]
+            {
                 let alias = ["", "e", "d", "p", "r"];
                 let scans = |step: &String| {
                     let scanned = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());

@@ -4,6 +4,7 @@
 
 mod append;
 mod cost;
+mod media;
 mod rooms;
 mod support;
 mod sync;

@@ -1,0 +1,182 @@
+//! The content repository. Bodies pass through unread: this worker checks who asks and what the headers say.
+
+use ruma::OwnedServerName;
+use serde_json::json;
+use tern_media::{FileName, MediaId, serve};
+use tern_model::{MatrixError, Millis};
+use tern_ports::{
+    Clock, Entropy, Polls, ask_storage,
+    wire::media::{FetchMedia, Fetched, Follows, MediaRef, ReserveMedia, StoreMedia},
+};
+use worker::ResponseBody;
+
+use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+
+pub(crate) const ROUTES: &[Route] = routes! {
+    Token (Upload) Post streamed "/_matrix/media/v3/upload" => upload;
+    Token (Upload) Put streamed "/_matrix/media/v3/upload/{serverName}/{mediaId}" => fill;
+    Token (Upload) Post "/_matrix/media/v1/create" => create;
+    Token (Download) Get "/_matrix/client/v1/media/download/{serverName}/{mediaId}" => download;
+    Token (Download) Get "/_matrix/client/v1/media/download/{serverName}/{mediaId}/{fileName}" => download;
+    Token (Download) Head "/_matrix/client/v1/media/download/{serverName}/{mediaId}" => describe;
+    Token (Download) Head "/_matrix/client/v1/media/download/{serverName}/{mediaId}/{fileName}" => describe;
+    Token Get "/_matrix/client/v1/media/config" => config;
+    Token Get "/_matrix/media/v3/config" => config;
+    Open Get "/_matrix/media/v3/download/{serverName}/{mediaId}" => download_open;
+    Open Get "/_matrix/media/v3/download/{serverName}/{mediaId}/{fileName}" => download_open;
+};
+
+/// How long a download waits for reserved content when the client does not say, in milliseconds.
+const DEFAULT_WAIT_MS: u64 = 20_000;
+
+/// How long it waits at most.
+const MAX_WAIT_MS: u64 = 30_000;
+
+/// `POST /_matrix/media/v3/upload`
+async fn upload(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let media = fresh(edge);
+    let uri = format!("mxc://{}/{}", media.origin, media.media_id);
+    store(edge, request, media, false).await?;
+    Answer::json(&json!({ "content_uri": uri }))
+}
+
+/// `POST /_matrix/media/v1/create`
+async fn create(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let media = fresh(edge);
+    let ts = edge.now();
+    let expires = Millis(ts.0.saturating_add(edge.media.reservation_ms));
+    let reserve = ReserveMedia {
+        media_id: media.media_id.clone(),
+        user_id: request.caller()?.user_id.clone(),
+        expires,
+        most: edge.media.max_reservations,
+        ts,
+    };
+    ask_storage(edge, reserve).await?;
+    let uri = format!("mxc://{}/{}", media.origin, media.media_id);
+    Answer::json(&json!({ "content_uri": uri, "unused_expires_at": expires.0 }))
+}
+
+/// `PUT /_matrix/media/v3/upload/{serverName}/{mediaId}`
+async fn fill(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let media = named(request)?;
+    if media.origin != edge.config.server_name {
+        return Err(MatrixError::not_found("Not reserved at this server"));
+    }
+    store(edge, request, media, true).await?;
+    Ok(Answer::empty())
+}
+
+/// `GET /media/download/{serverName}/{mediaId}` and the same with a file name.
+async fn download(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    bring(edge, request, None, true).await
+}
+
+/// `HEAD` of the same.
+async fn describe(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    bring(edge, request, None, false).await
+}
+
+/// `GET /_matrix/media/v3/download/…`: without a token, frozen, so that links of before go on working.
+async fn download_open(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let before = edge.media.open_before.ok_or_else(|| MatrixError::not_found("No such media"))?;
+    bring(edge, request, Some(before), true).await
+}
+
+/// `GET /media/config`
+async fn config(edge: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
+    Answer::json(&json!({ "m.upload.size": edge.media.max_upload }))
+}
+
+async fn store(edge: &Edge, request: &Incoming, media: MediaRef, reserved: bool) -> Result<(), MatrixError> {
+    edge.media.admit(request.header("content-length").and_then(|text| text.parse().ok()))?;
+    let ask = StoreMedia {
+        media,
+        user_id: request.caller()?.user_id.clone(),
+        reserved,
+        content_type: serve::content_type(request.header("content-type").as_deref()),
+        name: request.query("filename").and_then(FileName::clean).map(|name| name.as_str().to_owned()),
+        max_length: edge.media.max_upload,
+        quota: edge.media.quota,
+        ts: edge.now(),
+    };
+    edge.wire.ask_media(ask, request.stream.clone()).await.map(|_| ())
+}
+
+async fn bring(edge: &Edge, request: &Incoming, before: Option<Millis>, body: bool) -> Result<Answer, MatrixError> {
+    let media = named(request)?;
+    if media.origin != edge.config.server_name {
+        return Err(MatrixError::not_found("No such media"));
+    }
+    let ask = FetchMedia {
+        media,
+        before,
+        range: request.header("range"),
+        if_range: request.header("if-range"),
+        if_none_match: request.header("if-none-match"),
+        body,
+        ts: edge.now(),
+    };
+    let wait = request.query_number("timeout_ms")?.unwrap_or(DEFAULT_WAIT_MS).min(MAX_WAIT_MS);
+    let (known, content) = fetched(edge, ask, wait).await?;
+    let name = request.params.iter().find(|(key, _)| *key == "fileName").map(|(_, value)| value.as_str());
+    answer(&known, content, name)
+}
+
+/// Asks, and asks again, less and less often, while the content is awaited.
+async fn fetched(edge: &Edge, ask: FetchMedia, wait_ms: u64) -> Result<(Fetched, ResponseBody), MatrixError> {
+    let (mut waited, mut pause) = (0, 250);
+    loop {
+        match edge.wire.ask_media(ask.clone(), None).await {
+            Err(error) if error.errcode == "M_NOT_YET_UPLOADED" && waited < wait_ms => {
+                pause = (pause * 2).min(wait_ms - waited).min(5_000);
+                edge.wire.sleep(pause).await;
+                waited += pause;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Content as a browser may have it.
+fn answer(known: &Fetched, content: ResponseBody, wanted_name: Option<&str>) -> Result<Answer, MatrixError> {
+    let name = wanted_name.or(known.name.as_deref()).and_then(FileName::clean);
+    let mut headers: Vec<_> = serve::INERT.map(|(name, value)| (name, value.to_owned())).into();
+    headers.push(("etag", known.tag.clone()));
+    headers.push(("cache-control", serve::CACHE_CONTROL.to_owned()));
+    let (status, length) = match known.follows {
+        Follows::Unchanged => return Ok(Answer::content(304, headers, ResponseBody::Empty)),
+        Follows::Unsatisfiable => {
+            let error = MatrixError::new(416, "M_INVALID_PARAM", "The range is beyond the end");
+            headers.push(("content-range", format!("bytes */{}", known.size)));
+            headers.push(("content-type", "application/json".to_owned()));
+            let body = ResponseBody::Body(error.to_json().to_string().into_bytes());
+            return Ok(Answer::content(416, headers, body));
+        }
+        Follows::Whole => (200, known.size),
+        Follows::Span(first, last) => {
+            headers.push(("content-range", format!("bytes {first}-{last}/{}", known.size)));
+            (206, last.saturating_sub(first).saturating_add(1))
+        }
+    };
+    headers.push(("accept-ranges", "bytes".to_owned()));
+    headers.push(("content-length", length.to_string()));
+    headers.push(("content-type", known.content_type.clone()));
+    headers.push(("content-disposition", serve::disposition(&known.content_type, name.as_ref())));
+    Ok(Answer::content(status, headers, content))
+}
+
+/// A name that nobody has.
+fn fresh(edge: &Edge) -> MediaRef {
+    let mut bytes = [0; MediaId::RANDOM_BYTES];
+    edge.fill(&mut bytes);
+    MediaRef { origin: edge.config.server_name.clone(), media_id: MediaId::random(bytes).as_str().to_owned() }
+}
+
+/// The name in the path.
+pub(crate) fn named(request: &Incoming) -> Result<MediaRef, MatrixError> {
+    let origin = OwnedServerName::try_from(request.param("serverName"))
+        .map_err(|_| MatrixError::invalid_param("Not a server name"))?;
+    let media_id = MediaId::parse(request.param("mediaId"))?;
+    Ok(MediaRef { origin, media_id: media_id.as_str().to_owned() })
+}

@@ -1,0 +1,162 @@
+//! Media. Questions whose content travels beside the frame, as the body of a request or a reply, and those about media that
+//! are frames alone.
+
+use ruma::{OwnedServerName, OwnedUserId};
+use serde::{Deserialize, Serialize};
+use tern_model::Millis;
+
+use super::boundary;
+
+/// Carries the frame of a [`MediaCommand`], in unpadded URL-safe base64, while the body carries the content.
+pub const COMMAND_HEADER: &str = "x-tern-command";
+
+/// Carries the frame of the reply, likewise.
+pub const REPLY_HEADER: &str = "x-tern-reply";
+
+boundary! {
+    /// A question to the storage worker with content on the way there or back.
+    MediaCommand,
+    /// A question to the storage worker with content on the way there or back, and the answer beside the content.
+    MediaRequest,
+    {
+        StoreMedia => Stored,
+        FetchMedia => Fetched,
+    }
+}
+
+/// The name of some content: `mxc://{origin}/{media_id}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaRef {
+    /// The server where it was uploaded.
+    pub origin: OwnedServerName,
+    /// Its id there.
+    pub media_id: String,
+}
+
+/// Stores the content that follows. Fails with 413 `M_TOO_LARGE`, 403 `M_FORBIDDEN` (over the quota, or another's
+/// reservation), 404 `M_NOT_FOUND` (no reservation) and 409 `M_CANNOT_OVERWRITE_MEDIA`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreMedia {
+    /// Its name.
+    pub media: MediaRef,
+    /// Who uploads it.
+    pub user_id: OwnedUserId,
+    /// The name was reserved before, by this user.
+    pub reserved: bool,
+    /// As it will be served.
+    pub content_type: String,
+    /// File name, cleaned.
+    pub name: Option<String>,
+    /// Longest content, in bytes.
+    pub max_length: u64,
+    /// What the user may keep, in bytes.
+    pub quota: Option<u64>,
+    /// When.
+    pub ts: Millis,
+}
+
+/// The answer to [`StoreMedia`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Length of the content, in bytes.
+    pub size: u64,
+}
+
+/// Brings some content, or what is known of it. Fails with 404 `M_NOT_FOUND`, and 504 `M_NOT_YET_UPLOADED` for a name that
+/// is reserved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FetchMedia {
+    /// Its name.
+    pub media: MediaRef,
+    /// Only when it was stored before this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Millis>,
+    /// `Range`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<String>,
+    /// `If-Range`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_range: Option<String>,
+    /// `If-None-Match`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_none_match: Option<String>,
+    /// The content itself is wanted, not only what is known of it.
+    pub body: bool,
+    /// Now.
+    pub ts: Millis,
+}
+
+/// What is known of the content that follows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fetched {
+    /// Its type.
+    pub content_type: String,
+    /// File name, cleaned.
+    pub name: Option<String>,
+    /// Length of all of it, in bytes.
+    pub size: u64,
+    /// Entity tag, with its quotes.
+    pub tag: String,
+    /// What follows.
+    pub follows: Follows,
+}
+
+/// How much of the content follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Follows {
+    /// All of it.
+    Whole,
+    /// The bytes from the first to the last position, both included.
+    Span(u64, u64),
+    /// Nothing: the client has it.
+    Unchanged,
+    /// Nothing: the wanted range is beyond the end.
+    Unsatisfiable,
+}
+
+/// Reserves a name for content that comes later. Fails with 429 `M_LIMIT_EXCEEDED` while too many wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReserveMedia {
+    /// A fresh id.
+    pub media_id: String,
+    /// For whom.
+    pub user_id: OwnedUserId,
+    /// Until when.
+    pub expires: Millis,
+    /// How many reservations of this user may wait at once.
+    pub most: u64,
+    /// When.
+    pub ts: Millis,
+}
+
+/// Withholds some content, under every name it has and will get, or serves it again. Fails with 404 `M_NOT_FOUND`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantineMedia {
+    /// One of its names.
+    pub media: MediaRef,
+    /// Withhold, or serve again.
+    pub withheld: bool,
+}
+
+/// Forgets names, and content that is left without one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeMedia {
+    /// Which.
+    pub which: Purge,
+}
+
+/// What to forget.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Purge {
+    /// One name.
+    One(MediaRef),
+    /// Everything of one user.
+    OfUser(OwnedUserId),
+}
+
+/// The answer to [`PurgeMedia`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purged {
+    /// How many names are gone.
+    pub count: u64,
+}

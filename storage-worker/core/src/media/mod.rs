@@ -1,0 +1,32 @@
+//! Content that travels beside a frame: into the bucket and out of it, and what is deleted from it.
+//!
+//! Content is stored once per hash. Before an object is written, a grave is dug for it; the row that makes it visible
+//! closes the grave in the same batch. So whatever happens in between, nothing half is ever seen, and [`sweep`] finds what
+//! was left.
+
+mod fetch;
+mod intake;
+mod objects;
+mod store;
+mod sweep;
+
+pub use intake::BodyError;
+pub use objects::{ObjectError, Objects};
+pub use store::PART;
+
+use crate::sql::Databases;
+
+/// The storage worker as far as content is concerned.
+pub struct MediaStore<D, O> {
+    /// The databases.
+    pub databases: D,
+    /// The bucket.
+    pub objects: O,
+}
+
+impl<D: Databases, O: Objects> MediaStore<D, O> {
+    /// The databases and the bucket.
+    pub const fn new(databases: D, objects: O) -> Self {
+        Self { databases, objects }
+    }
+}

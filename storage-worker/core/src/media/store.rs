@@ -1,0 +1,97 @@
+//! Storing.
+
+use futures::Stream;
+use tern_model::{MatrixError, Millis};
+use tern_ports::wire::media::{StoreMedia, Stored};
+
+use super::{
+    BodyError, MediaStore, Objects,
+    intake::{Content, Intake},
+};
+use crate::{
+    commands::media::{Commit, admission, commit},
+    sql::Databases,
+};
+
+/// Length of the parts of a long upload, in bytes: the least that R2 accepts. Two of them are in memory at once.
+pub const PART: usize = 5 << 20;
+
+/// When an object that was never committed may be deleted: long after any upload is over.
+const GRACE_MS: u64 = 24 * 60 * 60 * 1000;
+
+impl<D: Databases, O: Objects> MediaStore<D, O> {
+    /// Stores a body under the key `object`, which nobody used before, unless the same content is there already. Two
+    /// batches, and one put or, beyond [`PART`], a multipart upload.
+    ///
+    /// # Errors
+    /// As [`StoreMedia`] says; 400 when the body breaks off, 503 when a database or the bucket fails. Nothing is stored then.
+    pub async fn store(
+        &self,
+        ask: &StoreMedia,
+        object: &str,
+        body: impl Stream<Item = Result<Vec<u8>, BodyError>> + Unpin,
+    ) -> Result<Stored, MatrixError> {
+        let mut intake = Intake::new(body, ask.max_length);
+        let first = intake.piece(PART).await?;
+        let short = first.len() < PART;
+        let content = short.then(|| intake.digest());
+        let due = Millis(ask.ts.0.saturating_add(GRACE_MS));
+        let known =
+            admission(&self.databases, ask, content.as_ref().map(|content| content.sha256.as_str()), object, due);
+        let known = known.await?;
+        let content = match content {
+            Some(content) => {
+                if known && self.committed(ask, &content, None).await? {
+                    return Ok(Stored { size: content.size });
+                }
+                self.objects.put(object, first).await?;
+                content
+            }
+            None => self.put_parts(object, first, &mut intake).await?,
+        };
+        if !self.committed(ask, &content, Some(object)).await? {
+            // The same content came another way meanwhile; its object counts.
+            self.objects.delete(vec![object.to_owned()]).await?;
+        }
+        Ok(Stored { size: content.size })
+    }
+
+    /// Makes the content visible. False when the object given is not the one that is used.
+    async fn committed(&self, ask: &StoreMedia, content: &Content, object: Option<&str>) -> Result<bool, MatrixError> {
+        match commit(&self.databases, ask, &content.sha256, content.size, object).await? {
+            Commit::Done { object: used } => Ok(object.is_none_or(|ours| ours == used)),
+            Commit::Gone => Ok(false),
+        }
+    }
+
+    async fn put_parts<S: Stream<Item = Result<Vec<u8>, BodyError>> + Unpin>(
+        &self,
+        object: &str,
+        first: Vec<u8>,
+        intake: &mut Intake<S>,
+    ) -> Result<Content, MatrixError> {
+        let mut upload = self.objects.begin(object).await?;
+        match self.add_parts(&mut upload, first, intake).await {
+            Ok(()) => self.objects.complete(upload).await?,
+            Err(error) => {
+                self.objects.abandon(upload).await?;
+                return Err(error);
+            }
+        }
+        Ok(intake.digest())
+    }
+
+    async fn add_parts<S: Stream<Item = Result<Vec<u8>, BodyError>> + Unpin>(
+        &self,
+        upload: &mut O::Upload,
+        first: Vec<u8>,
+        intake: &mut Intake<S>,
+    ) -> Result<(), MatrixError> {
+        let mut piece = first;
+        while !piece.is_empty() {
+            self.objects.add(upload, piece).await?;
+            piece = intake.piece(PART).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! Content in and out: the frame travels in a header, the content is the body.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures::StreamExt;
+use serde::Serialize;
+use tern_model::{MatrixError, Millis};
+use tern_ports::wire::{
+    MediaCommand, frame,
+    media::{Fetched, REPLY_HEADER},
+};
+use tern_storage::{MediaStore, media::BodyError};
+use worker::{ByteStream, Env, Request, Response, ResponseBody, ResponseBuilder, Result};
+
+use crate::{d1::Bindings, r2::Media};
+
+/// How long content of other servers is kept.
+const CACHED_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+
+/// Answers one command.
+pub(crate) async fn answer(request: &Request, command: &str, env: Env) -> Result<Response> {
+    let bytes = URL_SAFE_NO_PAD.decode(command).unwrap_or_default();
+    match frame::read::<MediaCommand>(&bytes) {
+        Ok(MediaCommand::StoreMedia(ask)) => {
+            let stored = store(env)?.store(&ask, &object_key(), body(request)).await;
+            reply(&stored, ResponseBody::Empty)
+        }
+        Ok(MediaCommand::FetchMedia(ask)) => match store(env)?.fetch(&ask).await {
+            Ok((known, content)) => reply(&Ok(known), content.unwrap_or(ResponseBody::Empty)),
+            Err(error) => reply::<Fetched>(&Err(error), ResponseBody::Empty),
+        },
+        Err(error) => reply::<()>(&Err(MatrixError::new(400, "M_UNKNOWN", error.to_string())), ResponseBody::Empty),
+    }
+}
+
+/// Deletes what is due.
+pub(crate) async fn sweep(env: Env) -> Result<()> {
+    let now = worker::Date::now().as_millis();
+    let swept = store(env)?.sweep(Millis(now), Millis(now.saturating_sub(CACHED_MS))).await;
+    swept.map(|_| ()).map_err(|error| worker::Error::RustError(error.to_string()))
+}
+
+fn store(env: Env) -> Result<MediaStore<Bindings, Media>> {
+    let media = Media(env.bucket("MEDIA")?);
+    Ok(MediaStore::new(Bindings(env), media))
+}
+
+/// A key that nobody used before.
+fn object_key() -> String {
+    let mut bytes = [0_u8; 18];
+    #[expect(clippy::disallowed_methods, reason = "only a platform shell may ask for randomness")]
+    if getrandom::fill(&mut bytes).is_err() {
+        // Never go on with predictable bytes: another object could be overwritten.
+        std::process::abort();
+    }
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+type Chunks = futures::stream::LocalBoxStream<'static, std::result::Result<Vec<u8>, BodyError>>;
+
+/// The body of a request; one without any has no stream.
+fn body(request: &Request) -> Chunks {
+    match request.inner().body() {
+        Some(stream) => ByteStream::from(stream).map(|chunk| chunk.map_err(|_| BodyError)).boxed_local(),
+        None => futures::stream::empty().boxed_local(),
+    }
+}
+
+fn reply<T: Serialize>(result: &std::result::Result<T, MatrixError>, body: ResponseBody) -> Result<Response> {
+    let frame = URL_SAFE_NO_PAD.encode(frame::write_reply(result));
+    Ok(ResponseBuilder::new().with_header(REPLY_HEADER, &frame)?.body(body))
+}

@@ -1,0 +1,75 @@
+//! `Objects` over the R2 binding.
+
+use tern_storage::media::{ObjectError, Objects};
+use worker::{Bucket, Data, MultipartUpload, Range, ResponseBody, UploadedPart, console_error};
+
+/// The bucket `MEDIA`.
+pub(crate) struct Media(pub(crate) Bucket);
+
+/// A multipart upload and the parts it has.
+pub(crate) struct Upload {
+    upload: MultipartUpload,
+    parts: Vec<UploadedPart>,
+}
+
+impl Objects for Media {
+    type Upload = Upload;
+    type Body = ResponseBody;
+
+    async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<(), ObjectError> {
+        self.0.put(key, Data::Bytes(bytes)).execute().await.map(|_| ()).map_err(refused)
+    }
+
+    async fn begin(&self, key: &str) -> Result<Upload, ObjectError> {
+        let upload = self.0.create_multipart_upload(key).execute().await.map_err(refused)?;
+        Ok(Upload { upload, parts: Vec::new() })
+    }
+
+    async fn add(&self, upload: &mut Upload, bytes: Vec<u8>) -> Result<(), ObjectError> {
+        let number = u16::try_from(upload.parts.len() + 1).map_err(|_| ObjectError("too many parts".to_owned()))?;
+        let part = upload.upload.upload_part(number, Data::Bytes(bytes)).await.map_err(refused)?;
+        upload.parts.push(part);
+        Ok(())
+    }
+
+    async fn complete(&self, upload: Upload) -> Result<(), ObjectError> {
+        upload.upload.complete(upload.parts).await.map(|_| ()).map_err(refused)
+    }
+
+    async fn abandon(&self, upload: Upload) -> Result<(), ObjectError> {
+        upload.upload.abort().await.map_err(refused)
+    }
+
+    async fn open(&self, key: &str, span: Option<(u64, u64)>) -> Result<Option<ResponseBody>, ObjectError> {
+        let mut get = self.0.get(key);
+        if let Some((first, last)) = span {
+            get = get.range(Range::OffsetWithLength { offset: first, length: last - first + 1 });
+        }
+        let object = get.execute().await.map_err(refused)?;
+        object.as_ref().and_then(worker::Object::body).map(|body| body.response_body().map_err(refused)).transpose()
+    }
+
+    async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, ObjectError> {
+        let object = self.0.get(key).execute().await.map_err(refused)?;
+        match object.as_ref().and_then(worker::Object::body) {
+            Some(body) => body.bytes().await.map(Some).map_err(refused),
+            None => Ok(None),
+        }
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, ObjectError> {
+        let found = self.0.list().prefix(prefix).execute().await.map_err(refused)?;
+        Ok(found.objects().iter().map(worker::Object::key).collect())
+    }
+
+    async fn delete(&self, keys: Vec<String>) -> Result<(), ObjectError> {
+        self.0.delete_multiple(keys).await.map_err(refused)
+    }
+}
+
+/// Keys are random, so that the message tells nothing of the content.
+#[expect(clippy::needless_pass_by_value, reason = "used as a map_err function")]
+fn refused(error: worker::Error) -> ObjectError {
+    console_error!("MEDIA: {error}");
+    ObjectError(error.to_string())
+}
