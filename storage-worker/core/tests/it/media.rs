@@ -1,5 +1,7 @@
 //! Names, content, reservations and what is left after a crash.
 
+use std::cell::Cell;
+
 use futures::stream;
 use ruma::OwnedServerName;
 use tern_model::{MatrixError, Millis};
@@ -20,18 +22,21 @@ const NOW: Millis = Millis(1_790_000_000_000);
 pub(crate) struct Scene {
     pub(crate) worker: Worker,
     pub(crate) bucket: Bucket,
+    uploads: Cell<u64>,
 }
 
 impl Scene {
     pub(crate) fn new() -> Self {
-        Self { worker: Worker::new(), bucket: Bucket::default() }
+        Self { worker: Worker::new(), bucket: Bucket::default(), uploads: Cell::new(0) }
     }
 
-    /// Stores `bytes` in chunks as a client sends them; the key of the object is `o-{media_id}`.
+    /// Stores `bytes` in chunks as a client sends them, under a key that ends with the media id.
     pub(crate) fn store(&self, ask: &StoreMedia, bytes: &[u8]) -> Result<Stored, MatrixError> {
+        self.uploads.set(self.uploads.get() + 1);
+        let object = format!("o{}-{}", self.uploads.get(), ask.media.media_id);
         let chunks: Vec<_> = bytes.chunks(64 << 10).map(|chunk| Ok(chunk.to_vec())).collect();
         let media = MediaStore::new(&*self.worker.node.d1, &self.bucket);
-        Executor::new().run(media.store(ask, &format!("o-{}", ask.media.media_id), stream::iter(chunks)))
+        Executor::new().run(media.store(ask, &object, stream::iter(chunks)))
     }
 
     pub(crate) fn fetch(&self, ask: &FetchMedia) -> Result<(Fetched, Option<Vec<u8>>), MatrixError> {
@@ -276,7 +281,7 @@ fn a_sweep_that_fails_goes_on_later() {
 #[test]
 fn costs_are_few() {
     let scene = Scene::new();
-    let mut cost = |work: &dyn Fn()| {
+    let cost = |work: &dyn Fn()| {
         let rows = scene.rows(work);
         let Operations { a, b } = scene.bucket.take_operations();
         (rows, a, b)
