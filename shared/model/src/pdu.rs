@@ -1,22 +1,25 @@
 //! An event with its header parsed and its JSON untouched.
 
-use std::rc::Rc;
+use std::{fmt, rc::Rc};
 
 use ruma::{
     EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UInt, UserId,
     events::TimelineEventType,
 };
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, IgnoredAny, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use crate::{Millis, RawJson};
 
 /// A persistent data unit (Server-Server API, "PDUs"): the fields that rules read, and the whole as raw JSON. Cheap to
-/// clone. Event and auth references are lists of ids, as in every room version from 3 on.
+/// clone. References to other events are kept as ids, whichever form the room version gives them.
 #[derive(Clone, Debug)]
 pub struct Pdu(Rc<Inner>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     event_id: OwnedEventId,
     header: Header,
@@ -24,7 +27,7 @@ struct Inner {
     rejected: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct Header {
     #[serde(default)]
     room_id: Option<OwnedRoomId>,
@@ -35,9 +38,9 @@ struct Header {
     state_key: Option<String>,
     content: Box<RawValue>,
     origin_server_ts: UInt,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "references")]
     prev_events: Vec<OwnedEventId>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "references")]
     auth_events: Vec<OwnedEventId>,
     #[serde(default)]
     depth: UInt,
@@ -45,15 +48,61 @@ struct Header {
     redacts: Option<OwnedEventId>,
 }
 
+/// A reference to an event: its id, or in room versions 1 and 2 a pair of the id and hashes (room version 3, "Event
+/// format"). The hashes repeat what the id's signature already binds.
+struct Reference(OwnedEventId);
+
+impl<'de> Deserialize<'de> for Reference {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ReferenceVisitor)
+    }
+}
+
+struct ReferenceVisitor;
+
+impl<'de> Visitor<'de> for ReferenceVisitor {
+    type Value = Reference;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an event id, or a pair of one and its hashes")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Reference, E> {
+        OwnedEventId::try_from(text).map(Reference).map_err(E::custom)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<Reference, A::Error> {
+        let id = pair.next_element()?.ok_or_else(|| A::Error::invalid_length(0, &self))?;
+        while pair.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Reference(id))
+    }
+}
+
+fn references<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<OwnedEventId>, D::Error> {
+    let references = Vec::<Reference>::deserialize(deserializer)?;
+    Ok(references.into_iter().map(|Reference(id)| id).collect())
+}
+
 impl Pdu {
-    /// Reads the header of `raw`. For room versions whose `m.room.create` event id is the room id, pass the room so that
-    /// the event knows where it belongs.
+    /// Reads the header of `raw`.
     ///
     /// # Errors
     /// The parser's error when a header field is missing or has the wrong type.
     pub fn parse(event_id: OwnedEventId, raw: RawJson) -> Result<Self, serde_json::Error> {
         let header = raw.read()?;
         Ok(Self(Rc::new(Inner { event_id, header, raw, rejected: false })))
+    }
+
+    /// The same event, marked as rejected by the checks on receipt: whatever stands on it is rejected, too.
+    #[must_use]
+    pub fn into_rejected(self) -> Self {
+        let Inner { event_id, header, raw, .. } = Rc::unwrap_or_clone(self.0);
+        Self(Rc::new(Inner { event_id, header, raw, rejected: true }))
+    }
+
+    /// It was rejected by the checks on receipt.
+    pub fn is_rejected(&self) -> bool {
+        self.0.rejected
     }
 
     /// The event's id.

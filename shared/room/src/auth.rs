@@ -10,8 +10,10 @@ use serde_json::value::RawValue;
 use tern_model::Pdu;
 
 use crate::{
+    accept::JudgeError,
     draft::Draft,
     error::{AuthError, Unreadable},
+    history::History,
     view::RoomView,
 };
 
@@ -36,17 +38,49 @@ impl AuthState {
         content: &RawValue,
     ) -> Result<Self, AuthError> {
         let rules = &view.version().rules.authorization;
+        Self::select(rules, |kind, key| view.state(kind, key), kind, sender, state_key, content)
+    }
+
+    /// As [`Self::load`], with the state that `read` reads.
+    pub(crate) fn select(
+        rules: &AuthorizationRules,
+        read: impl Fn(&StateEventType, &str) -> Result<Option<Pdu>, Unreadable>,
+        kind: &TimelineEventType,
+        sender: &UserId,
+        state_key: Option<&str>,
+        content: &RawValue,
+    ) -> Result<Self, AuthError> {
         let wanted = auth_types_for_event(kind, sender, state_key, content, rules).map_err(AuthError::Forbidden)?;
         let mut state = Self { selected: Vec::with_capacity(wanted.len()), create: None };
         for (kind, key) in wanted {
-            if let Some(event) = view.state(&kind, &key)? {
+            if let Some(event) = read(&kind, &key)? {
                 state.selected.push((kind, key, event));
             }
         }
         if state.state(&StateEventType::RoomCreate, "").is_none() && *kind != TimelineEventType::RoomCreate {
-            state.create = view.state(&StateEventType::RoomCreate, "")?;
+            state.create = read(&StateEventType::RoomCreate, "")?;
         }
         Ok(state)
+    }
+
+    /// The state that `pdu` itself cites: its auth events, and from room version 12 on the create event that the room's id
+    /// names.
+    pub(crate) fn cited(history: &impl History, pdu: &Pdu) -> Result<Self, JudgeError> {
+        let mut state = Self::default();
+        let mut missing = Vec::new();
+        for event_id in pdu.auth() {
+            match history.event(event_id)? {
+                Some(event) => {
+                    let key = event.key().unwrap_or_default().to_owned();
+                    state.selected.push((event.kind().to_string().into(), key, event));
+                }
+                None => missing.push(event_id.clone()),
+            }
+        }
+        if let Some(create) = history.version().create_event_of(pdu) {
+            state.create = history.event(&create)?;
+        }
+        if missing.is_empty() { Ok(state) } else { Err(JudgeError::Missing(missing)) }
     }
 
     /// The auth events.
@@ -83,6 +117,11 @@ pub fn authorise(view: &impl RoomView, pdu: &Pdu) -> Result<(), AuthError> {
 /// `Forbidden` with the rule that refuses.
 pub fn authorise_with(rules: &AuthorizationRules, pdu: &Pdu, state: &AuthState) -> Result<(), AuthError> {
     check_state_independent_auth_rules(rules, pdu, |event_id| state.event(event_id)).map_err(AuthError::Forbidden)?;
+    allow_with(rules, pdu, state)
+}
+
+/// The part of [`authorise_with`] that looks at state and not at the list of auth events.
+pub(crate) fn allow_with(rules: &AuthorizationRules, pdu: &Pdu, state: &AuthState) -> Result<(), AuthError> {
     check_state_dependent_auth_rules(rules, pdu, |kind, key| state.state(kind, key)).map_err(AuthError::Forbidden)
 }
 

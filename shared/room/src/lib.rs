@@ -11,6 +11,9 @@
 //! | what is a new room made of? | [`create`], [`preset`] |
 //! | what does join, knock, invite, kick … send? | [`membership`] |
 //! | what does a redaction remove, and who may? | [`redact`] |
+//! | is a PDU from elsewhere genuine? | [`receipt`] |
+//! | what becomes of it, and of the room? | [`accept`], over a [`history`] |
+//! | which state, when the room forked? | [`mod@resolve`] |
 //! | who may see it? | [`visibility`] |
 //! | who is told? | [`audience`] |
 //! | what does a client get? | [`client`], [`unsigned`], [`summary`] |
@@ -19,14 +22,19 @@
 //!
 //! Server-Server API, "Checks performed on receipt of a PDU". A local event passes the same rules before it exists.
 //!
-//! 1. It is a valid event of the room's version, else dropped: [`build::build`] makes no other.
-//! 2. Signatures and hashes are right, else dropped or redacted: [`build::build`] adds them.
-//! 3. It passes the authorisation rules based on its auth events, else rejected: [`auth::authorise`].
-//! 4. … based on the state before it, else rejected: the same call, since a local event stands on the current state.
-//! 5. … based on the current state, else soft-failed: the same call.
+//! | check | else | local event | from another server |
+//! |---|---|---|---|
+//! | a valid event of the room's version | dropped | [`build::build`] makes no other | [`receipt::Unverified::read`] |
+//! | signatures | dropped | [`build::build`] adds them | [`receipt::Unverified::verify`] |
+//! | hash | redacted | as above | as above |
+//! | allowed by its auth events | rejected | [`auth::authorise`] | [`accept::judge`] |
+//! | allowed in the state before it | rejected | the same call: it stands on the present | as above |
+//! | allowed in the present state | soft-failed | the same call | as above |
 //!
-//! [`build::propose`] does all of it in one step; nothing else should make events that are to be committed.
+//! [`build::propose`] does all of it for a local event in one step; nothing else should make events that are to be
+//! committed.
 
+pub mod accept;
 pub mod audience;
 pub mod auth;
 pub mod build;
@@ -34,10 +42,13 @@ pub mod client;
 pub mod create;
 pub mod draft;
 pub mod error;
+pub mod history;
 pub mod membership;
 pub mod power;
 pub mod preset;
+pub mod receipt;
 pub mod redact;
+pub mod resolve;
 pub mod signer;
 pub mod summary;
 pub mod unsigned;
@@ -45,6 +56,7 @@ pub mod version;
 pub mod view;
 pub mod visibility;
 
+pub use accept::{JudgeError, Judged, Present, Verdict, advance, judge};
 pub use audience::{Audience, Share};
 pub use auth::{AuthState, authorise};
 pub use build::{build, build_create, propose};
@@ -52,8 +64,11 @@ pub use client::{Form, client_event, stripped_event, with_room_id, with_transact
 pub use create::{CreateRoomRequest, Plan, Profile, plan};
 pub use draft::Draft;
 pub use error::{AuthError, BuildError, CreateError, MembershipError, RedactError, SendError, Unreadable};
+pub use history::{History, StateMap};
 pub use membership::{Action, Change, Outcome};
+pub use receipt::{Dropped, Received, Unverified};
+pub use resolve::resolve;
 pub use signer::{BadKey, Signer};
-pub use version::{DEFAULT, SUPPORTED, Version};
+pub use version::{DEFAULT, KNOWN, SUPPORTED, Version};
 pub use view::{Extremity, RoomView};
 pub use visibility::{StateAccess, may_see, state_access};

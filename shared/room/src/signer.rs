@@ -5,7 +5,7 @@ use std::fmt;
 use ruma::{
     CanonicalJsonObject, OwnedServerName, ServerName,
     room_version_rules::RedactionRules,
-    signatures::{Ed25519KeyPair, JsonError, hash_and_sign_event, sign_json},
+    signatures::{Ed25519KeyPair, JsonError, hash_and_sign_event, sign_event, sign_json},
 };
 
 /// The ASN.1 of a PKCS#8 document up to the 32 bytes of an Ed25519 seed (RFC 8410, section 7).
@@ -49,6 +49,15 @@ impl Signer {
     /// Adds the content hash and the signature.
     pub(crate) fn seal(&self, event: &mut CanonicalJsonObject, rules: &RedactionRules) -> Result<(), JsonError> {
         hash_and_sign_event(self.server_name.as_str(), &self.key, event, rules)
+    }
+
+    /// Adds this server's signature to another server's event: for a join that a local user let in (room version 8, "Join
+    /// rules"), or an invite of a local user.
+    ///
+    /// # Errors
+    /// When the event has no hashes, or `signatures` is not an object.
+    pub fn countersign(&self, event: &mut CanonicalJsonObject, rules: &RedactionRules) -> Result<(), JsonError> {
+        sign_event(self.server_name.as_str(), &self.key, event, rules)
     }
 
     /// Signs any object (Appendices, "Signing JSON").

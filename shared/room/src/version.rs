@@ -1,6 +1,7 @@
 //! Which room versions this server makes and takes part in. The only file that names versions.
 
-use ruma::room_version_rules::RoomVersionRules;
+use ruma::{OwnedEventId, room_version_rules::RoomVersionRules};
+use tern_model::Pdu;
 
 /// A supported room version and its rules as data.
 #[derive(Debug)]
@@ -11,6 +12,11 @@ pub struct Version {
     pub rules: RoomVersionRules,
 }
 
+static V1: Version = Version { id: "1", rules: RoomVersionRules::V1 };
+static V2: Version = Version { id: "2", rules: RoomVersionRules::V2 };
+static V3: Version = Version { id: "3", rules: RoomVersionRules::V3 };
+static V4: Version = Version { id: "4", rules: RoomVersionRules::V4 };
+static V5: Version = Version { id: "5", rules: RoomVersionRules::V5 };
 static V6: Version = Version { id: "6", rules: RoomVersionRules::V6 };
 static V7: Version = Version { id: "7", rules: RoomVersionRules::V7 };
 static V8: Version = Version { id: "8", rules: RoomVersionRules::V8 };
@@ -19,7 +25,11 @@ static V10: Version = Version { id: "10", rules: RoomVersionRules::V10 };
 static V11: Version = Version { id: "11", rules: RoomVersionRules::V11 };
 static V12: Version = Version { id: "12", rules: RoomVersionRules::V12 };
 
-/// Every supported version, oldest first. Versions before 6 do not enforce canonical JSON and are left out.
+/// Every version whose events can be read, judged and resolved, oldest first.
+pub static KNOWN: [&Version; 12] = [&V1, &V2, &V3, &V4, &V5, &V6, &V7, &V8, &V9, &V10, &V11, &V12];
+
+/// Every version that new rooms may have, oldest first. Versions before 6 do not enforce canonical JSON and are for
+/// rooms that exist elsewhere.
 pub static SUPPORTED: [&Version; 7] = [&V6, &V7, &V8, &V9, &V10, &V11, &V12];
 
 /// The version of a room whose creator names none: Matrix 1.16 and later, "Room Versions": "Servers SHOULD use room
@@ -30,6 +40,16 @@ impl Version {
     /// The supported version called `id`.
     pub fn find(id: &str) -> Option<&'static Self> {
         SUPPORTED.iter().copied().find(|version| version.id == id)
+    }
+
+    /// The version called `id`, even if no new room may have it.
+    pub fn known(id: &str) -> Option<&'static Self> {
+        KNOWN.iter().copied().find(|version| version.id == id)
+    }
+
+    /// Events carry their id, made up by their server (room versions 1 and 2, "Event IDs").
+    pub fn event_id_in_event(&self) -> bool {
+        self.rules.event_format.require_event_id
     }
 
     /// The room's id is the create event's id (room version 12, "Event format").
@@ -50,5 +70,11 @@ impl Version {
     /// `m.room.create` names its creator in the content (room versions before 11).
     pub fn creator_in_content(&self) -> bool {
         !self.rules.authorization.use_room_create_sender
+    }
+
+    /// The create event of `pdu`'s room, where the room's id is made of its id; `None` for the create event itself.
+    pub(crate) fn create_event_of(&self, pdu: &Pdu) -> Option<OwnedEventId> {
+        let hash = pdu.room().filter(|_| self.room_id_is_create_hash())?.as_str().strip_prefix('!')?;
+        OwnedEventId::try_from(format!("${hash}")).ok()
     }
 }

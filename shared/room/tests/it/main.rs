@@ -11,9 +11,15 @@ mod client;
 #[cfg(test)]
 mod create;
 #[cfg(test)]
+mod forks;
+#[cfg(test)]
+mod graph;
+#[cfg(test)]
 mod membership;
 #[cfg(test)]
 mod redact;
+#[cfg(test)]
+mod rules;
 #[cfg(test)]
 mod summary;
 #[cfg(test)]

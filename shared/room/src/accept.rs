@@ -1,0 +1,171 @@
+//! What becomes of an event, local or from another server: the last three checks on receipt of a PDU, the state around
+//! it, and the room's new present. The heart of a room.
+
+use std::{collections::BTreeSet, rc::Rc};
+
+use ruma::{
+    EventId, OwnedEventId,
+    events::{StateEventType, TimelineEventType},
+};
+use tern_model::Pdu;
+
+use crate::{
+    auth::{AuthState, allow_with, authorise_with},
+    error::{AuthError, Unreadable},
+    history::{History, StateMap},
+    resolve::resolve,
+};
+
+/// What the rules say of an event (Server-Server API, "Checks performed on receipt of a PDU").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is part of the room.
+    Accept,
+    /// It broke the rules where it stands: kept, never shown, and nothing may stand on it.
+    Reject(String),
+    /// It was allowed where it stands but is not allowed now: kept for those who build on it, not shown, not built on.
+    SoftFail(String),
+}
+
+/// An event with its verdict and the state around it.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The state before the event.
+    pub before: Rc<StateMap>,
+    /// The state after it: another only if it is a state event that was not rejected.
+    pub after: Rc<StateMap>,
+}
+
+/// An event cannot be judged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JudgeError {
+    /// These events must be fetched first.
+    #[error("{} events before this one are missing", .0.len())]
+    Missing(Vec<OwnedEventId>),
+    /// State could not be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+}
+
+/// The room's present: what a new event stands on.
+#[derive(Clone, Debug, Default)]
+pub struct Present {
+    /// The forward extremities.
+    pub extremities: BTreeSet<OwnedEventId>,
+    /// The state that they resolve to.
+    pub state: Rc<StateMap>,
+}
+
+/// Judges `pdu` by its auth events, by the state before it, and by the present state, in this order.
+///
+/// # Errors
+/// `Missing` when its auth events or the state before it are not known.
+pub fn judge(history: &impl History, present: &Present, pdu: &Pdu) -> Result<Judged, JudgeError> {
+    let before = state_before(history, pdu)?;
+    let verdict = match refusal(history, &before, &present.state, pdu)? {
+        None => Verdict::Accept,
+        Some(verdict) => verdict,
+    };
+    let after = match (&verdict, pdu.key()) {
+        (Verdict::Reject(_), _) | (_, None) => Rc::clone(&before),
+        (_, Some(state_key)) => Rc::new(with(&before, pdu, state_key)),
+    };
+    Ok(Judged { verdict, before, after })
+}
+
+/// The present after an accepted event whose state is known to `history`.
+///
+/// # Errors
+/// When a state cannot be read.
+pub fn advance(history: &impl History, present: &Present, pdu: &Pdu) -> Result<Present, Unreadable> {
+    let mut extremities = present.extremities.clone();
+    for previous in pdu.prev() {
+        extremities.remove(previous);
+    }
+    extremities.insert(pdu.id().to_owned());
+    let states: Result<Vec<_>, _> = extremities.iter().map(|id| known_state(history, id)).collect();
+    Ok(Present { state: resolve(history, &states?)?, extremities })
+}
+
+fn known_state(history: &impl History, event_id: &EventId) -> Result<Rc<StateMap>, Unreadable> {
+    history.state_after(event_id)?.ok_or_else(|| Unreadable(format!("the state after {event_id} is not known")))
+}
+
+/// The resolution of the states after the events before it.
+fn state_before(history: &impl History, pdu: &Pdu) -> Result<Rc<StateMap>, JudgeError> {
+    let mut missing = Vec::new();
+    let mut states = Vec::with_capacity(pdu.prev().len());
+    for previous in pdu.prev() {
+        match history.state_after(previous)? {
+            Some(state) => states.push(state),
+            None => missing.push(previous.clone()),
+        }
+    }
+    if missing.is_empty() { Ok(resolve(history, &states)?) } else { Err(JudgeError::Missing(missing)) }
+}
+
+/// The first check that the event does not pass, as a verdict.
+fn refusal(
+    history: &impl History,
+    before: &StateMap,
+    now: &StateMap,
+    pdu: &Pdu,
+) -> Result<Option<Verdict>, JudgeError> {
+    if let Some(reason) = unknown_version(history, pdu) {
+        return Ok(Some(Verdict::Reject(reason)));
+    }
+    let rules = &history.version().rules.authorization;
+    let cited = AuthState::cited(history, pdu)?;
+    if let Some(reason) = reason(authorise_with(rules, pdu, &cited))? {
+        return Ok(Some(Verdict::Reject(reason)));
+    }
+    if let Some(reason) = reason(allow_in(history, before, pdu))? {
+        return Ok(Some(Verdict::Reject(reason)));
+    }
+    Ok(reason(allow_in(history, now, pdu))?.map(Verdict::SoftFail))
+}
+
+/// A create event must name a version that is recognised, and the one that the room is taken for. A room that names none
+/// has version 1.
+fn unknown_version(history: &impl History, pdu: &Pdu) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Content {
+        room_version: Option<String>,
+    }
+    if *pdu.kind() != TimelineEventType::RoomCreate {
+        return None;
+    }
+    let named = serde_json::from_str::<Content>(pdu.body().get()).map(|content| content.room_version);
+    match named {
+        Ok(named) if named.as_deref().unwrap_or("1") == history.version().id => None,
+        Ok(named) => Some(format!("the room's version is not {named:?}")),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// The rules that depend on state, with `state`.
+fn allow_in(history: &impl History, state: &StateMap, pdu: &Pdu) -> Result<(), AuthError> {
+    let rules = &history.version().rules.authorization;
+    let read = |kind: &StateEventType, state_key: &str| match state.get(&(kind.clone(), state_key.to_owned())) {
+        Some(event_id) => history.event(event_id),
+        None => Ok(None),
+    };
+    let state = AuthState::select(rules, read, pdu.kind(), pdu.from(), pdu.key(), pdu.body())?;
+    allow_with(rules, pdu, &state)
+}
+
+fn reason(checked: Result<(), AuthError>) -> Result<Option<String>, Unreadable> {
+    match checked {
+        Ok(()) => Ok(None),
+        Err(AuthError::Forbidden(reason)) => Ok(Some(reason)),
+        Err(AuthError::Unreadable(cause)) => Err(cause),
+    }
+}
+
+fn with(state: &StateMap, pdu: &Pdu, state_key: &str) -> StateMap {
+    let mut state = state.clone();
+    state.insert((pdu.kind().to_string().into(), state_key.to_owned()), pdu.id().to_owned());
+    state
+}

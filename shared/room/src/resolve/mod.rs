@@ -1,0 +1,79 @@
+//! State resolution (Server-Server API, "Room state resolution"): one state out of several.
+//!
+//! Room version 1 has an algorithm of its own ([`v1`]); versions 2 to 11 share one, and version 12 (MSC4297) changes
+//! where it starts and what it looks at. The latter two are `ruma-state-res`'s; what they look at is gathered here
+//! ([`conflict`]), so that a large room costs what it disagrees about, and one walk over its auth chains.
+
+mod conflict;
+mod v1;
+
+use std::{cell::RefCell, rc::Rc};
+
+use ruma::{
+    EventId,
+    room_version_rules::{StateResolutionV2Rules, StateResolutionVersion},
+    state_res::{self, utils::event_id_set::EventIdSet},
+};
+use tern_model::Pdu;
+
+use crate::{
+    error::Unreadable,
+    history::{History, StateMap},
+};
+use conflict::Conflict;
+
+/// Resolves `states`. The result depends on neither their order nor their number of repetitions.
+///
+/// # Errors
+/// When an event that the algorithm has to look at cannot be read.
+pub fn resolve(history: &impl History, states: &[Rc<StateMap>]) -> Result<Rc<StateMap>, Unreadable> {
+    let states = distinct(states);
+    let state = match states.as_slice() {
+        [] => return Ok(Rc::default()),
+        [only] => return Ok(Rc::clone(only)),
+        _ => match &history.version().rules.state_res {
+            StateResolutionVersion::V1 => v1::resolve(history, &states)?,
+            StateResolutionVersion::V2(rules) => v2(history, &states, rules)?,
+            other => return Err(Unreadable(format!("state resolution {other:?} is unknown"))),
+        },
+    };
+    Ok(Rc::new(state))
+}
+
+fn distinct(states: &[Rc<StateMap>]) -> Vec<Rc<StateMap>> {
+    let mut distinct: Vec<Rc<StateMap>> = Vec::with_capacity(states.len());
+    for state in states {
+        if !distinct.iter().any(|other| Rc::ptr_eq(other, state) || other == state) {
+            distinct.push(Rc::clone(state));
+        }
+    }
+    distinct
+}
+
+fn v2(history: &impl History, states: &[Rc<StateMap>], rules: &StateResolutionV2Rules) -> Result<StateMap, Unreadable> {
+    let conflict = Conflict::between(states);
+    let subgraph =
+        if rules.consider_conflicted_state_subgraph { conflict.subgraph(history)? } else { EventIdSet::new() };
+    let failure = RefCell::new(None);
+    let fetch = |event_id: &EventId| read(history, event_id, &failure);
+    let resolved = state_res::resolve(
+        &history.version().rules.authorization,
+        rules,
+        states.iter().map(Rc::as_ref),
+        conflict.auth_chains(history, states)?,
+        fetch,
+        |_| Some(subgraph.clone()),
+    );
+    match failure.into_inner() {
+        Some(failure) => Err(failure),
+        None => resolved.map_err(|error| Unreadable(error.to_string())),
+    }
+}
+
+/// An event that the algorithm asks for. What cannot be read must not look as if it did not exist, so the failure is kept.
+fn read(history: &impl History, event_id: &EventId, failure: &RefCell<Option<Unreadable>>) -> Option<Pdu> {
+    history.event(event_id).unwrap_or_else(|error| {
+        failure.borrow_mut().get_or_insert(error);
+        None
+    })
+}
