@@ -33,7 +33,7 @@ pub fn resolve(history: &impl History, states: &[Rc<StateMap>]) -> Result<Rc<Sta
         [only] => return Ok(Rc::clone(only)),
         _ => match &history.version().rules.state_res {
             StateResolutionVersion::V1 => v1::resolve(history, &states)?,
-            StateResolutionVersion::V2(rules) => v2(history, &states, rules)?,
+            StateResolutionVersion::V2(rules) => v2(history, &states, *rules)?,
             other => return Err(Unreadable(format!("state resolution {other:?} is unknown"))),
         },
     };
@@ -50,7 +50,7 @@ fn distinct(states: &[Rc<StateMap>]) -> Vec<Rc<StateMap>> {
     distinct
 }
 
-fn v2(history: &impl History, states: &[Rc<StateMap>], rules: &StateResolutionV2Rules) -> Result<StateMap, Unreadable> {
+fn v2(history: &impl History, states: &[Rc<StateMap>], rules: StateResolutionV2Rules) -> Result<StateMap, Unreadable> {
     let conflict = Conflict::between(states);
     let subgraph =
         if rules.consider_conflicted_state_subgraph { conflict.subgraph(history)? } else { EventIdSet::new() };
@@ -58,7 +58,7 @@ fn v2(history: &impl History, states: &[Rc<StateMap>], rules: &StateResolutionV2
     let fetch = |event_id: &EventId| read(history, event_id, &failure);
     let resolved = state_res::resolve(
         &history.version().rules.authorization,
-        rules,
+        &rules,
         states.iter().map(Rc::as_ref),
         conflict.auth_chains(history, states)?,
         fetch,

@@ -17,9 +17,15 @@ mod graph;
 #[cfg(test)]
 mod membership;
 #[cfg(test)]
+mod receipt;
+#[cfg(test)]
 mod redact;
 #[cfg(test)]
+mod resolve;
+#[cfg(test)]
 mod rules;
+#[cfg(test)]
+mod scene;
 #[cfg(test)]
 mod summary;
 #[cfg(test)]

@@ -3,10 +3,8 @@
 use serde_json::json;
 use tern_room::{Verdict, Version};
 
-use super::{
-    judged, rules,
-    scene::{ALICE, BOB, CAROL, Event, MOD, Scene, member, message, state},
-};
+use super::{judged, rules};
+use crate::scene::{ALICE, BOB, CAROL, Event, MOD, Scene, member, message, state};
 
 rules! {
     "1.1" 1..=12, "a create event has no previous events": create, create_after_another;

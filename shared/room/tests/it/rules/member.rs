@@ -5,10 +5,8 @@ use serde_json::{Value, json};
 use tern_model::RawJson;
 use tern_room::{Draft, Signer, Unverified, Verdict, Version};
 
-use super::{
-    judged, rules,
-    scene::{ALICE, BOB, CAROL, Event, MOD, Scene, event, member, state},
-};
+use super::{judged, rules};
+use crate::scene::{ALICE, BOB, CAROL, Event, MOD, Scene, event, member, state};
 
 rules! {
     "5.1" 1..=12, "a member event has a state key and a membership": own_join, no_state_key;
@@ -362,9 +360,9 @@ fn third_party_forged(version: &'static Version) -> Verdict {
 /// CAROL's server makes a join that names MOD; the verdict says whether it was dropped for want of MOD's server's
 /// signature, which is where this rule is applied.
 fn authorised_join(version: &'static Version, signed: bool) -> Verdict {
-    let server = |name: &str| Signer::new(name.try_into().unwrap(), "ed25519:1", &[name.len() as u8; 32]).unwrap();
-    let (theirs, ours) = (server("b.test"), server("aa.test"));
-    let content = json!({ "membership": "join", "join_authorised_via_users_server": "@mod:aa.test" });
+    let server = |name: &str, seed: u8| Signer::new(name.try_into().unwrap(), "ed25519:1", &[seed; 32]).unwrap();
+    let (theirs, ours) = (server("b.test", 1), server("a.test", 2));
+    let content = json!({ "membership": "join", "join_authorised_via_users_server": MOD });
     let draft = Draft::state(CAROL.try_into().unwrap(), "m.room.member", CAROL, RawJson::from_value(&content).unwrap());
     let room_id = "!room:a.test".try_into().unwrap();
     let pdu = tern_room::build_create(version, Some(room_id), &draft, tern_model::Millis(1), &theirs).unwrap();

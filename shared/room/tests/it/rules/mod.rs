@@ -7,11 +7,10 @@ mod create;
 mod member;
 mod others;
 mod power;
-mod scene;
 
 use std::{collections::BTreeSet, fmt::Write as _, fs, ops::RangeInclusive};
 
-use scene::Scene;
+use crate::scene::{Event, Scene};
 use tern_room::{KNOWN, Verdict, Version};
 
 /// A rule and what shows it.
@@ -106,7 +105,7 @@ fn table() -> String {
 }
 
 /// A scene and its next event's verdict.
-fn judged(version: &'static Version, act: impl FnOnce(&mut Scene) -> scene::Event) -> Verdict {
+fn judged(version: &'static Version, act: impl FnOnce(&mut Scene) -> Event) -> Verdict {
     let mut scene = Scene::new(version);
     let event = act(&mut scene);
     scene.judge(event)

@@ -3,10 +3,8 @@
 use serde_json::json;
 use tern_room::{Verdict, Version};
 
-use super::{
-    judged, rules,
-    scene::{ALICE, BOB, CAROL, MOD, Scene, event, message, state},
-};
+use super::{judged, rules};
+use crate::scene::{ALICE, BOB, CAROL, MOD, Scene, event, message, state};
 
 rules! {
     "4a" 1..=5, "aliases have a state key": own_aliases, aliases_without_key;

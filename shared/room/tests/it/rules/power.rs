@@ -3,10 +3,8 @@
 use serde_json::{Value, json};
 use tern_room::{Verdict, Version};
 
-use super::{
-    judged, rules,
-    scene::{ALICE, BOB, CAROL, MOD, Scene, member, state},
-};
+use super::{judged, rules};
+use crate::scene::{ALICE, BOB, CAROL, MOD, Scene, member, state};
 
 rules! {
     "10.1" 10..=12, "levels are whole numbers": by_alice, level_as_text;
