@@ -1,13 +1,16 @@
 // Runs the end-to-end specs: `node wrangler/e2e/run.ts [--release] [--full] [--only NAME[,NAME]]`.
 // Specs that leave the server alone share one; those that kill or configure it start their own.
 import { spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { leaks, secretsOf } from './support/secrets.ts';
 import { freePort, Server } from './support/server.ts';
 
-const OWN = ['cost.spec.ts', 'durability.spec.ts', 'launcher.spec.ts'];
-const TEST_TIMEOUT_MS = 240_000;
+const OWN = ['cost.spec.ts', 'durability.spec.ts', 'launcher.spec.ts', 'logs.spec.ts', 'rust-sdk.spec.ts'];
+/** For a whole file too, and one of `--full` builds matrix-rust-sdk first. */
+const TEST_TIMEOUT_MS = process.argv.includes('--full') ? 120 * 60_000 : 240_000;
 
 const { values } = parseArgs({
   options: { release: { type: 'boolean' }, full: { type: 'boolean' }, only: { type: 'string' } },
@@ -28,6 +31,21 @@ function test(files: string[], concurrency: number, env: Record<string, string>)
   return new Promise((resolve) => child.on('close', (code) => resolve(code ?? 1)));
 }
 
+/** Every process of the run writes there what it used that is secret, and what its servers logged. */
+const records = mkdtempSync(join(tmpdir(), 'tern-e2e-run-'));
+process.env.TERN_SECRETS = join(records, 'secrets');
+process.env.TERN_LOG = join(records, 'log');
+
+/** No log of any server of this run may carry what the clients kept secret. */
+function logsAreSilent(): boolean {
+  const log = existsSync(process.env.TERN_LOG!) ? readFileSync(process.env.TERN_LOG!, 'utf8').split('\n') : [];
+  const used = secretsOf(process.env.TERN_SECRETS!);
+  const told = leaks(log, used);
+  console.log(`${told.length ? '✖' : '✔'} ${used.size} passwords, tokens, keys and ciphertexts, ${log.length} lines of log: ${told.length} leaks`);
+  for (const line of told) console.error(`  ${line}`);
+  return told.length === 0;
+}
+
 let failed = 0;
 const together = specs.filter((file) => !OWN.includes(file));
 if (together.length > 0 && process.env.TERN_URL) {
@@ -45,4 +63,6 @@ if (together.length > 0 && process.env.TERN_URL) {
 }
 const alone = specs.filter((file) => OWN.includes(file));
 if (alone.length > 0) failed |= await test(alone, 1, {});
+if (!logsAreSilent()) failed |= 1;
+rmSync(records, { recursive: true, force: true });
 process.exitCode = failed ? 1 : 0;

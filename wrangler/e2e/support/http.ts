@@ -1,4 +1,5 @@
 // One HTTP exchange with the server under test: status, headers, exact bytes, time taken.
+import './secrets.ts';
 
 export type Json = any;
 

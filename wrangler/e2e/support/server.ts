@@ -1,6 +1,6 @@
 // The server under test: started as a newcomer starts it, killed as a power cut does.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -62,6 +62,7 @@ export class Server {
     this.#ready = false;
     createInterface({ input: child.stdout! }).on('line', (line) => {
       this.stdout.push(line);
+      keep(line);
       if (line === `ready: ${this.base}`) this.#ready = true;
     });
     createInterface({ input: child.stderr! }).on('line', (line) => this.#heard(line));
@@ -80,6 +81,7 @@ export class Server {
 
   #heard(line: string): void {
     this.stderr.push(line);
+    keep(line);
     const pid = /^workerd: (\d+)$/.exec(line)?.[1];
     if (pid) this.workerd = Number(pid);
     if (process.env.TERN_ECHO) console.error(`[${this.port}] ${line}`);
@@ -156,6 +158,11 @@ export class Server {
   removeState(): void {
     if (this.#owned) rmSync(this.state, { recursive: true, force: true });
   }
+}
+
+/** Keeps a line for the search through all logs at the end of the run. */
+function keep(line: string): void {
+  if (process.env.TERN_LOG) appendFileSync(process.env.TERN_LOG, line + '\n');
 }
 
 /** Whether there was a process or group to receive the signal; 0 only asks. */

@@ -1,0 +1,34 @@
+//! Scenarios played by matrix-rust-sdk as published: `tern-rust-sdk-scenarios NAME BASE_URL FOLDER`.
+//!
+//! Each claim that was shown is a line on stdout. What a scenario cannot do itself (restart the server, use a browser)
+//! it asks of whoever started it, see [`stage`]. `FOLDER` holds the clients' stores.
+
+mod device;
+mod room_list;
+mod rooms;
+mod stage;
+mod timeline;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use crate::device::Homeserver;
+use crate::stage::Stage;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .init();
+    let mut arguments = std::env::args().skip(1);
+    let mut next = |what: &str| arguments.next().with_context(|| format!("missing argument: {what}"));
+    let name = next("scenario")?;
+    let homeserver = Homeserver { base: next("base URL")?, folder: PathBuf::from(next("folder")?) };
+    let mut stage = Stage::new();
+    match name.as_str() {
+        "rooms" => rooms::play(&homeserver, &mut stage).await,
+        _ => bail!("no scenario named {name}"),
+    }
+}
