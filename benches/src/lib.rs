@@ -9,7 +9,7 @@
 //! - [`phone`]: a signed-in device and its part of the edge.
 //! - [`corpus`]: rooms of any size, accounts with any number of rooms, the same for the same numbers.
 //! - [`cost`]: what one request has caused; [`counting`] counts allocations where it is installed.
-//! - [`workloads`]: everything that has a budget; [`budget`]: the file with the ceilings.
+//! - [`workloads`]: everything that has a budget, with `encryption`; [`budget`]: the file with the ceilings.
 
 #![expect(
     clippy::expect_used,
@@ -22,6 +22,7 @@ pub mod cluster;
 pub mod corpus;
 pub mod cost;
 pub mod counting;
+mod encryption;
 pub mod host;
 pub mod phone;
 pub mod workloads;

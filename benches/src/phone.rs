@@ -46,6 +46,11 @@ impl Phone {
         Self { cluster: cluster.clone(), user_id, session, token: token.access_token, transactions: Cell::new(0) }
     }
 
+    /// The session, for commands to the user's hub.
+    pub(crate) fn session(&self) -> SessionRef {
+        self.session.clone()
+    }
+
     /// The access token.
     pub fn token(&self) -> &str {
         &self.token

@@ -27,7 +27,7 @@ use crate::{
 /// Bytes of the answer to a send.
 const SENT: usize = r#"{"event_id":""}"#.len();
 /// Bytes of an empty answer.
-const EMPTY: u64 = 2;
+pub(crate) const EMPTY: u64 = 2;
 /// How long a client waits for news, in milliseconds.
 const PATIENCE: u64 = 30_000;
 
@@ -45,6 +45,7 @@ impl Costs {
         for rooms in ROOMS {
             costs.of_account(rooms);
         }
+        costs.of_encryption();
         costs.of_tokens();
         for members in MEMBERS {
             costs.of_rules(members);
@@ -52,7 +53,7 @@ impl Costs {
         costs
     }
 
-    fn add(&mut self, name: String, cost: Cost) {
+    pub(crate) fn add(&mut self, name: String, cost: Cost) {
         self.0.push((name, cost));
     }
 
@@ -213,6 +214,7 @@ fn notice(room_id: &RoomId, slices: &[SyncRoom]) -> Notice {
         stripped: Vec::new(),
         summary: None,
         forwarded: tern_model::RoomSeq(0),
+        members: None,
         ephemeral: Vec::new(),
     }
 }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { at, brief, okay, pair, people, refused, register, text, unique, type User } from './support/client.ts';
+import { publish } from './support/keys.ts';
 import { shared } from './support/server.ts';
 import {
   Classic, Sliding, delivers, follow, hasRead, knows, park, says, SLIDING, types, type Loop,
@@ -74,6 +75,14 @@ for (const [name, open] of Object.entries(LOOPS)) {
       const events = json.extensions?.to_device?.events ?? json.to_device?.events ?? [];
       return events.some((event: any) => event.type === 'org.example.ping' && event.sender === bob.id
         && event.content.secret === 'squawk');
+    });
+  });
+
+  test(`${name}: a new device of somebody in the room reaches the parked poll`, async (t) => {
+    const [alice, bob] = await pair(base);
+    await delivers(t, open(alice), () => publish(bob), (json) => {
+      const lists = json.extensions?.e2ee?.device_lists ?? json.device_lists;
+      return lists?.changed?.includes(bob.id);
     });
   });
 

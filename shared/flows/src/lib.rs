@@ -4,13 +4,16 @@
 //!   Objects at the edge, and the test kit natively.
 //! - [`gate`] is the actor of what must be exact and does not last; [`limit`] asks it for rate limits.
 //! - [`poll`] is the waiting of a long poll, which happens in the proxy worker.
+//! - [`keys`], [`to_device`] and [`backup`] are what end-to-end encryption asks of the proxy.
 //! - [`session`], [`register`], [`profile`], [`push`], [`create`] and [`join`] are the colder use-cases of the proxy, one
 //!   function per endpoint.
 //! - [`turnstile`] is the group commit, and the only lock in the project.
 
+pub mod backup;
 pub mod create;
 pub mod gate;
 pub mod join;
+pub mod keys;
 pub mod limit;
 pub mod poll;
 pub mod profile;
@@ -18,5 +21,6 @@ pub mod push;
 pub mod register;
 pub mod room;
 pub mod session;
+pub mod to_device;
 pub mod turnstile;
 pub mod user;

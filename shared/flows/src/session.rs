@@ -127,11 +127,24 @@ pub async fn delete_devices<E: Transport + Entropy>(
     devices: Vec<OwnedDeviceId>,
     auth: Option<&Auth>,
 ) -> Result<(), MatrixError> {
+    prove_owner(edge, config, user_id, auth).await?;
+    close(edge, user_id, session, Some(devices)).await
+}
+
+/// Lets somebody who is signed in prove to be the owner of the account: by its password.
+///
+/// # Errors
+/// The challenge of user-interactive authentication.
+pub(crate) async fn prove_owner<E: Transport + Entropy>(
+    edge: &E,
+    config: &Config,
+    user_id: &UserId,
+    auth: Option<&Auth>,
+) -> Result<(), MatrixError> {
     let id = challenge_id(edge, auth);
     let challenge = Challenge { stages: &[Stage::Password], session: &id };
     let (_, attempt) = challenge.attempted(auth)?;
-    check_own_password(edge, config, user_id, &challenge, &attempt.credentials).await?;
-    close(edge, user_id, session, Some(devices)).await
+    check_own_password(edge, config, user_id, &challenge, &attempt.credentials).await
 }
 
 /// The session id that the client came with, or a new one.

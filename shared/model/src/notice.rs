@@ -25,6 +25,10 @@ pub struct Notice {
     /// The room's summary when it changed, and always with a membership change to `join`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<Rc<RoomSummary>>,
+    /// All others with membership `join`, after a join of the user or when events before the first had to be left out:
+    /// the hub cannot follow from the events alone whom the user shares the room with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<Rc<Vec<OwnedUserId>>>,
     /// Up to here the storage worker has the room's events.
     pub forwarded: RoomSeq,
     /// Typing and receipts.

@@ -31,7 +31,7 @@ pub mod state;
 pub mod view;
 
 pub use answer::{Outcome, Save, answer};
-pub use classic::{ClassicOutcome, ClassicPlan, ClassicRequest, classic_answer, classic_plan};
+pub use classic::{ClassicOutcome, ClassicPlan, ClassicRequest, classic_answer, classic_plan, stream_position};
 pub use conn::{Begin, Connection};
 pub use memory::Parts;
 pub use plan::{Plan, plan};

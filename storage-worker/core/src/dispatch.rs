@@ -5,7 +5,7 @@ use tern_model::MatrixError;
 use tern_ports::wire::{StorageCommand, frame};
 
 use crate::{
-    commands::{append, media, rooms, state, sync, timeline, users},
+    commands::{append, backup, media, rooms, state, sync, timeline, users},
     shard::ShardMap,
     sql::Databases,
 };
@@ -44,6 +44,13 @@ impl<D: Databases> Storage<'_, D> {
             StorageCommand::ReserveMedia(ask) => reply(&media::reserve_media(self, *ask).await),
             StorageCommand::QuarantineMedia(ask) => reply(&media::quarantine_media(self, *ask).await),
             StorageCommand::PurgeMedia(ask) => reply(&media::purge_media(self, *ask).await),
+            StorageCommand::CreateBackup(ask) => reply(&backup::create(self, *ask).await),
+            StorageCommand::ReadBackup(ask) => reply(&backup::read(self, *ask).await),
+            StorageCommand::UpdateBackup(ask) => reply(&backup::update(self, *ask).await),
+            StorageCommand::DeleteBackup(ask) => reply(&backup::delete(self, *ask).await),
+            StorageCommand::StoreBackupKeys(ask) => reply(&backup::store(self, *ask).await),
+            StorageCommand::ReadBackupKeys(ask) => reply(&backup::read_keys(self, *ask).await),
+            StorageCommand::DeleteBackupKeys(ask) => reply(&backup::delete_keys(self, *ask).await),
         }
     }
 }

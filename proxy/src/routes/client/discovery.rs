@@ -19,8 +19,9 @@ const VERSIONS: [&str; 12] =
     ["v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11", "v1.12"];
 
 /// Simplified sliding sync (MSC4186, under the name that clients ask for), `state_after` (MSC4222), profile fields on
-/// their stable paths (MSC4133).
-const FEATURES: [&str; 3] = ["org.matrix.simplified_msc3575", "org.matrix.msc4222", "uk.tcpip.msc4133.stable"];
+/// their stable paths (MSC4133), dehydrated devices (MSC3814).
+const FEATURES: [&str; 4] =
+    ["org.matrix.simplified_msc3575", "org.matrix.msc4222", "uk.tcpip.msc4133.stable", "org.matrix.msc3814"];
 
 /// `GET /versions`
 async fn versions(_: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {

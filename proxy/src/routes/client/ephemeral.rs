@@ -1,7 +1,5 @@
 //! Typing, receipts and read markers: no storage call on these paths.
 
-use std::collections::BTreeMap;
-
 use ruma::OwnedEventId;
 use serde::Deserialize;
 use serde_json::json;
@@ -10,7 +8,7 @@ use tern_ports::{
     ask_room, ask_user,
     wire::{
         room::{ReceiptDraft, SendReceipts, SetTyping},
-        user::{DeliverToDevice, WriteAccountData},
+        user::WriteAccountData,
     },
 };
 
@@ -20,7 +18,6 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Token(Ephemeral) Put "/_matrix/client/v3/rooms/{roomId}/typing/{userId}" => set_typing;
     Token(Ephemeral) Post "/_matrix/client/v3/rooms/{roomId}/receipt/{receiptType}/{eventId}" => send_receipt;
     Token(Ephemeral) Post "/_matrix/client/v3/rooms/{roomId}/read_markers" => set_read_markers;
-    Token(Ephemeral) Put "/_matrix/client/v3/sendToDevice/{eventType}/{txnId}" => send_to_device;
 };
 
 /// Longest time a client may claim to be typing for, in milliseconds.
@@ -88,29 +85,6 @@ async fn set_read_markers(edge: &Edge, request: &Incoming) -> Result<Answer, Mat
     if let Some(event_id) = body.fully_read {
         set_fully_read(edge, request, &event_id).await?;
     }
-    Ok(Answer::empty())
-}
-
-/// `PUT /sendToDevice/{eventType}/{txnId}`
-async fn send_to_device(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    #[derive(Deserialize)]
-    struct Body {
-        messages: BTreeMap<ruma::OwnedUserId, BTreeMap<String, RawJson>>,
-    }
-    let body: Body = request.json()?;
-    let sender = request.caller()?.clone();
-    let server_name = &edge.config.server_name;
-    let local = body.messages.into_iter().filter(|(user_id, _)| user_id.server_name() == server_name);
-    let deliveries = local.map(|(user_id, messages)| {
-        let delivery = DeliverToDevice {
-            sender: sender.clone(),
-            kind: request.param("eventType").to_owned(),
-            txn_id: request.param("txnId").to_owned(),
-            messages,
-        };
-        async move { ask_user(edge, &user_id, delivery).await }
-    });
-    futures::future::try_join_all(deliveries).await?;
     Ok(Answer::empty())
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Bundle {
     events: Vec<(NoticeEvent, Option<TxnRef>)>,
     audience: Audience,
     summary: Option<Rc<RoomSummary>>,
+    /// Who is in the room, when events had to be left out that may have changed it.
+    members: Option<Rc<Vec<OwnedUserId>>>,
     /// The frame for those about whom nothing is special.
     plain: RefCell<Option<Vec<u8>>>,
 }
@@ -73,6 +75,7 @@ impl<H: ObjectHost> RoomActor<H> {
             audience: Audience::of(&stored),
             events,
             summary: if changed { Some(Rc::new(self.summarise(head)?)) } else { None },
+            members: if first > from { Some(self.all_joined()?) } else { None },
             plain: RefCell::default(),
         })
     }
@@ -102,7 +105,8 @@ impl<H: ObjectHost> RoomActor<H> {
             return Ok(Some(plain.clone()));
         }
         let events = bundle.events.iter().map(|(event, _)| event.clone()).collect();
-        let frame = write(Notice { events, summary: bundle.summary.clone(), ..self.blank(head) });
+        let (summary, members) = (bundle.summary.clone(), bundle.members.clone());
+        let frame = write(Notice { events, summary, members, ..self.blank(head) });
         bundle.plain.replace(Some(frame.clone()));
         Ok(Some(frame))
     }
@@ -139,7 +143,12 @@ impl<H: ObjectHost> RoomActor<H> {
             None if joins => Some(Rc::new(self.summarise(head)?)),
             _ => None,
         };
-        Ok(Notice { events, membership: share.membership, stripped, summary, ephemeral, ..self.blank(head) })
+        let members = match &bundle.members {
+            Some(members) if member_now => Some(Rc::clone(members)),
+            None if joins => Some(self.all_joined()?),
+            _ => None,
+        };
+        Ok(Notice { events, membership: share.membership, stripped, summary, members, ephemeral, ..self.blank(head) })
     }
 
     fn blank(&self, head: &Head) -> Notice {
@@ -149,6 +158,7 @@ impl<H: ObjectHost> RoomActor<H> {
             membership: None,
             stripped: Vec::new(),
             summary: None,
+            members: None,
             forwarded: head.forwarded,
             ephemeral: Vec::new(),
         }

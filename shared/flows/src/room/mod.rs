@@ -35,6 +35,7 @@ mod access;
 mod alarm;
 mod announce;
 mod bundle;
+mod companions;
 mod create;
 mod desk;
 mod ephemeral;
@@ -125,6 +126,7 @@ impl<H: ObjectHost> RoomActor<H> {
             RoomCommand::ReadStateEvent(request) => write_reply(&self.read_state_event(&request).await),
             RoomCommand::ReadMembers(request) => write_reply(&self.read_members(&request).await),
             RoomCommand::ReadJoinedMembers(request) => write_reply(&self.read_joined_members(&request)),
+            RoomCommand::ReadCompanions(request) => write_reply(&self.read_companions(&request)),
             RoomCommand::ReadSlice(request) => write_reply(&self.read_slice(&request.ask).await),
             RoomCommand::ProbeRoom(request) => write_reply(&self.probe(*request)),
         }

@@ -12,7 +12,6 @@ use tern_sync::{Membership, is_bump, relists};
 use super::{
     UserActor, redaction,
     store::{
-        devices,
         facts::{self, Facts},
         inbox, receipts,
         rooms::{self, RoomRow},
@@ -27,7 +26,7 @@ const SURPLUS: u64 = 25;
 /// Events kept at most, when the storage worker is far behind.
 const MOST_KEPT: u64 = 500;
 /// Type of member events.
-const MEMBER: &str = "m.room.member";
+pub(super) const MEMBER: &str = "m.room.member";
 
 impl<H: ObjectHost + Parking> UserActor<H> {
     pub(super) fn deliver(&self, notices: &[Notice]) -> Result<Done, MatrixError> {
@@ -55,7 +54,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             let pos = turn.advance(news::ROOMS);
             take_events(turn, &mut row, &fresh, pos)?;
             self.take_membership(turn, &mut row, notice, &fresh, pos);
-            self.note_new_devices(turn, &row, &fresh)?;
+            let was_in = before.as_ref().is_some_and(|before| before.membership == Membership::Join);
+            self.follow_members(turn, &row, was_in, notice, &fresh)?;
         }
         if !stale && (known || !fresh.is_empty()) {
             take_facts(turn, &mut row, notice)?;
@@ -107,28 +107,6 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         row.membership = membership;
         row.relisted = pos;
         turn.relist(pos);
-    }
-
-    /// Somebody who comes into an encrypted room has devices to be looked up.
-    fn note_new_devices(
-        &self,
-        turn: &Turn<'_, H::Sql>,
-        row: &RoomRow,
-        fresh: &[&NoticeEvent],
-    ) -> Result<(), MatrixError> {
-        let joins = fresh.iter().filter(|event| event.kind == MEMBER && joins(event));
-        let others: Vec<&str> = joins.filter_map(|event| event.state_key.as_deref()).collect();
-        let encrypted = || facts::load(turn.sql, &row.room_id).map(|facts| facts.summary.is_some_and(|s| s.encrypted));
-        if row.membership != Membership::Join || others.is_empty() || !encrypted()? {
-            return Ok(());
-        }
-        let pos = turn.advance(news::E2EE);
-        for user in others.iter().filter_map(|user| <&UserId>::try_from(*user).ok()) {
-            if user != self.user_id {
-                devices::note_list_change(turn.sql, user, pos)?;
-            }
-        }
-        Ok(())
     }
 
     fn merge_typing(&self, notice: &Notice, users: &[ruma::OwnedUserId]) {
@@ -240,7 +218,7 @@ fn trim(turn: &Turn<'_, impl Sql>, row: &mut RoomRow) -> Result<(), MatrixError>
     Ok(())
 }
 
-fn is_member_event_of(event: &NoticeEvent, user_id: &UserId) -> bool {
+pub(super) fn is_member_event_of(event: &NoticeEvent, user_id: &UserId) -> bool {
     event.kind == MEMBER && event.state_key.as_deref() == Some(user_id.as_str())
 }
 
@@ -258,6 +236,11 @@ struct Unsigned {
 struct Member {
     content: Content,
     unsigned: Option<Unsigned>,
+}
+
+/// The membership that a member event gives.
+pub(super) fn membership_after(event: &NoticeEvent) -> Option<String> {
+    event.client.read::<Member>().ok().map(|member| member.content.membership)
 }
 
 /// The event brings its user into the room; a new profile of somebody in it does not.

@@ -10,10 +10,12 @@
 //! | notices of rooms | [`inbox`], [`redaction`] |
 //! | sync | [`sync`] and [`classic`] over [`view`], with [`slices`] from outside |
 //! | account data, tags, push rules | [`account_data`] |
+//! | public keys, device lists | [`encryption`] |
 //! | filters, profile, rooms, to-device | the files of these names |
 
 mod account_data;
 mod classic;
+mod encryption;
 mod filters;
 mod inbox;
 mod probe;
@@ -36,6 +38,7 @@ use std::{
     rc::Rc,
 };
 
+use futures::future::join;
 use ruma::{OwnedDeviceId, OwnedUserId};
 use serde::Serialize;
 use tern_model::{Config, MatrixError, StreamPos};
@@ -44,7 +47,7 @@ use tern_ports::{
     wire::{UserCommand, frame, user::SyncStep},
 };
 
-use self::{store::hub::Hub, sync::Look, typing::Typing, view::RoomCache};
+use self::{encryption::announce, store::hub::Hub, sync::Look, typing::Typing, view::RoomCache};
 
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +76,10 @@ pub struct UserActor<H> {
     rooms: RefCell<RoomCache>,
     /// A profile is being carried into rooms.
     carrying: Cell<bool>,
+    /// A change of the user's devices is being announced.
+    announcing: Cell<bool>,
+    /// This command changed the user's devices.
+    unannounced: Cell<bool>,
     /// Work of an earlier life has to be taken up.
     unfinished: Cell<bool>,
 }
@@ -89,6 +96,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             typing: RefCell::default(),
             rooms: RefCell::default(),
             carrying: Cell::new(false),
+            announcing: Cell::new(false),
+            unannounced: Cell::new(false),
             unfinished: Cell::new(false),
         };
         if schema::is_ready(actor.host.sql()) {
@@ -105,14 +114,21 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         }
         if self.unfinished.take() {
             self.host.spawn(Box::pin(Rc::clone(self).carry_profile()));
+            self.host.spawn(Box::pin(Rc::clone(self).announce_devices()));
         }
-        self.dispatch(command).await
+        let handled = self.dispatch(command).await;
+        // Between the look that parks a poll and the parking nothing may be awaited; such a command changes no devices.
+        if matches!(handled, Handled::Reply(_)) && self.unannounced.take() {
+            self.host.set_alarm(self.host.now().plus(announce::RESUME_MS)).await;
+            self.host.spawn(Box::pin(Rc::clone(self).announce_devices()));
+        }
+        handled
     }
 
     /// Takes up unfinished work.
     pub async fn alarm(self: &Rc<Self>) {
         if self.ready.get() {
-            Rc::clone(self).carry_profile().await;
+            join(Rc::clone(self).carry_profile(), Rc::clone(self).announce_devices()).await;
         }
     }
 
@@ -144,6 +160,18 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             UserCommand::ListRooms(command) => reply(&self.list_rooms(&command)),
             UserCommand::ForgetRoom(command) => reply(&self.forget_room(&command)),
             UserCommand::DeliverToDevice(command) => reply(&self.deliver_to_device(&command)),
+            UserCommand::UploadKeys(command) => reply(&self.upload_keys(&command)),
+            UserCommand::QueryKeys(command) => reply(&self.query_keys(&command)),
+            UserCommand::QueryOwnKeys(command) => reply(&self.query_own_keys(*command)),
+            UserCommand::ClaimKeys(command) => reply(&self.claim_keys(&command)),
+            UserCommand::UploadCrossSigning(command) => reply(&self.upload_cross_signing(&command)),
+            UserCommand::UploadSignatures(command) => reply(&self.upload_signatures(&command)),
+            UserCommand::PutDehydrated(command) => reply(&self.put_dehydrated(&command)),
+            UserCommand::ReadDehydrated(command) => reply(&self.read_dehydrated(&command)),
+            UserCommand::DeleteDehydrated(command) => reply(&self.delete_dehydrated(&command)),
+            UserCommand::ReadDehydratedEvents(command) => reply(&self.read_dehydrated_events(&command)),
+            UserCommand::NoteDeviceList(command) => reply(&self.note_device_list(&command)),
+            UserCommand::ReadDeviceLists(command) => reply(&self.read_device_lists(&command)),
             UserCommand::ProbeUser(_) => reply(&self.probe()),
         }
     }
@@ -153,14 +181,21 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         if self.ready.get() {
             return Ok(());
         }
-        if !schema::is_ready(self.host.sql()) {
+        let sql = self.host.sql();
+        if !schema::is_ready(sql) {
             match command {
-                UserCommand::ReadProfile(_) => return Err(profile::unknown_user()),
+                _ if schema::exists(sql) => {}
+                UserCommand::ReadProfile(_)
+                | UserCommand::DeliverToDevice(_)
+                | UserCommand::QueryKeys(_)
+                | UserCommand::ClaimKeys(_)
+                | UserCommand::NoteDeviceList(_) => return Err(profile::unknown_user()),
                 UserCommand::CheckSession(_) | UserCommand::RefreshSession(_) => {
                     return Err(MatrixError::unknown_token(false));
                 }
-                _ => schema::create(self.host.sql())?,
+                _ => {}
             }
+            schema::create(sql)?;
         }
         Ok(self.load()?)
     }
@@ -173,7 +208,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         // A client may have been told of typing at a position that was not stored.
         hub.position = hub.position.max(store::connections::newest_position(sql)?);
         self.hub.set(hub);
-        self.unfinished.set(store::profile::propagation(sql)?.is_some());
+        let carrying = store::profile::propagation(sql)?.is_some();
+        self.unfinished.set(carrying || store::companions::announcement(sql)?.is_some());
         self.ready.set(true);
         Ok(())
     }

@@ -5,8 +5,12 @@
 
 use tern_ports::{Sql, SqlError};
 
+use super::store::keys;
+
 /// One entry per version; the hub runs those it has not run yet.
-const VERSIONS: [&[&str]; 1] = [&[
+const VERSIONS: [&[&str]; 2] = [FIRST, keys::TABLES];
+
+const FIRST: &[&str] = &[
     // One row: the stream's position, the newest position of each kind of news, and figures that ride along.
     "CREATE TABLE IF NOT EXISTS hub (
         id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, constructed INTEGER NOT NULL,
@@ -77,11 +81,16 @@ const VERSIONS: [&[&str]; 1] = [&[
     ) STRICT, WITHOUT ROWID",
     // Users whose devices may have changed.
     "CREATE TABLE IF NOT EXISTS device_list (user_id TEXT PRIMARY KEY, pos INTEGER NOT NULL) STRICT, WITHOUT ROWID",
-]];
+];
 
 /// Whether the tables are there and up to date: one read.
 pub(super) fn is_ready(sql: &impl Sql) -> bool {
     version(sql) >= VERSIONS.len()
+}
+
+/// The hub was written to before, perhaps by an earlier version of this program.
+pub(super) fn exists(sql: &impl Sql) -> bool {
+    version(sql) > 0
 }
 
 /// Makes or upgrades the tables.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ruma::{DeviceId, OwnedDeviceId};
 use tern_model::{MatrixError, Millis, news};
 use tern_ports::{
-    ObjectHost, Parking, Sql,
+    ObjectHost, Parking,
     wire::{
         Done,
         user::{
@@ -16,7 +16,7 @@ use tern_ports::{
 };
 
 use super::{
-    UserActor, refresh,
+    UserActor, encryption, refresh,
     store::{
         connections,
         devices::{self, DeviceRow},
@@ -26,7 +26,7 @@ use super::{
 };
 
 /// Longest device id, in bytes.
-const LONGEST_DEVICE_ID: usize = 255;
+pub(super) const LONGEST_DEVICE_ID: usize = 255;
 /// Longest name of a device, in bytes.
 const LONGEST_NAME: usize = 1_024;
 /// Most devices of a user.
@@ -97,6 +97,12 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         Ok(Session { device_id, session_id, refresh_token })
     }
 
+    /// Adds a device.
+    pub(super) fn add_device(&self, turn: &Turn<'_, H::Sql>, row: &DeviceRow) -> Result<(), MatrixError> {
+        self.welcome(turn)?;
+        Ok(devices::write(turn.sql, row)?)
+    }
+
     /// A device is about to be added.
     fn welcome(&self, turn: &Turn<'_, H::Sql>) -> Result<(), MatrixError> {
         if devices::all(turn.sql)?.len() >= MOST_DEVICES {
@@ -104,12 +110,6 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         }
         turn.open();
         self.note_own_devices(turn)
-    }
-
-    /// The user's other devices learn that the list of devices changed.
-    fn note_own_devices(&self, turn: &Turn<'_, H::Sql>) -> Result<(), MatrixError> {
-        let pos = turn.advance(news::E2EE);
-        Ok(devices::note_list_change(turn.sql, &self.user_id, pos)?)
     }
 
     pub(super) fn close_sessions(&self, command: &CloseSessions) -> Result<Done, MatrixError> {
@@ -124,14 +124,27 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                     && command.except.as_ref() != Some(*device_id)
             });
             let closing: Vec<_> = closing.collect();
+            let mut known_to_others = false;
             for device_id in &closing {
-                remove_device(turn, device_id)?;
+                known_to_others |= self.remove_device(turn, device_id)?;
             }
-            if !closing.is_empty() {
-                self.note_own_devices(turn)?;
+            match (known_to_others, closing.is_empty()) {
+                (true, _) => self.devices_changed(turn)?,
+                (false, false) => self.note_own_devices(turn)?,
+                (false, true) => {}
             }
             Ok(Done {})
         })
+    }
+
+    /// Removes a device with everything that is its own, and ends its polls. Whether it had published keys.
+    pub(super) fn remove_device(&self, turn: &Turn<'_, H::Sql>, device_id: &DeviceId) -> Result<bool, MatrixError> {
+        devices::delete(turn.sql, device_id)?;
+        devices::drop_tokens(turn.sql, device_id)?;
+        connections::delete_device(turn.sql, device_id)?;
+        to_device::delete_device(turn.sql, device_id)?;
+        turn.wake_device(device_id, news::LOGOUT);
+        encryption::remove_keys(turn, self.user_id.as_str(), device_id)
     }
 
     pub(super) fn list_devices(&self, command: &ListDevices) -> Result<Vec<Device>, MatrixError> {
@@ -177,16 +190,6 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let letters: String = bytes.iter().map(|byte| char::from(b'A' + byte % 26)).collect();
         letters.into()
     }
-}
-
-/// Removes a device with everything that is its own, and ends its polls.
-fn remove_device(turn: &Turn<'_, impl Sql>, device_id: &DeviceId) -> Result<(), MatrixError> {
-    devices::delete(turn.sql, device_id)?;
-    devices::drop_tokens(turn.sql, device_id)?;
-    connections::delete_device(turn.sql, device_id)?;
-    to_device::delete_device(turn.sql, device_id)?;
-    turn.wake_device(device_id, news::LOGOUT);
-    Ok(())
 }
 
 /// A name that a client gave at sign-in is shortened, since there is nobody to complain to.

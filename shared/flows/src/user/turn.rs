@@ -31,6 +31,11 @@ impl<S: Sql> Turn<'_, S> {
         self.step(kinds)
     }
 
+    /// As [`Self::advance`], for what a device need not hear of before the next answer it gets anyway.
+    pub(super) fn advance_quietly(&self, kinds: u32) -> StreamPos {
+        self.step(kinds)
+    }
+
     /// Wakes the polls of a device, without a new position.
     pub(super) fn wake_device(&self, device_id: &DeviceId, kinds: u32) {
         self.wakes.borrow_mut().push((Some(device_id.to_owned()), kinds));

@@ -18,7 +18,7 @@ use super::{
     store::{
         Span, account_data, devices,
         facts::{self, Facts},
-        inbox, receipts,
+        inbox, keys, receipts,
         rooms::{self, RoomRow},
         to_device,
     },
@@ -286,10 +286,18 @@ impl<H: ObjectHost + Parking> UserView for View<'_, H> {
 
     fn device_lists(&self, after: StreamPos) -> DeviceListChanges {
         let Some(span) = self.span(after, self.actor.hub.get().e2ee) else { return DeviceListChanges::default() };
-        DeviceListChanges { changed: self.or_fail(devices::list_changes(self.sql(), span)), left: Vec::new() }
+        let mut lists = DeviceListChanges::default();
+        for (user_id, shares) in self.or_fail(devices::list_changes(self.sql(), span)) {
+            let followed = shares || user_id == self.actor.user_id;
+            if followed { &mut lists.changed } else { &mut lists.left }.push(user_id);
+        }
+        lists
     }
 
     fn key_counts(&self) -> KeyCounts {
-        KeyCounts::default()
+        KeyCounts {
+            one_time: self.or_fail(keys::counts(self.sql(), self.device_id)),
+            fallback: self.or_fail(keys::unused_fallbacks(self.sql(), self.device_id)),
+        }
     }
 }

@@ -4,8 +4,10 @@
 //! `{"Err":…}` on the way back. JSON keeps raw events raw: they are spliced in, not re-serialised. Within a version
 //! only optional fields may be added, so that the two workers can be deployed one after the other.
 
+pub mod backup;
 pub mod frame;
 pub mod gate;
+pub mod keys;
 pub mod media;
 pub mod room;
 pub mod storage;

@@ -28,6 +28,7 @@ boundary! {
         ReadStateEvent => RawJson,
         ReadMembers => Vec<RawJson>,
         ReadJoinedMembers => Vec<JoinedMember>,
+        ReadCompanions => Vec<OwnedUserId>,
         ReadSlice => SyncRoom,
         ProbeRoom => RoomProbe,
     }
@@ -279,4 +280,11 @@ pub struct RoomProbe {
     pub forwarded: RoomSeq,
     /// Up to here members' hubs were told.
     pub announced: RoomSeq,
+}
+
+/// Local users, other than this member, with membership `join`: those who follow the member's list of devices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadCompanions {
+    /// The member; somebody who is not joined has no companions.
+    pub user_id: OwnedUserId,
 }

@@ -5,7 +5,12 @@ use serde::{Deserialize, Serialize};
 use tern_model::{Millis, RawJson, RoomSeq, StoredEvent};
 
 use super::{
-    Done, boundary,
+    Done,
+    backup::{
+        Backup, BackupKey, BackupState, BackupStored, CreateBackup, DeleteBackup, DeleteBackupKeys, ReadBackup,
+        ReadBackupKeys, StoreBackupKeys, UpdateBackup,
+    },
+    boundary,
     media::{PurgeMedia, Purged, QuarantineMedia, ReserveMedia},
     sync::{SyncAsk, SyncRoom, VisibilityFacts},
 };
@@ -31,6 +36,13 @@ boundary! {
         ReserveMedia => Done,
         QuarantineMedia => Done,
         PurgeMedia => Purged,
+        CreateBackup => u64,
+        ReadBackup => Option<Backup>,
+        UpdateBackup => bool,
+        DeleteBackup => bool,
+        StoreBackupKeys => BackupStored,
+        ReadBackupKeys => Option<Vec<BackupKey>>,
+        DeleteBackupKeys => Option<BackupState>,
     }
 }
 

@@ -6,7 +6,15 @@ use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use tern_model::{Caller, Millis, Notice, RawJson};
 
-use super::{Done, boundary};
+use super::{
+    Done, boundary,
+    keys::{
+        ClaimKeys, ClaimedKeys, CrossSigningUploaded, Dehydrated, DehydratedEvents, DeleteDehydrated, DeviceLists,
+        KeyCount, NoteDeviceList, OwnKeys, PutDehydrated, QueryKeys, QueryOwnKeys, ReadDehydrated,
+        ReadDehydratedEvents, ReadDeviceLists, SignatureFailures, UploadCrossSigning, UploadKeys, UploadSignatures,
+        UserKeys,
+    },
+};
 
 boundary! {
     /// A question to a user's hub.
@@ -34,6 +42,18 @@ boundary! {
         ListRooms => Vec<OwnedRoomId>,
         ForgetRoom => Done,
         DeliverToDevice => Done,
+        UploadKeys => KeyCount,
+        QueryKeys => UserKeys,
+        QueryOwnKeys => OwnKeys,
+        ClaimKeys => ClaimedKeys,
+        UploadCrossSigning => CrossSigningUploaded,
+        UploadSignatures => SignatureFailures,
+        PutDehydrated => Done,
+        ReadDehydrated => Option<Dehydrated>,
+        DeleteDehydrated => Option<OwnedDeviceId>,
+        ReadDehydratedEvents => DehydratedEvents,
+        NoteDeviceList => Done,
+        ReadDeviceLists => DeviceLists,
         ProbeUser => UserProbe,
     }
 }

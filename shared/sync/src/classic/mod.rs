@@ -42,6 +42,11 @@ impl Token {
     }
 }
 
+/// The position in the user's stream that a token of classic sync names; `None` for a token that is none of ours.
+pub fn stream_position(token: &str) -> Option<StreamPos> {
+    Token::parse(token).map(|token| token.stream)
+}
+
 /// A request.
 #[derive(Clone, Debug, Default)]
 pub struct ClassicRequest {

@@ -40,6 +40,11 @@ impl Client {
         Self { world: world.clone(), user_id, session }
     }
 
+    /// The session, for commands to the user's hub.
+    pub fn session(&self) -> SessionRef {
+        self.session.clone()
+    }
+
     /// Makes a room that everybody may join and read.
     ///
     /// # Errors

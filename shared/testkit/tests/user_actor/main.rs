@@ -5,6 +5,7 @@
 mod chaos;
 mod data;
 mod delivery;
+mod keys;
 mod sessions;
 mod support;
 mod sync;

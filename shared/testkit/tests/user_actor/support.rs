@@ -313,6 +313,7 @@ pub(crate) fn notice(name: &str, events: Vec<NoticeEvent>) -> Notice {
         stripped: Vec::new(),
         summary: None,
         forwarded: RoomSeq(0),
+        members: None,
         ephemeral: Vec::new(),
     }
 }

@@ -7,4 +7,6 @@
 mod churn;
 mod crowd;
 mod days;
+mod keys;
+mod lists;
 mod scene;

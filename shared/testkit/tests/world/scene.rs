@@ -18,14 +18,19 @@ pub(crate) const MESSAGES: usize = 12;
 const HEALING_MS: u64 = 10 * 60 * 1000;
 
 /// `TERN_SEEDS=200`: so many; `TERN_SEEDS=29..30`: these.
-fn seeds() -> std::ops::Range<u64> {
+fn seeds(by_default: u64) -> std::ops::Range<u64> {
     let wish = std::env::var("TERN_SEEDS").unwrap_or_default();
     let (first, end) = wish.split_once("..").unwrap_or(("0", &wish));
-    first.parse().unwrap_or(0)..end.parse().unwrap_or(12)
+    first.parse().unwrap_or(0)..end.parse().unwrap_or(by_default)
 }
 
 /// Runs `day` for each seed, and names the seed of the one that fails.
 pub(crate) fn each_seed(day: impl Fn(u64)) {
+    each_seed_of(12, day);
+}
+
+/// As [`each_seed`], with another number of seeds when none is wished for.
+pub(crate) fn each_seed_of(by_default: u64, day: impl Fn(u64)) {
     struct Named(u64);
     impl Drop for Named {
         fn drop(&mut self) {
@@ -34,7 +39,7 @@ pub(crate) fn each_seed(day: impl Fn(u64)) {
             }
         }
     }
-    for seed in seeds() {
+    for seed in seeds(by_default) {
         let _named = Named(seed);
         day(seed);
     }

@@ -1,6 +1,7 @@
 //! What the worker can be asked, one function per command.
 
 pub(crate) mod append;
+pub(crate) mod backup;
 pub(crate) mod media;
 pub(crate) mod rooms;
 pub(crate) mod state;

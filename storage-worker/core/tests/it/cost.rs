@@ -80,13 +80,24 @@ fn no_statement_scans_a_table() {
     crate::rooms::touch(&worker, &id);
     crate::users::touch(&worker);
     crate::media::touch(&worker);
+    crate::backup::touch(&worker);
     for (database, statements) in worker.node.d1.take_batches() {
         for statement in statements {
             let plan = worker.node.d1.database(database).plan(statement.sql).unwrap();
-            for table in
-                ["placements", "aliases", "directory", "users", "media", "blobs", "rooms", "events", "state_deltas"]
-            {
-                let alias = ["", "e", "d", "p", "r"];
+            for table in [
+                "placements",
+                "aliases",
+                "directory",
+                "users",
+                "media",
+                "blobs",
+                "rooms",
+                "events",
+                "state_deltas",
+                "backups",
+                "backup_sessions",
+            ] {
+                let alias = ["", "e", "d", "p", "r", "b", "kept"];
                 let scans = |step: &String| {
                     let scanned = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
                     scanned.is_some_and(|name| name == table || alias[1..].contains(&name))

@@ -132,8 +132,12 @@ pub(in crate::user) fn note_list_change(sql: &impl Sql, user_id: &UserId, pos: S
     Ok(())
 }
 
-/// Users whose devices changed in `span`.
-pub(in crate::user) fn list_changes(sql: &impl Sql, span: Span) -> Result<Vec<OwnedUserId>, SqlError> {
-    let rows = sql.query("SELECT user_id FROM device_list WHERE pos > ? AND pos <= ? ORDER BY pos", &span.params())?;
-    Ok(rows.iter().filter_map(|row| OwnedUserId::try_from(row.text(0)?).ok()).collect())
+/// Users whose devices changed in `span`, or who came or went, and whether a room is shared with them now.
+pub(in crate::user) fn list_changes(sql: &impl Sql, span: Span) -> Result<Vec<(OwnedUserId, bool)>, SqlError> {
+    let rows = sql.query(
+        "SELECT d.user_id, EXISTS (SELECT 1 FROM companion c WHERE c.user_id = d.user_id) FROM device_list d
+         WHERE d.pos > ? AND d.pos <= ? ORDER BY d.pos, d.user_id",
+        &span.params(),
+    )?;
+    Ok(rows.iter().filter_map(|row| Some((OwnedUserId::try_from(row.text(0)?).ok()?, row.flag(1)))).collect())
 }

@@ -1,12 +1,14 @@
 //! SQL of the user's hub, by concern. Functions here read and write; they decide nothing.
 
 pub(super) mod account_data;
+pub(super) mod companions;
 pub(super) mod connections;
 pub(super) mod devices;
 pub(super) mod facts;
 pub(super) mod filters;
 pub(super) mod hub;
 pub(super) mod inbox;
+pub(super) mod keys;
 pub(super) mod profile;
 pub(super) mod receipts;
 pub(super) mod rooms;

@@ -1,0 +1,234 @@
+//! End-to-end encryption: what a user's hub can be asked about public keys. Keys are copied as JSON; they and their
+//! signatures are judged by the hub of the user who owns them.
+
+use std::collections::BTreeMap;
+
+use ruma::{OwnedDeviceId, OwnedUserId};
+use serde::{Deserialize, Serialize};
+use tern_model::RawJson;
+
+use super::user::SessionRef;
+
+/// `POST /keys/upload`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadKeys {
+    /// The session that asks; the keys are its device's.
+    pub session: SessionRef,
+    /// `device_keys`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_keys: Option<RawJson>,
+    /// `one_time_keys`, by `algorithm:id`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub one_time_keys: BTreeMap<String, RawJson>,
+    /// `fallback_keys`, by `algorithm:id`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fallback_keys: BTreeMap<String, RawJson>,
+}
+
+/// How many one-time keys wait to be claimed, by algorithm.
+pub type KeyCount = BTreeMap<String, u64>;
+
+/// The keys that everybody may see; 404 for a user whom this hub does not know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryKeys {
+    /// Which devices; all when empty.
+    pub devices: Vec<OwnedDeviceId>,
+}
+
+/// A user's public keys, ready to be copied into an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserKeys {
+    /// Identity keys of devices, with `unsigned.device_display_name`.
+    pub devices: BTreeMap<OwnedDeviceId, RawJson>,
+    /// `master_keys`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub master: Option<RawJson>,
+    /// `self_signing_keys`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_signing: Option<RawJson>,
+    /// `user_signing_keys`; only for the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_signing: Option<RawJson>,
+}
+
+/// The part of a query that only the user's own hub can answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryOwnKeys {
+    /// The session that asks.
+    pub session: SessionRef,
+    /// The user's own keys, when they are asked for: of these devices, or of all when empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devices: Option<Vec<OwnedDeviceId>>,
+    /// Other users whose keys are asked for: their master keys may bear signatures that only this user sees.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<OwnedUserId>,
+}
+
+/// The answer to [`QueryOwnKeys`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnKeys {
+    /// The user's own keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<UserKeys>,
+    /// The user's signatures over other users' master keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<OwnSignature>,
+}
+
+/// A signature by the user-signing key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnSignature {
+    /// Whose master key it is over.
+    pub user_id: OwnedUserId,
+    /// The public half of that master key.
+    pub key: String,
+    /// Key id of the signer.
+    pub signer: String,
+    /// The signature.
+    pub signature: String,
+}
+
+/// Gives one key of each device out, for good: a one-time key, or else the fallback key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimKeys {
+    /// The algorithm, by device.
+    pub devices: BTreeMap<OwnedDeviceId, String>,
+}
+
+/// Keys by `algorithm:id`, by device; devices without a key are missing.
+pub type ClaimedKeys = BTreeMap<OwnedDeviceId, BTreeMap<String, RawJson>>;
+
+/// `POST /keys/device_signing/upload`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadCrossSigning {
+    /// The session that asks.
+    pub session: SessionRef,
+    /// `master_key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub master: Option<RawJson>,
+    /// `self_signing_key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_signing: Option<RawJson>,
+    /// `user_signing_key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_signing: Option<RawJson>,
+    /// The user has proved to be the owner of the account.
+    pub proved: bool,
+}
+
+/// The answer to [`UploadCrossSigning`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CrossSigningUploaded {
+    /// The keys are stored.
+    Done,
+    /// It would replace keys: nothing is stored before the user has proved to be the owner (MSC3967).
+    NeedsProof,
+}
+
+/// `POST /keys/signatures/upload`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadSignatures {
+    /// The session that asks.
+    pub session: SessionRef,
+    /// Signed keys, by user and by device id or public key.
+    pub signed: BTreeMap<OwnedUserId, BTreeMap<String, RawJson>>,
+    /// The master keys of the other users among them, as their hubs know them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub masters: BTreeMap<OwnedUserId, RawJson>,
+}
+
+/// What was refused: error objects, by user and by device id or public key.
+pub type SignatureFailures = BTreeMap<OwnedUserId, BTreeMap<String, RawJson>>;
+
+/// The devices or cross-signing keys of a user changed: whoever shares a room with them looks again. At least once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoteDeviceList {
+    /// The user.
+    pub user_id: OwnedUserId,
+}
+
+/// `GET /keys/changes`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadDeviceLists {
+    /// The session that asks.
+    pub session: SessionRef,
+    /// `from`: a token of classic sync.
+    pub from: String,
+    /// `to`.
+    pub to: String,
+}
+
+/// Users whose devices to look up, and users to forget.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceLists {
+    /// `changed`.
+    pub changed: Vec<OwnedUserId>,
+    /// `left`.
+    pub left: Vec<OwnedUserId>,
+}
+
+/// Stores a dehydrated device (MSC3814) in place of the one there is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutDehydrated {
+    /// The session that asks.
+    pub session: SessionRef,
+    /// The id of the new device.
+    pub device_id: OwnedDeviceId,
+    /// `device_data`: the device's secrets, which only the user can read.
+    pub device_data: RawJson,
+    /// `initial_device_display_name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// `device_keys`.
+    pub device_keys: RawJson,
+    /// `one_time_keys`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub one_time_keys: BTreeMap<String, RawJson>,
+    /// `fallback_keys`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fallback_keys: BTreeMap<String, RawJson>,
+}
+
+/// Reads the dehydrated device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadDehydrated {
+    /// The session that asks.
+    pub session: SessionRef,
+}
+
+/// A dehydrated device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dehydrated {
+    /// The device.
+    pub device_id: OwnedDeviceId,
+    /// `device_data`.
+    pub device_data: RawJson,
+}
+
+/// Removes the dehydrated device with its keys and messages. Its id, if there was one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteDehydrated {
+    /// The session that asks.
+    pub session: SessionRef,
+}
+
+/// Reads messages to the dehydrated device. They stay until it is removed, so that rehydration may start over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadDehydratedEvents {
+    /// The session that asks.
+    pub session: SessionRef,
+    /// The dehydrated device.
+    pub device_id: OwnedDeviceId,
+    /// `next_batch` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_batch: Option<String>,
+}
+
+/// A page of messages; an empty one is the last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DehydratedEvents {
+    /// `events`.
+    pub events: Vec<RawJson>,
+    /// `next_batch`.
+    pub next_batch: String,
+}

@@ -1,0 +1,286 @@
+//! Public keys: what is taken, what is given out, and to whom.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use tern_model::RawJson;
+use tern_ports::wire::{
+    keys::{
+        ClaimKeys, CrossSigningUploaded, QueryKeys, QueryOwnKeys, UploadCrossSigning, UploadKeys, UploadSignatures,
+    },
+    user::{CloseSessions, SessionRef},
+};
+use tern_testkit::SigningKey;
+
+use crate::support::{Hub, alice, bob, everything, raw};
+
+const CURVE: &str = "signed_curve25519";
+
+fn upload(session: &SessionRef) -> UploadKeys {
+    UploadKeys {
+        session: session.clone(),
+        device_keys: None,
+        one_time_keys: BTreeMap::new(),
+        fallback_keys: BTreeMap::new(),
+    }
+}
+
+fn device_key(device: &str) -> SigningKey {
+    SigningKey::of_device(alice(), device)
+}
+
+fn with_keys(session: &SessionRef, ids: &[&str]) -> UploadKeys {
+    let key = device_key(session.device_id.as_str());
+    let one_time = ids.iter().map(|id| (format!("{CURVE}:{id}"), key.disposable(id)));
+    UploadKeys { one_time_keys: one_time.collect(), ..upload(session) }
+}
+
+fn identity(session: &SessionRef) -> UploadKeys {
+    let keys = device_key(session.device_id.as_str()).identity();
+    UploadKeys { device_keys: Some(raw(&keys)), ..upload(session) }
+}
+
+fn claim(hub: &Hub, device: &str) -> Option<String> {
+    let devices = BTreeMap::from([(device.into(), CURVE.to_owned())]);
+    let claimed = hub.ask(ClaimKeys { devices }).unwrap();
+    let keys = claimed.get(<&ruma::DeviceId>::from(device))?;
+    keys.keys().next().map(|name| name.trim_start_matches("signed_curve25519:").to_owned())
+}
+
+fn count(hub: &Hub, session: &SessionRef) -> u64 {
+    hub.ask(upload(session)).unwrap().get(CURVE).copied().unwrap_or(0)
+}
+
+#[test]
+fn one_time_keys_go_out_once_in_order_and_then_the_fallback_key() {
+    let hub = Hub::new();
+    let phone = hub.login("PHONE");
+    hub.ask(identity(&phone)).unwrap();
+    assert_eq!(claim(&hub, "PHONE"), None);
+    hub.ask(with_keys(&phone, &["z", "y"])).unwrap();
+    hub.ask(with_keys(&phone, &["a"])).unwrap();
+    let fallback = BTreeMap::from([(format!("{CURVE}:F"), device_key("PHONE").disposable("F"))]);
+    let with_fallback = UploadKeys { fallback_keys: fallback, ..upload(&phone) };
+    hub.ask(with_fallback.clone()).unwrap();
+
+    let first = [claim(&hub, "PHONE"), claim(&hub, "PHONE")].map(Option::unwrap);
+    assert_eq!(BTreeSet::from(first), BTreeSet::from(["z", "y"].map(str::to_owned)));
+    assert_eq!(count(&hub, &phone), 1);
+    let hub = hub.slept();
+    assert_eq!(claim(&hub, "PHONE").as_deref(), Some("a"), "in the order of the uploads");
+
+    hub.host.take_wakes();
+    assert_eq!(unused(&hub, &phone), [CURVE]);
+    assert_eq!(claim(&hub, "PHONE").as_deref(), Some("F"));
+    assert_ne!(hub.woken(), 0, "time for another one");
+    assert_eq!(claim(&hub, "PHONE").as_deref(), Some("F"));
+    assert_eq!(unused(&hub, &phone), [""; 0]);
+    hub.ask(with_fallback).unwrap();
+    assert_eq!(unused(&hub, &phone), [""; 0], "a repeat of the used one is not unused");
+    assert_eq!(claim(&hub, "NOBODY"), None);
+}
+
+fn unused(hub: &Hub, session: &SessionRef) -> Vec<String> {
+    let body = hub.classic(session, None, false).unwrap().body();
+    serde_json::from_value(body["device_unused_fallback_key_types"].clone()).unwrap()
+}
+
+#[test]
+fn a_repeated_upload_brings_no_claimed_key_back() {
+    let hub = Hub::new();
+    let phone = hub.login("PHONE");
+    let batch = with_keys(&phone, &["a", "b", "c"]);
+    hub.ask(batch.clone()).unwrap();
+    let given = claim(&hub, "PHONE").unwrap();
+    assert_eq!(hub.ask(batch).unwrap()[CURVE], 2, "the answer was lost, and the client tries again");
+    let rest = [claim(&hub, "PHONE"), claim(&hub, "PHONE")].map(Option::unwrap);
+    assert!(!rest.contains(&given));
+    assert_eq!(claim(&hub, "PHONE"), None);
+}
+
+#[test]
+fn another_key_of_the_same_id_is_refused_waiting_or_given() {
+    let hub = Hub::new();
+    let phone = hub.login("PHONE");
+    hub.ask(with_keys(&phone, &["a"])).unwrap();
+    let other = UploadKeys {
+        one_time_keys: BTreeMap::from([(format!("{CURVE}:a"), device_key("PHONE").disposable("other"))]),
+        ..upload(&phone)
+    };
+    assert_eq!(hub.ask(other.clone()).unwrap_err().errcode, "M_INVALID_PARAM");
+    claim(&hub, "PHONE").unwrap();
+    assert_eq!(hub.ask(other).unwrap_err().errcode, "M_INVALID_PARAM");
+    assert_eq!(count(&hub, &phone), 0);
+}
+
+#[test]
+fn a_claim_that_was_answered_survives_a_crash() {
+    let hub = Hub::new();
+    let phone = hub.login("PHONE");
+    hub.ask(with_keys(&phone, &["a", "b"])).unwrap();
+    let first = claim(&hub, "PHONE").unwrap();
+    let hub = hub.crashed();
+    let second = claim(&hub, "PHONE").unwrap();
+    assert_ne!(first, second);
+    assert_eq!(claim(&hub, "PHONE"), None);
+}
+
+#[test]
+fn an_upload_and_a_claim_write_few_rows() {
+    let hub = Hub::new();
+    let phone = hub.login("PHONE");
+    let ids: Vec<_> = (0..50).map(|id| format!("k{id:02}")).collect();
+    let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+    let (_, rows) = hub.rows(|| hub.ask(with_keys(&phone, &ids)).unwrap());
+    assert_eq!(rows, 2, "all keys in one row, and the stream");
+    let (_, rows) = hub.rows(|| claim(&hub, "PHONE"));
+    assert_eq!(rows, 2);
+}
+
+#[test]
+fn wrong_keys_are_refused() {
+    let hub = Hub::new();
+    let phone = hub.login("PHONE");
+    let code = |keys: Value| {
+        hub.ask(UploadKeys { device_keys: Some(raw(&keys)), ..upload(&phone) }).unwrap_err().errcode.into_owned()
+    };
+    assert_eq!(code(json!({"user_id": alice(), "device_id": "PHONE"})), "M_BAD_JSON");
+    assert_eq!(code(device_key("LAPTOP").identity()), "M_INVALID_PARAM");
+    assert_eq!(code(SigningKey::of_device(bob(), "PHONE").identity()), "M_INVALID_PARAM");
+    let mut forged = device_key("PHONE").identity();
+    forged["algorithms"] = json!(["m.none"]);
+    assert_eq!(code(forged), "M_INVALID_SIGNATURE");
+
+    hub.ask(identity(&phone)).unwrap();
+    let wrong = |name: &str, key: RawJson| {
+        let upload = UploadKeys { one_time_keys: BTreeMap::from([(name.to_owned(), key)]), ..upload(&phone) };
+        hub.ask(upload).unwrap_err().errcode.into_owned()
+    };
+    assert_eq!(wrong("nocolon", raw(&json!({"key": "a"}))), "M_BAD_JSON");
+    assert_eq!(wrong("signed_curve25519:a", raw(&json!({"kee": "a"}))), "M_BAD_JSON");
+    let mut forged: Value = device_key("PHONE").disposable("a").read().unwrap();
+    forged["key"] = "b".into();
+    assert_eq!(wrong("signed_curve25519:a", raw(&forged)), "M_INVALID_SIGNATURE");
+}
+
+struct Cross {
+    master: SigningKey,
+    ssk: SigningKey,
+    usk: SigningKey,
+}
+
+impl Cross {
+    fn new(label: &str) -> Self {
+        let key = |what: &str| SigningKey::cross(alice(), &format!("{label} {what}"));
+        Self { master: key("master"), ssk: key("self"), usk: key("user") }
+    }
+
+    fn upload(&self, session: &SessionRef, proved: bool) -> UploadCrossSigning {
+        let signed = |key: &SigningKey, usage| Some(raw(&self.master.sign(key.for_usage(usage))));
+        UploadCrossSigning {
+            session: session.clone(),
+            master: Some(raw(&device_key(session.device_id.as_str()).sign(self.master.for_usage("master")))),
+            self_signing: signed(&self.ssk, "self_signing"),
+            user_signing: signed(&self.usk, "user_signing"),
+            proved,
+        }
+    }
+}
+
+#[test]
+fn the_first_cross_signing_keys_are_free_and_so_is_a_repeat() {
+    let hub = Hub::new();
+    let phone = hub.login("PHONE");
+    hub.ask(identity(&phone)).unwrap();
+    let keys = Cross::new("first");
+    let unsigned = UploadCrossSigning {
+        self_signing: Some(raw(&keys.ssk.for_usage("self_signing"))),
+        ..keys.upload(&phone, false)
+    };
+    assert_eq!(hub.ask(unsigned).unwrap_err().errcode, "M_INVALID_SIGNATURE");
+    let alone = UploadCrossSigning { master: None, ..keys.upload(&phone, false) };
+    assert_eq!(hub.ask(alone).unwrap_err().errcode, "M_MISSING_PARAM");
+
+    assert_eq!(hub.ask(keys.upload(&phone, false)), Ok(CrossSigningUploaded::Done));
+    assert_eq!(hub.rows(|| hub.ask(keys.upload(&phone, false))), (Ok(CrossSigningUploaded::Done), 0));
+    let others = Cross::new("second");
+    assert_eq!(hub.rows(|| hub.ask(others.upload(&phone, false))), (Ok(CrossSigningUploaded::NeedsProof), 0));
+    assert_eq!(hub.ask(others.upload(&phone, true)), Ok(CrossSigningUploaded::Done));
+    let seen = hub.ask(QueryKeys { devices: vec![] }).unwrap();
+    assert!(seen.master.unwrap().text().contains(&others.master.public));
+    assert_eq!(seen.user_signing, None, "only for the owner");
+    let own = QueryOwnKeys { session: phone.clone(), devices: Some(vec![]), others: vec![] };
+    assert!(hub.ask(own).unwrap().keys.unwrap().user_signing.unwrap().text().contains(&others.usk.public));
+}
+
+#[test]
+fn signatures_are_checked_and_go_with_the_key_that_made_them() {
+    let hub = Hub::new();
+    let (phone, laptop) = (hub.login("PHONE"), hub.login("LAPTOP"));
+    hub.ask(identity(&phone)).unwrap();
+    hub.ask(identity(&laptop)).unwrap();
+    let keys = Cross::new("first");
+    hub.ask(keys.upload(&phone, false)).unwrap();
+    let bobs = SigningKey::cross(bob(), "master").for_usage("master");
+    let bobs_name = SigningKey::cross(bob(), "master").public;
+    let forged = {
+        let mut forged = keys.ssk.sign(device_key("PHONE").identity());
+        forged["algorithms"] = json!([]);
+        forged
+    };
+    let signed = BTreeMap::from([
+        (
+            alice().to_owned(),
+            BTreeMap::from([
+                ("LAPTOP".to_owned(), raw(&keys.ssk.sign(device_key("LAPTOP").identity()))),
+                ("PHONE".to_owned(), raw(&forged)),
+                ("GONE".to_owned(), raw(&keys.ssk.sign(device_key("GONE").identity()))),
+            ]),
+        ),
+        (bob().to_owned(), BTreeMap::from([(bobs_name.clone(), raw(&keys.usk.sign(bobs.clone())))])),
+    ]);
+    let masters = BTreeMap::from([(bob().to_owned(), raw(&bobs))]);
+    let failures = hub.ask(UploadSignatures { session: phone.clone(), signed, masters }).unwrap();
+    let refused: Vec<_> = failures[alice()].keys().map(String::as_str).collect();
+    assert_eq!(refused, ["GONE", "PHONE"]);
+    assert_eq!(failures.len(), 1);
+    let laptop_keys = || {
+        hub.ask(QueryKeys { devices: vec!["LAPTOP".into()] }).unwrap().devices[<&ruma::DeviceId>::from("LAPTOP")]
+            .text()
+            .to_owned()
+    };
+    assert!(laptop_keys().contains(&keys.ssk.public));
+    hub.ask(identity(&laptop)).unwrap();
+    assert!(laptop_keys().contains(&keys.ssk.public), "the same keys again lose no signature");
+    let own = || {
+        hub.ask(QueryOwnKeys { session: phone.clone(), devices: None, others: vec![bob().to_owned()] })
+            .unwrap()
+            .signatures
+    };
+    assert_eq!(own().len(), 1);
+
+    hub.ask(Cross::new("second").upload(&phone, true)).unwrap();
+    assert!(!laptop_keys().contains(&keys.ssk.public));
+    assert_eq!(own(), []);
+}
+
+#[test]
+fn keys_go_with_their_device() {
+    let hub = Hub::new();
+    let (phone, laptop) = (hub.login("PHONE"), hub.login("LAPTOP"));
+    hub.ask(identity(&laptop)).unwrap();
+    hub.ask(with_keys(&laptop, &["a"])).unwrap();
+    let keys = Cross::new("first");
+    hub.ask(keys.upload(&laptop, false)).unwrap();
+    let name = |body: &Value| body["extensions"]["e2ee"]["device_lists"]["changed"].clone();
+    let first = hub.sliding(&phone, &everything(), None, false).unwrap().body();
+    let pos = first["pos"].as_str().map(str::to_owned);
+    hub.ask(CloseSessions { session: Some(phone.clone()), devices: Some(vec!["LAPTOP".into()]), except: None })
+        .unwrap();
+    let seen = hub.ask(QueryKeys { devices: vec![] }).unwrap();
+    assert_eq!(seen.devices.len(), 0);
+    assert!(!seen.master.unwrap().text().contains("ed25519:LAPTOP"), "nor is its signature of use");
+    assert_eq!(claim(&hub, "LAPTOP"), None);
+    let next = hub.sliding(&phone, &everything(), pos.as_deref(), true).unwrap().body();
+    assert_eq!(name(&next), json!([alice()]));
+}
