@@ -88,6 +88,10 @@ impl Spawn for Host {
     fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
         self.inner.spawn(work);
     }
+
+    async fn breathe(&self) {
+        self.inner.breathe().await;
+    }
 }
 
 impl Transport for Host {

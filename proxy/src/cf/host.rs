@@ -1,6 +1,6 @@
 //! What a Durable Object gives to the actor in it.
 
-use std::{future::Future, rc::Rc};
+use std::{future::Future, rc::Rc, time::Duration};
 
 use futures::future::LocalBoxFuture;
 use js_sys::{Date, Object, Promise, Reflect};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tern_model::Millis;
 use tern_ports::{Clock, Entropy, ObjectHost, Parking, Spawn, Target, Transport, Unreachable};
 use wasm_bindgen::JsValue;
-use worker::{Env, State, Storage, wasm_bindgen_futures::JsFuture};
+use worker::{Delay, Env, State, Storage, wasm_bindgen_futures::JsFuture};
 
 use super::{ambient, sql::ObjectSql, wire::Wire};
 
@@ -50,6 +50,11 @@ impl Entropy for Host {
 impl Spawn for Host {
     fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
         self.state.wait_until(work);
+    }
+
+    /// A timer comes after everything that is ready.
+    async fn breathe(&self) {
+        Delay::from(Duration::ZERO).await;
     }
 }
 

@@ -23,6 +23,9 @@ pub trait Entropy {
 pub trait Spawn {
     /// Starts `work`; the host keeps it alive for up to 30 s.
     fn spawn(&self, work: LocalBoxFuture<'static, ()>);
+
+    /// Resolves when what is ready to leave has left and what is ready to be taken in was taken in.
+    fn breathe(&self) -> impl Future<Output = ()>;
 }
 
 /// Sockets of parked polls in a user's hub.

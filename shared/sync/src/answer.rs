@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use ruma::OwnedRoomId;
 use tern_model::{RawJson, RoomSeq};
 
-use crate::conn::{Connection, Told};
-use crate::extensions::{self, Known};
+use crate::conn::{Body, Connection, Told};
+use crate::extensions::{self, Known, Spoken};
 use crate::json::Object;
 use crate::list::ListTold;
 use crate::memory::{Memory, Parts};
@@ -39,6 +39,8 @@ pub struct Save {
     pub conn: Connection,
     /// Parts to replace, by number.
     pub parts: Vec<(u8, String)>,
+    /// What is to become of the kept bodies, by place.
+    pub bodies: Vec<Body>,
 }
 
 /// Writes the answer to `request`, as planned.
@@ -53,65 +55,82 @@ pub fn answer(
     slices: &Slices,
 ) -> Outcome {
     if plan.idle {
-        return Outcome { body: quiet_body(conn.pos(), request, &plan.lists), quiet: true, owed: false, save: None };
+        return Outcome { body: quiet_body(&conn.pos(None), request, &plan.lists), quiet: true, owed: false, save: None };
     }
     let folded = conn.fold(parts);
     let mut told = Told { at: plan.at, request: request.fingerprint, rules: request.rules, ..Told::default() };
     let mut text = String::with_capacity(256);
     let mut out = Object::open(&mut text);
-    out.text("pos", &conn.next_pos().to_string());
     if let Some(txn_id) = &request.txn_id {
         out.text("txn_id", txn_id);
     }
     let empty = out.len();
     let shown = write_rooms(&mut out, view, &mut conn, request, &plan, slices);
     told.owed = unmet(&plan, slices);
-    {
+    let extensions = {
         let memory = FoldedParts { fresh: &folded, stored: parts };
         let memory = Memory::new(&conn, &memory);
         let known = Known { memory: &memory, shown: &shown, request, view, at: plan.at, first: conn.is_new() };
-        told.extensions = extensions::write(&mut out, &known, &conn.told().extensions);
-    }
+        let (extensions, spoken) = extensions::write(&mut out, &known, &conn.told().extensions);
+        told.extensions = extensions;
+        spoken
+    };
     let spoken = out.len() > empty || conn.is_new();
     write_lists(&mut out, conn.told(), request, &plan.lists, spoken);
+    let typing_alone = extensions == Spoken::Typing && out.len() == empty + 1 && !conn.is_new();
     told.lists = plan.lists;
     told.rooms = shown.into_iter().map(|(room_id, shown)| (room_id, shown.told)).collect();
-    let quiet = out.len() == empty && !conn.is_new();
-    out.end();
-    if quiet {
+    if out.len() == empty && !conn.is_new() {
         return quiet_outcome(conn, told, request, folded);
     }
-    let body = RawJson::parse(text).unwrap_or_else(|_| RawJson::empty_object());
     let owed = !told.owed.is_empty();
-    conn.branch(told, &body);
-    Outcome { body, quiet: false, owed, save: Some(Save { conn, parts: folded }) }
+    if typing_alone && folded.is_empty() && is_settled(&conn, &told) {
+        // Remembered by the client alone, in its `pos`: nothing that is over in a moment is worth a row.
+        out.text("pos", &conn.pos(Some(view.typing_position())));
+        out.end();
+        return Outcome { body: finished(text), quiet: false, owed, save: None };
+    }
+    out.text("pos", &conn.next_pos());
+    out.end();
+    let body = finished(text);
+    let bodies = conn.branch(told, &body);
+    Outcome { body, quiet: false, owed, save: Some(Save { conn, parts: folded, bodies }) }
+}
+
+fn finished(text: String) -> RawJson {
+    RawJson::parse(text).unwrap_or_else(|_| RawJson::empty_object())
+}
+
+/// What the connection knows is near enough to what there is: it need not be stored anew.
+fn is_settled(conn: &Connection, told: &Told) -> bool {
+    let before = conn.told();
+    before.request == told.request && before.owed == told.owed && told.at.0 - before.at.0 < FAR_BEHIND
 }
 
 /// Nothing to tell. A changed request, rooms still owed, or a position far ahead are remembered, so that the next look is
 /// as short as it can be.
 fn quiet_outcome(mut conn: Connection, told: Told, request: &Request, parts: Vec<(u8, String)>) -> Outcome {
-    let body = quiet_body(conn.pos(), request, &told.lists);
-    let before = conn.told();
+    let body = quiet_body(&conn.pos(None), request, &told.lists);
     let owed = !told.owed.is_empty();
-    let settled = before.request == told.request && before.owed == told.owed && told.at.0 - before.at.0 < FAR_BEHIND;
-    let save = !settled || !parts.is_empty();
-    if save {
+    let save = (!is_settled(&conn, &told) || !parts.is_empty()).then(|| {
         conn.settle(told);
-    }
-    Outcome { body, quiet: true, owed, save: save.then_some(Save { conn, parts }) }
+        let bodies = conn.bodies();
+        Save { conn, parts, bodies }
+    });
+    Outcome { body, quiet: true, owed, save }
 }
 
 /// The shortest answer: the same position, and the counts, by which clients pace the growth of their lists.
-fn quiet_body(pos: u64, request: &Request, lists: &BTreeMap<String, ListTold>) -> RawJson {
+fn quiet_body(pos: &str, request: &Request, lists: &BTreeMap<String, ListTold>) -> RawJson {
     let mut text = String::with_capacity(64);
     let mut out = Object::open(&mut text);
-    out.text("pos", &pos.to_string());
+    out.text("pos", pos);
     if let Some(txn_id) = &request.txn_id {
         out.text("txn_id", txn_id);
     }
     write_counts(&mut out, lists.iter().filter(|(name, _)| request.lists.contains_key(*name)));
     out.end();
-    RawJson::parse(text).unwrap_or_else(|_| RawJson::empty_object())
+    finished(text)
 }
 
 fn write_counts<'a>(out: &mut Object<'_>, lists: impl Iterator<Item = (&'a String, &'a ListTold)>) {
@@ -177,5 +196,9 @@ impl Parts for FoldedParts<'_> {
     fn part(&self, number: u8) -> Option<String> {
         let fresh = self.fresh.iter().find(|(part, _)| *part == number).map(|(_, text)| text.clone());
         fresh.or_else(|| self.stored.part(number))
+    }
+
+    fn body(&self, place: u8) -> Option<RawJson> {
+        self.stored.body(place)
     }
 }

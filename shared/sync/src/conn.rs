@@ -13,12 +13,15 @@ use tern_model::{MatrixError, RawJson, StreamPos};
 use crate::extensions::ExtensionsTold;
 use crate::hash::fingerprint;
 use crate::list::ListTold;
-use crate::memory::{Fold, Parts, RoomTold};
+use crate::memory::{Fold, Parts, RoomsTold};
 use crate::request::Request;
 use crate::state::StateNeed;
+use crate::view::TypingPos;
 
-/// Most answers remembered at a time.
+/// Most answers remembered at a time, besides the one that led to `pos`.
 const MOST_BRANCHES: usize = 3;
+/// Places for the bodies of remembered answers. They are kept beside the connection's text, for they are seldom read.
+pub const BODIES: u8 = 4;
 /// Longest answer remembered.
 const LONGEST_BODY: usize = 512 << 10;
 /// Most bytes of answers: a row holds 2 MB.
@@ -54,6 +57,9 @@ pub struct Connection {
     /// Answers given from `pos`, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     branches: Vec<Branch>,
+    /// How far the client says it was told of typing beyond the state behind `pos`.
+    #[serde(skip)]
+    typing: Option<TypingPos>,
 }
 
 /// What the client knows.
@@ -69,8 +75,8 @@ pub(crate) struct Told {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) lists: BTreeMap<String, ListTold>,
     /// Rooms; in a branch only those it told of.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) rooms: BTreeMap<OwnedRoomId, RoomTold>,
+    #[serde(default, skip_serializing_if = "RoomsTold::is_blank")]
+    pub(crate) rooms: RoomsTold,
     /// Rooms that could not be read in time: to be looked at again.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) owed: BTreeSet<OwnedRoomId>,
@@ -86,7 +92,25 @@ struct Answer {
     request: u64,
     /// Absent when it was too long to keep: a repeated request is then answered anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    body: Option<RawJson>,
+    kept: Option<Kept>,
+}
+
+/// Where the body of an answer is kept.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Kept {
+    place: u8,
+    length: usize,
+}
+
+/// What is to become of the body in one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// It stays as it is.
+    Stay,
+    /// Nothing is kept there any more.
+    Clear,
+    /// This one is kept there from now on.
+    Put(RawJson),
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -123,6 +147,7 @@ impl Connection {
     /// `M_UNKNOWN_POS` for a `pos` that is not the newest one, or not of this connection.
     pub fn begin(
         stored: Option<Self>,
+        parts: &dyn Parts,
         request: &Request,
         position: StreamPos,
         device_id: &DeviceId,
@@ -131,18 +156,19 @@ impl Connection {
         let Some(pos) = &request.pos else {
             return Ok(Begin::Step(Box::new(Self::start(stored, position, mark))));
         };
-        let pos: u64 = pos.parse().map_err(|_| MatrixError::unknown_pos())?;
-        if pos < MARKS || pos % MARKS != mark {
-            return Err(MatrixError::unknown_pos());
-        }
-        let pos = pos / MARKS;
+        let (pos, typing) = read_pos(pos, mark).ok_or_else(MatrixError::unknown_pos)?;
         let mut conn = stored.ok_or_else(MatrixError::unknown_pos)?;
-        if let Some(body) = conn.answer_to(pos, request.fingerprint) {
-            return Ok(Begin::Replay(body.clone()));
+        let kept = conn.answer_to(pos, request.fingerprint);
+        if let Some(body) = kept.and_then(|kept| parts.body(kept.place)) {
+            return Ok(Begin::Replay(body));
         }
         conn.acknowledge(pos);
         if conn.pos != pos || conn.needs.len() > MOST_NEEDS {
             return Err(MatrixError::unknown_pos());
+        }
+        conn.typing = typing;
+        if let Some(typing) = typing {
+            conn.told.extensions.saw_typing(typing);
         }
         Ok(Begin::Step(Box::new(conn)))
     }
@@ -156,9 +182,12 @@ impl Connection {
         }
     }
 
-    fn answer_to(&self, pos: u64, request: u64) -> Option<&RawJson> {
-        let answers = self.branches.iter().rev().map(|branch| &branch.answer).chain(&self.last);
-        answers.into_iter().find(|answer| answer.from == pos && answer.request == request)?.body.as_ref()
+    fn answers(&self) -> impl Iterator<Item = &Answer> {
+        self.branches.iter().rev().map(|branch| &branch.answer).chain(&self.last)
+    }
+
+    fn answer_to(&self, pos: u64, request: u64) -> Option<Kept> {
+        self.answers().find(|answer| answer.from == pos && answer.request == request)?.kept
     }
 
     /// The client has the answer that ends in `pos`.
@@ -166,8 +195,7 @@ impl Connection {
         let Some(index) = self.branches.iter().position(|branch| branch.answer.to == pos) else { return };
         let branch = self.branches.swap_remove(index);
         self.branches.clear();
-        let mut rooms = std::mem::take(&mut self.told.rooms);
-        rooms.extend(branch.told.rooms);
+        let rooms = std::mem::take(&mut self.told.rooms).with(branch.told.rooms);
         self.told = Told { rooms, ..branch.told };
         self.last = Some(branch.answer);
         self.pos = pos;
@@ -178,14 +206,18 @@ impl Connection {
         self.pos == 0
     }
 
-    /// `pos` of an answer with nothing in it.
-    pub(crate) const fn pos(&self) -> u64 {
-        self.pos * MARKS + self.mark
+    /// `pos` of an answer with nothing in it, or with nothing but typing up to `typing`.
+    pub(crate) fn pos(&self, typing: Option<TypingPos>) -> String {
+        let pos = self.pos * MARKS + self.mark;
+        match typing.or(self.typing) {
+            Some(typing) => format!("{pos}_{}", typing.0),
+            None => pos.to_string(),
+        }
     }
 
-    /// `pos` of the next answer.
-    pub(crate) const fn next_pos(&self) -> u64 {
-        self.next * MARKS + self.mark
+    /// `pos` of the next answer that is remembered.
+    pub(crate) fn next_pos(&self) -> String {
+        (self.next * MARKS + self.mark).to_string()
     }
 
     pub(crate) const fn told(&self) -> &Told {
@@ -208,25 +240,43 @@ impl Connection {
         })
     }
 
-    /// Remembers an answer.
-    pub(crate) fn branch(&mut self, told: Told, body: &RawJson) {
-        let body = Some(body.clone()).filter(|body| body.text().len() <= LONGEST_BODY);
-        let answer = Answer { from: self.pos, to: self.next, request: told.request, body };
+    /// Remembers an answer; what is to become of the bodies comes out.
+    pub(crate) fn branch(&mut self, told: Told, body: &RawJson) -> Vec<Body> {
+        while self.branches.len() >= MOST_BRANCHES {
+            self.branches.remove(0);
+        }
+        let length = body.text().len();
+        let place = (0..BODIES).find(|place| !self.holds(*place)).filter(|_| length <= LONGEST_BODY);
+        let kept = place.map(|place| Kept { place, length });
+        let answer = Answer { from: self.pos, to: self.next, request: told.request, kept };
         self.branches.push(Branch { told, answer });
         self.next += 1;
-        while self.branches.len() > MOST_BRANCHES || (self.branches.len() > 1 && self.weight() > MOST_WEIGHT) {
+        while self.branches.len() > 1 && self.weight() > MOST_WEIGHT {
             self.branches.remove(0);
         }
         if self.weight() > MOST_WEIGHT {
             self.last = None;
         }
+        let mut bodies = self.bodies();
+        if let Some(slot) = place.and_then(|place| bodies.get_mut(usize::from(place))) {
+            *slot = Body::Put(body.clone());
+        }
+        bodies
+    }
+
+    /// What is to become of the bodies when no answer was added.
+    pub(crate) fn bodies(&self) -> Vec<Body> {
+        (0..BODIES).map(|place| if self.holds(place) { Body::Stay } else { Body::Clear }).collect()
+    }
+
+    fn holds(&self, place: u8) -> bool {
+        self.answers().any(|answer| answer.kept.is_some_and(|kept| kept.place == place))
     }
 
     /// About how many bytes the branches and answers take.
     fn weight(&self) -> usize {
-        let answers = self.branches.iter().map(|branch| &branch.answer).chain(&self.last);
-        let bodies: usize = answers.filter_map(|answer| answer.body.as_ref()).map(|body| body.text().len()).sum();
-        let rooms: usize = self.branches.iter().map(|branch| branch.told.rooms.len()).sum();
+        let bodies: usize = self.answers().filter_map(|answer| answer.kept).map(|kept| kept.length).sum();
+        let rooms: usize = self.branches.iter().map(|branch| branch.told.rooms.get().len()).sum();
         bodies + rooms * ROOM_WEIGHT
     }
 
@@ -242,4 +292,14 @@ impl Connection {
         self.parts = fold.mask;
         fold.parts
     }
+}
+
+/// Reads a `pos`: the connection's own number and mark, and after an underscore how far typing was told.
+fn read_pos(text: &str, mark: u64) -> Option<(u64, Option<TypingPos>)> {
+    let (pos, typing) = match text.split_once('_') {
+        Some((pos, typing)) => (pos, Some(TypingPos(typing.parse().ok()?))),
+        None => (text, None),
+    };
+    let pos: u64 = pos.parse().ok()?;
+    (pos >= MARKS && pos % MARKS == mark).then_some((pos / MARKS, typing))
 }

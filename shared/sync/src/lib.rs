@@ -32,12 +32,12 @@ pub mod view;
 
 pub use answer::{Outcome, Save, answer};
 pub use classic::{ClassicOutcome, ClassicPlan, ClassicRequest, classic_answer, classic_plan, stream_position};
-pub use conn::{Begin, Connection};
+pub use conn::{Begin, Body, Connection};
 pub use memory::Parts;
 pub use plan::{Plan, plan};
 pub use request::{Request, Shape};
 pub use slice::{Slice, SliceAsk, Slices};
 pub use view::{
-    AccountData, DeviceListChanges, KeyCounts, Membership, RoomView, ToDeviceMessage, Unread, UserView, is_bump,
-    relists,
+    AccountData, DeviceListChanges, KeyCounts, Membership, RoomView, ToDeviceMessage, TypingPos, Unread, UserView,
+    is_bump, relists,
 };

@@ -1,11 +1,11 @@
 //! What the client knows of each room, and where that is kept.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 
 use ruma::{OwnedRoomId, RoomId};
-use serde::{Deserialize, Serialize};
-use tern_model::{RoomSeq, StreamPos};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tern_model::{RawJson, RoomSeq, StreamPos};
 
 use crate::conn::Connection;
 use crate::hash::fingerprint;
@@ -18,10 +18,13 @@ const MOST_ROOMS_IN_ROW: usize = 64;
 /// Most members remembered as sent, per room.
 const MOST_MEMBERS: usize = 200;
 
-/// The stored parts of a connection: rooms that are not in its row. Each part is one text.
+/// What is stored of a connection besides its text.
 pub trait Parts {
-    /// The text of part `number` (below [`PARTS`]) as stored last.
+    /// The text of part `number` (below [`PARTS`]) as stored last: rooms that are not in the connection's own text.
     fn part(&self, number: u8) -> Option<String>;
+
+    /// The body kept in `place` (below [`BODIES`](crate::conn::BODIES)); it may be dropped at any time.
+    fn body(&self, place: u8) -> Option<RawJson>;
 }
 
 /// What a client knows of a room. Names are short because there is one for every room of every connection.
@@ -104,6 +107,61 @@ fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
 
 type Part = BTreeMap<OwnedRoomId, RoomTold>;
 
+/// Rooms in a connection's text: not read before somebody looks, for a step without news does not.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RoomsTold {
+    text: Option<RawJson>,
+    read: OnceCell<Part>,
+}
+
+impl RoomsTold {
+    /// The rooms; none when the text cannot be read, so that they are sent again.
+    pub(crate) fn get(&self) -> &Part {
+        self.read.get_or_init(|| self.text.as_ref().and_then(|text| text.read().ok()).unwrap_or_default())
+    }
+
+    fn into_map(self) -> Part {
+        self.get();
+        self.read.into_inner().unwrap_or_default()
+    }
+
+    /// There are none, as far as can be told without reading.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.read.get().map_or(self.text.is_none(), BTreeMap::is_empty)
+    }
+
+    /// These rooms and newer ones.
+    pub(crate) fn with(self, newer: Self) -> Self {
+        if self.is_blank() {
+            return newer;
+        }
+        let mut rooms = self.into_map();
+        rooms.extend(newer.into_map());
+        rooms.into_iter().collect()
+    }
+}
+
+impl FromIterator<(OwnedRoomId, RoomTold)> for RoomsTold {
+    fn from_iter<I: IntoIterator<Item = (OwnedRoomId, RoomTold)>>(rooms: I) -> Self {
+        Self { text: None, read: OnceCell::from(rooms.into_iter().collect::<Part>()) }
+    }
+}
+
+impl Serialize for RoomsTold {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self.read.get(), &self.text) {
+            (None, Some(text)) => text.serialize(serializer),
+            _ => self.get().serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for RoomsTold {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self { text: Some(RawJson::deserialize(deserializer)?), read: OnceCell::new() })
+    }
+}
+
 /// Reads what was told of rooms: from the connection's row, else from its parts.
 pub(crate) struct Memory<'a> {
     conn: &'a Connection,
@@ -117,7 +175,7 @@ impl<'a> Memory<'a> {
     }
 
     pub(crate) fn told(&self, room_id: &RoomId) -> Option<RoomTold> {
-        if let Some(told) = self.conn.told().rooms.get(room_id) {
+        if let Some(told) = self.conn.told().rooms.get().get(room_id) {
             return Some(told.clone());
         }
         let number = part_of(room_id);
@@ -126,7 +184,7 @@ impl<'a> Memory<'a> {
     }
 
     pub(crate) fn knows(&self, room_id: &RoomId) -> bool {
-        self.conn.told().rooms.contains_key(room_id) || self.told(room_id).is_some()
+        self.conn.told().rooms.get().contains_key(room_id) || self.told(room_id).is_some()
     }
 }
 
@@ -150,12 +208,12 @@ pub(crate) struct Fold {
 
 impl Fold {
     /// Empties `rooms` into parts, if there are too many of them.
-    pub(crate) fn of(mask: u16, rooms: &mut Part, parts: &dyn Parts) -> Option<Self> {
-        if rooms.len() <= MOST_ROOMS_IN_ROW {
+    pub(crate) fn of(mask: u16, rooms: &mut RoomsTold, parts: &dyn Parts) -> Option<Self> {
+        if rooms.get().len() <= MOST_ROOMS_IN_ROW {
             return None;
         }
         let mut touched: BTreeMap<u8, Part> = BTreeMap::new();
-        for (room_id, told) in std::mem::take(rooms) {
+        for (room_id, told) in std::mem::take(rooms).into_map() {
             let number = part_of(&room_id);
             touched.entry(number).or_insert_with(|| read_part(mask, parts, number)).insert(room_id, told);
         }

@@ -54,7 +54,7 @@ pub fn plan(view: &dyn UserView, parts: &dyn Parts, conn: &Connection, request: 
     let told = conn.told();
     let at = view.position();
     let same = !conn.is_new() && told.request == request.fingerprint && told.at == at;
-    if same && told.owed.is_empty() && told.extensions.is_settled(request) {
+    if same && told.owed.is_empty() && told.extensions.is_settled(request, view.typing_position()) {
         return Plan { idle: true, at, lists: told.lists.clone(), ..Plan::default() };
     }
     let memory = Memory::new(conn, parts);

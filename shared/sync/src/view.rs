@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use ruma::{DeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
+use serde::{Deserialize, Serialize};
 use tern_model::{NoticeEvent, RawJson, Receipt, RoomSeq, RoomSummary, StreamPos};
 
 /// The user's membership of a room.
@@ -54,6 +55,12 @@ pub struct Unread {
     /// `highlight_count`.
     pub highlights: u64,
 }
+
+/// A position among changes of who types, which have a count of their own: they are kept in memory only. It grows from
+/// one life of the hub to the next; zero is before all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TypingPos(pub u64);
 
 /// One room as its member's hub knows it. Forgotten rooms are not shown to the engine at all.
 #[derive(Clone, Debug)]
@@ -205,7 +212,10 @@ pub trait UserView {
     fn room_receipts(&self, room_id: &RoomId) -> Vec<Receipt>;
 
     /// Rooms whose set of typing users changed after a position, with that set, empty ones included.
-    fn typing(&self, after: StreamPos) -> Vec<(OwnedRoomId, Vec<OwnedUserId>)>;
+    fn typing(&self, after: TypingPos) -> Vec<(OwnedRoomId, Vec<OwnedUserId>)>;
+
+    /// The newest change of who types; zero when there was none in this life of the hub.
+    fn typing_position(&self) -> TypingPos;
 
     /// Users typing in a room.
     fn room_typing(&self, room_id: &RoomId) -> Vec<OwnedUserId>;

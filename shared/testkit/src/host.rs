@@ -125,6 +125,10 @@ impl Spawn for TestHost {
     fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
         self.executor.spawn(work);
     }
+
+    async fn breathe(&self) {
+        yield_once().await;
+    }
 }
 
 impl Transport for TestHost {

@@ -48,9 +48,9 @@ impl<H: ObjectHost> RoomActor<H> {
         self.retry_laggards(now)?;
         self.flush_receipts()?;
         if cold && self.laggards_due(now).is_none() {
-            self.forget_typing()?;
+            self.forget_typing();
         } else {
-            self.expire_typing()?;
+            self.expire_typing();
         }
         self.follow_up();
         self.save_cursors()?;

@@ -30,7 +30,10 @@ const URGENT_CARRIERS: usize = 2;
 const CHUNK: u32 = 200;
 
 /// After this many deliveries the cursor is moved even though the queue is not empty.
-const CURSOR_INTERVAL: u32 = 64;
+const CURSOR_INTERVAL: u32 = 1_024;
+
+/// Members that are queued in no time.
+const AT_ONCE: u64 = 64;
 
 /// Delays between attempts to tell laggards.
 const RETRY: (u64, u64) = (5_000, 600_000);
@@ -95,20 +98,40 @@ impl<H: ObjectHost> RoomActor<H> {
         join_all(told).await;
     }
 
-    /// Queues typing or receipts for all joined members, or for `only` one of them. Best effort.
-    pub(super) fn announce_ephemeral(self: &Rc<Self>, news: &Pending, only: Option<&UserId>) -> Result<(), SqlError> {
+    /// Tells typing or receipts to all joined members, or to `only` one of them, and then asks for the alarm they need.
+    /// Best effort, and none of it before the reply.
+    pub(super) fn announce_ephemeral(self: &Rc<Self>, news: Pending, only: Option<OwnedUserId>) {
+        let actor = Rc::clone(self);
+        self.host.spawn(Box::pin(async move {
+            actor.let_reply_go_first().await;
+            if actor.queue_ephemeral(&news, only).is_ok() {
+                actor.start_announcing();
+            }
+            // An alarm is a write, which those who wait for the news need not wait for.
+            actor.host.breathe().await;
+            if let Some(at) = actor.ephemeral_due() {
+                actor.wish(at).await;
+            }
+        }));
+    }
+
+    fn queue_ephemeral(&self, news: &Pending, only: Option<OwnedUserId>) -> Result<(), SqlError> {
         let joined = match only {
-            Some(user_id) => vec![user_id.to_owned()],
+            Some(user_id) => vec![user_id],
             None => self.store().joined(None)?.into_iter().map(|(user_id, _)| user_id).collect(),
         };
-        {
-            let mut desk = self.announcer.0.borrow_mut();
-            for user_id in joined.iter().filter(|user_id| self.is_local(user_id)) {
-                desk.enqueue(user_id, news.clone());
-            }
+        let mut desk = self.announcer.0.borrow_mut();
+        for user_id in joined.iter().filter(|user_id| self.is_local(user_id)) {
+            desk.enqueue(user_id, news.clone());
         }
-        self.start_announcing();
         Ok(())
+    }
+
+    /// In a room of many, queueing them all takes longer than whoever waits for a reply should.
+    pub(super) async fn let_reply_go_first(&self) {
+        if self.head().is_ok_and(|head| head.is_some_and(|head| head.joined > AT_ONCE)) {
+            self.host.breathe().await;
+        }
     }
 
     /// Queues laggards whose time has come.
@@ -259,7 +282,11 @@ impl<H: ObjectHost> RoomActor<H> {
     fn move_announced(&self) {
         let desk = self.announcer.0.borrow();
         let idle = desk.pending.is_empty() && desk.in_flight.is_empty();
-        if let Some(announced) = desk.announced().filter(|_| idle || desk.delivered.is_multiple_of(CURSOR_INTERVAL)) {
+        // To find out how far everybody is takes a look at the whole queue: not after each delivery.
+        if !idle && !desk.delivered.is_multiple_of(CURSOR_INTERVAL) {
+            return;
+        }
+        if let Some(announced) = desk.announced() {
             self.move_cursor(|head| head.announced = head.announced.max(announced));
         }
     }

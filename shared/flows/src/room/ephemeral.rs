@@ -36,7 +36,7 @@ pub(super) struct Ephemeral {
 
 impl<H: ObjectHost> RoomActor<H> {
     /// Starts or stops typing.
-    pub(super) async fn set_typing(self: &Rc<Self>, request: SetTyping) -> Result<Done, MatrixError> {
+    pub(super) fn set_typing(self: &Rc<Self>, request: SetTyping) -> Result<Done, MatrixError> {
         self.check_joined(&request.user_id)?;
         let now = self.host.now();
         let before = self.typing_now();
@@ -50,10 +50,7 @@ impl<H: ObjectHost> RoomActor<H> {
             }
         }
         if self.typing_now() != before {
-            self.announce_typing()?;
-        }
-        if let Some(at) = self.typing_due() {
-            self.wish(at).await;
+            self.announce_typing();
         }
         Ok(Done {})
     }
@@ -67,7 +64,7 @@ impl<H: ObjectHost> RoomActor<H> {
     }
 
     /// Announces that somebody stopped typing by the clock.
-    pub(super) fn expire_typing(self: &Rc<Self>) -> Result<(), SqlError> {
+    pub(super) fn expire_typing(self: &Rc<Self>) {
         let now = self.host.now();
         let expired = {
             let mut typing = self.ephemeral.typing.borrow_mut();
@@ -75,12 +72,14 @@ impl<H: ObjectHost> RoomActor<H> {
             typing.retain(|_, until| *until > now);
             typing.len() < before
         };
-        if expired { self.announce_typing() } else { Ok(()) }
+        if expired {
+            self.announce_typing();
+        }
     }
 
     /// The object slept: the alarm may be for people whose typing it has forgotten.
-    pub(super) fn forget_typing(self: &Rc<Self>) -> Result<(), SqlError> {
-        self.announce_typing()
+    pub(super) fn forget_typing(self: &Rc<Self>) {
+        self.announce_typing();
     }
 
     /// When the next typing notification expires.
@@ -88,8 +87,13 @@ impl<H: ObjectHost> RoomActor<H> {
         self.ephemeral.typing.borrow().values().min().copied()
     }
 
-    fn announce_typing(self: &Rc<Self>) -> Result<(), SqlError> {
-        self.announce_ephemeral(&Pending { typing: true, ..Pending::default() }, None)
+    /// When typing expires or receipts are to be written, whichever is first.
+    pub(super) fn ephemeral_due(&self) -> Option<Millis> {
+        [self.typing_due(), self.receipts_due()].into_iter().flatten().min()
+    }
+
+    fn announce_typing(self: &Rc<Self>) {
+        self.announce_ephemeral(Pending { typing: true, ..Pending::default() }, None);
     }
 
     /// Takes receipts that move forward and tells them: public ones to all members, private ones to their owner.
@@ -112,13 +116,9 @@ impl<H: ObjectHost> RoomActor<H> {
                 ts: now,
             };
             if self.take_receipt(&receipt)? {
-                let only = private.then_some(&*receipt.user_id);
-                let receipts = vec![Rc::new(receipt.clone())];
-                self.announce_ephemeral(&Pending { receipts, ..Pending::default() }, only)?;
+                let only = private.then(|| receipt.user_id.clone());
+                self.announce_ephemeral(Pending { receipts: vec![Rc::new(receipt)], ..Pending::default() }, only);
             }
-        }
-        if let Some(at) = self.receipts_due() {
-            self.wish(at).await;
         }
         Ok(Done {})
     }

@@ -118,7 +118,7 @@ impl<H: ObjectHost> RoomActor<H> {
             RoomCommand::ChangeMembership(request) => write_reply(&self.change_membership(*request).await),
             RoomCommand::SetMemberProfile(request) => write_reply(&self.set_member_profile(*request).await),
             RoomCommand::ForgetMember(request) => write_reply(&self.forget_member(&request)),
-            RoomCommand::SetTyping(request) => write_reply(&self.set_typing(*request).await),
+            RoomCommand::SetTyping(request) => write_reply(&self.set_typing(*request)),
             RoomCommand::SendReceipts(request) => write_reply(&self.send_receipts(*request).await),
             RoomCommand::ReadMessages(request) => write_reply(&self.read_messages(*request).await),
             RoomCommand::ReadEvent(request) => write_reply(&self.read_event(&request).await),
@@ -194,10 +194,16 @@ impl<H: ObjectHost> RoomActor<H> {
         Ok(())
     }
 
-    /// Starts, after the reply, whatever follows from commits.
+    /// Sees to whatever follows from commits; the reply does not wait for it.
     fn follow_up(self: &Rc<Self>) {
-        self.start_announcing();
-        self.start_forwarding();
+        let actor = Rc::clone(self);
+        self.host.spawn(Box::pin(async move {
+            actor.let_reply_go_first().await;
+            actor.start_announcing();
+            // Members first. Storage gets more at a time that way.
+            actor.host.breathe().await;
+            actor.start_forwarding();
+        }));
     }
 }
 

@@ -56,8 +56,6 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             let missed = self.hub.get().position > view.position();
             return Ok((!missed).then_some(Look::Park { kinds: request.interest() }));
         }
-        // The token holds a position; should it be one of typing alone, it must not be given out again.
-        self.persist_position()?;
         Ok(Some(Look::Answer(outcome.body)))
     }
 

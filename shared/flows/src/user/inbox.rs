@@ -30,7 +30,10 @@ pub(super) const MEMBER: &str = "m.room.member";
 
 impl<H: ObjectHost + Parking> UserActor<H> {
     pub(super) fn deliver(&self, notices: &[Notice]) -> Result<Done, MatrixError> {
-        self.change(|turn| notices.iter().try_for_each(|notice| self.merge(turn, notice)))?;
+        // Who types is not written down: no transaction, no look at the room.
+        if !notices.iter().all(is_typing_alone) {
+            self.change(|turn| notices.iter().try_for_each(|notice| self.merge(turn, notice)))?;
+        }
         for notice in notices {
             for ephemeral in &notice.ephemeral {
                 if let EphemeralNotice::Typing(users) = ephemeral {
@@ -110,12 +113,20 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     }
 
     fn merge_typing(&self, notice: &Notice, users: &[ruma::OwnedUserId]) {
-        if self.typing.borrow().is(&notice.room_id, users) {
-            return;
+        if self.typing.borrow_mut().set(&notice.room_id, users, self.host.now()) {
+            self.host.wake(None, news::TYPING);
         }
-        let pos = self.advance_in_memory(news::TYPING);
-        self.typing.borrow_mut().set(&notice.room_id, users, pos);
     }
+}
+
+/// There is nothing in the notice but who types.
+fn is_typing_alone(notice: &Notice) -> bool {
+    let typing = |news: &EphemeralNotice| matches!(news, EphemeralNotice::Typing(_));
+    notice.events.is_empty()
+        && notice.membership.is_none()
+        && notice.stripped.is_empty()
+        && notice.summary.is_none()
+        && notice.ephemeral.iter().all(typing)
 }
 
 /// Puts new events into the inbox.

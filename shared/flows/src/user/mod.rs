@@ -41,7 +41,7 @@ use std::{
 use futures::future::join;
 use ruma::{OwnedDeviceId, OwnedUserId};
 use serde::Serialize;
-use tern_model::{Config, MatrixError, StreamPos};
+use tern_model::{Config, MatrixError};
 use tern_ports::{
     ObjectHost, Parking, SqlError,
     wire::{UserCommand, frame, user::SyncStep},
@@ -70,8 +70,6 @@ pub struct UserActor<H> {
     /// The tables are there. A hub that was never written to makes none until it must.
     ready: Cell<bool>,
     hub: Cell<Hub>,
-    /// The position that is stored; typing may be ahead of it.
-    persisted: Cell<StreamPos>,
     typing: RefCell<Typing>,
     rooms: RefCell<RoomCache>,
     /// A profile is being carried into rooms.
@@ -92,7 +90,6 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             user_id,
             ready: Cell::new(false),
             hub: Cell::default(),
-            persisted: Cell::default(),
             typing: RefCell::default(),
             rooms: RefCell::default(),
             carrying: Cell::new(false),
@@ -203,10 +200,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     fn load(&self) -> Result<(), SqlError> {
         let sql = self.host.sql();
         let mut hub = store::hub::read(sql)?;
-        self.persisted.set(hub.position);
         hub.constructed += 1;
-        // A client may have been told of typing at a position that was not stored.
-        hub.position = hub.position.max(store::connections::newest_position(sql)?);
         self.hub.set(hub);
         let carrying = store::profile::propagation(sql)?.is_some();
         self.unfinished.set(carrying || store::companions::announcement(sql)?.is_some());

@@ -11,7 +11,6 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let now = self.hub.get();
         if hub::read(self.host.sql())?.constructed != now.constructed {
             hub::write(self.host.sql(), &now)?;
-            self.persisted.set(now.position);
         }
         Ok(UserProbe { constructed: now.constructed, parked: self.host.parked(), position: now.position.0 })
     }

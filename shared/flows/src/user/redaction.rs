@@ -6,15 +6,17 @@ use tern_model::{MatrixError, NoticeEvent, RawJson};
 use tern_ports::Sql;
 use tern_room::{redact::redact, version};
 
-use super::store::{facts, inbox};
+use super::store::{connections, facts, inbox};
 
-/// Strips the event `target` of a room, and what other events quote of it, because of the event `because`.
+/// Strips the event `target` of a room, and what other events quote of it, because of the event `because`. Answers kept
+/// for repeated requests go with it.
 pub(super) fn apply(
     sql: &impl Sql,
     room_id: &RoomId,
     target: &EventId,
     because: &NoticeEvent,
 ) -> Result<(), MatrixError> {
+    connections::drop_bodies_with(sql, target)?;
     let summary = facts::load(sql, room_id)?.summary;
     let version = summary.and_then(|summary| version::Version::find(&summary.version)).unwrap_or(version::DEFAULT);
     for (seq, event_id, client) in inbox::mentioning(sql, room_id, target)? {

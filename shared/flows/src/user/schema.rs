@@ -8,7 +8,16 @@ use tern_ports::{Sql, SqlError};
 use super::store::keys;
 
 /// One entry per version; the hub runs those it has not run yet.
-const VERSIONS: [&[&str]; 2] = [FIRST, keys::TABLES];
+const VERSIONS: [&[&str]; 3] = [FIRST, keys::TABLES, ANSWERS];
+
+/// Kept answers in columns of their own. `position` was for positions that only typing had, which has its own count now.
+const ANSWERS: &[&str] = &[
+    "ALTER TABLE connection DROP COLUMN position",
+    "ALTER TABLE connection ADD COLUMN body_0 TEXT",
+    "ALTER TABLE connection ADD COLUMN body_1 TEXT",
+    "ALTER TABLE connection ADD COLUMN body_2 TEXT",
+    "ALTER TABLE connection ADD COLUMN body_3 TEXT",
+];
 
 const FIRST: &[&str] = &[
     // One row: the stream's position, the newest position of each kind of news, and figures that ride along.

@@ -62,11 +62,11 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let key = Key { device_id, conn_id: &request.conn_id };
         let (revision, stored) = self.stored_connection(key)?;
         let began = self.hub.get().position;
-        let conn = match Connection::begin(stored, request, began, device_id)? {
+        let parts = StoredParts { sql: self.host.sql(), key };
+        let conn = match Connection::begin(stored, &parts, request, began, device_id)? {
             Begin::Replay(body) => return Ok(Some(Look::Answer(body))),
             Begin::Step(conn) => *conn,
         };
-        let parts = StoredParts { sql: self.host.sql(), key };
         let view = View::new(self, device_id);
         let plan = plan(&view, &parts, &conn, request);
         refuse_failed(&view)?;
@@ -109,7 +109,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                 for (number, text) in &save.parts {
                     connections::set_part(self.host.sql(), key, *number, text)?;
                 }
-                connections::write(self.host.sql(), key, &row, self.hub.get().position)
+                connections::write(self.host.sql(), key, &row, &save.bodies)
             })?;
         }
         if !waits {
@@ -154,5 +154,9 @@ impl<S: Sql> Parts for StoredParts<'_, S> {
     /// A part that cannot be read makes its rooms unknown: they are sent again from scratch, which is safe.
     fn part(&self, number: u8) -> Option<String> {
         connections::part(self.sql, self.key, number).ok().flatten()
+    }
+
+    fn body(&self, place: u8) -> Option<RawJson> {
+        connections::body(self.sql, self.key, place).ok().flatten()
     }
 }

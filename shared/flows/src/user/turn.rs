@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use ruma::{DeviceId, OwnedDeviceId};
 use tern_model::{MatrixError, StreamPos, news};
-use tern_ports::{ObjectHost, Parking, Sql, SqlError};
+use tern_ports::{ObjectHost, Parking, Sql};
 
 use super::{
     UserActor,
@@ -86,31 +86,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             }
             Ok::<_, MatrixError>(value)
         })?;
-        if turn.hub.get() != before {
-            self.hub.set(turn.hub.get());
-            self.persisted.set(turn.hub.get().position);
-        }
+        self.hub.set(turn.hub.get());
         self.wake(turn.wakes.take());
         Ok(value)
-    }
-
-    /// Takes a position for something that is kept in memory only. It is written with the next row that tells a client
-    /// of it, so that it is never given out twice.
-    pub(super) fn advance_in_memory(&self, kinds: u32) -> StreamPos {
-        let hub = self.hub.get();
-        self.hub.set(Hub { position: hub.position.next(), ..hub });
-        self.host.wake(None, kinds);
-        self.hub.get().position
-    }
-
-    /// Writes the position if it is ahead of what is stored.
-    pub(super) fn persist_position(&self) -> Result<(), SqlError> {
-        let hub = self.hub.get();
-        if hub.position > self.persisted.get() {
-            hub::write(self.host.sql(), &hub)?;
-            self.persisted.set(hub.position);
-        }
-        Ok(())
     }
 
     /// One call per device, or one for all when somebody's news are everybody's.

@@ -10,7 +10,9 @@ use std::{
 use ruma::{DeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tern_model::{NoticeEvent, RawJson, Receipt, RoomSeq, StreamPos};
 use tern_ports::{ObjectHost, Parking, SqlError};
-use tern_sync::{AccountData, DeviceListChanges, KeyCounts, RoomView, ToDeviceMessage, Unread, UserView};
+use tern_sync::{
+    AccountData, DeviceListChanges, KeyCounts, RoomView, ToDeviceMessage, TypingPos, Unread, UserView,
+};
 
 use super::{
     UserActor,
@@ -270,8 +272,12 @@ impl<H: ObjectHost + Parking> UserView for View<'_, H> {
         self.or_fail(receipts::of_room(self.sql(), room_id))
     }
 
-    fn typing(&self, after: StreamPos) -> Vec<(OwnedRoomId, Vec<OwnedUserId>)> {
-        self.actor.typing.borrow().changed(after, self.until)
+    fn typing(&self, after: TypingPos) -> Vec<(OwnedRoomId, Vec<OwnedUserId>)> {
+        self.actor.typing.borrow().changed(after)
+    }
+
+    fn typing_position(&self) -> TypingPos {
+        self.actor.typing.borrow().newest()
     }
 
     fn room_typing(&self, room_id: &RoomId) -> Vec<OwnedUserId> {

@@ -16,29 +16,38 @@ use room::{ClassicRoom, Section};
 use crate::extensions::{event as account_data_event, write_device_lists, write_keys};
 use crate::json::Object;
 use crate::slice::{SliceAsk, Slices};
-use crate::view::{AccountData, UserView};
+use crate::view::{AccountData, TypingPos, UserView};
 
 /// Most to-device messages in one answer.
 const MOST_TO_DEVICE: usize = 100;
 
-/// A token: how far the stream and the to-device queue have been told. `s12`, or `s12_9` when messages are left over.
+/// A token: how far the stream, the to-device queue and typing have been told. `s12`, `s12_9` when messages are left over,
+/// `s12_12_1700000000000` once somebody typed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Token {
     stream: StreamPos,
     to_device: StreamPos,
+    typing: TypingPos,
 }
 
 impl Token {
     fn parse(text: &str) -> Option<Self> {
-        let text = text.strip_prefix('s')?;
-        let (stream, to_device) = text.split_once('_').unwrap_or((text, text));
-        let (stream, to_device) = (stream.parse().ok()?, to_device.parse().ok()?);
-        Some(Self { stream: StreamPos(stream), to_device: StreamPos(to_device) })
+        let mut numbers = text.strip_prefix('s')?.split('_').map(|number| number.parse::<u64>().ok());
+        let stream = numbers.next()??;
+        let to_device = numbers.next().unwrap_or(Some(stream))?;
+        let typing = numbers.next().unwrap_or(Some(0))?;
+        let token =
+            Self { stream: StreamPos(stream), to_device: StreamPos(to_device), typing: TypingPos(typing) };
+        numbers.next().is_none().then_some(token)
     }
 
     fn text(self) -> String {
-        let Self { stream, to_device } = self;
-        if stream == to_device { format!("s{}", stream.0) } else { format!("s{}_{}", stream.0, to_device.0) }
+        let (stream, to_device, typing) = (self.stream.0, self.to_device.0, self.typing.0);
+        match typing {
+            0 if stream == to_device => format!("s{stream}"),
+            0 => format!("s{stream}_{to_device}"),
+            _ => format!("s{stream}_{to_device}_{typing}"),
+        }
     }
 }
 
@@ -132,7 +141,10 @@ pub struct ClassicOutcome {
 pub fn classic_plan(view: &dyn UserView, request: &ClassicRequest) -> ClassicPlan {
     let at = view.position();
     let since = request.since(at);
-    let settled = |since: Token| since.stream == at && since.to_device == at && !request.full_state;
+    let typing = view.typing_position();
+    let settled = |since: Token| {
+        since.stream == at && since.to_device == at && since.typing >= typing && !request.full_state
+    };
     if since.is_some_and(settled) {
         return ClassicPlan { idle: true, at, ..ClassicPlan::default() };
     }
@@ -161,7 +173,9 @@ pub fn classic_answer(
     let messages =
         if plan.idle { Vec::new() } else { view.to_device(since.unwrap_or_default().to_device, MOST_TO_DEVICE) };
     let left_over = messages.last().filter(|_| messages.len() == MOST_TO_DEVICE).map(|message| message.at);
-    let next = Token { stream: plan.at, to_device: left_over.unwrap_or(plan.at) };
+    // A hub that forgot who types counts from zero until somebody does.
+    let typing = view.typing_position().max(since.unwrap_or_default().typing);
+    let next = Token { stream: plan.at, to_device: left_over.unwrap_or(plan.at), typing };
     let mut text = String::with_capacity(256);
     let mut out = Object::open(&mut text);
     out.text("next_batch", &next.text());
@@ -208,8 +222,8 @@ struct Sides {
 }
 
 impl Sides {
-    fn read(view: &dyn UserView, since: Option<StreamPos>) -> Self {
-        let from = since.unwrap_or_default();
+    fn read(view: &dyn UserView, since: Option<Token>) -> Self {
+        let from = since.unwrap_or_default().stream;
         let mut sides = Self::default();
         for (room_id, data) in view.rooms_account_data(from) {
             sides.account_data.entry(room_id).or_default().push(data);
@@ -218,7 +232,8 @@ impl Sides {
             sides.receipts.entry(room_id).or_default().push(receipt);
         }
         let news = |users: &Vec<_>| since.is_some() || !users.is_empty();
-        sides.typing = view.typing(from).into_iter().filter(|(_, users)| news(users)).collect();
+        let typing = view.typing(since.unwrap_or_default().typing);
+        sides.typing = typing.into_iter().filter(|(_, users)| news(users)).collect();
         sides
     }
 
@@ -245,7 +260,7 @@ fn write_rooms(
     plan: &ClassicPlan,
     slices: &Slices,
 ) {
-    let since = request.since(plan.at).map(|since| since.stream);
+    let since = request.since(plan.at);
     let mut sides = Sides::read(view, since);
     if since.is_some() {
         for room in plan.rooms.iter().filter(|room| room.is_new()) {

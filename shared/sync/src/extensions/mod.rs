@@ -23,7 +23,7 @@ use crate::list::in_scope;
 use crate::memory::Memory;
 use crate::request::{Request, Scope};
 use crate::room::Shown;
-use crate::view::UserView;
+use crate::view::{TypingPos, UserView};
 
 /// What extensions told the client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ pub(crate) struct ExtensionsTold {
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     receipts: Option<ScopeTold>,
     #[serde(rename = "y", default, skip_serializing_if = "Option::is_none")]
-    typing: Option<ScopeTold>,
+    typing: Option<typing::TypingTold>,
 }
 
 /// How far an extension that speaks of rooms has been told, in which scope.
@@ -55,11 +55,33 @@ struct ScopeTold {
 
 impl ExtensionsTold {
     /// With an unchanged position there is nothing left to say.
-    pub(crate) fn is_settled(&self, request: &Request) -> bool {
+    pub(crate) fn is_settled(&self, request: &Request, typing: TypingPos) -> bool {
+        let told = self.typing.as_ref().map_or(TypingPos(0), |told| told.at);
+        if request.extensions.typing.is_some() && typing > told {
+            return false;
+        }
         let Some(to_device) = &request.extensions.to_device else { return true };
         // A client that lost its token asks for what it has been sent before.
         !self.more && to_device.since.unwrap_or_default() >= self.to_device.unwrap_or_default()
     }
+
+    /// The client was told of typing up to `at`.
+    pub(crate) fn saw_typing(&mut self, at: TypingPos) {
+        if let Some(told) = &mut self.typing {
+            told.at = told.at.max(at);
+        }
+    }
+}
+
+/// What extensions had to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    /// Nothing.
+    Nothing,
+    /// Who types, in a scope that the client was told of before.
+    Typing,
+    /// More than that.
+    More,
 }
 
 /// What extensions read.
@@ -113,10 +135,10 @@ impl Known<'_> {
 }
 
 /// Writes `extensions` and returns what the client then knows.
-pub(crate) fn write(out: &mut Object<'_>, known: &Known<'_>, before: &ExtensionsTold) -> ExtensionsTold {
+pub(crate) fn write(out: &mut Object<'_>, known: &Known<'_>, before: &ExtensionsTold) -> (ExtensionsTold, Spoken) {
     let mut told = before.clone();
     let wanted = &known.request.extensions;
-    out.object("extensions", |out| {
+    let spoken = out.object("extensions", |out| {
         if let Some(request) = &wanted.to_device {
             (told.to_device, told.more) = to_device::write(out, known, request, before);
         }
@@ -131,10 +153,18 @@ pub(crate) fn write(out: &mut Object<'_>, known: &Known<'_>, before: &Extensions
             receipts::write(out, known, scope, Known::since(scope, before.receipts.as_ref()));
             told.receipts = Some(known.told(scope));
         }
+        let more = out.len() > 0;
+        let mut goes_on = false;
         if let Some(scope) = &wanted.typing {
-            typing::write(out, known, scope, Known::since(scope, before.typing.as_ref()));
-            told.typing = Some(known.told(scope));
+            let fresh = typing::write(out, known, scope, before.typing.as_ref());
+            goes_on = before.typing.as_ref().is_some_and(|before| before.scope == fresh.scope);
+            told.typing = Some(fresh);
+        }
+        match (more, out.len() > 0) {
+            (false, false) => Spoken::Nothing,
+            (false, true) if goes_on => Spoken::Typing,
+            _ => Spoken::More,
         }
     });
-    told
+    (told, spoken)
 }

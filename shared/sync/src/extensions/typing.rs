@@ -3,13 +3,32 @@
 use std::collections::BTreeMap;
 
 use ruma::OwnedUserId;
-use tern_model::StreamPos;
+use serde::{Deserialize, Serialize};
 
 use super::Known;
+use crate::hash::fingerprint;
 use crate::json::Object;
 use crate::request::Scope;
+use crate::view::TypingPos;
 
-pub(super) fn write(out: &mut Object<'_>, known: &Known<'_>, scope: &Scope, since: Option<StreamPos>) {
+/// What was told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct TypingTold {
+    #[serde(rename = "a")]
+    pub(super) at: TypingPos,
+    /// Fingerprint of the rooms it is about.
+    #[serde(rename = "s")]
+    pub(super) scope: u64,
+}
+
+pub(super) fn write(
+    out: &mut Object<'_>,
+    known: &Known<'_>,
+    scope: &Scope,
+    before: Option<&TypingTold>,
+) -> TypingTold {
+    let print = fingerprint(scope);
+    let since = before.filter(|told| told.scope == print).map(|told| told.at);
     let mut rooms = BTreeMap::new();
     for (room_id, users) in known.of_known_rooms(scope, || known.view.typing(since.unwrap_or_default())) {
         // That nobody types is news only where somebody did.
@@ -30,6 +49,8 @@ pub(super) fn write(out: &mut Object<'_>, known: &Known<'_>, scope: &Scope, sinc
             }
         });
     });
+    // A hub that forgot who types counts from zero until somebody does.
+    TypingTold { at: known.view.typing_position().max(since.unwrap_or_default()), scope: print }
 }
 
 /// The content of an `m.typing` event.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tern_model::{MatrixError, Millis, RawJson, Receipt, news};
-use tern_sync::{AccountData, ClassicRequest, ToDeviceMessage, classic_answer, classic_plan};
+use tern_sync::{AccountData, ClassicRequest, ToDeviceMessage, TypingPos, classic_answer, classic_plan};
 
 use crate::world::{DEVICE, ME, World, id, user};
 
@@ -292,7 +292,7 @@ fn account_data_receipts_and_typing_stand_beside_the_timeline() {
     };
     world.receipts.push((at, id("a"), receipt));
     let at = world.tick();
-    world.typing.insert(id("a"), (at, vec![user("other").as_str().try_into().unwrap()]));
+    world.typing.insert(id("a"), (TypingPos(at.0), vec![user("other").as_str().try_into().unwrap()]));
     let second = sync(&world, Some(&first.token()));
     assert_eq!(kinds(&second.json["account_data"]), ["u.x"]);
     assert_eq!(

@@ -161,6 +161,24 @@ fn rooms_of_a_large_account_are_remembered_in_parts() {
 }
 
 #[test]
+fn a_repeated_request_whose_answer_is_gone_is_answered_anew_or_starts_over() {
+    let mut world = world();
+    let mut device = Device::default();
+    let body = all_rooms(5, &[]);
+    let first = device.sync(&world, &body, None);
+    world.say("a", "secret");
+    let second = device.sync(&world, &body, Some(&first.pos()));
+    device.drop_bodies();
+    let anew = device.sync(&world, &body, Some(&first.pos()));
+    assert_eq!(bodies(&anew.room("a")), ["secret"], "as the hub has it now");
+    assert_ne!(anew.pos(), second.pos());
+    world.say("a", "later");
+    device.sync(&world, &body, Some(&anew.pos()));
+    device.drop_bodies();
+    assert_eq!(device.step(&world, Shape::Unstable, &body, Some(&first.pos())).unwrap_err().status, 400);
+}
+
+#[test]
 fn answers_of_the_idle_kind_do_not_hide_a_change_from_a_changed_request() {
     // Account data changes while it is not asked for: asking for it later must show it.
     let mut world = world();

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 use tern_model::{Millis, RawJson, Receipt};
-use tern_sync::{AccountData, ToDeviceMessage};
+use tern_sync::{AccountData, ToDeviceMessage, TypingPos};
 
-use crate::world::{Device, ME, World, all_rooms, id, user};
+use crate::world::{Device, ME, World, all_rooms, bodies, id, user};
 
 fn with(extension: &str, config: Value) -> Value {
     let mut body = all_rooms(1, &[]);
@@ -196,16 +196,53 @@ fn typing_starts_and_stops() {
     let (mut world, mut device) = (World::default(), Device::default());
     world.room("a");
     let body = with("typing", json!({"enabled": true}));
-    let at = world.tick();
-    world.typing.insert(id("a"), (at, vec![user("other").as_str().try_into().unwrap()]));
+    world.typing.insert(id("a"), (TypingPos(1), vec![user("other").as_str().try_into().unwrap()]));
     let first = device.sync(&world, &body, None);
     let typing = |step: &crate::world::Step| step.json()["extensions"]["typing"]["rooms"][id("a").as_str()].clone();
     assert_eq!(typing(&first), json!({"type": "m.typing", "content": {"user_ids": [user("other")]}}));
-    let at = world.tick();
-    world.typing.insert(id("a"), (at, Vec::new()));
+    world.typing.insert(id("a"), (TypingPos(2), Vec::new()));
     let second = device.sync(&world, &body, Some(&first.pos()));
     assert_eq!(typing(&second)["content"], json!({"user_ids": []}));
     assert_eq!(Device::default().sync(&world, &body, None).json().get("extensions"), None);
+}
+
+#[test]
+fn who_types_is_remembered_by_the_client_alone() {
+    let (mut world, mut device) = (World::default(), Device::default());
+    world.room("a");
+    let body = with("typing", json!({"enabled": true}));
+    let types = |world: &mut World, at: u64, who: &[&str]| {
+        let users = who.iter().map(|who| user(who).as_str().try_into().unwrap()).collect();
+        world.typing.insert(id("a"), (TypingPos(at), users));
+    };
+    let typing = |step: &crate::world::Step| {
+        step.json()["extensions"]["typing"]["rooms"][id("a").as_str()]["content"]["user_ids"].clone()
+    };
+    let first = device.sync(&world, &body, None);
+    let written = device.rows_written;
+    types(&mut world, 5, &["one"]);
+    let second = device.sync(&world, &body, Some(&first.pos()));
+    assert_eq!(typing(&second), json!([user("one")]));
+    assert_eq!(device.sync(&world, &body, Some(&first.pos())).text, second.text, "asked again, told again");
+    let quiet = device.sync(&world, &body, Some(&second.pos()));
+    assert!(quiet.quiet);
+    assert_eq!(quiet.pos(), second.pos());
+    types(&mut world, 9, &[]);
+    let third = device.sync(&world, &body, Some(&second.pos()));
+    assert_eq!(typing(&third), json!([]));
+    assert_eq!(device.rows_written, written, "no row for any of it");
+
+    // What came in the meantime is in the next answer, and what was told is not told again.
+    world.say("a", "x");
+    let fourth = device.sync(&world, &body, Some(&third.pos()));
+    assert_eq!(bodies(&fourth.room("a")), ["x"]);
+    assert_eq!(fourth.json().get("extensions"), None);
+    assert_eq!(device.sync(&world, &body, Some(&third.pos())).text, fourth.text);
+    // The hub forgot who types; later, by its clock, somebody does again.
+    world.typing.clear();
+    assert!(device.sync(&world, &body, Some(&fourth.pos())).quiet);
+    types(&mut world, 20, &["two"]);
+    assert_eq!(typing(&device.sync(&world, &body, Some(&fourth.pos()))), json!([user("two")]));
 }
 
 #[test]

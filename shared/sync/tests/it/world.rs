@@ -8,8 +8,8 @@ use ruma::{DeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
 use tern_model::{Hero, MatrixError, Millis, NoticeEvent, RawJson, Receipt, RoomSeq, RoomSummary, StreamPos, TxnRef};
 use tern_sync::{
-    AccountData, Begin, Connection, DeviceListChanges, KeyCounts, Membership, Parts, Request, RoomView, Shape, Slice,
-    SliceAsk, Slices, ToDeviceMessage, Unread, UserView, answer, is_bump, plan,
+    AccountData, Begin, Body, Connection, DeviceListChanges, KeyCounts, Membership, Parts, Request, RoomView, Shape,
+    Slice, SliceAsk, Slices, ToDeviceMessage, TypingPos, Unread, UserView, answer, is_bump, plan,
 };
 
 pub(crate) const ME: &str = "@me:tern.test";
@@ -87,7 +87,7 @@ pub(crate) struct World {
     pub(crate) members: bool,
     pub(crate) account_data: Vec<(StreamPos, Option<OwnedRoomId>, AccountData)>,
     pub(crate) receipts: Vec<(StreamPos, OwnedRoomId, Receipt)>,
-    pub(crate) typing: BTreeMap<OwnedRoomId, (StreamPos, Vec<OwnedUserId>)>,
+    pub(crate) typing: BTreeMap<OwnedRoomId, (TypingPos, Vec<OwnedUserId>)>,
     pub(crate) to_device: Vec<ToDeviceMessage>,
     pub(crate) device_lists: Vec<(StreamPos, OwnedUserId, bool)>,
     pub(crate) keys: KeyCounts,
@@ -467,10 +467,14 @@ impl UserView for World {
         self.receipts.iter().filter(|(_, room, _)| room == room_id).map(|(_, _, receipt)| receipt.clone()).collect()
     }
 
-    fn typing(&self, after: StreamPos) -> Vec<(OwnedRoomId, Vec<OwnedUserId>)> {
+    fn typing(&self, after: TypingPos) -> Vec<(OwnedRoomId, Vec<OwnedUserId>)> {
         self.count();
         let typing = self.typing.iter().filter(|(_, (at, _))| *at > after);
         typing.map(|(room, (_, users))| (room.clone(), users.clone())).collect()
+    }
+
+    fn typing_position(&self) -> TypingPos {
+        self.typing.values().map(|(at, _)| *at).max().unwrap_or_default()
     }
 
     fn room_typing(&self, room_id: &RoomId) -> Vec<OwnedUserId> {
@@ -503,12 +507,17 @@ impl UserView for World {
 pub(crate) struct Device {
     row: Option<String>,
     parts: BTreeMap<u8, String>,
+    bodies: BTreeMap<u8, RawJson>,
     pub(crate) rows_written: usize,
 }
 
 impl Parts for Device {
     fn part(&self, number: u8) -> Option<String> {
         self.parts.get(&number).cloned()
+    }
+
+    fn body(&self, place: u8) -> Option<RawJson> {
+        self.bodies.get(&place).cloned()
     }
 }
 
@@ -546,7 +555,7 @@ impl Device {
         let body = RawJson::from_value(body).unwrap();
         let request = Request::parse(&body, pos, shape, world.user_id())?;
         let stored = self.row.as_deref().map(|row| Connection::load(row).expect("a stored connection loads"));
-        let conn = match Connection::begin(stored, &request, world.position(), <&DeviceId>::from("PHONE"))? {
+        let conn = match Connection::begin(stored, self, &request, world.position(), <&DeviceId>::from("PHONE"))? {
             Begin::Replay(body) => return Ok(Step { text: body.text().to_owned(), quiet: false, owed: false }),
             Begin::Step(conn) => *conn,
         };
@@ -557,8 +566,20 @@ impl Device {
             self.row = Some(save.conn.text());
             self.rows_written += 1 + save.parts.len();
             self.parts.extend(save.parts);
+            for (place, body) in (0..).zip(save.bodies) {
+                match body {
+                    Body::Stay => {}
+                    Body::Clear => drop(self.bodies.remove(&place)),
+                    Body::Put(body) => drop(self.bodies.insert(place, body)),
+                }
+            }
         }
         Ok(Step { text: outcome.body.text().to_owned(), quiet: outcome.quiet, owed: outcome.owed })
+    }
+
+    /// The kept answers are lost.
+    pub(crate) fn drop_bodies(&mut self) {
+        self.bodies.clear();
     }
 
     /// A step that must succeed, in the unstable shape.

@@ -258,6 +258,10 @@ impl Spawn for LifeHost {
     fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
         self.start(work);
     }
+
+    async fn breathe(&self) {
+        yield_once().await;
+    }
 }
 
 impl Transport for LifeHost {

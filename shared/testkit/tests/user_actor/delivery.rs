@@ -98,6 +98,8 @@ fn redacted_content_leaves_the_inbox() {
     hub.joins("r");
     let first = hub.sliding(&session, &rooms_only(), None, false).unwrap().body();
     hub.says("r", 2, "a secret");
+    let told = hub.sliding(&session, &rooms_only(), first["pos"].as_str(), true).unwrap().body();
+    assert!(told.to_string().contains("a secret"));
     let mut redaction = message(3, "");
     redaction.kind = "m.room.redaction".to_owned();
     redaction.redacts = Some("$e2".try_into().unwrap());
@@ -106,6 +108,7 @@ fn redacted_content_leaves_the_inbox() {
     hub.deliver(vec![notice("r", vec![redaction])]);
     let dump = hub.host.sqlite.query("SELECT group_concat(client) FROM inbox", &[]).unwrap();
     assert!(!dump[0].text(0).unwrap().contains("a secret"));
+    // The answer that told of it is not given again either.
     let body = hub.sliding(&session, &rooms_only(), first["pos"].as_str(), true).unwrap().body();
     let event = &body["rooms"]["!r:x"]["timeline"][0];
     assert_eq!((&event["content"], &event["unsigned"]["redacted_because"]["event_id"]), (&json!({}), &json!("$e3")));

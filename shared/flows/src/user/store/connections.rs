@@ -1,9 +1,14 @@
 //! Sliding sync connections: one row per connection, written once per answer. The engine keeps its text within a row, and
-//! puts rooms of large accounts into parts.
+//! puts rooms of large accounts into parts. Answers kept for repeated requests are columns of their own in the row, which
+//! a step does not read.
 
-use ruma::DeviceId;
-use tern_model::{Millis, StreamPos};
+use ruma::{DeviceId, EventId};
+use tern_model::{Millis, RawJson};
 use tern_ports::{Row, Sql, SqlError, Value};
+use tern_sync::Body;
+
+/// The columns of kept answers.
+pub(in crate::user) const BODIES: [&str; 4] = ["body_0", "body_1", "body_2", "body_3"];
 
 /// A stored connection.
 pub(in crate::user) struct ConnectionRow {
@@ -62,19 +67,51 @@ pub(in crate::user) fn set_part(sql: &impl Sql, key: Key<'_>, number: u8, text: 
     Ok(())
 }
 
-/// Writes a connection; `position` is the newest position it tells of.
+/// Writes a connection, and of the kept answers those that change.
 pub(in crate::user) fn write(
     sql: &impl Sql,
     key: Key<'_>,
     row: &ConnectionRow,
-    position: StreamPos,
+    bodies: &[Body],
 ) -> Result<(), SqlError> {
+    let mut columns = vec!["used", "revision", "text"];
+    let mut params = key.with([row.used.0.into(), row.revision.into(), row.text.as_str().into()]);
+    for (column, body) in BODIES.into_iter().zip(bodies) {
+        let value = match body {
+            Body::Stay => continue,
+            Body::Clear => Value::Null,
+            Body::Put(body) => body.text().into(),
+        };
+        columns.push(column);
+        params.push(value);
+    }
+    let places = ", ?".repeat(columns.len());
+    let updates: Vec<String> = columns.iter().map(|column| format!("{column} = excluded.{column}")).collect();
     sql.query(
-        "INSERT INTO connection (device_id, conn_id, used, position, revision, text) VALUES (?, ?, ?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET used = excluded.used, position = excluded.position, revision = excluded.revision,
-         text = excluded.text",
-        &key.with([row.used.0.into(), position.0.into(), row.revision.into(), row.text.as_str().into()]),
+        &format!(
+            "INSERT INTO connection (device_id, conn_id, {}) VALUES (?, ?{places}) ON CONFLICT DO UPDATE SET {}",
+            columns.join(", "),
+            updates.join(", "),
+        ),
+        &params,
     )?;
+    Ok(())
+}
+
+/// The answer kept in a place.
+pub(in crate::user) fn body(sql: &impl Sql, key: Key<'_>, place: u8) -> Result<Option<RawJson>, SqlError> {
+    let Some(column) = BODIES.get(usize::from(place)) else { return Ok(None) };
+    let query = format!("SELECT {column} FROM connection WHERE device_id = ? AND conn_id = ?");
+    let rows = sql.query(&query, &key.params())?;
+    Ok(rows.first().and_then(|row| RawJson::parse(row.string(0)?).ok()))
+}
+
+/// Drops kept answers that speak of an event.
+pub(in crate::user) fn drop_bodies_with(sql: &impl Sql, event_id: &EventId) -> Result<(), SqlError> {
+    for column in BODIES {
+        let update = format!("UPDATE connection SET {column} = NULL WHERE instr({column}, ?) > 0");
+        sql.query(&update, &[event_id.as_str().into()])?;
+    }
     Ok(())
 }
 
@@ -119,10 +156,4 @@ pub(in crate::user) fn delete_device(sql: &impl Sql, device_id: &DeviceId) -> Re
     sql.query("DELETE FROM connection_part WHERE device_id = ?", &[device_id.as_str().into()])?;
     sql.query("DELETE FROM connection WHERE device_id = ?", &[device_id.as_str().into()])?;
     Ok(())
-}
-
-/// The newest position that any connection was told of.
-pub(in crate::user) fn newest_position(sql: &impl Sql) -> Result<StreamPos, SqlError> {
-    let rows = sql.query("SELECT max(position) FROM connection", &[])?;
-    Ok(StreamPos(rows.first().and_then(|row| row.int(0)).unwrap_or(0)))
 }

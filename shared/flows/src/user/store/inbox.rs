@@ -94,8 +94,11 @@ pub(in crate::user) fn replace(
 
 /// The newest event here that came at `at` or before.
 pub(in crate::user) fn newest_at(sql: &impl Sql, room_id: &RoomId, at: StreamPos) -> Result<Option<RoomSeq>, SqlError> {
-    let rows = sql
-        .query("SELECT max(seq) FROM inbox WHERE room_id = ? AND pos <= ?", &[room_id.as_str().into(), at.0.into()])?;
+    // From the newest backwards: no further than to the first that was there.
+    let rows = sql.query(
+        "SELECT seq FROM inbox WHERE room_id = ? AND pos <= ? ORDER BY seq DESC LIMIT 1",
+        &[room_id.as_str().into(), at.0.into()],
+    )?;
     Ok(rows.first().and_then(|row| row.int(0)).map(RoomSeq))
 }
 
