@@ -19,7 +19,7 @@ use tern_flows::{
 };
 use tern_model::{Accounts, Config, Limits, Millis};
 use tern_ports::{
-    Clock, Entropy, PollReply, Polls, Sql, Target, Transport, Unreachable,
+    Clock, Entropy, PollReply, Polls, Sql, Target, Ticket, Transport, Unreachable,
     wire::{Done, RoomCommand, UserCommand, frame, room::CreateRoom},
 };
 use tern_testkit::{
@@ -248,7 +248,7 @@ impl Parts {
             Target::Room(room_id) => self.ask_room(&room_id, &bytes).await,
             Target::User(user_id) => match self.ask_user(&user_id, &bytes).await? {
                 PollReply::Answer(reply) => Ok(reply),
-                PollReply::Parked(_) => Err(Unreachable("a question was parked that cannot be".to_owned())),
+                PollReply::Parked { .. } => Err(Unreachable("a question was parked that cannot be".to_owned())),
             },
             Target::Gate(_) => Err(Unreachable("nothing measured here is limited".to_owned())),
         }
@@ -276,7 +276,10 @@ impl Parts {
         user.host.open_gate();
         Ok(match handled {
             Handled::Reply(reply) => PollReply::Answer(reply),
-            Handled::Park { device_id, kinds } => PollReply::Parked(user.host.park(device_id, kinds)),
+            Handled::Park { device_id, kinds, quiet } => {
+                let ticket = Ticket { device_id: device_id.into(), kinds, question: Some(bytes.to_vec()) };
+                PollReply::Parked { socket: user.host.park(ticket), quiet: Some(quiet) }
+            }
         })
     }
 

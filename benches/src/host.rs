@@ -6,9 +6,8 @@ use std::{
 };
 
 use futures::{channel::oneshot, future::LocalBoxFuture};
-use ruma::OwnedDeviceId;
 use tern_model::Millis;
-use tern_ports::{Clock, Entropy, ObjectHost, Parked, Parking, Spawn, Target, Transport, Unreachable};
+use tern_ports::{Clock, Entropy, ObjectHost, Parked, Parking, Spawn, Target, Ticket, Transport, Unreachable};
 use tern_testkit::{Sqlite, TestHost};
 
 /// Hosts one actor.
@@ -19,18 +18,20 @@ pub struct Host {
 }
 
 struct Socket {
-    device_id: OwnedDeviceId,
-    kinds: u32,
-    wake: oneshot::Sender<()>,
+    ticket: Ticket,
+    seat: Seat,
 }
 
-/// A poll that waits for its wake.
-pub struct Poll(oneshot::Receiver<()>);
+/// The hub's end of a parked socket.
+pub struct Seat(oneshot::Sender<Option<Vec<u8>>>);
+
+/// A poll that waits for its answer.
+pub struct Poll(oneshot::Receiver<Option<Vec<u8>>>);
 
 impl Parked for Poll {
-    async fn woken(&mut self) {
+    async fn woken(&mut self) -> Option<Vec<u8>> {
         // A socket that breaks is a wake as well.
-        let _ = (&mut self.0).await;
+        (&mut self.0).await.ok().flatten()
     }
 }
 
@@ -52,9 +53,9 @@ impl Host {
         self.inner.sqlite.make_durable();
     }
 
-    pub(crate) fn park(&self, device_id: OwnedDeviceId, kinds: u32) -> Poll {
-        let (wake, woken) = oneshot::channel();
-        self.sockets.borrow_mut().push(Socket { device_id, kinds, wake });
+    pub(crate) fn park(&self, ticket: Ticket) -> Poll {
+        let (seat, woken) = oneshot::channel();
+        self.keep(Seat(seat), ticket);
         Poll(woken)
     }
 
@@ -101,19 +102,30 @@ impl Transport for Host {
 }
 
 impl Parking for Host {
-    fn wake(&self, device_id: Option<&str>, kinds: u32) {
+    type Seat = Seat;
+
+    fn take(&self, device_id: Option<&str>, kinds: u32) -> Vec<(Seat, Ticket)> {
         let wanted = |socket: &mut Socket| {
-            socket.kinds & kinds != 0 && device_id.is_none_or(|device_id| socket.device_id.as_str() == device_id)
+            let ticket = &socket.ticket;
+            ticket.kinds & kinds != 0 && device_id.is_none_or(|device_id| ticket.device_id == device_id)
         };
-        let woken: Vec<_> = self.sockets.borrow_mut().extract_if(.., wanted).collect();
-        for socket in woken {
-            // A poll that has gone does not mind.
-            let _ = socket.wake.send(());
-        }
+        let mut sockets = self.sockets.borrow_mut();
+        sockets.retain(|socket| !socket.seat.0.is_canceled());
+        sockets.extract_if(.., wanted).map(|socket| (socket.seat, socket.ticket)).collect()
+    }
+
+    fn keep(&self, seat: Seat, ticket: Ticket) {
+        self.sockets.borrow_mut().push(Socket { ticket, seat });
+    }
+
+    fn answer(&self, seat: Seat, reply: Option<Vec<u8>>) {
+        self.open_gate();
+        // A poll that has gone does not mind.
+        drop(seat.0.send(reply));
     }
 
     fn parked(&self) -> u64 {
-        self.sockets.borrow().iter().filter(|socket| !socket.wake.is_canceled()).count() as u64
+        self.sockets.borrow().iter().filter(|socket| !socket.seat.0.is_canceled()).count() as u64
     }
 }
 

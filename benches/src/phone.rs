@@ -138,9 +138,9 @@ impl Phone {
             let (session, pos) = (self.session.clone(), pos.map(str::to_owned));
             SlidingSync { session, body: request.clone(), pos, stable: false, may_wait }.into()
         };
-        let body = long_poll(&self.cluster, &self.cluster, &self.user_id, question, timeout_ms).await;
+        let polled = long_poll(&self.cluster, &self.cluster, &self.user_id, question, timeout_ms).await;
         self.is_online();
-        Synced(body.expect("the hub answers"))
+        Synced(polled.expect("the hub answers").body)
     }
 }
 

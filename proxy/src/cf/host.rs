@@ -6,18 +6,23 @@ use futures::future::LocalBoxFuture;
 use js_sys::{Date, Object, Promise, Reflect};
 use serde::{Deserialize, Serialize};
 use tern_model::Millis;
-use tern_ports::{Clock, Entropy, ObjectHost, Parking, Spawn, Target, Transport, Unreachable};
+use tern_ports::{Clock, Entropy, ObjectHost, Parking, Spawn, Target, Ticket, Transport, Unreachable};
 use wasm_bindgen::JsValue;
-use worker::{Delay, Env, State, Storage, wasm_bindgen_futures::JsFuture};
+use worker::{Delay, Env, State, Storage, WebSocket, WebSocketPair, wasm_bindgen_futures::JsFuture};
 
 use super::{ambient, sql::ObjectSql, wire::Wire};
 
-/// What is remembered with each parked socket, across hibernation.
+/// What is remembered with each parked socket, across hibernation: a [`Ticket`], its question as text. Whoever was taken
+/// waits for nothing.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Ticket {
-    pub(crate) device_id: String,
-    pub(crate) kinds: u32,
+struct Attachment {
+    device_id: String,
+    kinds: u32,
+    question: Option<String>,
 }
+
+/// Longest question remembered. An attachment holds 16 KiB, two bytes to a character at worst.
+const LONGEST_QUESTION: usize = 7_000;
 
 /// The host of one object.
 pub(crate) struct Host {
@@ -103,19 +108,56 @@ fn set_unconfirmed_alarm(storage: &Storage, at: Millis) -> Result<Promise, JsVal
     storage.as_raw().set_alarm(Date::new(&JsValue::from_f64(at.0 as f64)), options)
 }
 
+impl Host {
+    /// Parks a poll; the other end of its socket comes out.
+    pub(crate) fn park(&self, ticket: Ticket) -> worker::Result<WebSocket> {
+        let pair = WebSocketPair::new()?;
+        self.state.accept_web_socket(&pair.server);
+        attach(&pair.server, ticket)?;
+        Ok(pair.client)
+    }
+}
+
+fn attach(socket: &WebSocket, ticket: Ticket) -> worker::Result<()> {
+    let question = ticket.question.filter(|question| question.len() <= LONGEST_QUESTION);
+    let question = question.and_then(|question| String::from_utf8(question).ok());
+    socket.serialize_attachment(Attachment { device_id: ticket.device_id, kinds: ticket.kinds, question })
+}
+
 impl Parking for Host {
-    fn wake(&self, device_id: Option<&str>, kinds: u32) {
+    type Seat = WebSocket;
+
+    fn take(&self, device_id: Option<&str>, kinds: u32) -> Vec<(WebSocket, Ticket)> {
+        let mut taken = Vec::new();
         for socket in self.state.get_websockets() {
-            let ticket: Option<Ticket> = socket.deserialize_attachment().ok().flatten();
-            let wanted = ticket.is_none_or(|ticket| {
-                ticket.kinds & kinds != 0 && device_id.is_none_or(|device_id| ticket.device_id == device_id)
-            });
-            if wanted {
-                // A socket that cannot be told is gone; its worker asks again by itself.
-                let _sent = socket.send_with_str("news");
-                let _closed = socket.close(Some(1000), Some("news"));
+            let Some(Attachment { device_id: whose, kinds: wanted, question }) =
+                socket.deserialize_attachment().ok().flatten()
+            else {
+                continue;
+            };
+            if wanted & kinds == 0 || device_id.is_some_and(|device_id| device_id != whose) {
+                continue;
+            }
+            let question = question.map(String::into_bytes);
+            let nobody = Ticket { device_id: String::new(), kinds: 0, question: None };
+            if attach(&socket, nobody).is_ok() {
+                taken.push((socket, Ticket { device_id: whose, kinds: wanted, question }));
             }
         }
+        taken
+    }
+
+    fn keep(&self, socket: WebSocket, ticket: Ticket) {
+        if attach(&socket, ticket).is_err() {
+            self.answer(socket, None);
+        }
+    }
+
+    fn answer(&self, socket: WebSocket, reply: Option<Vec<u8>>) {
+        // A socket that cannot be told is gone; its worker asks again by itself.
+        // Frames are text, which arrives as such whatever the compatibility date says of binary messages.
+        let _sent = reply.and_then(|reply| String::from_utf8(reply).ok()).map(|reply| socket.send_with_str(reply));
+        let _closed = socket.close(Some(1000), Some("done"));
     }
 
     fn parked(&self) -> u64 {

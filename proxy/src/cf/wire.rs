@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::StreamExt;
 use ruma::UserId;
-use tern_model::MatrixError;
+use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     Parked, PollReply, Polls, Target, Transport, Unreachable,
     wire::{
@@ -13,11 +13,14 @@ use tern_ports::{
 };
 use worker::{
     Delay, Env, Fetcher, Headers, Method, ObjectNamespace, Request, RequestInit, Response, ResponseBody, Stub,
-    WebSocket, console_error, web_sys::ReadableStream,
+    WebSocket, WebsocketEvent, console_error, web_sys::ReadableStream,
 };
 
 /// Carries the command of a poll, which comes as a WebSocket upgrade and thus without a body.
 pub(crate) const COMMAND_HEADER: &str = "x-tern-command";
+
+/// Carries the answer of a parked poll to which no news came in time.
+pub(crate) const QUIET_HEADER: &str = "x-tern-quiet";
 
 /// Host name of internal requests; never resolved.
 const INTERNAL: &str = "https://tern/";
@@ -106,10 +109,15 @@ impl Wire {
             return Ok(PollReply::Answer(response.bytes().await?));
         }
         let status = response.status_code();
+        let quiet = response.headers().get(QUIET_HEADER)?.and_then(quiet);
         let socket = response.websocket().ok_or_else(|| worker::Error::RustError(format!("status {status}")))?;
         socket.accept()?;
-        Ok(PollReply::Parked(Socket(socket)))
+        Ok(PollReply::Parked { socket: Socket(socket), quiet })
     }
+}
+
+fn quiet(header: String) -> Option<RawJson> {
+    RawJson::parse(String::from_utf8(URL_SAFE_NO_PAD.decode(header).ok()?).ok()?).ok()
 }
 
 impl Transport for Wire {
@@ -134,10 +142,11 @@ impl Polls for Wire {
 pub(crate) struct Socket(WebSocket);
 
 impl Parked for Socket {
-    async fn woken(&mut self) {
-        // Whatever comes first, a message, a close or an error, means: ask again.
-        if let Ok(mut events) = self.0.events() {
-            let _first = events.next().await;
+    async fn woken(&mut self) -> Option<Vec<u8>> {
+        // A close or an error without a message before it means: ask again.
+        match self.0.events().ok()?.next().await?.ok()? {
+            WebsocketEvent::Message(message) => message.text().map(String::into_bytes),
+            WebsocketEvent::Close(_) => None,
         }
     }
 }

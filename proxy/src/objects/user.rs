@@ -6,36 +6,37 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ruma::OwnedUserId;
 use tern_flows::user::{Handled, UserActor};
 use tern_model::MatrixError;
-use tern_ports::wire::{frame, user::SyncStep};
+use tern_ports::{
+    Ticket,
+    wire::{frame, user::SyncStep},
+};
 use worker::{
-    DurableObject, Env, Request, Response, State, WebSocket, WebSocketIncomingMessage, WebSocketPair, durable_object,
+    DurableObject, Env, Headers, Request, Response, State, WebSocket, WebSocketIncomingMessage, durable_object,
 };
 
 use super::{broken, parts};
 use crate::cf::{
-    host::{Host, Ticket},
-    wire::COMMAND_HEADER,
+    host::Host,
+    wire::{COMMAND_HEADER, QUIET_HEADER},
 };
 
 /// One local user.
 #[durable_object]
 pub struct UserHub {
-    actor: Result<Rc<UserActor<Host>>, String>,
-    state: Rc<State>,
+    actor: Result<(Rc<Host>, Rc<UserActor<Host>>), String>,
 }
 
 impl DurableObject for UserHub {
     fn new(state: State, env: Env) -> Self {
-        let state = Rc::new(state);
-        let actor = parts(&state, &env).and_then(|(host, config, name)| {
+        let actor = parts(&Rc::new(state), &env).and_then(|(host, config, name)| {
             let user_id = OwnedUserId::try_from(name).map_err(|error| error.to_string())?;
-            Ok(Rc::new(UserActor::new(host, config, user_id)))
+            Ok((Rc::clone(&host), Rc::new(UserActor::new(host, config, user_id))))
         });
-        Self { actor, state }
+        Self { actor }
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
-        let actor = self.actor.as_ref().map_err(|reason| broken(reason))?;
+        let (host, actor) = self.actor.as_ref().map_err(|reason| broken(reason))?;
         let poll = request.headers().get(COMMAND_HEADER)?;
         let may_park = poll.is_some();
         let bytes = match poll {
@@ -52,15 +53,18 @@ impl DurableObject for UserHub {
         match handled {
             Handled::Reply(reply) => Response::from_bytes(reply),
             // No await between the actor's last look and this: news cannot slip between them.
-            Handled::Park { device_id, kinds } if may_park => {
-                self.park(&Ticket { device_id: device_id.to_string(), kinds })
+            Handled::Park { device_id, kinds, quiet } if may_park => {
+                let ticket = Ticket { device_id: device_id.into(), kinds, question: Some(bytes) };
+                let headers = Headers::new();
+                headers.set(QUIET_HEADER, &URL_SAFE_NO_PAD.encode(quiet.text()))?;
+                Ok(Response::from_websocket(host.park(ticket)?)?.with_headers(headers))
             }
             Handled::Park { kinds, .. } => Response::from_bytes(frame::write_reply(&Ok(SyncStep::Wait { kinds }))),
         }
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        self.actor.as_ref().map_err(|reason| broken(reason))?.alarm().await;
+        self.actor.as_ref().map_err(|reason| broken(reason))?.1.alarm().await;
         Response::empty()
     }
 
@@ -80,15 +84,5 @@ impl DurableObject for UserHub {
 
     async fn websocket_error(&self, _socket: WebSocket, _error: worker::Error) -> worker::Result<()> {
         Ok(())
-    }
-}
-
-impl UserHub {
-    /// Parks the poll: the object may hibernate, the socket stays.
-    fn park(&self, ticket: &Ticket) -> worker::Result<Response> {
-        let pair = WebSocketPair::new()?;
-        self.state.accept_web_socket(&pair.server);
-        pair.server.serialize_attachment(ticket)?;
-        Response::from_websocket(pair.client)
     }
 }

@@ -1,12 +1,13 @@
-//! The long poll itself, run in the proxy worker: ask, park, wake or time out, ask again.
+//! The long poll itself, run in the proxy worker: ask, park, wait for the answer or the end of the time.
 //!
-//! The hub never waits. It answers at once or parks the question's socket, and may then sleep; a wake only says that
-//! asking again is worth it. So nothing can be lost here: a missed wake costs time, a needless one costs a question.
+//! The hub never waits. It answers at once or parks the question, and may then sleep; when there is news it answers the
+//! parked question, or wakes the poll so that it asks again. It also says what the answer is if nothing comes in time. So
+//! a poll is one question, and nothing can be lost here: a lost answer is given again to the next poll.
 
 use futures::future::{Either, select};
 use ruma::UserId;
 use std::pin::pin;
-use tern_model::{MatrixError, RawJson};
+use tern_model::{MatrixError, Millis, RawJson};
 use tern_ports::{
     Clock, Parked, PollReply, Polls,
     wire::{UserCommand, frame, user::SyncStep},
@@ -24,12 +25,28 @@ const LONGEST_BACK_OFF_MS: u64 = 1_000;
 /// Wakes in a row without an answer that are taken as they come; a hub that wakes more often is asked more slowly.
 const FREE_WAKES: u32 = 3;
 
+/// What came of a poll.
+#[derive(Debug)]
+pub struct Polled {
+    /// The response body.
+    pub body: RawJson,
+    /// When the hub last looked at the session: it was open then.
+    pub confirmed: Millis,
+}
+
 /// What one question brought.
 enum Step<S> {
     Answer(RawJson),
-    Parked(S),
+    Parked(S, Option<RawJson>),
     Nothing,
     Failed,
+}
+
+/// How the wait in a parked socket ended.
+enum Wake {
+    Reply(Vec<u8>),
+    News,
+    Late,
 }
 
 /// Runs one long poll of `user_id` for up to `timeout_ms`. `question(may_wait)` builds the sync command.
@@ -42,15 +59,16 @@ pub async fn long_poll<P: Polls>(
     user_id: &UserId,
     question: impl Fn(bool) -> UserCommand,
     timeout_ms: u64,
-) -> Result<RawJson, MatrixError> {
+) -> Result<Polled, MatrixError> {
     let deadline = clock.now().plus(timeout_ms.min(LONGEST_WAIT_MS));
     let left = || deadline.since(clock.now());
     let mut failures = 0;
     let mut wakes = 0;
     let mut may_wait = left() > 0;
     loop {
+        let confirmed = clock.now();
         match ask(polls, user_id, &question(may_wait)).await? {
-            Step::Answer(answer) => return Ok(answer),
+            Step::Answer(body) => return Ok(Polled { body, confirmed }),
             Step::Failed => {
                 failures += 1;
                 if failures >= MAX_FAILURES {
@@ -58,18 +76,26 @@ pub async fn long_poll<P: Polls>(
                 }
                 polls.sleep(back_off(failures)).await;
             }
-            Step::Parked(socket) if may_wait => {
+            Step::Parked(socket, quiet) if may_wait => {
                 failures = 0;
                 wakes += 1;
-                may_wait = woken_in_time(polls, socket, left()).await;
-                if may_wait && wakes > FREE_WAKES {
-                    polls.sleep(back_off(wakes - FREE_WAKES).min(left())).await;
+                match (wait(polls, socket, left()).await, quiet) {
+                    (Wake::Late, Some(body)) => return Ok(Polled { body, confirmed }),
+                    (Wake::Late, None) => may_wait = false,
+                    (Wake::Reply(reply), _) => match frame::read_reply(&reply)? {
+                        SyncStep::Answer(body) => return Ok(Polled { body, confirmed: clock.now() }),
+                        SyncStep::Wait { .. } => polls.sleep(LONGEST_BACK_OFF_MS.min(left())).await,
+                    },
+                    (Wake::News, _) if wakes > FREE_WAKES => {
+                        polls.sleep(back_off(wakes - FREE_WAKES).min(left())).await;
+                    }
+                    (Wake::News, _) => {}
                 }
             }
             // Asked without a wait, the hub always answers.
-            Step::Parked(_) | Step::Nothing if !may_wait => return Err(MatrixError::internal()),
+            Step::Parked(..) | Step::Nothing if !may_wait => return Err(MatrixError::internal()),
             // There is something that the hub cannot get at just now.
-            Step::Parked(_) | Step::Nothing => polls.sleep(LONGEST_BACK_OFF_MS.min(left())).await,
+            Step::Parked(..) | Step::Nothing => polls.sleep(LONGEST_BACK_OFF_MS.min(left())).await,
         }
         may_wait = may_wait && deadline > clock.now();
     }
@@ -81,16 +107,20 @@ async fn ask<P: Polls>(polls: &P, user_id: &UserId, question: &UserCommand) -> R
             SyncStep::Answer(answer) => Step::Answer(answer),
             SyncStep::Wait { .. } => Step::Nothing,
         },
-        Ok(PollReply::Parked(socket)) => Step::Parked(socket),
+        Ok(PollReply::Parked { socket, quiet }) => Step::Parked(socket, quiet),
         Err(_) => Step::Failed,
     })
 }
 
-/// Waits for the wake, and says whether it came before the time was over.
-async fn woken_in_time<P: Polls>(polls: &P, mut socket: P::Socket, left: u64) -> bool {
+/// Waits for the answer, for as long as there is time.
+async fn wait<P: Polls>(polls: &P, mut socket: P::Socket, left: u64) -> Wake {
     let woken = pin!(socket.woken());
     let timer = pin!(polls.sleep(left));
-    matches!(select(woken, timer).await, Either::Left(_))
+    match select(woken, timer).await {
+        Either::Left((Some(reply), _)) => Wake::Reply(reply),
+        Either::Left((None, _)) => Wake::News,
+        Either::Right(_) => Wake::Late,
+    }
 }
 
 /// The pause after the `nth` event that calls for one.

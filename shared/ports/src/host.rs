@@ -28,10 +28,31 @@ pub trait Spawn {
     fn breathe(&self) -> impl Future<Output = ()>;
 }
 
-/// Sockets of parked polls in a user's hub.
+/// A parked poll as its hub's host remembers it, also while the hub is out of memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The device that asks.
+    pub device_id: String,
+    /// What wakes it: bits of `tern_model::news`.
+    pub kinds: u32,
+    /// What it asks: a command frame. Absent when it is too long to remember; the poll then asks again when there is news.
+    pub question: Option<Vec<u8>>,
+}
+
+/// Parked polls in a user's hub.
 pub trait Parking {
-    /// Wakes every parked poll that waits for one of `kinds` (bits of `tern_model::news`), of `device_id` only when one is given.
-    fn wake(&self, device_id: Option<&str>, kinds: u32);
+    /// The way back to one parked poll.
+    type Seat: 'static;
+
+    /// Takes the polls that wait for one of `kinds` (bits of `tern_model::news`), of `device_id` only when one is given.
+    /// Each is then kept or answered; until then nobody else can take it.
+    fn take(&self, device_id: Option<&str>, kinds: u32) -> Vec<(Self::Seat, Ticket)>;
+
+    /// Parks a poll that was taken for nothing again.
+    fn keep(&self, seat: Self::Seat, ticket: Ticket);
+
+    /// Ends a poll with a reply frame, or with the wish that it asks again.
+    fn answer(&self, seat: Self::Seat, reply: Option<Vec<u8>>);
 
     /// How many polls are parked now.
     fn parked(&self) -> u64;

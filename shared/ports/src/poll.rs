@@ -4,6 +4,8 @@ use std::future::Future;
 
 use ruma::UserId;
 
+use tern_model::RawJson;
+
 use crate::Unreachable;
 
 /// What a hub said to a poll.
@@ -11,13 +13,18 @@ pub enum PollReply<S> {
     /// Answered; a reply frame.
     Answer(Vec<u8>),
     /// Nothing yet: the socket is parked.
-    Parked(S),
+    Parked {
+        /// Where the answer will come.
+        socket: S,
+        /// The answer if none comes in time.
+        quiet: Option<RawJson>,
+    },
 }
 
 /// A parked socket.
 pub trait Parked {
-    /// Resolves when the hub wakes the poll, or when the socket breaks (which is a wake too: ask again).
-    fn woken(&mut self) -> impl Future<Output = ()>;
+    /// Resolves with the hub's reply frame; with nothing when the hub wants to be asked again, or when the socket broke.
+    fn woken(&mut self) -> impl Future<Output = Option<Vec<u8>>>;
 }
 
 /// Asking a user's hub in a way that lets it park the question.

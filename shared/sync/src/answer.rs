@@ -55,7 +55,12 @@ pub fn answer(
     slices: &Slices,
 ) -> Outcome {
     if plan.idle {
-        return Outcome { body: quiet_body(&conn.pos(None), request, &plan.lists), quiet: true, owed: false, save: None };
+        return Outcome {
+            body: quiet_body(&conn.pos(None), request, &plan.lists),
+            quiet: true,
+            owed: false,
+            save: None,
+        };
     }
     let folded = conn.fold(parts);
     let mut told = Told { at: plan.at, request: request.fingerprint, rules: request.rules, ..Told::default() };

@@ -8,11 +8,11 @@ use std::{
 
 use futures::future::LocalBoxFuture;
 use tern_model::Millis;
-use tern_ports::{Clock, Entropy, ObjectHost, Parking, Spawn, Target, Transport, Unreachable};
+use tern_ports::{Clock, Entropy, ObjectHost, Parking, Spawn, Target, Ticket, Transport, Unreachable};
 
 use crate::{Executor, Network, Nowhere, SeededEntropy, Sqlite, TestClock, executor::yield_once};
 
-/// One call of `Parking::wake`.
+/// One call of `Parking::take`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wake {
     /// Of this device only.
@@ -139,11 +139,19 @@ impl Transport for TestHost {
     }
 }
 
+/// Nothing is ever parked here; what would be woken is noted.
 impl Parking for TestHost {
-    fn wake(&self, device_id: Option<&str>, kinds: u32) {
+    type Seat = ();
+
+    fn take(&self, device_id: Option<&str>, kinds: u32) -> Vec<((), Ticket)> {
         let device_id = device_id.map(str::to_owned);
         self.wakes.borrow_mut().push(Wake { device_id, kinds });
+        Vec::new()
     }
+
+    fn keep(&self, (): (), _: Ticket) {}
+
+    fn answer(&self, (): (), _: Option<Vec<u8>>) {}
 
     fn parked(&self) -> u64 {
         0

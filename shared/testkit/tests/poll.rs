@@ -11,7 +11,7 @@ use std::{
 };
 
 use ruma::{UserId, user_id};
-use tern_flows::poll::{LONGEST_WAIT_MS, long_poll};
+use tern_flows::poll::{LONGEST_WAIT_MS, Polled, long_poll};
 use tern_model::{MatrixError, Millis, RawJson};
 use tern_ports::{
     Clock as _, Parked, PollReply, Polls, Unreachable,
@@ -28,6 +28,8 @@ enum Turn {
     Refuse(MatrixError),
     /// Parks it, and wakes it after so many milliseconds, if ever; with an empty answer when it may not wait.
     Park(Option<u64>),
+    /// Parks it with an answer for the end of the time, and answers it after so many milliseconds.
+    ParkFor(u64, Result<SyncStep, MatrixError>),
     /// Says "nothing yet" without parking.
     Nothing,
     Lose,
@@ -75,6 +77,10 @@ impl Hub {
 
     /// Runs a poll, moving time on whenever nobody can go on.
     fn poll(&self, timeout_ms: u64) -> Result<RawJson, MatrixError> {
+        self.polled(timeout_ms).map(|polled| polled.body)
+    }
+
+    fn polled(&self, timeout_ms: u64) -> Result<Polled, MatrixError> {
         let user_id = user_id!("@a:x");
         let poll = long_poll(self, &self.clock, user_id, question, timeout_ms);
         Executor::new().run_with(poll, || {
@@ -94,8 +100,13 @@ fn question(may_wait: bool) -> UserCommand {
     SlidingSync { session, body: RawJson::empty_object(), pos: None, stable: false, may_wait }.into()
 }
 
+fn answer(text: &str) -> RawJson {
+    RawJson::from_value(&text).unwrap()
+}
+
 struct Socket {
     wake: std::pin::Pin<Box<dyn Future<Output = ()>>>,
+    reply: Option<Vec<u8>>,
     parked: Rc<Cell<usize>>,
 }
 
@@ -106,8 +117,9 @@ impl Drop for Socket {
 }
 
 impl Parked for Socket {
-    async fn woken(&mut self) {
+    async fn woken(&mut self) -> Option<Vec<u8>> {
         self.wake.as_mut().await;
+        self.reply.take()
     }
 }
 
@@ -127,8 +139,15 @@ impl Polls for Hub {
             Turn::Park(_) if !command.may_wait => reply(Ok(SyncStep::Answer(RawJson::empty_object()))),
             Turn::Park(after) => {
                 self.parked.set(self.parked.get() + 1);
-                let wake = self.until(after.map_or(Millis(u64::MAX), |ms| self.clock.now().plus(ms)));
-                Ok(PollReply::Parked(Socket { wake: Box::pin(wake), parked: Rc::clone(&self.parked) }))
+                let wake = Box::pin(self.until(after.map_or(Millis(u64::MAX), |ms| self.clock.now().plus(ms))));
+                let socket = Socket { wake, reply: None, parked: Rc::clone(&self.parked) };
+                Ok(PollReply::Parked { socket, quiet: None })
+            }
+            Turn::ParkFor(ms, step) => {
+                self.parked.set(self.parked.get() + 1);
+                let wake = Box::pin(self.until(self.clock.now().plus(ms)));
+                let socket = Socket { wake, reply: Some(frame::write_reply(&step)), parked: Rc::clone(&self.parked) };
+                Ok(PollReply::Parked { socket, quiet: Some(answer("quiet")) })
             }
         }
     }
@@ -151,6 +170,28 @@ fn a_wake_brings_the_answer_in_the_same_poll() {
     assert_eq!(hub.poll(10_000).unwrap().text(), "2");
     assert_eq!(*hub.asked.borrow(), [(true, 0), (true, 700)]);
     assert_eq!(hub.parked.get(), 0, "the socket is closed");
+}
+
+#[test]
+fn a_parked_question_is_answered_without_being_asked_again() {
+    let hub = Hub::new([Turn::ParkFor(700, Ok(SyncStep::Answer(answer("news"))))]);
+    let polled = hub.polled(10_000).unwrap();
+    assert_eq!((polled.body.text(), polled.confirmed.since(TestClock::START)), ("\"news\"", 700));
+    assert_eq!(*hub.asked.borrow(), [(true, 0)], "one question");
+    let hub = Hub::new([Turn::ParkFor(700, Err(MatrixError::unknown_token(false)))]);
+    assert_eq!(hub.poll(10_000).unwrap_err().errcode, "M_UNKNOWN_TOKEN");
+    let hub = Hub::new([Turn::ParkFor(700, Ok(SyncStep::Wait { kinds: 1 })), Turn::Answer("5")]);
+    assert_eq!(hub.poll(10_000).unwrap().text(), "5");
+    assert_eq!(*hub.asked.borrow(), [(true, 0), (true, 1_700)], "what cannot be read now is asked for a little later");
+}
+
+#[test]
+fn if_nothing_comes_in_time_the_answer_is_known_already() {
+    let hub = Hub::new([Turn::ParkFor(20_000, Ok(SyncStep::Answer(answer("late"))))]);
+    let polled = hub.polled(10_000).unwrap();
+    assert_eq!(polled.body.text(), "\"quiet\"");
+    assert_eq!(polled.confirmed, TestClock::START, "the session was looked at when the question was parked");
+    assert_eq!((hub.elapsed(), hub.asked.borrow().len(), hub.parked.get()), (10_000, 1, 0));
 }
 
 #[test]

@@ -3,10 +3,7 @@
 use serde::Deserialize;
 use tern_flows::poll;
 use tern_model::MatrixError;
-use tern_ports::{
-    Clock,
-    wire::user::{ClassicSync, SlidingSync},
-};
+use tern_ports::wire::user::{ClassicSync, SlidingSync};
 
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
@@ -76,8 +73,7 @@ where
     C: Into<tern_ports::wire::UserCommand>,
 {
     let user_id = &request.caller()?.user_id;
-    let body = poll::long_poll(&edge.wire, edge, user_id, |may_wait| command(may_wait).into(), timeout).await?;
-    // The hub looked at the session when it gave this answer, a moment ago.
-    edge.confirmed(request.identity()?, edge.now());
-    Ok(Answer::raw(&body))
+    let polled = poll::long_poll(&edge.wire, edge, user_id, |may_wait| command(may_wait).into(), timeout).await?;
+    edge.confirmed(request.identity()?, polled.confirmed);
+    Ok(Answer::raw(&polled.body))
 }

@@ -54,7 +54,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         refuse_failed(&view)?;
         if outcome.quiet && command.may_wait {
             let missed = self.hub.get().position > view.position();
-            return Ok((!missed).then_some(Look::Park { kinds: request.interest() }));
+            return Ok((!missed).then_some(Look::Park { kinds: request.interest(), quiet: outcome.body }));
         }
         Ok(Some(Look::Answer(outcome.body)))
     }

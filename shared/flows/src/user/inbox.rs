@@ -114,7 +114,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 
     fn merge_typing(&self, notice: &Notice, users: &[ruma::OwnedUserId]) {
         if self.typing.borrow_mut().set(&notice.room_id, users, self.host.now()) {
-            self.host.wake(None, news::TYPING);
+            self.announce(None, news::TYPING);
         }
     }
 }

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | sessions, devices | [`sessions`], [`refresh`] |
 //! | notices of rooms | [`inbox`], [`redaction`] |
-//! | sync | [`sync`] and [`classic`] over [`view`], with [`slices`] from outside |
+//! | sync | [`sync`] and [`classic`] over [`view`], with [`slices`] from outside; [`parked`] while there is no news |
 //! | account data, tags, push rules | [`account_data`] |
 //! | public keys, device lists | [`encryption`] |
 //! | filters, profile, rooms, to-device | the files of these names |
@@ -18,6 +18,7 @@ mod classic;
 mod encryption;
 mod filters;
 mod inbox;
+mod parked;
 mod probe;
 mod profile;
 mod redaction;
@@ -41,13 +42,13 @@ use std::{
 use futures::future::join;
 use ruma::{OwnedDeviceId, OwnedUserId};
 use serde::Serialize;
-use tern_model::{Config, MatrixError};
+use tern_model::{Config, MatrixError, RawJson};
 use tern_ports::{
     ObjectHost, Parking, SqlError,
-    wire::{UserCommand, frame, user::SyncStep},
+    wire::{UserCommand, frame},
 };
 
-use self::{encryption::announce, store::hub::Hub, sync::Look, typing::Typing, view::RoomCache};
+use self::{encryption::announce, store::hub::Hub, typing::Typing, view::RoomCache};
 
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub enum Handled {
         device_id: OwnedDeviceId,
         /// What wakes it: bits of `tern_model::news`.
         kinds: u32,
+        /// The answer if nothing comes in time.
+        quiet: RawJson,
     },
 }
 
@@ -80,6 +83,8 @@ pub struct UserActor<H> {
     unannounced: Cell<bool>,
     /// Work of an earlier life has to be taken up.
     unfinished: Cell<bool>,
+    /// News that parked polls have not been told of: of one device or of all, and their kinds.
+    news: RefCell<Vec<(Option<OwnedDeviceId>, u32)>>,
 }
 
 impl<H: ObjectHost + Parking> UserActor<H> {
@@ -96,6 +101,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             announcing: Cell::new(false),
             unannounced: Cell::new(false),
             unfinished: Cell::new(false),
+            news: RefCell::default(),
         };
         if schema::is_ready(actor.host.sql()) {
             // A failure is met again, and reported, by the first command.
@@ -114,6 +120,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             self.host.spawn(Box::pin(Rc::clone(self).announce_devices()));
         }
         let handled = self.dispatch(command).await;
+        self.answer_parked();
         // Between the look that parks a poll and the parking nothing may be awaited; such a command changes no devices.
         if matches!(handled, Handled::Reply(_)) && self.unannounced.take() {
             self.host.set_alarm(self.host.now().plus(announce::RESUME_MS)).await;
@@ -126,6 +133,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     pub async fn alarm(self: &Rc<Self>) {
         if self.ready.get() {
             join(Rc::clone(self).carry_profile(), Rc::clone(self).announce_devices()).await;
+            self.answer_parked();
         }
     }
 
@@ -137,14 +145,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             UserCommand::CloseSessions(command) => reply(&self.close_sessions(&command)),
             UserCommand::ListDevices(command) => reply(&self.list_devices(&command)),
             UserCommand::RenameDevice(command) => reply(&self.rename_device(*command)),
-            UserCommand::SlidingSync(command) => {
-                let device_id = command.session.device_id.clone();
-                step(device_id, self.sliding_sync(*command).await)
-            }
-            UserCommand::ClassicSync(command) => {
-                let device_id = command.session.device_id.clone();
-                step(device_id, self.classic_sync(*command).await)
-            }
+            UserCommand::SlidingSync(_) | UserCommand::ClassicSync(_) => self.sync_step(command).await,
             UserCommand::Deliver(command) => reply(&self.deliver(&command.notices)),
             UserCommand::ReadAccountData(command) => reply(&self.read_account_data(&command)),
             UserCommand::WriteAccountData(command) => reply(&self.write_account_data(&command)),
@@ -211,14 +212,4 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 
 fn reply<T: Serialize>(result: &Result<T, MatrixError>) -> Handled {
     Handled::Reply(frame::write_reply(result))
-}
-
-fn step(device_id: OwnedDeviceId, look: Result<Look, MatrixError>) -> Handled {
-    let step = match look {
-        Ok(Look::Park { kinds }) => return Handled::Park { device_id, kinds },
-        Ok(Look::AskAgain { kinds }) => Ok(SyncStep::Wait { kinds }),
-        Ok(Look::Answer(body)) => Ok(SyncStep::Answer(body)),
-        Err(error) => Err(error),
-    };
-    reply(&step)
 }

@@ -32,6 +32,8 @@ pub(super) enum Look {
     Park {
         /// What wakes it.
         kinds: u32,
+        /// The answer if nothing comes in time.
+        quiet: RawJson,
     },
     /// Nothing yet, but something that could not be read just now: no wake tells when it can, so ask again soon.
     AskAgain {
@@ -120,7 +122,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         }
         // What came while slices were loaded has woken nobody.
         let missed = self.hub.get().position > began;
-        Ok((!missed).then_some(Look::Park { kinds }))
+        Ok((!missed).then_some(Look::Park { kinds, quiet: outcome.body }))
     }
 
     /// The stored connection with its revision; zero and nothing when there is none or it has expired.

@@ -87,25 +87,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             Ok::<_, MatrixError>(value)
         })?;
         self.hub.set(turn.hub.get());
-        self.wake(turn.wakes.take());
+        for (device_id, kinds) in turn.wakes.take() {
+            self.announce(device_id, kinds);
+        }
         Ok(value)
-    }
-
-    /// One call per device, or one for all when somebody's news are everybody's.
-    fn wake(&self, wakes: Vec<(Option<OwnedDeviceId>, u32)>) {
-        let everybody = wakes.iter().filter(|(device, _)| device.is_none()).fold(0, |all, (_, kinds)| all | kinds);
-        if everybody != 0 {
-            self.host.wake(None, everybody);
-        }
-        let mut told: Vec<(OwnedDeviceId, u32)> = Vec::new();
-        for (device, kinds) in wakes.into_iter().filter_map(|(device, kinds)| Some((device?, kinds))) {
-            match told.iter_mut().find(|(known, _)| *known == device) {
-                Some((_, all)) => *all |= kinds,
-                None => told.push((device, kinds)),
-            }
-        }
-        for (device, kinds) in told {
-            self.host.wake(Some(device.as_str()), kinds);
-        }
     }
 }

@@ -10,9 +10,7 @@ use std::{
 use ruma::{DeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tern_model::{NoticeEvent, RawJson, Receipt, RoomSeq, StreamPos};
 use tern_ports::{ObjectHost, Parking, SqlError};
-use tern_sync::{
-    AccountData, DeviceListChanges, KeyCounts, RoomView, ToDeviceMessage, TypingPos, Unread, UserView,
-};
+use tern_sync::{AccountData, DeviceListChanges, KeyCounts, RoomView, ToDeviceMessage, TypingPos, Unread, UserView};
 
 use super::{
     UserActor,

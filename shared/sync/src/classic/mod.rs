@@ -36,8 +36,7 @@ impl Token {
         let stream = numbers.next()??;
         let to_device = numbers.next().unwrap_or(Some(stream))?;
         let typing = numbers.next().unwrap_or(Some(0))?;
-        let token =
-            Self { stream: StreamPos(stream), to_device: StreamPos(to_device), typing: TypingPos(typing) };
+        let token = Self { stream: StreamPos(stream), to_device: StreamPos(to_device), typing: TypingPos(typing) };
         numbers.next().is_none().then_some(token)
     }
 
@@ -142,9 +141,8 @@ pub fn classic_plan(view: &dyn UserView, request: &ClassicRequest) -> ClassicPla
     let at = view.position();
     let since = request.since(at);
     let typing = view.typing_position();
-    let settled = |since: Token| {
-        since.stream == at && since.to_device == at && since.typing >= typing && !request.full_state
-    };
+    let settled =
+        |since: Token| since.stream == at && since.to_device == at && since.typing >= typing && !request.full_state;
     if since.is_some_and(settled) {
         return ClassicPlan { idle: true, at, ..ClassicPlan::default() };
     }

@@ -21,12 +21,7 @@ pub(super) struct TypingTold {
     pub(super) scope: u64,
 }
 
-pub(super) fn write(
-    out: &mut Object<'_>,
-    known: &Known<'_>,
-    scope: &Scope,
-    before: Option<&TypingTold>,
-) -> TypingTold {
+pub(super) fn write(out: &mut Object<'_>, known: &Known<'_>, scope: &Scope, before: Option<&TypingTold>) -> TypingTold {
     let print = fingerprint(scope);
     let since = before.filter(|told| told.scope == print).map(|told| told.at);
     let mut rooms = BTreeMap::new();

@@ -17,10 +17,19 @@ enum Op {
     Adjust(u8, u8),
     Forget(u8),
     CutOff(bool),
-    Sync { lost: bool, request: u8 },
+    Sync {
+        lost: bool,
+        request: u8,
+    },
     Duplicate,
     Restart,
     Expire,
+    /// Somebody starts to type, or everybody stops.
+    Type(u8, u8),
+    /// The hub leaves memory: rooms tell it again who types, and it counts from its clock.
+    Sleep,
+    /// Answers kept for repeated requests are dropped, as after a redaction.
+    DropBodies,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -36,6 +45,9 @@ fn op() -> impl Strategy<Value = Op> {
         2 => Just(Op::Duplicate),
         1 => Just(Op::Restart),
         1 => Just(Op::Expire),
+        5 => (0..5_u8, 0..3_u8).prop_map(|(room, who)| Op::Type(room, who)),
+        1 => Just(Op::Sleep),
+        1 => Just(Op::DropBodies),
     ]
 }
 
@@ -50,7 +62,10 @@ fn request(number: u8, lazy: bool) -> Value {
     let end = [0, 99][usize::from(number / 3 % 2)];
     let lazily = json!([["m.room.member", "$LAZY"], ["m.room.topic", ""]]);
     let state = if number < 6 { json!([["*", "*"]]) } else { lazily };
-    let mut body = json!({"lists": {"all": {"ranges": [[0, end]], "timeline_limit": limit, "required_state": state}}});
+    let mut body = json!({
+        "lists": {"all": {"ranges": [[0, end]], "timeline_limit": limit, "required_state": state}},
+        "extensions": {"typing": {"enabled": true}},
+    });
     if number % 4 == 3 {
         body["room_subscriptions"] =
             json!({id("r1").as_str(): {"timeline_limit": 5, "required_state": [["m.room.name", ""]]}});
@@ -83,6 +98,7 @@ struct Client {
     last: Option<(Option<String>, Value)>,
     rooms: BTreeMap<String, Room>,
     counts: BTreeMap<String, u64>,
+    typing: BTreeMap<String, Value>,
 }
 
 fn texts<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
@@ -165,6 +181,7 @@ impl Client {
         self.pos = None;
         self.rooms.clear();
         self.counts.clear();
+        self.typing.clear();
     }
 
     fn apply(&mut self, answer: &Value) {
@@ -175,6 +192,13 @@ impl Client {
         for (room, update) in answer["rooms"].as_object().into_iter().flatten() {
             assert!(update["initial"] == true || self.rooms.contains_key(room), "{room} starts with a delta: {update}");
             self.rooms.entry(room.clone()).or_default().apply(update, self.lazy);
+            if update["initial"] == true {
+                self.typing.remove(room);
+            }
+        }
+        for (room, event) in answer["extensions"]["typing"]["rooms"].as_object().into_iter().flatten() {
+            assert!(self.rooms.contains_key(room), "{room} is not known to the client");
+            self.typing.insert(room.clone(), event["content"]["user_ids"].clone());
         }
     }
 
@@ -253,8 +277,27 @@ fn play(world: &mut World, client: &mut Client, op: &Op, forgotten: &mut BTreeSe
                 let _ = client.device.step(world, Shape::Unstable, body, pos.as_deref());
             }
         }
+        Op::Type(room, who) => {
+            let users = if who == 0 { Vec::new() } else { vec![user(["one", "two"][usize::from(who) - 1])] };
+            types(world, &name(room), &users);
+        }
+        Op::Sleep => {
+            for (room, _) in std::mem::take(&mut world.typing) {
+                let at = world.clock();
+                world.typing.insert(room, (at, Vec::new()));
+            }
+        }
+        Op::DropBodies => client.device.drop_bodies(),
         Op::Restart => client.restart(),
         Op::Expire => client.device = Device::default(),
+    }
+}
+
+fn types(world: &mut World, room: &str, users: &[String]) {
+    let users: Vec<_> = users.iter().map(|user| user.as_str().try_into().unwrap()).collect();
+    if world.typing.get(&id(room)).is_none_or(|(_, known)| *known != users) {
+        let at = world.clock();
+        world.typing.insert(id(room), (at, users));
     }
 }
 
@@ -273,6 +316,8 @@ fn compare(world: &World, old: &Client, fresh: &Client) {
         assert_eq!(room.name, expected.name, "{room_id}");
         assert_eq!((room.joined, room.invited), (expected.joined, expected.invited), "{room_id}");
         assert_eq!((room.dm, room.notifications), (expected.dm, expected.notifications), "{room_id}");
+        let typing = |client: &Client| client.typing.get(room_id).filter(|users| **users != json!([])).cloned();
+        assert_eq!(typing(old), typing(fresh), "{room_id}");
         assert!(room.timeline.ends_with(&expected.timeline), "{room_id}: {:?} {:?}", room.timeline, expected.timeline);
         // Members come with what is sent of the timeline: who turns to lazy loading late has had events without them.
         for (key, event_id) in expected.state.iter().filter(|(key, _)| old.lazy || !key.starts_with("m.room.member|")) {

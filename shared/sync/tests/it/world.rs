@@ -140,6 +140,12 @@ impl World {
         self.position
     }
 
+    /// A position of who types, as the hub's clock gives it.
+    pub(crate) fn clock(&mut self) -> TypingPos {
+        self.clock += 1;
+        TypingPos(self.clock)
+    }
+
     fn append(
         &mut self,
         room_id: &RoomId,

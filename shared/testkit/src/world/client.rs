@@ -245,8 +245,8 @@ impl Reader {
             SlidingSync { session, body, pos, stable: false, may_wait }.into()
         };
         match poll::long_poll(&client.world, &client.world, &client.user_id, question, timeout_ms).await {
-            Ok(answer) => {
-                self.take(&answer).await;
+            Ok(polled) => {
+                self.take(&polled.body).await;
                 true
             }
             Err(error) if &*error.errcode == "M_UNKNOWN_POS" => {

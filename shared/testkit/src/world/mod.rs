@@ -204,7 +204,7 @@ impl Cluster {
     async fn exchange(self: &Rc<Self>, target: Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
         match self.carry(target, frame).await? {
             Answer::Reply(reply) => Ok(reply),
-            Answer::Parked(_) => Err(Unreachable("a question was parked that cannot be".to_owned())),
+            Answer::Parked(..) => Err(Unreachable("a question was parked that cannot be".to_owned())),
         }
     }
 
@@ -331,12 +331,12 @@ impl Entropy for World {
 }
 
 /// A parked question.
-pub struct ParkedQuestion(futures::channel::oneshot::Receiver<()>);
+pub struct ParkedQuestion(futures::channel::oneshot::Receiver<Option<Vec<u8>>>);
 
 impl Parked for ParkedQuestion {
-    async fn woken(&mut self) {
+    async fn woken(&mut self) -> Option<Vec<u8>> {
         // A broken socket is a wake, too.
-        let _ = (&mut self.0).await;
+        (&mut self.0).await.ok().flatten()
     }
 }
 
@@ -346,7 +346,7 @@ impl Polls for World {
     async fn ask(&self, user_id: &UserId, frame: Vec<u8>) -> Result<PollReply<ParkedQuestion>, Unreachable> {
         Ok(match self.0.carry(Target::User(user_id.to_owned()), frame).await? {
             Answer::Reply(reply) => PollReply::Answer(reply),
-            Answer::Parked(woken) => PollReply::Parked(ParkedQuestion(woken)),
+            Answer::Parked(woken, quiet) => PollReply::Parked { socket: ParkedQuestion(woken), quiet: Some(quiet) },
         })
     }
 

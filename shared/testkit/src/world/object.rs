@@ -7,13 +7,12 @@ use std::{
 };
 
 use futures::{channel::oneshot, future::LocalBoxFuture};
-use ruma::OwnedDeviceId;
 use tern_flows::{
     room::RoomActor,
     user::{Handled, UserActor},
 };
-use tern_model::Millis;
-use tern_ports::{Clock, Entropy, ObjectHost, Parking, Spawn, Target, Transport, Unreachable, wire::frame};
+use tern_model::{Millis, RawJson};
+use tern_ports::{Clock, Entropy, ObjectHost, Parking, Spawn, Target, Ticket, Transport, Unreachable, wire::frame};
 
 use super::Cluster;
 use crate::{
@@ -28,15 +27,17 @@ const ALARM_RETRY_MS: u64 = 2_000;
 pub(super) enum Answer {
     /// A reply frame.
     Reply(Vec<u8>),
-    /// The question is parked; resolves at the wake, or when the socket breaks.
-    Parked(oneshot::Receiver<()>),
+    /// The question is parked: where its answer comes, and the answer if none comes in time.
+    Parked(oneshot::Receiver<Option<Vec<u8>>>, RawJson),
 }
 
 struct Socket {
-    device_id: OwnedDeviceId,
-    kinds: u32,
-    wake: oneshot::Sender<()>,
+    ticket: Ticket,
+    seat: Seat,
 }
+
+/// The hub's end of a parked socket.
+pub(super) struct Seat(oneshot::Sender<Option<Vec<u8>>>);
 
 /// An object and what it leaves behind between lives.
 pub(super) struct Object {
@@ -89,10 +90,11 @@ impl Object {
                     life.gate().await;
                     Answer::Reply(reply)
                 }
-                Ok(Handled::Park { device_id, kinds }) => {
-                    let (wake, woken) = oneshot::channel();
-                    object.sockets.borrow_mut().push(Socket { device_id, kinds, wake });
-                    Answer::Parked(woken)
+                Ok(Handled::Park { device_id, kinds, quiet }) => {
+                    let (seat, woken) = oneshot::channel();
+                    let ticket = Ticket { device_id: device_id.into(), kinds, question: Some(bytes) };
+                    object.sockets.borrow_mut().push(Socket { ticket, seat: Seat(seat) });
+                    Answer::Parked(woken, quiet)
                 }
                 Err(error) => Answer::Reply(frame::write_reply::<()>(&Err(error.into()))),
             };
@@ -272,18 +274,35 @@ impl Transport for LifeHost {
 }
 
 impl Parking for LifeHost {
-    fn wake(&self, device_id: Option<&str>, kinds: u32) {
+    type Seat = Seat;
+
+    fn take(&self, device_id: Option<&str>, kinds: u32) -> Vec<(Seat, Ticket)> {
         let wanted = |socket: &mut Socket| {
-            socket.kinds & kinds != 0 && device_id.is_none_or(|device_id| socket.device_id.as_str() == device_id)
+            let ticket = &socket.ticket;
+            ticket.kinds & kinds != 0 && device_id.is_none_or(|device_id| ticket.device_id == device_id)
         };
-        let woken: Vec<_> = self.object.sockets.borrow_mut().extract_if(.., wanted).collect();
-        for socket in woken {
-            let _ = socket.wake.send(());
-        }
+        let mut sockets = self.object.sockets.borrow_mut();
+        sockets.retain(|socket| !socket.seat.0.is_canceled());
+        sockets.extract_if(.., wanted).map(|socket| (socket.seat, socket.ticket)).collect()
+    }
+
+    fn keep(&self, seat: Seat, ticket: Ticket) {
+        self.object.sockets.borrow_mut().push(Socket { ticket, seat });
+    }
+
+    /// Leaves through the output gate, like everything else.
+    fn answer(&self, seat: Seat, reply: Option<Vec<u8>>) {
+        let object = Rc::clone(&self.object);
+        self.start(Box::pin(async move {
+            yield_once().await;
+            object.flush();
+            // A poll that has gone does not mind.
+            drop(seat.0.send(reply));
+        }));
     }
 
     fn parked(&self) -> u64 {
-        self.object.sockets.borrow().iter().filter(|socket| !socket.wake.is_canceled()).count() as u64
+        self.object.sockets.borrow().iter().filter(|socket| !socket.seat.0.is_canceled()).count() as u64
     }
 }
 

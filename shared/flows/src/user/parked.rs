@@ -1,0 +1,60 @@
+//! Parked polls: questions that wait for news. Whatever changes the hub answers them itself, in the same turn and with the
+//! same durable write as the change, so that a poll is one request whether news comes or not.
+
+use std::rc::Rc;
+
+use ruma::OwnedDeviceId;
+use tern_ports::{
+    ObjectHost, Parking, Ticket,
+    wire::{UserCommand, frame, user::SyncStep},
+};
+
+use super::{Handled, UserActor, reply, sync::Look};
+
+impl<H: ObjectHost + Parking> UserActor<H> {
+    /// One step of a sync.
+    pub(super) async fn sync_step(&self, command: UserCommand) -> Handled {
+        let (device_id, look) = match command {
+            UserCommand::SlidingSync(command) => (command.session.device_id.clone(), self.sliding_sync(*command).await),
+            UserCommand::ClassicSync(command) => (command.session.device_id.clone(), self.classic_sync(*command).await),
+            _ => return reply::<()>(&Err(tern_model::MatrixError::internal())),
+        };
+        reply(&match look {
+            Ok(Look::Park { kinds, quiet }) => return Handled::Park { device_id, kinds, quiet },
+            Ok(Look::AskAgain { kinds }) => Ok(SyncStep::Wait { kinds }),
+            Ok(Look::Answer(body)) => Ok(SyncStep::Answer(body)),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// There is news of these kinds, of one device or of all. Parked polls are looked at when the command is done.
+    pub(super) fn announce(&self, device_id: Option<OwnedDeviceId>, kinds: u32) {
+        let mut news = self.news.borrow_mut();
+        match news.iter_mut().find(|(known, _)| *known == device_id) {
+            Some((_, all)) => *all |= kinds,
+            None => news.push((device_id, kinds)),
+        }
+    }
+
+    /// Answers the parked polls that the news is for.
+    pub(super) fn answer_parked(self: &Rc<Self>) {
+        let mut news = self.news.take();
+        // News for everybody first: who is answered is not looked at again.
+        news.sort_by_key(|(device_id, _)| device_id.is_some());
+        for (device_id, kinds) in news {
+            for (seat, ticket) in self.host.take(device_id.as_ref().map(|device_id| device_id.as_str()), kinds) {
+                self.host.spawn(Box::pin(Rc::clone(self).answer_one(seat, ticket)));
+            }
+        }
+    }
+
+    async fn answer_one(self: Rc<Self>, seat: H::Seat, ticket: Ticket) {
+        let question = ticket.question.as_deref().and_then(|question| frame::read::<UserCommand>(question).ok());
+        let Some(command) = question else { return self.host.answer(seat, None) };
+        match self.sync_step(command).await {
+            Handled::Reply(reply) => self.host.answer(seat, Some(reply)),
+            // No await between the last look and this: news cannot slip between them.
+            Handled::Park { kinds, .. } => self.host.keep(seat, Ticket { kinds, ..ticket }),
+        }
+    }
+}
