@@ -56,7 +56,7 @@ impl Follower {
             }
         };
         let Ok(answer) = poll::long_poll(world, world, self.me(), question, 0).await else { return false };
-        let answer: Value = answer.read().unwrap();
+        let answer: Value = answer.body.read().unwrap();
         let (token, lists) = if self.sliding {
             (&answer["pos"], &answer["extensions"]["e2ee"]["device_lists"])
         } else {
