@@ -42,6 +42,13 @@ impl Answer {
         Self { status, body: Body::Content(headers, body) }
     }
 
+    /// One more header of content.
+    pub(crate) fn header(&mut self, name: &'static str, value: &str) {
+        if let Body::Content(headers, _) = &mut self.body {
+            headers.push((name, value.to_owned()));
+        }
+    }
+
     /// 200 with `{}`.
     pub(crate) fn empty() -> Self {
         Self::text("{}".to_owned())

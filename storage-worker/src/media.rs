@@ -8,13 +8,21 @@ use tern_ports::wire::{
     MediaCommand, frame,
     media::{Fetched, REPLY_HEADER},
 };
-use tern_storage::{MediaStore, media::BodyError};
+use tern_storage::{
+    MediaStore,
+    media::{BodyError, Workbench},
+};
 use worker::{ByteStream, Env, Request, Response, ResponseBody, ResponseBuilder, Result};
 
 use crate::{d1::Bindings, r2::Media};
 
 /// How long content of other servers is kept.
 const CACHED_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+
+thread_local! {
+    /// The pictures that this isolate is working on.
+    static WORKBENCH: &'static Workbench = Box::leak(Box::default());
+}
 
 /// Answers one command.
 pub(crate) async fn answer(request: &Request, command: &str, env: Env) -> Result<Response> {
@@ -24,10 +32,8 @@ pub(crate) async fn answer(request: &Request, command: &str, env: Env) -> Result
             let stored = store(env)?.store(&ask, &object_key(), body(request)).await;
             reply(&stored, ResponseBody::Empty)
         }
-        Ok(MediaCommand::FetchMedia(ask)) => match store(env)?.fetch(&ask).await {
-            Ok((known, content)) => reply(&Ok(known), content.unwrap_or(ResponseBody::Empty)),
-            Err(error) => reply::<Fetched>(&Err(error), ResponseBody::Empty),
-        },
+        Ok(MediaCommand::FetchMedia(ask)) => content(store(env)?.fetch(&ask).await),
+        Ok(MediaCommand::FetchThumbnail(ask)) => content(store(env)?.thumbnail(&ask).await),
         Err(error) => reply::<()>(&Err(MatrixError::new(400, "M_UNKNOWN", error.to_string())), ResponseBody::Empty),
     }
 }
@@ -39,9 +45,9 @@ pub(crate) async fn sweep(env: Env) -> Result<()> {
     swept.map(|_| ()).map_err(|error| worker::Error::RustError(error.to_string()))
 }
 
-fn store(env: Env) -> Result<MediaStore<Bindings, Media>> {
+fn store(env: Env) -> Result<MediaStore<'static, Bindings, Media>> {
     let media = Media(env.bucket("MEDIA")?);
-    Ok(MediaStore::new(Bindings(env), media))
+    Ok(MediaStore { databases: Bindings(env), objects: media, workbench: WORKBENCH.with(|bench| *bench) })
 }
 
 /// A key that nobody used before.
@@ -62,6 +68,13 @@ fn body(request: &Request) -> Chunks {
     match request.inner().body() {
         Some(stream) => ByteStream::from(stream).map(|chunk| chunk.map_err(|_| BodyError)).boxed_local(),
         None => futures::stream::empty().boxed_local(),
+    }
+}
+
+fn content(result: std::result::Result<(Fetched, Option<ResponseBody>), MatrixError>) -> Result<Response> {
+    match result {
+        Ok((known, content)) => reply(&Ok(known), content.unwrap_or(ResponseBody::Empty)),
+        Err(error) => reply::<Fetched>(&Err(error), ResponseBody::Empty),
     }
 }
 

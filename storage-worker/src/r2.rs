@@ -1,7 +1,7 @@
 //! `Objects` over the R2 binding.
 
-use tern_storage::media::{ObjectError, Objects};
-use worker::{Bucket, Data, MultipartUpload, Range, ResponseBody, UploadedPart, console_error};
+use tern_storage::media::{ObjectError, Objects, Opened};
+use worker::{Bucket, Data, HttpMetadata, MultipartUpload, Range, ResponseBody, UploadedPart, console_error};
 
 /// The bucket `MEDIA`.
 pub(crate) struct Media(pub(crate) Bucket);
@@ -16,8 +16,10 @@ impl Objects for Media {
     type Upload = Upload;
     type Body = ResponseBody;
 
-    async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<(), ObjectError> {
-        self.0.put(key, Data::Bytes(bytes)).execute().await.map(|_| ()).map_err(refused)
+    async fn put(&self, key: &str, bytes: Vec<u8>, content_type: &str) -> Result<(), ObjectError> {
+        let metadata = HttpMetadata { content_type: Some(content_type.to_owned()), ..HttpMetadata::default() };
+        let put = self.0.put(key, Data::Bytes(bytes)).http_metadata(metadata);
+        put.execute().await.map(|_| ()).map_err(refused)
     }
 
     async fn begin(&self, key: &str) -> Result<Upload, ObjectError> {
@@ -40,13 +42,15 @@ impl Objects for Media {
         upload.upload.abort().await.map_err(refused)
     }
 
-    async fn open(&self, key: &str, span: Option<(u64, u64)>) -> Result<Option<ResponseBody>, ObjectError> {
+    async fn open(&self, key: &str, span: Option<(u64, u64)>) -> Result<Option<Opened<ResponseBody>>, ObjectError> {
         let mut get = self.0.get(key);
         if let Some((first, last)) = span {
             get = get.range(Range::OffsetWithLength { offset: first, length: last - first + 1 });
         }
-        let object = get.execute().await.map_err(refused)?;
-        object.as_ref().and_then(worker::Object::body).map(|body| body.response_body().map_err(refused)).transpose()
+        let Some(object) = get.execute().await.map_err(refused)? else { return Ok(None) };
+        let content_type = object.http_metadata().content_type.unwrap_or_default();
+        let body = object.body().map(|body| body.response_body().map_err(refused)).transpose()?;
+        Ok(body.map(|body| Opened { body, size: object.size(), content_type }))
     }
 
     async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, ObjectError> {

@@ -39,6 +39,7 @@ pub(crate) static ALL: &[&[Route]] = &[
     client::dehydrated::ROUTES,
     client::profile::ROUTES,
     client::media::ROUTES,
+    client::thumbnails::ROUTES,
     client::push::ROUTES,
     client::devices::ROUTES,
     client::session::ROUTES,

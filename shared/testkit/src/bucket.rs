@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
 };
 
-use tern_storage::media::{ObjectError, Objects, PART};
+use tern_storage::media::{ObjectError, Objects, Opened, PART};
 
 use crate::executor::yield_once;
 
@@ -21,7 +21,7 @@ pub struct Operations {
 /// A bucket in memory. What R2 would refuse is an error here too.
 #[derive(Default)]
 pub struct Bucket {
-    objects: RefCell<BTreeMap<String, Vec<u8>>>,
+    objects: RefCell<BTreeMap<String, (Vec<u8>, String)>>,
     operations: Cell<Operations>,
     steps: Cell<u64>,
     /// The step, counted from 1 and from now on, that does not happen, nor any after it: a crash.
@@ -62,9 +62,9 @@ impl Objects for &Bucket {
     type Upload = Upload;
     type Body = Vec<u8>;
 
-    async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<(), ObjectError> {
+    async fn put(&self, key: &str, bytes: Vec<u8>, content_type: &str) -> Result<(), ObjectError> {
         self.step(1, 0).await?;
-        self.objects.borrow_mut().insert(key.to_owned(), bytes);
+        self.objects.borrow_mut().insert(key.to_owned(), (bytes, content_type.to_owned()));
         Ok(())
     }
 
@@ -84,7 +84,7 @@ impl Objects for &Bucket {
 
     async fn complete(&self, upload: Upload) -> Result<(), ObjectError> {
         self.step(1, 0).await?;
-        self.objects.borrow_mut().insert(upload.key, upload.parts.concat());
+        self.objects.borrow_mut().insert(upload.key, (upload.parts.concat(), String::new()));
         Ok(())
     }
 
@@ -92,20 +92,18 @@ impl Objects for &Bucket {
         self.step(0, 0).await
     }
 
-    async fn open(&self, key: &str, span: Option<(u64, u64)>) -> Result<Option<Vec<u8>>, ObjectError> {
-        let cut = |bytes: Vec<u8>| match span {
-            Some((first, last)) => usize::try_from(first)
-                .ok()
-                .zip(usize::try_from(last).ok())
-                .and_then(|(first, last)| bytes.get(first..=last).map(<[u8]>::to_vec)),
-            None => Some(bytes),
-        };
-        Ok(self.read(key).await?.and_then(cut))
+    async fn open(&self, key: &str, span: Option<(u64, u64)>) -> Result<Option<Opened<Vec<u8>>>, ObjectError> {
+        self.step(0, 1).await?;
+        let objects = self.objects.borrow();
+        let Some((bytes, content_type)) = objects.get(key) else { return Ok(None) };
+        let (first, end) = span.map_or((0, bytes.len()), |(first, last)| (position(first), position(last) + 1));
+        let body = bytes.get(first..end).ok_or_else(|| ObjectError("beyond the end".to_owned()))?.to_vec();
+        Ok(Some(Opened { body, size: bytes.len() as u64, content_type: content_type.clone() }))
     }
 
     async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, ObjectError> {
         self.step(0, 1).await?;
-        Ok(self.objects.borrow().get(key).cloned())
+        Ok(self.objects.borrow().get(key).map(|(bytes, _)| bytes.clone()))
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>, ObjectError> {
@@ -118,4 +116,8 @@ impl Objects for &Bucket {
         self.objects.borrow_mut().retain(|key, _| !keys.contains(key));
         Ok(())
     }
+}
+
+fn position(at: u64) -> usize {
+    usize::try_from(at).unwrap_or(usize::MAX)
 }

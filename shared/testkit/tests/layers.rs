@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 
 /// What each crate imports of ours. A crate that is not in the table is a surprise, too.
-const RINGS: [(&str, &[&str]); 15] = [
+const RINGS: [(&str, &[&str]); 16] = [
     // 1: the domain.
     ("tern-model", &[]),
     ("tern-room", &["tern-model"]),
@@ -26,7 +26,8 @@ const RINGS: [(&str, &[&str]); 15] = [
     ("tern-flows", &["tern-auth", "tern-keys", "tern-model", "tern-ports", "tern-push", "tern-room", "tern-sync"]),
     // 4: the shells. The storage worker cannot judge an event or a token, since it cannot import the rules.
     ("tern-proxy", &["tern-auth", "tern-flows", "tern-media", "tern-model", "tern-ports"]),
-    ("tern-storage", &["tern-media", "tern-model", "tern-ports"]),
+    ("tern-thumbnail", &["tern-media"]),
+    ("tern-storage", &["tern-media", "tern-model", "tern-ports", "tern-thumbnail"]),
     ("tern-storage-worker", &["tern-model", "tern-ports", "tern-storage"]),
     // Beside the rings.
     ("tern-testkit", &["tern-flows", "tern-model", "tern-ports", "tern-storage"]),

@@ -6,7 +6,10 @@ use tern_media::{FileName, MediaId, serve};
 use tern_model::{MatrixError, Millis};
 use tern_ports::{
     Clock, Entropy, Polls, ask_storage,
-    wire::media::{FetchMedia, Fetched, Follows, MediaRef, ReserveMedia, StoreMedia},
+    wire::{
+        MediaRequest,
+        media::{FetchMedia, Fetched, Follows, MediaRef, ReserveMedia, StoreMedia},
+    },
 };
 use worker::ResponseBody;
 
@@ -104,11 +107,24 @@ async fn store(edge: &Edge, request: &Incoming, media: MediaRef, reserved: bool)
 }
 
 async fn bring(edge: &Edge, request: &Incoming, before: Option<Millis>, body: bool) -> Result<Answer, MatrixError> {
+    let ask = question(edge, request, before, body)?;
+    let (known, content) = awaited(edge, request, ask).await?;
+    let name = request.params.iter().find(|(key, _)| *key == "fileName").map(|(_, value)| value.as_str());
+    answer(&known, content, name)
+}
+
+/// Which content is asked for, and under what conditions.
+pub(crate) fn question(
+    edge: &Edge,
+    request: &Incoming,
+    before: Option<Millis>,
+    body: bool,
+) -> Result<FetchMedia, MatrixError> {
     let media = named(request)?;
     if media.origin != edge.config.server_name {
         return Err(MatrixError::not_found("No such media"));
     }
-    let ask = FetchMedia {
+    Ok(FetchMedia {
         media,
         before,
         range: request.header("range"),
@@ -116,15 +132,16 @@ async fn bring(edge: &Edge, request: &Incoming, before: Option<Millis>, body: bo
         if_none_match: request.header("if-none-match"),
         body,
         ts: edge.now(),
-    };
-    let wait = request.query_number("timeout_ms")?.unwrap_or(DEFAULT_WAIT_MS).min(MAX_WAIT_MS);
-    let (known, content) = fetched(edge, ask, wait).await?;
-    let name = request.params.iter().find(|(key, _)| *key == "fileName").map(|(_, value)| value.as_str());
-    answer(&known, content, name)
+    })
 }
 
 /// Asks, and asks again, less and less often, while the content is awaited.
-async fn fetched(edge: &Edge, ask: FetchMedia, wait_ms: u64) -> Result<(Fetched, ResponseBody), MatrixError> {
+pub(crate) async fn awaited<R: MediaRequest<Reply = Fetched> + Clone>(
+    edge: &Edge,
+    request: &Incoming,
+    ask: R,
+) -> Result<(Fetched, ResponseBody), MatrixError> {
+    let wait_ms = request.query_number("timeout_ms")?.unwrap_or(DEFAULT_WAIT_MS).min(MAX_WAIT_MS);
     let (mut waited, mut pause) = (0, 250);
     loop {
         match edge.wire.ask_media(ask.clone(), None).await {
@@ -139,7 +156,7 @@ async fn fetched(edge: &Edge, ask: FetchMedia, wait_ms: u64) -> Result<(Fetched,
 }
 
 /// Content as a browser may have it.
-fn answer(known: &Fetched, content: ResponseBody, wanted_name: Option<&str>) -> Result<Answer, MatrixError> {
+pub(crate) fn answer(known: &Fetched, content: ResponseBody, wanted_name: Option<&str>) -> Result<Answer, MatrixError> {
     let name = wanted_name.or(known.name.as_deref()).and_then(FileName::clean);
     let mut headers: Vec<_> = serve::INERT.map(|(name, value)| (name, value.to_owned())).into();
     headers.push(("etag", known.tag.clone()));

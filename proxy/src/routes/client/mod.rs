@@ -15,4 +15,5 @@ pub(crate) mod push;
 pub(crate) mod send;
 pub(crate) mod session;
 pub(crate) mod sync;
+pub(crate) mod thumbnails;
 pub(crate) mod to_device;

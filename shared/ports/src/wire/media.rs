@@ -21,6 +21,7 @@ boundary! {
     {
         StoreMedia => Stored,
         FetchMedia => Fetched,
+        FetchThumbnail => Fetched,
     }
 }
 
@@ -84,6 +85,24 @@ pub struct FetchMedia {
     pub body: bool,
     /// Now.
     pub ts: Millis,
+}
+
+/// Brings a thumbnail, or the original where that is no larger. Fails as [`FetchMedia`], and with 400 `M_UNKNOWN` for what is
+/// no picture, 413 `M_TOO_LARGE` for a picture that would take too much memory, 429 `M_LIMIT_EXCEEDED` while others do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FetchThumbnail {
+    /// Of what.
+    pub original: FetchMedia,
+    /// Wanted width, in pixels.
+    pub width: u32,
+    /// Wanted height, in pixels.
+    pub height: u32,
+    /// Of this shape.
+    pub crop: bool,
+    /// It may move.
+    pub animated: bool,
+    /// The client takes WebP.
+    pub webp: bool,
 }
 
 /// What is known of the content that follows.

@@ -5,9 +5,12 @@ use tern_model::MatrixError;
 use tern_ports::wire::media::{FetchMedia, Fetched, Follows};
 
 use super::{MediaStore, Objects};
-use crate::{commands::media::find, sql::Databases};
+use crate::{
+    commands::media::{Found, find},
+    sql::Databases,
+};
 
-impl<D: Databases, O: Objects> MediaStore<D, O> {
+impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
     /// What is known of some content, and its bytes when they were asked for and there are any to send. One batch, at most
     /// one read of the bucket.
     ///
@@ -15,13 +18,22 @@ impl<D: Databases, O: Objects> MediaStore<D, O> {
     /// As [`FetchMedia`] says; 503 when the database or the bucket fails.
     pub async fn fetch(&self, ask: &FetchMedia) -> Result<(Fetched, Option<O::Body>), MatrixError> {
         let found = find(&self.databases, ask).await?;
+        self.content(ask, found).await
+    }
+
+    /// The same for what has been found.
+    pub(super) async fn content(
+        &self,
+        ask: &FetchMedia,
+        found: Found,
+    ) -> Result<(Fetched, Option<O::Body>), MatrixError> {
         let tag = range::entity_tag(&found.sha256);
         let follows = follows(ask, &tag, found.size);
         let body = match follows {
             Follows::Whole | Follows::Span(..) if ask.body => {
                 let span = if let Follows::Span(first, last) = follows { Some((first, last)) } else { None };
-                let body = self.objects.open(&found.object, span).await?;
-                Some(body.ok_or_else(MatrixError::unavailable)?)
+                let opened = self.objects.open(&found.object, span).await?.ok_or_else(MatrixError::unavailable)?;
+                Some(opened.body)
             }
             _ => None,
         };
@@ -31,15 +43,19 @@ impl<D: Databases, O: Objects> MediaStore<D, O> {
 }
 
 fn follows(ask: &FetchMedia, tag: &str, size: u64) -> Follows {
-    let conditions = Conditions {
-        range: ask.range.as_deref(),
-        if_range: ask.if_range.as_deref(),
-        if_none_match: ask.if_none_match.as_deref(),
-    };
-    match range::select(conditions, tag, size) {
+    match range::select(conditions(ask), tag, size) {
         Part::Whole => Follows::Whole,
         Part::Span { first, last } => Follows::Span(first, last),
         Part::Unchanged => Follows::Unchanged,
         Part::Unsatisfiable => Follows::Unsatisfiable,
+    }
+}
+
+/// The headers of the request.
+pub(super) fn conditions(ask: &FetchMedia) -> Conditions<'_> {
+    Conditions {
+        range: ask.range.as_deref(),
+        if_range: ask.if_range.as_deref(),
+        if_none_match: ask.if_none_match.as_deref(),
     }
 }

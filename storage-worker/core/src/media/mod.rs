@@ -9,24 +9,19 @@ mod intake;
 mod objects;
 mod store;
 mod sweep;
+mod thumbnail;
 
 pub use intake::BodyError;
-pub use objects::{ObjectError, Objects};
+pub use objects::{ObjectError, Objects, Opened};
 pub use store::PART;
-
-use crate::sql::Databases;
+pub use thumbnail::Workbench;
 
 /// The storage worker as far as content is concerned.
-pub struct MediaStore<D, O> {
+pub struct MediaStore<'a, D, O> {
     /// The databases.
     pub databases: D,
     /// The bucket.
     pub objects: O,
-}
-
-impl<D: Databases, O: Objects> MediaStore<D, O> {
-    /// The databases and the bucket.
-    pub const fn new(databases: D, objects: O) -> Self {
-        Self { databases, objects }
-    }
+    /// Pictures that are worked on, which outlives a request.
+    pub workbench: &'a Workbench,
 }

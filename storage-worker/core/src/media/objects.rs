@@ -14,15 +14,25 @@ impl From<ObjectError> for MatrixError {
     }
 }
 
+/// An object, or a part of it, that is about to be read.
+pub struct Opened<B> {
+    /// The bytes, on their way to the client.
+    pub body: B,
+    /// Length of the whole object, in bytes.
+    pub size: u64,
+    /// The type it was written with.
+    pub content_type: String,
+}
+
 /// An object store: R2, or a map in memory. Each method is one billed operation unless it says otherwise.
 pub trait Objects {
     /// A multipart upload that is under way.
     type Upload;
-    /// The bytes of an object, or of a part of it, on their way to the client.
+    /// Bytes on their way to the client.
     type Body;
 
     /// Writes a whole object.
-    fn put(&self, key: &str, bytes: Vec<u8>) -> impl Future<Output = Result<(), ObjectError>>;
+    fn put(&self, key: &str, bytes: Vec<u8>, content_type: &str) -> impl Future<Output = Result<(), ObjectError>>;
 
     /// Starts a multipart upload.
     fn begin(&self, key: &str) -> impl Future<Output = Result<Self::Upload, ObjectError>>;
@@ -41,7 +51,7 @@ pub trait Objects {
         &self,
         key: &str,
         span: Option<(u64, u64)>,
-    ) -> impl Future<Output = Result<Option<Self::Body>, ObjectError>>;
+    ) -> impl Future<Output = Result<Option<Opened<Self::Body>>, ObjectError>>;
 
     /// Reads a whole object; `None` when there is no such object.
     fn read(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, ObjectError>>;

@@ -16,10 +16,13 @@ use crate::{
 /// Length of the parts of a long upload, in bytes: the least that R2 accepts. Two of them are in memory at once.
 pub const PART: usize = 5 << 20;
 
+/// The type of every original in the bucket: what it is served as is known only to the databases.
+const ORIGINAL: &str = "application/octet-stream";
+
 /// When an object that was never committed may be deleted: long after any upload is over.
 const GRACE_MS: u64 = 24 * 60 * 60 * 1000;
 
-impl<D: Databases, O: Objects> MediaStore<D, O> {
+impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
     /// Stores a body under the key `object`, which nobody used before, unless the same content is there already. Two
     /// batches, and one put or, beyond [`PART`], a multipart upload.
     ///
@@ -44,7 +47,7 @@ impl<D: Databases, O: Objects> MediaStore<D, O> {
                 if known && self.committed(ask, &content, None).await? {
                     return Ok(Stored { size: content.size });
                 }
-                self.objects.put(object, first).await?;
+                self.objects.put(object, first, ORIGINAL).await?;
                 content
             }
             None => self.put_parts(object, first, &mut intake).await?,

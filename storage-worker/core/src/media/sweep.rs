@@ -8,7 +8,7 @@ use crate::{
     sql::Databases,
 };
 
-impl<D: Databases, O: Objects> MediaStore<D, O> {
+impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
     /// Forgets expired reservations and content that has no name left, then deletes from the bucket what is due: three
     /// batches, and a listing and a deletion per object. Repeated after a failure it goes on where it stopped.
     ///

@@ -9,6 +9,7 @@ mod media;
 mod rooms;
 mod support;
 mod sync;
+mod thumbnail;
 mod timeline;
 mod users;
 mod wire;

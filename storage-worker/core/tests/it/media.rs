@@ -8,9 +8,12 @@ use tern_model::{MatrixError, Millis};
 use tern_ports::wire::media::{
     FetchMedia, Fetched, Follows, MediaRef, Purge, PurgeMedia, QuarantineMedia, ReserveMedia, StoreMedia, Stored,
 };
-use tern_storage::{MediaStore, media::PART};
+use tern_storage::{
+    MediaStore,
+    media::{PART, Workbench},
+};
 use tern_testkit::{
-    Executor,
+    D1, Executor,
     bucket::{Bucket, Operations},
 };
 
@@ -23,11 +26,21 @@ pub(crate) struct Scene {
     pub(crate) worker: Worker,
     pub(crate) bucket: Bucket,
     uploads: Cell<u64>,
+    workbench: Workbench,
 }
 
 impl Scene {
     pub(crate) fn new() -> Self {
-        Self { worker: Worker::new(), bucket: Bucket::default(), uploads: Cell::new(0) }
+        Self {
+            worker: Worker::new(),
+            bucket: Bucket::default(),
+            uploads: Cell::new(0),
+            workbench: Workbench::default(),
+        }
+    }
+
+    pub(crate) fn media(&self) -> MediaStore<'_, &D1, &Bucket> {
+        MediaStore { databases: &*self.worker.node.d1, objects: &self.bucket, workbench: &self.workbench }
     }
 
     /// Stores `bytes` in chunks as a client sends them, under a key that ends with the media id.
@@ -35,12 +48,11 @@ impl Scene {
         self.uploads.set(self.uploads.get() + 1);
         let object = format!("o{}-{}", self.uploads.get(), ask.media.media_id);
         let chunks: Vec<_> = bytes.chunks(64 << 10).map(|chunk| Ok(chunk.to_vec())).collect();
-        let media = MediaStore::new(&*self.worker.node.d1, &self.bucket);
-        Executor::new().run(media.store(ask, &object, stream::iter(chunks)))
+        Executor::new().run(self.media().store(ask, &object, stream::iter(chunks)))
     }
 
     pub(crate) fn fetch(&self, ask: &FetchMedia) -> Result<(Fetched, Option<Vec<u8>>), MatrixError> {
-        Executor::new().run(MediaStore::new(&*self.worker.node.d1, &self.bucket).fetch(ask))
+        Executor::new().run(self.media().fetch(ask))
     }
 
     pub(crate) fn content(&self, media_id: &str) -> Option<Vec<u8>> {
@@ -49,8 +61,7 @@ impl Scene {
 
     pub(crate) fn sweep(&self, now: Millis) -> usize {
         let cached_before = Millis(now.0 - 30 * 24 * HOUR);
-        let media = MediaStore::new(&*self.worker.node.d1, &self.bucket);
-        Executor::new().run(media.sweep(now, cached_before)).unwrap()
+        Executor::new().run(self.media().sweep(now, cached_before)).unwrap()
     }
 
     pub(crate) fn rows(&self, work: impl FnOnce()) -> u64 {
@@ -248,7 +259,7 @@ fn a_crash_at_any_step_leaves_nothing_half_and_the_sweep_the_rest() {
 #[test]
 fn an_outage_between_put_and_row_leaves_a_grave() {
     let scene = Scene::new();
-    let media = MediaStore::new(&*scene.worker.node.d1, &scene.bucket);
+    let media = scene.media();
     // The body's end comes after the admission of a long upload; the commit then finds the database gone.
     let d1 = &scene.worker.node.d1;
     let chunks = (0..2 * PART / 65_536 + 1).map(|at| {
@@ -271,7 +282,7 @@ fn a_sweep_that_fails_goes_on_later() {
     scene.worker.ask(PurgeMedia { which: Purge::One(named("a")) });
     scene.sweep(NOW);
     let later = Millis(NOW.0 + HOUR);
-    let media = MediaStore::new(&*scene.worker.node.d1, &scene.bucket);
+    let media = scene.media();
     scene.bucket.crash_at.set(Some(1));
     assert!(Executor::new().run(media.sweep(later, NOW)).is_err());
     scene.bucket.crash_at.set(None);
@@ -296,7 +307,8 @@ fn costs_are_few() {
 /// Runs every statement once.
 pub(crate) fn touch(worker: &Worker) {
     let (bucket, d1) = (Bucket::default(), &*worker.node.d1);
-    let media = MediaStore::new(d1, &bucket);
+    let workbench = Workbench::default();
+    let media = MediaStore { databases: d1, objects: &bucket, workbench: &workbench };
     let run = Executor::new();
     worker.ask(ReserveMedia { media_id: "t".to_owned(), user_id: user("alice"), expires: NOW, most: 1, ts: Millis(1) });
     run.run(media.store(&put("touched"), "o", stream::iter([Ok(vec![1])]))).unwrap();

@@ -1,0 +1,52 @@
+//! Thumbnails.
+
+use tern_media::thumbnail::Size;
+use tern_model::{MatrixError, Millis};
+use tern_ports::wire::media::FetchThumbnail;
+
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    router::Route,
+    routes::{
+        client::media::{answer, awaited, question},
+        routes,
+    },
+};
+
+pub(crate) const ROUTES: &[Route] = routes! {
+    Token (Download) Get "/_matrix/client/v1/media/thumbnail/{serverName}/{mediaId}" => thumbnail;
+    Open Get "/_matrix/media/v3/thumbnail/{serverName}/{mediaId}" => thumbnail_open;
+};
+
+/// `GET /media/thumbnail/{serverName}/{mediaId}`
+async fn thumbnail(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    bring(edge, request, None).await
+}
+
+/// `GET /_matrix/media/v3/thumbnail/…`: without a token, frozen.
+async fn thumbnail_open(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let before = edge.media.open_before.ok_or_else(|| MatrixError::not_found("No such media"))?;
+    bring(edge, request, Some(before)).await
+}
+
+async fn bring(edge: &Edge, request: &Incoming, before: Option<Millis>) -> Result<Answer, MatrixError> {
+    let side = |name: &str| {
+        let side = request.query_number(name)?;
+        side.ok_or_else(|| MatrixError::missing_param(format!("{name} is missing")))
+    };
+    let wish = Size::parse(side("width")?, side("height")?, request.query("method"))?;
+    let ask = FetchThumbnail {
+        original: question(edge, request, before, true)?,
+        width: wish.width,
+        height: wish.height,
+        crop: wish.crop,
+        animated: request.query_flag("animated")?,
+        webp: request.header("accept").is_some_and(|types| types.contains("image/webp")),
+    };
+    let (known, content) = awaited(edge, request, ask).await?;
+    let mut answer = answer(&known, content, None)?;
+    answer.header("vary", "accept");
+    Ok(answer)
+}

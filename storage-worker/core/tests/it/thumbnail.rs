@@ -1,0 +1,107 @@
+//! Thumbnails as they are kept in the bucket.
+
+use std::io::Cursor;
+
+use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+use tern_model::{MatrixError, Millis};
+use tern_ports::wire::media::{FetchThumbnail, Fetched, Follows, Purge, PurgeMedia};
+use tern_testkit::{Executor, bucket::Operations};
+
+use crate::media::{Scene, get, named, put};
+
+fn wish(media_id: &str, width: u32, height: u32, crop: bool) -> FetchThumbnail {
+    FetchThumbnail { original: get(media_id), width, height, crop, animated: false, webp: false }
+}
+
+fn ask(scene: &Scene, ask: &FetchThumbnail) -> Result<(Fetched, Option<Vec<u8>>), MatrixError> {
+    Executor::new().run(scene.media().thumbnail(ask))
+}
+
+fn picture(width: u32, height: u32) -> Vec<u8> {
+    let shade = |at: u32| u8::try_from(at % 256).unwrap_or(0);
+    let image = RgbImage::from_fn(width, height, |x, y| Rgb([shade(x), shade(y), shade(x * y / 64)]));
+    let mut file = Cursor::new(Vec::new());
+    DynamicImage::ImageRgb8(image).write_to(&mut file, ImageFormat::Png).unwrap();
+    file.into_inner()
+}
+
+fn dimensions(file: &[u8]) -> (u32, u32) {
+    // The frame header of a JPEG: marker, length, precision, height, width.
+    let at = file.windows(2).position(|pair| pair[0] == 0xff && (pair[1] == 0xc0 || pair[1] == 0xc2)).unwrap();
+    let side = |from: usize| u32::from(u16::from_be_bytes([file[from], file[from + 1]]));
+    (side(at + 7), side(at + 5))
+}
+
+#[test]
+fn a_thumbnail_is_made_once() {
+    let scene = Scene::new();
+    scene.store(&put("a"), &picture(1000, 500)).unwrap();
+    scene.bucket.take_operations();
+    let (known, body) = ask(&scene, &wish("a", 300, 200, false)).unwrap();
+    assert_eq!((known.content_type.as_str(), dimensions(&body.unwrap())), ("image/jpeg", (480, 240)));
+    assert_eq!(scene.bucket.take_operations(), Operations { a: 1, b: 3 }, "looked for, read, put, opened");
+    let (again, body) = ask(&scene, &wish("a", 310, 210, false)).unwrap();
+    assert_eq!((again.size, &again), (body.unwrap().len() as u64, &known), "the same standard size");
+    assert_eq!(scene.bucket.take_operations(), Operations { a: 0, b: 1 });
+    let mut same = wish("a", 320, 240, false);
+    same.original.if_none_match = Some(known.tag);
+    assert_eq!(ask(&scene, &same).map(|(known, body)| (known.follows, body)), Ok((Follows::Unchanged, None)));
+    assert_eq!(scene.bucket.take_operations(), Operations::default());
+    let (_, body) = ask(&scene, &wish("a", 96, 96, true)).unwrap();
+    assert_eq!(dimensions(&body.unwrap()), (96, 96));
+}
+
+#[test]
+fn what_is_not_larger_or_too_large_a_wish_is_the_original() {
+    let scene = Scene::new();
+    let small = picture(100, 80);
+    scene.store(&put("a"), &small).unwrap();
+    for (width, height, operations) in [
+        (320, 240, Operations { a: 1, b: 4 }),
+        (320, 240, Operations { a: 0, b: 2 }),
+        (4000, 3000, Operations { a: 0, b: 1 }),
+    ] {
+        scene.bucket.take_operations();
+        let (known, body) = ask(&scene, &wish("a", width, height, false)).unwrap();
+        assert_eq!((known.content_type.as_str(), body.as_ref()), ("image/png", Some(&small)));
+        assert_eq!(scene.bucket.take_operations(), operations);
+    }
+}
+
+#[test]
+fn what_is_no_picture_is_refused_and_not_read_again() {
+    let scene = Scene::new();
+    let code =
+        |id: &str| ask(&scene, &wish(id, 32, 32, true)).map(|_| ()).map_err(|error| (error.status, error.errcode));
+    scene.store(&put("a"), b"<html>").unwrap();
+    let mut text = put("b");
+    text.content_type = "text/plain".to_owned();
+    scene.store(&text, b"text").unwrap();
+    scene.store(&put("c"), &vec![0x89; tern_thumbnail::MAX_INPUT + 1]).unwrap();
+    for (id, refusal, operations) in [
+        ("a", (400, "M_UNKNOWN"), Operations { a: 1, b: 3 }),
+        ("a", (400, "M_UNKNOWN"), Operations { a: 0, b: 1 }),
+        ("b", (400, "M_UNKNOWN"), Operations::default()),
+        ("c", (413, "M_TOO_LARGE"), Operations { a: 1, b: 2 }),
+        ("d", (404, "M_NOT_FOUND"), Operations::default()),
+    ] {
+        scene.bucket.take_operations();
+        assert_eq!(code(id), Err((refusal.0, refusal.1.into())), "{id}");
+        assert_eq!(scene.bucket.take_operations(), operations, "{id}");
+    }
+}
+
+#[test]
+fn thumbnails_go_with_their_picture() {
+    let scene = Scene::new();
+    scene.store(&put("a"), &picture(1000, 500)).unwrap();
+    ask(&scene, &wish("a", 32, 32, true)).unwrap();
+    ask(&scene, &FetchThumbnail { webp: true, ..wish("a", 32, 32, true) }).unwrap();
+    assert_eq!(scene.bucket.keys().len(), 3);
+    scene.worker.ask(PurgeMedia { which: Purge::One(named("a")) });
+    assert_eq!(ask(&scene, &wish("a", 32, 32, true)).unwrap_err().status, 404);
+    let hour = 60 * 60 * 1000;
+    scene.sweep(get("a").ts);
+    scene.sweep(Millis(get("a").ts.0 + hour));
+    assert_eq!(scene.bucket.keys(), [""; 0]);
+}

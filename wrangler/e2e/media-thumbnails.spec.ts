@@ -1,0 +1,90 @@
+// Thumbnails on workerd, beside those of another tool (Pillow): sizes, looks, bytes, and pictures that are none.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { people, register, type User } from './support/client.ts';
+import { download, upload } from './support/media.ts';
+import { python } from './support/python.ts';
+import { shared } from './support/server.ts';
+
+const base = await shared();
+const THUMBNAIL = '/_matrix/client/v1/media/thumbnail/';
+const STANDARD: [width: number, height: number, method: 'crop' | 'scale'][] =
+  [[32, 32, 'crop'], [96, 96, 'crop'], [320, 240, 'scale'], [640, 480, 'scale'], [800, 600, 'scale']];
+const TYPES: Record<string, string> = { jpg: 'image/jpeg', png: 'image/png', gif: 'image/gif', webp: 'image/webp' };
+
+function thumbnail(user: User | undefined, id: string, query: string, accept = 'image/*') {
+  return download(user, `${THUMBNAIL}${id}?${query}`, { base, headers: { accept } });
+}
+
+/** Where the contact sheet is left to be looked at. */
+function output(): string {
+  const folder = process.env.TERN_OUTPUT;
+  if (!folder) return mkdtempSync(join(tmpdir(), 'tern-thumbnails-'));
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+test('thumbnails look like those of another tool, upright, without metadata, and WebP is the smaller', { timeout: 120_000 }, async (t) => {
+  const folder = output();
+  execFileSync(python(), [join(import.meta.dirname, 'thumbnails.py'), 'draw', folder]);
+  const user = await register(base);
+  const pictures = readdirSync(folder).filter((name) => !name.includes('--') && name !== 'contact-sheet.png');
+  for (const name of pictures) {
+    const id = await upload(user, new Uint8Array(readFileSync(join(folder, name))), TYPES[name.split('.')[1]]);
+    for (const [width, height, method] of STANDARD) {
+      for (const accept of ['image/*', 'image/webp,image/*']) {
+        const { status, headers, bytes } = await thumbnail(user, id, `width=${width}&height=${height}&method=${method}`, accept);
+        assert.equal(status, 200, `${name} ${width}: ${bytes}`);
+        assert.match(headers.get('content-type')!, /^image\/(jpeg|png|webp)$/u);
+        assert.match(headers.get('content-disposition')!, /^inline/u);
+        writeFileSync(join(folder, `${name}--${width}-${height}-${method}-${accept.includes('webp') ? 'webp' : 'plain'}`), bytes);
+      }
+    }
+  }
+  const judged = JSON.parse(execFileSync(python(), [join(import.meta.dirname, 'thumbnails.py'), 'judge', folder]).toString());
+  assert.equal(judged.length, pictures.length * STANDARD.length * 2);
+  for (const one of judged) {
+    assert.deepEqual(one.size, one.expected, one.file);
+    assert.equal(one.exif, 0, one.file);
+    assert.ok(one.similarity > 0.85, `${one.file}: ${one.similarity}`);
+  }
+  const middle = judged.filter(({ file }: { file: string }) => file.includes('.jpg--320-'));
+  const sum = (kind: string) => middle.filter(({ file }: { file: string }) => file.endsWith(kind))
+    .reduce((sum: number, { bytes }: { bytes: number }) => sum + bytes, 0);
+  assert.ok(sum('webp') < sum('plain'));
+  t.diagnostic(`photos at 320x240: WebP has ${((100 * sum('webp')) / sum('plain')).toFixed(0)} % of the bytes of JPEG`);
+  t.diagnostic(`contact sheet: ${join(folder, 'contact-sheet.png')}`);
+});
+
+test('what can have no thumbnail is refused, to whoever may not ask nothing is told', async () => {
+  const [alice, bob] = await people(base, 2);
+  const size = 'width=96&height=96&method=crop';
+  const told = async (user: User | undefined, id: string, query = size) => {
+    const { status, errcode } = await thumbnail(user, id, query);
+    return `${status} ${errcode}`;
+  };
+  const page = await upload(alice, '<html><script>alert(1)</script>', 'image/png', 'x.png');
+  const broken = await upload(alice, new Uint8Array([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 13]), 'image/png');
+  const drawing = await upload(alice, '<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>', 'image/svg+xml');
+  const text = await upload(alice, 'text', 'text/plain');
+  for (const id of [page, broken, drawing, text, page]) assert.equal(await told(bob, id), '400 M_UNKNOWN');
+  const huge = Buffer.from(bomb(60_000, 60_000));
+  assert.equal(await told(bob, await upload(alice, new Uint8Array(huge), 'image/gif')), '413 M_TOO_LARGE');
+  assert.equal(await told(undefined, page), '401 M_MISSING_TOKEN');
+  assert.equal(await told(bob, `${bob.server}/nothing`), '404 M_NOT_FOUND');
+  assert.equal(await told(bob, page, 'width=96'), '400 M_MISSING_PARAM');
+  for (const query of ['width=0&height=1', 'width=a&height=1', 'width=9&height=9&method=stretch']) {
+    assert.equal(await told(bob, page, query), '400 M_INVALID_PARAM', query);
+  }
+});
+
+/** A GIF of that many pixels in a few bytes. */
+function bomb(width: number, height: number): number[] {
+  const side = (pixels: number) => [pixels & 0xff, pixels >> 8];
+  return [...Buffer.from('GIF89a'), ...side(width), ...side(height), 0x80, 0, 0, 0, 0, 0, 255, 255, 255,
+    0x2c, 0, 0, 0, 0, ...side(width), ...side(height), 0, 2, 2, 0x4c, 1, 0, 0x3b];
+}
