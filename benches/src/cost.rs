@@ -15,6 +15,10 @@ pub struct Cost {
     pub storage: u64,
     /// Rows of tables written before the answer.
     pub rows: u64,
+    /// Billed writes and lists of the bucket (class A) before the answer.
+    pub bucket_writes: u64,
+    /// Billed reads of the bucket (class B) before the answer.
+    pub bucket_reads: u64,
     /// Messages to objects after the answer.
     pub later_hops: u64,
     /// Messages to the storage worker after the answer.
@@ -40,11 +44,13 @@ pub struct Figure {
 }
 
 /// Every figure, in the order of the table.
-pub const FIGURES: [Figure; 10] = [
+pub const FIGURES: [Figure; 12] = [
     Figure { name: "bytes", of: |cost| &mut cost.bytes, loose: false },
     Figure { name: "hops", of: |cost| &mut cost.hops, loose: false },
     Figure { name: "storage", of: |cost| &mut cost.storage, loose: false },
     Figure { name: "rows", of: |cost| &mut cost.rows, loose: false },
+    Figure { name: "bucket_writes", of: |cost| &mut cost.bucket_writes, loose: false },
+    Figure { name: "bucket_reads", of: |cost| &mut cost.bucket_reads, loose: false },
     Figure { name: "later_hops", of: |cost| &mut cost.later_hops, loose: false },
     Figure { name: "later_storage", of: |cost| &mut cost.later_storage, loose: false },
     Figure { name: "later_rows", of: |cost| &mut cost.later_rows, loose: false },
@@ -102,9 +108,22 @@ fn difference(before: Tally, answered: Tally, after: Tally) -> Cost {
 
 /// Costs as a table for people.
 pub fn table<'a>(costs: impl IntoIterator<Item = (&'a str, Cost)>) -> String {
-    let head = ["bytes", "hops", "storage", "rows", "hops", "storage", "rows", "alarms", "allocs", "allocs after"];
-    let widths = [9, 7, 9, 6, 9, 9, 7, 8, 10, 14];
-    let mut text = format!("{:31}{:^31}  {:^33}\n{:31}", "", "until the answer", "after it", "workload");
+    let head = [
+        "bytes",
+        "hops",
+        "storage",
+        "rows",
+        "puts",
+        "gets",
+        "hops",
+        "storage",
+        "rows",
+        "alarms",
+        "allocs",
+        "allocs after",
+    ];
+    let widths = [9, 7, 9, 6, 6, 6, 9, 9, 7, 8, 10, 14];
+    let mut text = format!("{:31}{:^43}  {:^33}\n{:31}", "", "until the answer", "after it", "workload");
     for (name, width) in head.iter().zip(widths) {
         // Writing to a string does not fail.
         let _ = write!(text, "{name:>width$}");

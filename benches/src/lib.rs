@@ -24,6 +24,7 @@ pub mod cost;
 pub mod counting;
 mod encryption;
 pub mod host;
+mod media;
 pub mod phone;
 pub mod workloads;
 

@@ -21,6 +21,7 @@ use crate::{
     Cluster, Cost,
     corpus::{Account, Hall, MEMBERS, ROOMS, Room, TEXT, WINDOW},
     cost::{measure, measure_work},
+    media,
     phone::{Synced, sync_request},
 };
 
@@ -49,6 +50,9 @@ impl Costs {
         costs.of_tokens();
         for members in MEMBERS {
             costs.of_rules(members);
+        }
+        for (name, cost) in media::costs() {
+            costs.add(name.to_owned(), cost);
         }
         costs
     }
