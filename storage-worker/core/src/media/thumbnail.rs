@@ -92,7 +92,7 @@ impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
 
     async fn make(&self, found: &Found, size: Size, webp: bool) -> Result<(Vec<u8>, &'static str), MatrixError> {
         let nothing = |why| Ok((Vec::new(), why));
-        if usize::try_from(found.size).is_ok_and(|size| size > MAX_INPUT) {
+        if !usize::try_from(found.size).is_ok_and(|size| size <= MAX_INPUT) {
             return nothing(LARGE);
         }
         let _place = self.workbench.take(found.size)?;

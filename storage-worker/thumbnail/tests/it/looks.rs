@@ -12,8 +12,8 @@ fn open(thumbnail: &Thumbnail) -> DynamicImage {
 /// Mean structural similarity of the brightness in windows of eight by eight pixels; 1 is the same.
 fn similarity(one: &RgbImage, other: &RgbImage) -> f64 {
     let bright = |image: &RgbImage, x: u32, y: u32| {
-        let [r, g, b] = image.get_pixel(x, y).0.map(f64::from);
-        0.299 * r + 0.587 * g + 0.114 * b
+        let [red, green, blue] = image.get_pixel(x, y).0.map(f64::from);
+        0.299 * red + 0.587 * green + 0.114 * blue
     };
     let (mut total, mut count) = (0.0, 0.0);
     for top in (0..one.height() - 7).step_by(4) {
@@ -23,10 +23,11 @@ fn similarity(one: &RgbImage, other: &RgbImage) -> f64 {
                 .map(|(x, y)| (bright(one, x, y), bright(other, x, y)))
                 .collect();
             let mean = |value: &dyn Fn(&(f64, f64)) -> f64| pairs.iter().map(value).sum::<f64>() / 64.0;
-            let (a, b) = (mean(&|pair| pair.0), mean(&|pair| pair.1));
-            let (var_a, var_b) = (mean(&|pair| (pair.0 - a).powi(2)), mean(&|pair| (pair.1 - b).powi(2)));
-            let both = mean(&|pair| (pair.0 - a) * (pair.1 - b));
-            total += ((2.0 * a * b + 6.5) * (2.0 * both + 58.5)) / ((a * a + b * b + 6.5) * (var_a + var_b + 58.5));
+            let (ours, theirs) = (mean(&|pair| pair.0), mean(&|pair| pair.1));
+            let spread = mean(&|pair| (pair.0 - ours).powi(2)) + mean(&|pair| (pair.1 - theirs).powi(2));
+            let both = mean(&|pair| (pair.0 - ours) * (pair.1 - theirs));
+            let brightness = (2.0 * ours * theirs + 6.5) / (ours * ours + theirs * theirs + 6.5);
+            total += brightness * (2.0 * both + 58.5) / (spread + 58.5);
             count += 1.0;
         }
     }
