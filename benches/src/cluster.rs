@@ -250,7 +250,7 @@ impl Parts {
                 PollReply::Answer(reply) => Ok(reply),
                 PollReply::Parked { .. } => Err(Unreachable("a question was parked that cannot be".to_owned())),
             },
-            Target::Gate(_) => Err(Unreachable("nothing measured here is limited".to_owned())),
+            Target::Gate(_) | Target::Handoff(_) => Err(Unreachable("nothing measured here needs it".to_owned())),
         }
     }
 

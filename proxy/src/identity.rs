@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use tern_auth::{Check, TokenError, Verified, secret};
+use tern_auth::{Check, TokenError, Verified, oauth::scope::Rights, secret};
 use tern_model::{Caller, MatrixError, Millis};
 use tern_ports::{
     Clock, ask_user,
@@ -17,11 +17,17 @@ pub(crate) struct Identity {
     pub(crate) caller: Caller,
     session_id: String,
     token: String,
+    pub(crate) rights: Rights,
 }
 
 impl Identity {
     fn of(verified: &Verified, token: &str) -> Self {
-        Self { caller: verified.caller.clone(), session_id: verified.session_id.clone(), token: token.to_owned() }
+        Self {
+            caller: verified.caller.clone(),
+            session_id: verified.session_id.clone(),
+            token: token.to_owned(),
+            rights: verified.rights,
+        }
     }
 
     /// The session, for the caller's own hub.
@@ -48,6 +54,9 @@ pub(crate) async fn establish(edge: &Edge, auth: Auth, headers: &Headers) -> Res
         Check::Refused(TokenError::Expired) => return Err(MatrixError::unknown_token(true)),
         Check::Refused(_) => return Err(MatrixError::unknown_token(false)),
     };
+    if auth != Auth::AnyToken && !verified.rights.api {
+        return Err(MatrixError::forbidden("This access token is not for the Client-Server API"));
+    }
     Ok(Some(Identity::of(&verified, &token)))
 }
 

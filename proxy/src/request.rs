@@ -28,6 +28,8 @@ pub(crate) struct Incoming {
     pub(crate) headers: Headers,
     /// Where the request came from.
     pub(crate) ip: Option<String>,
+    /// The path with its query, as it came.
+    pub(crate) address: String,
 }
 
 impl Incoming {

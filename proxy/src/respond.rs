@@ -8,16 +8,20 @@ use worker::{EncodeBody, Headers, Response, ResponseBody, ResponseBuilder};
 pub(crate) struct Answer {
     status: u16,
     body: Body,
+    /// Beside the usual ones; a `content-type` here replaces the usual one.
+    headers: Vec<(&'static str, String)>,
+    /// Scripts of other sites may read it, as the Client-Server API wants. A page may not be read so.
+    shared: bool,
 }
 
 /// The body of an answer.
 enum Body {
     /// None.
     Nothing,
-    /// JSON.
-    Json(String),
-    /// Content with headers of its own, passed through unread.
-    Content(Vec<(&'static str, String)>, ResponseBody),
+    /// Text, by default JSON.
+    Text(String),
+    /// Content that is passed through unread.
+    Content(ResponseBody),
 }
 
 impl Answer {
@@ -34,12 +38,12 @@ impl Answer {
 
     /// 200 with JSON text that is ready.
     pub(crate) const fn text(body: String) -> Self {
-        Self { status: 200, body: Body::Json(body) }
+        Self::of(200, Body::Text(body))
     }
 
     /// Content with headers of its own.
     pub(crate) const fn content(status: u16, headers: Vec<(&'static str, String)>, body: ResponseBody) -> Self {
-        Self { status, body: Body::Content(headers, body) }
+        Self { status, body: Body::Content(body), headers, shared: true }
     }
 
     /// One more header of content.
@@ -56,33 +60,62 @@ impl Answer {
 
     /// 204, for a preflight.
     pub(crate) const fn nothing() -> Self {
-        Self { status: 204, body: Body::Nothing }
+        Self::of(204, Body::Nothing)
+    }
+
+    /// Without a body.
+    pub(crate) const fn bare(status: u16) -> Self {
+        Self::of(status, Body::Nothing)
+    }
+
+    /// A page for people, at whatever status.
+    pub(crate) fn page(status: u16, body: String) -> Self {
+        let headers = vec![("content-type", "text/html; charset=utf-8".to_owned())];
+        Self { status, body: Body::Text(body), headers, shared: false }
+    }
+
+    /// With another status.
+    pub(crate) fn with_status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+
+    /// With one more header.
+    pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    const fn of(status: u16, body: Body) -> Self {
+        Self { status, body, headers: Vec::new(), shared: true }
     }
 }
 
 /// Writes the response; with the CORS headers of the Client-Server API only for a request that carried `Origin`.
 pub(crate) fn write(result: Result<Answer, MatrixError>, cors: bool) -> worker::Result<Response> {
     let headers = Headers::new();
-    if cors {
+    if cors && result.as_ref().map_or(true, |answer| answer.shared) {
         headers.set("access-control-allow-origin", "*")?;
         headers.set("access-control-allow-methods", "GET, POST, PUT, DELETE, PATCH, OPTIONS")?;
-        headers.set("access-control-allow-headers", "X-Requested-With, Content-Type, Authorization")?;
+        headers.set(
+            "access-control-allow-headers",
+            "X-Requested-With, Content-Type, Authorization, If-Match, If-None-Match",
+        )?;
     }
     let answer = result.or_else(|error| refusal(&error, &headers))?;
+    for (name, value) in &answer.headers {
+        headers.append(name, value)?;
+    }
     let builder = ResponseBuilder::new().with_status(answer.status);
     match answer.body {
         Body::Nothing => Ok(builder.with_headers(headers).empty()),
-        Body::Json(text) => {
-            headers.set("content-type", "application/json")?;
+        Body::Text(text) => {
+            if !headers.has("content-type")? {
+                headers.set("content-type", "application/json")?;
+            }
             Ok(builder.with_headers(headers).fixed(text.into_bytes()))
         }
-        Body::Content(own, body) => {
-            for (name, value) in own {
-                headers.set(name, &value)?;
-            }
-            // As it is: the length that was announced holds, and pictures do not get smaller.
-            Ok(builder.with_headers(headers).with_encode_body(EncodeBody::Manual).body(body))
-        }
+        // As it is: the length that was announced holds, and pictures do not get smaller.
+        Body::Content(body) => Ok(builder.with_headers(headers).with_encode_body(EncodeBody::Manual).body(body)),
     }
 }
 
@@ -90,5 +123,5 @@ fn refusal(error: &MatrixError, headers: &Headers) -> worker::Result<Answer> {
     if let Some(ms) = error.retry_after_ms {
         headers.set("retry-after", &ms.div_ceil(1000).to_string())?;
     }
-    Ok(Answer { status: error.status, body: Body::Json(error.to_json().to_string()) })
+    Ok(Answer::of(error.status, Body::Text(error.to_json().to_string())))
 }

@@ -24,6 +24,8 @@ pub(crate) enum Auth {
     Token,
     /// A token. The handler asks the caller's own hub, which refuses an ended session itself.
     Hub,
+    /// A token of whatever scope whose session was confirmed: for the userinfo endpoint.
+    AnyToken,
     /// The administration token.
     Admin,
 }
@@ -74,6 +76,7 @@ pub(crate) async fn serve(edge: &Edge, mut request: Request) -> Result<Answer, M
         stream: if route.intake == Intake::Streamed { request.inner().body() } else { None },
         headers: request.headers().clone(),
         ip,
+        address: if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") },
     };
     (route.handler)(edge, &incoming).await
 }
@@ -125,7 +128,8 @@ fn split(url: &str) -> (&str, &str) {
     path.split_once('?').unwrap_or((path, ""))
 }
 
-fn parse_query(query: &str) -> Vec<(String, String)> {
+/// The pairs of a query, or of a form's body, decoded.
+pub(crate) fn parse_query(query: &str) -> Vec<(String, String)> {
     let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
     query
         .split('&')

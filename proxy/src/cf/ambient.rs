@@ -15,3 +15,9 @@ pub(crate) fn fill(bytes: &mut [u8]) {
         std::process::abort();
     }
 }
+
+/// A time as HTTP writes it (RFC 9110, 5.6.7).
+#[expect(clippy::cast_precision_loss, reason = "milliseconds stay below 2^53")]
+pub(crate) fn http_date(at: Millis) -> String {
+    js_sys::Date::new(&wasm_bindgen::JsValue::from_f64(at.0 as f64)).to_utc_string().into()
+}

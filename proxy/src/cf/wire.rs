@@ -31,6 +31,7 @@ pub(crate) struct Wire {
     rooms: ObjectNamespace,
     users: ObjectNamespace,
     gates: ObjectNamespace,
+    handoffs: ObjectNamespace,
 }
 
 impl Wire {
@@ -41,6 +42,7 @@ impl Wire {
             rooms: env.durable_object("ROOM_HUB")?,
             users: env.durable_object("USER_HUB")?,
             gates: env.durable_object("GATE")?,
+            handoffs: env.durable_object("HANDOFF")?,
         })
     }
 
@@ -53,6 +55,7 @@ impl Wire {
             Target::Room(room_id) => self.rooms.get_by_name(room_id.as_str())?.fetch_with_request(request).await?,
             Target::User(user_id) => self.user(user_id)?.fetch_with_request(request).await?,
             Target::Gate(name) => self.gates.get_by_name(name)?.fetch_with_request(request).await?,
+            Target::Handoff(name) => self.handoffs.get_by_name(name)?.fetch_with_request(request).await?,
         };
         if response.status_code() != 200 {
             return Err(worker::Error::RustError(format!("status {}", response.status_code())));

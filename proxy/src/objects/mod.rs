@@ -1,6 +1,7 @@
 //! The Durable Object classes: shells that decode a frame, call the actor, encode its reply.
 
 mod gate;
+mod handoff;
 mod room;
 mod user;
 

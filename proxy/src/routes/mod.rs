@@ -1,9 +1,13 @@
 //! The route table: the map of the server. One file per API family, one function per endpoint.
 
 mod admin;
-mod client;
+pub(crate) mod client;
+mod oauth;
 
-use crate::router::Route;
+use crate::{
+    pages::{account, consent, entry},
+    router::Route,
+};
 
 /// Writes a table of routes: auth class, rate limit where it is not the general one, method, `streamed` where the handler
 /// takes the body unread, path, handler.
@@ -45,4 +49,9 @@ pub(crate) static ALL: &[&[Route]] = &[
     client::session::ROUTES,
     client::discovery::ROUTES,
     admin::ROUTES,
+    account::ROUTES,
+    entry::ROUTES,
+    consent::ROUTES,
+    oauth::ROUTES,
+    oauth::RENDEZVOUS,
 ];

@@ -7,6 +7,7 @@
 //! - [`limit`]: how often somebody may try, and do anything else.
 //! - [`username`]: which names may be registered and which may be signed in with.
 //! - [`login`], [`uia`]: the legacy login types and user-interactive authentication (Client-Server API, "Legacy API").
+//! - [`oauth`]: the OAuth 2.0 provider's rules.
 //!
 //! Time and random bytes are parameters.
 
@@ -14,6 +15,7 @@ pub mod cache;
 mod hs256;
 pub mod limit;
 pub mod login;
+pub mod oauth;
 pub mod password;
 pub mod refresh;
 pub mod secret;

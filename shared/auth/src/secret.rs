@@ -1,6 +1,7 @@
 //! Handling of secrets and of random names.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -16,4 +17,14 @@ pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
 /// Compares a secret with what somebody claims it to be, in a time that tells nothing of either.
 pub fn same(secret: &str, claimed: &str) -> bool {
     Sha256::digest(secret).ct_eq(&Sha256::digest(claimed)).into()
+}
+
+/// Bytes that only the holder of `key` can make of `text`, and always makes the same.
+pub fn derived(key: &[u8], text: &str) -> [u8; 32] {
+    let mac = Hmac::<Sha256>::new_from_slice(key);
+    // A key of any length is good for HMAC, so this cannot fail; if it could, the answer would still be keyed.
+    mac.map_or_else(
+        |_| Sha256::new().chain_update(key).chain_update(text).finalize().into(),
+        |mac| mac.chain_update(b"tern derived 1\0").chain_update(text).finalize().into_bytes().into(),
+    )
 }

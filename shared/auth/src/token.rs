@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tern_model::{Caller, Config, MatrixError, Millis};
 
-use crate::{hs256, secret::base64};
+use crate::{hs256, oauth::scope::Rights, secret::base64};
 
 /// How long an access token lives when the client has a refresh token, in milliseconds.
 pub const LIFETIME: u64 = 5 * 60 * 1000;
+/// How far ahead the clock of another place may be, in milliseconds.
+const SKEW: u64 = 60_000;
 /// Nothing longer is looked at.
 const MAX_LENGTH: usize = 4096;
 /// Changes when the claims change, so that older tokens are unknown and not misread.
@@ -54,6 +56,8 @@ pub struct Verified {
     pub session_id: String,
     /// When it stops being good.
     pub expires: Option<Millis>,
+    /// What it is good for.
+    pub rights: Rights,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -72,6 +76,9 @@ struct Claims {
     /// Makes two tokens of one session differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     jti: Option<String>,
+    /// What it is good for, as bits; the Client-Server API when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rts: Option<u8>,
 }
 
 /// Makes an access token for a session; short-lived when the client can refresh it.
@@ -86,19 +93,49 @@ pub fn mint(
     now: Millis,
     nonce: [u8; 6],
 ) -> Result<Minted, TokenError> {
+    let nonce = refreshes.then_some(nonce);
+    mint_claims(config, caller, session_id, refreshes.then(|| now.plus(LIFETIME)), now, nonce, None)
+}
+
+/// Makes the access token of an OAuth client, which always ends. The same arguments make the same token, so a refresh that
+/// is repeated after a lost answer gets the pair that was lost.
+///
+/// # Errors
+/// As [`mint`].
+pub fn mint_granted(
+    config: &Config,
+    caller: &Caller,
+    session_id: &str,
+    rights: Rights,
+    issued: Millis,
+    nonce: [u8; 6],
+) -> Result<Minted, TokenError> {
+    mint_claims(config, caller, session_id, Some(issued.plus(LIFETIME)), issued, Some(nonce), Some(rights))
+}
+
+fn mint_claims(
+    config: &Config,
+    caller: &Caller,
+    session_id: &str,
+    expires: Option<Millis>,
+    now: Millis,
+    nonce: Option<[u8; 6]>,
+    rights: Option<Rights>,
+) -> Result<Minted, TokenError> {
     hs256::install();
     let claims = Claims {
         sub: caller.user_id.clone(),
         dev: caller.device_id.as_str().to_owned(),
         sid: session_id.to_owned(),
         iat: now.0 / 1000,
-        exp: refreshes.then(|| now.plus(LIFETIME).0 / 1000),
-        jti: refreshes.then(|| base64(&nonce)),
+        exp: expires.map(|end| end.0 / 1000),
+        jti: nonce.map(|nonce| base64(&nonce)),
+        rts: rights.map(Rights::bits),
     };
     let header = Header { typ: None, kid: Some(key_id(config)), ..Header::new(Algorithm::HS256) };
     let key = EncodingKey::from_secret(&config.token_key);
     let access_token = encode(&header, &claims, &key).map_err(|_| TokenError::Unknown)?;
-    Ok(Minted { access_token, expires_in_ms: refreshes.then_some(LIFETIME) })
+    Ok(Minted { access_token, expires_in_ms: expires.map(|_| LIFETIME) })
 }
 
 /// Checks signature, algorithm, server and time of a token. Whether its session is still open only the hub knows.
@@ -106,6 +143,24 @@ pub fn mint(
 /// # Errors
 /// When it is not ours, or expired.
 pub fn verify(config: &Config, token: &str, now: Millis) -> Result<Verified, TokenError> {
+    let (verified, issued) = genuine(config, token)?;
+    match verified {
+        _ if issued > now.plus(SKEW) => Err(TokenError::Unknown),
+        verified if verified.is_expired(now) => Err(TokenError::Expired),
+        verified => Ok(verified),
+    }
+}
+
+/// Reads a token of ours whatever its time: what it names can still be ended.
+///
+/// # Errors
+/// When it is not ours.
+pub fn verify_ended(config: &Config, token: &str) -> Result<Verified, TokenError> {
+    genuine(config, token).map(|(verified, _)| verified)
+}
+
+/// A token of ours and when it was issued.
+fn genuine(config: &Config, token: &str) -> Result<(Verified, Millis), TokenError> {
     if token.len() > MAX_LENGTH {
         return Err(TokenError::Unknown);
     }
@@ -117,8 +172,9 @@ pub fn verify(config: &Config, token: &str, now: Millis) -> Result<Verified, Tok
         caller: Caller { user_id: claims.sub, device_id: claims.dev.into() },
         session_id: claims.sid,
         expires: claims.exp.map(|seconds| Millis(seconds.saturating_mul(1000))),
+        rights: claims.rts.map_or(Rights::LEGACY, Rights::from_bits),
     };
-    if verified.is_expired(now) { Err(TokenError::Expired) } else { Ok(verified) }
+    Ok((verified, Millis(claims.iat.saturating_mul(1000))))
 }
 
 impl Verified {

@@ -1,20 +1,23 @@
 //! Flows: load, decide, commit, announce. Generic over the ports, so everything here also runs natively.
 //!
-//! - [`room`] and [`user`] are the actors: the truth about one room, and about one local user. Their hosts are Durable
-//!   Objects at the edge, and the test kit natively.
+//! - [`room`], [`user`] and [`handoff`] are the actors: the truth about one room, about one local user, and about what two
+//!   devices hand over to each other. Their hosts are Durable Objects at the edge, and the test kit natively.
 //! - [`gate`] is the actor of what must be exact and does not last; [`limit`] asks it for rate limits.
 //! - [`poll`] is the waiting of a long poll, which happens in the proxy worker.
 //! - [`keys`], [`to_device`] and [`backup`] are what end-to-end encryption asks of the proxy.
-//! - [`session`], [`register`], [`profile`], [`push`], [`create`] and [`join`] are the colder use-cases of the proxy, one
-//!   function per endpoint.
+//! - [`session`], [`register`], [`browser`], [`oauth`], [`profile`], [`push`], [`create`] and [`join`] are the colder
+//!   use-cases of the proxy, one function per endpoint.
 //! - [`turnstile`] is the group commit, and the only lock in the project.
 
 pub mod backup;
+pub mod browser;
 pub mod create;
 pub mod gate;
+pub mod handoff;
 pub mod join;
 pub mod keys;
 pub mod limit;
+pub mod oauth;
 pub mod poll;
 pub mod profile;
 pub mod push;

@@ -106,7 +106,7 @@ pub async fn add_user<E: Transport + Clock + Entropy>(
     Ok(user_id)
 }
 
-fn open_stages(config: &Config) -> Result<Vec<Stage>, MatrixError> {
+pub(crate) fn open_stages(config: &Config) -> Result<Vec<Stage>, MatrixError> {
     let stages = registration_stages(config);
     if stages.is_empty() { Err(MatrixError::forbidden("Registration is closed")) } else { Ok(stages) }
 }
@@ -138,7 +138,7 @@ async fn check_free(edge: &impl Transport, user_id: &UserId) -> Result<(), Matri
     }
 }
 
-async fn create_user<E: Transport + Clock + Entropy>(
+pub(crate) async fn create_user<E: Transport + Clock + Entropy>(
     edge: &E,
     config: &Config,
     user_id: &UserId,

@@ -37,3 +37,10 @@ pub struct Accounts {
     /// A secret that goes into every new password hash, so that a stolen database alone does not allow guessing.
     pub password_pepper: Option<Vec<u8>>,
 }
+
+impl Config {
+    /// Where clients reach this server, without a trailing slash.
+    pub fn base_url(&self) -> String {
+        self.public_url.clone().unwrap_or_else(|| format!("https://{}", self.server_name))
+    }
+}

@@ -17,4 +17,4 @@ pub mod wire;
 pub use host::{Clock, Entropy, ObjectHost, Parking, Spawn, Ticket};
 pub use poll::{Parked, PollReply, Polls};
 pub use sql::{Row, Sql, SqlError, Value};
-pub use transport::{Target, Transport, Unreachable, ask_gate, ask_room, ask_storage, ask_user};
+pub use transport::{Target, Transport, Unreachable, ask_gate, ask_handoff, ask_room, ask_storage, ask_user};

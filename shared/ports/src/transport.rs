@@ -5,7 +5,7 @@ use std::future::Future;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tern_model::MatrixError;
 
-use crate::wire::{GateRequest, RoomRequest, StorageRequest, UserRequest, frame};
+use crate::wire::{GateRequest, HandoffRequest, RoomRequest, StorageRequest, UserRequest, frame};
 
 /// A part of the server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +18,8 @@ pub enum Target {
     User(OwnedUserId),
     /// A gate, by its name (`tern_flows::gate`).
     Gate(String),
+    /// What two devices hand over to each other, by name.
+    Handoff(String),
 }
 
 /// The part did not answer: a network fault, an overloaded or resetting object. The request may or may not have taken
@@ -61,6 +63,19 @@ pub async fn ask_user<R: UserRequest>(
     request: R,
 ) -> Result<R::Reply, MatrixError> {
     let target = Target::User(user_id.to_owned());
+    frame::read_reply(&via.exchange(&target, frame::write(&request.into())).await?)
+}
+
+/// Asks the object between two devices.
+///
+/// # Errors
+/// The object's own error, or 503 when it cannot be reached.
+pub async fn ask_handoff<R: HandoffRequest>(
+    via: &impl Transport,
+    name: &str,
+    request: R,
+) -> Result<R::Reply, MatrixError> {
+    let target = Target::Handoff(name.to_owned());
     frame::read_reply(&via.exchange(&target, frame::write(&request.into())).await?)
 }
 

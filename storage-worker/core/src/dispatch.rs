@@ -5,7 +5,7 @@ use tern_model::MatrixError;
 use tern_ports::wire::{StorageCommand, frame};
 
 use crate::{
-    commands::{append, backup, media, rooms, state, sync, timeline, users},
+    commands::{append, backup, clients, media, rooms, state, sync, timeline, users},
     shard::ShardMap,
     sql::Databases,
 };
@@ -51,6 +51,8 @@ impl<D: Databases> Storage<'_, D> {
             StorageCommand::StoreBackupKeys(ask) => reply(&backup::store(self, *ask).await),
             StorageCommand::ReadBackupKeys(ask) => reply(&backup::read_keys(self, *ask).await),
             StorageCommand::DeleteBackupKeys(ask) => reply(&backup::delete_keys(self, *ask).await),
+            StorageCommand::SaveClient(ask) => reply(&clients::save_client(self, *ask).await),
+            StorageCommand::LoadClient(ask) => reply(&clients::load_client(self, *ask).await),
         }
     }
 }

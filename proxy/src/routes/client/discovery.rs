@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use tern_flows::create::room_versions;
-use tern_model::{Config, MatrixError};
+use tern_model::MatrixError;
 
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
@@ -19,9 +19,15 @@ const VERSIONS: [&str; 12] =
     ["v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11", "v1.12"];
 
 /// Simplified sliding sync (MSC4186, under the name that clients ask for), `state_after` (MSC4222), profile fields on
-/// their stable paths (MSC4133), dehydrated devices (MSC3814).
-const FEATURES: [&str; 4] =
-    ["org.matrix.simplified_msc3575", "org.matrix.msc4222", "uk.tcpip.msc4133.stable", "org.matrix.msc3814"];
+/// their stable paths (MSC4133), dehydrated devices (MSC3814), QR-code sign-in (MSC4108, MSC4388).
+const FEATURES: [&str; 6] = [
+    "org.matrix.simplified_msc3575",
+    "org.matrix.msc4222",
+    "uk.tcpip.msc4133.stable",
+    "org.matrix.msc3814",
+    "org.matrix.msc4108",
+    "io.element.msc4388",
+];
 
 /// `GET /versions`
 async fn versions(_: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
@@ -31,12 +37,12 @@ async fn versions(_: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
 
 /// `GET /.well-known/matrix/client`
 async fn well_known_client(edge: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
-    Answer::json(&json!({ "m.homeserver": { "base_url": base_url(&edge.config) } }))
+    Answer::json(&json!({ "m.homeserver": { "base_url": edge.config.base_url() } }))
 }
 
 /// `GET /.well-known/matrix/server`
 async fn well_known_server(edge: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
-    Answer::json(&json!({ "m.server": host_and_port(&base_url(&edge.config)) }))
+    Answer::json(&json!({ "m.server": host_and_port(&edge.config.base_url()) }))
 }
 
 /// `GET /capabilities`
@@ -55,10 +61,6 @@ async fn capabilities(_: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
         "m.get_login_token": disabled,
         "m.forget_forced_upon_leave": disabled,
     } }))
-}
-
-fn base_url(config: &Config) -> String {
-    config.public_url.clone().unwrap_or_else(|| format!("https://{}", config.server_name))
 }
 
 /// The authority of a URL, with a port, as servers want it.

@@ -102,7 +102,7 @@ async fn whoami(_: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
 }
 
 /// The tokens of these devices, or of all, are refused from now on in this isolate. Others notice within seconds.
-pub(super) fn end_tokens(edge: &Edge, user_id: &UserId, devices: Option<&[OwnedDeviceId]>) {
+pub(crate) fn end_tokens(edge: &Edge, user_id: &UserId, devices: Option<&[OwnedDeviceId]>) {
     edge.tokens.borrow_mut().end_where(|verified| {
         verified.caller.user_id == user_id && devices.is_none_or(|devices| devices.contains(&verified.caller.device_id))
     });

@@ -7,6 +7,7 @@
 //! | command | file |
 //! |---|---|
 //! | sessions, devices | [`sessions`], [`refresh`] |
+//! | the pages, OAuth clients | [`browser`], [`grants`] |
 //! | notices of rooms | [`inbox`], [`redaction`] |
 //! | sync | [`sync`] and [`classic`] over [`view`], with [`slices`] from outside; [`parked`] while there is no news |
 //! | account data, tags, push rules | [`account_data`] |
@@ -14,9 +15,11 @@
 //! | filters, profile, rooms, to-device | the files of these names |
 
 mod account_data;
+mod browser;
 mod classic;
 mod encryption;
 mod filters;
+mod grants;
 mod inbox;
 mod parked;
 mod probe;
@@ -69,6 +72,7 @@ pub enum Handled {
 /// The actor in a user's hub.
 pub struct UserActor<H> {
     host: Rc<H>,
+    config: Rc<Config>,
     user_id: OwnedUserId,
     /// The tables are there. A hub that was never written to makes none until it must.
     ready: Cell<bool>,
@@ -89,9 +93,10 @@ pub struct UserActor<H> {
 
 impl<H: ObjectHost + Parking> UserActor<H> {
     /// The hub of `user_id`.
-    pub fn new(host: Rc<H>, _config: Rc<Config>, user_id: OwnedUserId) -> Self {
+    pub fn new(host: Rc<H>, config: Rc<Config>, user_id: OwnedUserId) -> Self {
         let actor = Self {
             host,
+            config,
             user_id,
             ready: Cell::new(false),
             hub: Cell::default(),
@@ -171,6 +176,15 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             UserCommand::NoteDeviceList(command) => reply(&self.note_device_list(&command)),
             UserCommand::ReadDeviceLists(command) => reply(&self.read_device_lists(&command)),
             UserCommand::ProbeUser(_) => reply(&self.probe()),
+            UserCommand::OpenBrowser(command) => reply(&self.open_browser(*command)),
+            UserCommand::ReadBrowser(command) => reply(&self.read_browser(&command)),
+            UserCommand::CloseBrowser(command) => reply(&self.close_browser(&command)),
+            UserCommand::IssueGrant(command) => reply(&self.issue_grant(*command)),
+            UserCommand::RedeemGrant(command) => reply(&self.redeem_grant(*command)),
+            UserCommand::RefreshGrant(command) => reply(&self.refresh_grant(&command)),
+            UserCommand::RevokeGrant(command) => reply(&self.revoke_grant(&command)),
+            UserCommand::InspectGrant(command) => reply(&self.inspect_grant(&command)),
+            UserCommand::AllowReset(command) => reply(&self.allow_reset(&command)),
         }
     }
 
@@ -179,21 +193,11 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         if self.ready.get() {
             return Ok(());
         }
-        let sql = self.host.sql();
-        if !schema::is_ready(sql) {
-            match command {
-                _ if schema::exists(sql) => {}
-                UserCommand::ReadProfile(_)
-                | UserCommand::DeliverToDevice(_)
-                | UserCommand::QueryKeys(_)
-                | UserCommand::ClaimKeys(_)
-                | UserCommand::NoteDeviceList(_) => return Err(profile::unknown_user()),
-                UserCommand::CheckSession(_) | UserCommand::RefreshSession(_) => {
-                    return Err(MatrixError::unknown_token(false));
-                }
-                _ => {}
+        if !schema::is_ready(self.host.sql()) {
+            if !schema::exists(self.host.sql()) {
+                ask_nobody(command)?;
             }
-            schema::create(sql)?;
+            schema::create(self.host.sql())?;
         }
         Ok(self.load()?)
     }
@@ -207,6 +211,28 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         self.unfinished.set(carrying || store::companions::announcement(sql)?.is_some());
         self.ready.set(true);
         Ok(())
+    }
+}
+
+/// Answers a question about somebody who never was; other commands go on.
+fn ask_nobody(command: &UserCommand) -> Result<(), MatrixError> {
+    match command {
+        UserCommand::ReadProfile(_)
+        | UserCommand::DeliverToDevice(_)
+        | UserCommand::QueryKeys(_)
+        | UserCommand::ClaimKeys(_)
+        | UserCommand::NoteDeviceList(_) => Err(profile::unknown_user()),
+        UserCommand::CheckSession(_)
+        | UserCommand::RefreshSession(_)
+        | UserCommand::ReadBrowser(_)
+        | UserCommand::CloseBrowser(_)
+        | UserCommand::IssueGrant(_)
+        | UserCommand::AllowReset(_) => Err(MatrixError::unknown_token(false)),
+        UserCommand::RedeemGrant(_)
+        | UserCommand::RefreshGrant(_)
+        | UserCommand::RevokeGrant(_)
+        | UserCommand::InspectGrant(_) => Err(grants::invalid_grant()),
+        _ => Ok(()),
     }
 }
 

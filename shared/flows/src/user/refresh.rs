@@ -1,12 +1,14 @@
 //! Refresh tokens (Client-Server API, "Refreshing access tokens").
 //!
 //! Tokens of a session have generations. Using a token of the generation after the newest used one makes its own the
-//! newest used one; using that again is a repeat, after a lost answer, and gives one more successor. Anything older, or
-//! a sibling of the newest used one, has been in two hands: the session ends.
+//! newest used one; using that again is a repeat, after a lost answer. Within [`GRACE`] it gives the same successor, later
+//! one more. Anything older, or a sibling of the newest used one, has been in two hands: the session ends.
+//!
+//! Access tokens name the generation they came with; once the next one is used, the hub refuses them.
 
 use sha2::{Digest, Sha256};
 use tern_auth::{refresh, secret};
-use tern_model::{MatrixError, news};
+use tern_model::{MatrixError, Millis, news};
 use tern_ports::{
     ObjectHost, Parking,
     wire::user::{RefreshSession, Session},
@@ -14,13 +16,35 @@ use tern_ports::{
 
 use super::{
     UserActor,
-    store::devices::{self, DeviceRow},
+    sessions::generation_id,
+    store::{
+        devices::{self, DeviceRow},
+        grants,
+    },
 };
 
 /// Used generations that are remembered, to know a stolen token when it comes back.
 const REMEMBERED: u64 = 32;
 /// Most unused successors of one token.
 const MOST_SIBLINGS: usize = 16;
+
+/// How long a repeated token gets the same successor, in milliseconds: an answer got lost.
+const GRACE: u64 = 60_000;
+
+/// A refresh token that is stored, and what it stands for.
+pub(super) struct KnownToken {
+    pub(super) device: DeviceRow,
+    pub(super) session_id: String,
+    pub(super) generation: u64,
+    used: Option<Millis>,
+    siblings: usize,
+}
+
+/// What a refresh token was exchanged for, and when first.
+pub(super) struct Rotated {
+    pub(super) session: Session,
+    pub(super) issued: Millis,
+}
 
 /// What is stored of a token.
 pub(super) fn hash(token: &str) -> [u8; 32] {
@@ -42,32 +66,60 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     }
 
     pub(super) fn refresh_session(&self, command: &RefreshSession) -> Result<Session, MatrixError> {
-        let presented = hash(&command.refresh_token);
-        let tokens = devices::tokens(self.host.sql())?;
-        let known = tokens.iter().find(|(_, hash, _)| same(hash, &presented));
-        let (device_id, _, generation) = known.ok_or_else(|| MatrixError::unknown_token(false))?;
-        let device = devices::load(self.host.sql(), device_id)?.ok_or_else(|| MatrixError::unknown_token(false))?;
-        let Some(session_id) = device.session_id.clone() else { return Err(MatrixError::unknown_token(true)) };
-        if *generation < device.generation {
+        let known = self.known_refresh(&command.refresh_token)?;
+        if grants::client_of(self.host.sql(), &known.session_id)?.is_some() {
+            // An OAuth client refreshes as one, and proves which.
+            return Err(MatrixError::unknown_token(false));
+        }
+        Ok(self.rotate(known, &command.refresh_token)?.session)
+    }
+
+    /// The token and its device, if their session is open. A token that was replaced is still known.
+    pub(super) fn known_refresh(&self, token: &str) -> Result<KnownToken, MatrixError> {
+        let presented = hash(token);
+        let mut tokens = devices::tokens(self.host.sql())?;
+        let at = tokens.iter().position(|token| same(&token.hash, &presented));
+        let token = at.map(|at| tokens.swap_remove(at)).ok_or_else(|| MatrixError::unknown_token(false))?;
+        tokens.retain(|other| other.device_id == token.device_id && other.generation == token.generation + 1);
+        let device = devices::load(self.host.sql(), &token.device_id)?;
+        let device = device.ok_or_else(|| MatrixError::unknown_token(false))?;
+        let session_id = device.session_id.clone().ok_or_else(|| MatrixError::unknown_token(true))?;
+        Ok(KnownToken { device, session_id, generation: token.generation, used: token.used, siblings: tokens.len() })
+    }
+
+    /// Exchanges a known token for its successor.
+    pub(super) fn rotate(&self, known: KnownToken, token: &str) -> Result<Rotated, MatrixError> {
+        let KnownToken { device, session_id, generation, used, siblings } = known;
+        if generation < device.generation {
             self.end_family(device)?;
             return Err(MatrixError::unknown_token(true));
         }
-        let next = generation + 1;
-        let siblings = tokens.iter().filter(|(other, _, at)| other == device_id && *at == next).count();
-        if siblings >= MOST_SIBLINGS {
+        let now = self.host.now();
+        let repeated = used.filter(|at| now.since(*at) < GRACE);
+        if repeated.is_none() && siblings >= MOST_SIBLINGS {
             return Err(MatrixError::limit_exceeded(60_000));
         }
-        let successor = self.new_refresh_token();
-        self.change(|turn| {
-            if *generation > device.generation {
-                devices::retire_siblings(turn.sql, device_id, &presented, *generation)?;
-                devices::drop_tokens_before(turn.sql, device_id, generation.saturating_sub(REMEMBERED))?;
-            }
-            devices::add_token(turn.sql, device_id, &hash(&successor), next)?;
-            devices::write(turn.sql, &DeviceRow { generation: *generation, last_seen_ts: self.host.now(), ..device })?;
-            Ok(())
-        })?;
-        Ok(Session { device_id: device_id.clone(), session_id, refresh_token: Some(successor) })
+        let successor = match used {
+            // After the grace, a token that nobody can have seen before: if there is a thief, the two part ways here.
+            Some(_) if repeated.is_none() => self.new_refresh_token(),
+            _ => refresh::write(&self.user_id, &secret::derived(&self.config.token_key, token)),
+        };
+        let device_id = device.device_id.clone();
+        if repeated.is_none() {
+            self.change(|turn| {
+                let presented = hash(token);
+                if generation > device.generation {
+                    devices::retire_siblings(turn.sql, &device_id, &presented, generation)?;
+                    devices::drop_tokens_before(turn.sql, &device_id, generation.saturating_sub(REMEMBERED))?;
+                }
+                devices::use_token(turn.sql, &device_id, &presented, now)?;
+                devices::add_token(turn.sql, &device_id, &hash(&successor), generation + 1)?;
+                Ok(devices::write(turn.sql, &DeviceRow { generation, last_seen_ts: now, ..device })?)
+            })?;
+        }
+        let session_id = generation_id(&session_id, generation);
+        let session = Session { device_id, session_id, refresh_token: Some(successor) };
+        Ok(Rotated { session, issued: repeated.unwrap_or(now) })
     }
 
     /// A token came back that must not: nobody can tell the thief from the owner, so both sign in again. The device stays,

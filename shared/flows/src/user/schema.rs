@@ -5,10 +5,10 @@
 
 use tern_ports::{Sql, SqlError};
 
-use super::store::keys;
+use super::store::{grants, keys};
 
 /// One entry per version; the hub runs those it has not run yet.
-const VERSIONS: [&[&str]; 3] = [FIRST, keys::TABLES, ANSWERS];
+const VERSIONS: [&[&str]; 4] = [FIRST, keys::TABLES, ANSWERS, grants::TABLES];
 
 /// Kept answers in columns of their own. `position` was for positions that only typing had, which has its own count now.
 const ANSWERS: &[&str] = &[

@@ -16,11 +16,11 @@ use tern_ports::{
 };
 
 use super::{
-    UserActor, encryption, refresh,
+    UserActor, encryption, grants, refresh,
     store::{
         connections,
         devices::{self, DeviceRow},
-        to_device,
+        grants as pages, to_device,
     },
     turn::Turn,
 };
@@ -39,33 +39,52 @@ const DEVICE_ID_LETTERS: usize = 10;
 impl<H: ObjectHost + Parking> UserActor<H> {
     /// Refuses a session that is not open, and notes that the device was seen.
     pub(super) fn admit(&self, session: &SessionRef) -> Result<(), MatrixError> {
-        let sql = self.host.sql();
-        let device = devices::load(sql, &session.device_id)?.ok_or_else(|| MatrixError::unknown_token(false))?;
-        match device.session_id {
-            Some(open) if open == session.session_id => {}
-            // The device signed in again: whoever still has the old token is not that device.
-            Some(_) => return Err(MatrixError::unknown_token(false)),
-            // The server ended the session; the device may sign in again and keep its data.
-            None => return Err(MatrixError::unknown_token(true)),
-        }
+        let device = self.check(session)?;
         let now = self.host.now();
         if now.since(device.last_seen_ts) > SEEN_EVERY_MS {
-            devices::seen(sql, &session.device_id, now)?;
+            devices::seen(self.host.sql(), &session.device_id, now)?;
         }
         Ok(())
     }
 
+    /// Refuses a session that is not open, or an access token that was refreshed.
+    pub(super) fn check(&self, session: &SessionRef) -> Result<DeviceRow, MatrixError> {
+        let device = devices::load(self.host.sql(), &session.device_id)?;
+        let device = device.ok_or_else(|| MatrixError::unknown_token(false))?;
+        let (session_id, generation) = bare_id(&session.session_id);
+        match &device.session_id {
+            // The client has, or can have, a newer one.
+            Some(open) if open == session_id && generation.is_some_and(|at| at < device.generation) => {
+                Err(MatrixError::unknown_token(true))
+            }
+            Some(open) if open == session_id => Ok(device),
+            // The device signed in again: whoever still has the old token is not that device.
+            Some(_) => Err(MatrixError::unknown_token(false)),
+            // The server ended the session; the device may sign in again and keep its data.
+            None => Err(MatrixError::unknown_token(true)),
+        }
+    }
+
     pub(super) fn check_session(&self, command: &CheckSession) -> Result<SessionState, MatrixError> {
-        self.admit(&command.session)?;
+        if command.session.device_id.as_str().is_empty() {
+            self.admit_bare(&command.session)?;
+        } else {
+            self.admit(&command.session)?;
+        }
         Ok(SessionState {})
     }
 
     pub(super) fn open_session(&self, command: OpenSession) -> Result<Session, MatrixError> {
+        let opening = self.plan_session(command)?;
+        self.change(|turn| self.write_session(turn, &opening))?;
+        Ok(opening.session)
+    }
+
+    /// Makes up what a new session needs, without writing anything.
+    pub(super) fn plan_session(&self, command: OpenSession) -> Result<Opening, MatrixError> {
         if command.user_id != self.user_id {
             return Err(MatrixError::internal());
         }
-        let session_id = self.random_text::<16>();
-        let refresh_token = command.refresh.then(|| self.new_refresh_token());
         let device_id = match command.device_id {
             Some(device_id) if device_id.as_str().is_empty() || device_id.as_str().len() > LONGEST_DEVICE_ID => {
                 return Err(MatrixError::invalid_param("The device id is empty or too long"));
@@ -73,28 +92,36 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             Some(device_id) => device_id,
             None => self.free_device_id()?,
         };
-        self.change(|turn| {
-            let known = devices::load(turn.sql, &device_id)?;
-            if known.is_none() {
-                self.welcome(turn)?;
-            }
-            let row = DeviceRow {
-                device_id: device_id.clone(),
-                session_id: Some(session_id.clone()),
-                display_name: known.map_or(command.display_name, |known| known.display_name).map(shortened),
-                last_seen_ts: self.host.now(),
-                last_seen_ip: command.ip,
-                generation: 0,
-            };
-            devices::write(turn.sql, &row)?;
-            devices::drop_tokens(turn.sql, &device_id)?;
-            if let Some(token) = &refresh_token {
-                devices::add_token(turn.sql, &device_id, &refresh::hash(token), 1)?;
-            }
-            turn.wake_device(&device_id, news::LOGOUT);
-            Ok(())
-        })?;
-        Ok(Session { device_id, session_id, refresh_token })
+        let session_id = self.random_text::<16>();
+        let session_id = if command.refresh { generation_id(&session_id, 0) } else { session_id };
+        let refresh_token = command.refresh.then(|| self.new_refresh_token());
+        let session = Session { device_id, session_id, refresh_token };
+        Ok(Opening { session, display_name: command.display_name, ip: command.ip })
+    }
+
+    pub(super) fn write_session(&self, turn: &Turn<'_, H::Sql>, opening: &Opening) -> Result<(), MatrixError> {
+        let Session { device_id, session_id, refresh_token } = &opening.session;
+        let known = devices::load(turn.sql, device_id)?;
+        if known.is_none() {
+            self.welcome(turn)?;
+        }
+        let display_name = known.map_or_else(|| opening.display_name.clone(), |known| known.display_name);
+        let row = DeviceRow {
+            device_id: device_id.clone(),
+            session_id: Some(bare_id(session_id).0.to_owned()),
+            display_name: display_name.map(shortened),
+            last_seen_ts: self.host.now(),
+            last_seen_ip: opening.ip.clone(),
+            generation: 0,
+        };
+        devices::write(turn.sql, &row)?;
+        devices::drop_tokens(turn.sql, device_id)?;
+        grants::forget_device(turn.sql, device_id)?;
+        if let Some(token) = refresh_token {
+            devices::add_token(turn.sql, device_id, &refresh::hash(token), 1)?;
+        }
+        turn.wake_device(device_id, news::LOGOUT);
+        Ok(())
     }
 
     /// Adds a device.
@@ -133,6 +160,10 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                 (false, false) => self.note_own_devices(turn)?,
                 (false, true) => {}
             }
+            if asked.is_none() {
+                // Whoever ends all sessions, or changes the password, means the browsers too.
+                pages::drop_pages(turn.sql)?;
+            }
             Ok(Done {})
         })
     }
@@ -141,6 +172,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     pub(super) fn remove_device(&self, turn: &Turn<'_, H::Sql>, device_id: &DeviceId) -> Result<bool, MatrixError> {
         devices::delete(turn.sql, device_id)?;
         devices::drop_tokens(turn.sql, device_id)?;
+        grants::forget_device(turn.sql, device_id)?;
         connections::delete_device(turn.sql, device_id)?;
         to_device::delete_device(turn.sql, device_id)?;
         turn.wake_device(device_id, news::LOGOUT);
@@ -150,13 +182,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     pub(super) fn list_devices(&self, command: &ListDevices) -> Result<Vec<Device>, MatrixError> {
         self.admit(&command.session)?;
         let devices = devices::all(self.host.sql())?;
-        let device = |row: DeviceRow| Device {
-            device_id: row.device_id,
-            display_name: row.display_name,
-            last_seen_ts: Some(row.last_seen_ts).filter(|at| *at > Millis(0)),
-            last_seen_ip: row.last_seen_ip,
-        };
-        Ok(devices.into_iter().map(device).collect())
+        Ok(devices.into_iter().map(Device::from).collect())
     }
 
     pub(super) fn rename_device(&self, command: RenameDevice) -> Result<Done, MatrixError> {
@@ -189,6 +215,37 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         self.host.fill(&mut bytes);
         let letters: String = bytes.iter().map(|byte| char::from(b'A' + byte % 26)).collect();
         letters.into()
+    }
+}
+
+/// A session that is about to be opened.
+pub(super) struct Opening {
+    pub(super) session: Session,
+    display_name: Option<String>,
+    ip: Option<String>,
+}
+
+impl From<DeviceRow> for Device {
+    fn from(row: DeviceRow) -> Self {
+        Self {
+            device_id: row.device_id,
+            display_name: row.display_name,
+            last_seen_ts: Some(row.last_seen_ts).filter(|at| *at > Millis(0)),
+            last_seen_ip: row.last_seen_ip,
+        }
+    }
+}
+
+/// A session that refreshes says in its tokens which generation they are of, so that older ones can be refused.
+pub(super) fn generation_id(session_id: &str, generation: u64) -> String {
+    format!("{session_id}~{generation}")
+}
+
+/// The session's own id, and the generation of a token that names it.
+pub(super) fn bare_id(session_id: &str) -> (&str, Option<u64>) {
+    match session_id.split_once('~') {
+        Some((session_id, generation)) => (session_id, generation.parse().ok()),
+        None => (session_id, None),
     }
 }
 

@@ -7,6 +7,8 @@
 pub mod backup;
 pub mod frame;
 pub mod gate;
+pub mod grant;
+pub mod handoff;
 pub mod keys;
 pub mod media;
 pub mod room;
@@ -15,6 +17,7 @@ pub mod sync;
 pub mod user;
 
 pub use gate::{GateCommand, GateRequest};
+pub use handoff::{HandoffCommand, HandoffRequest};
 pub use media::{MediaCommand, MediaRequest};
 pub use room::{RoomCommand, RoomRequest};
 pub use storage::{StorageCommand, StorageRequest};

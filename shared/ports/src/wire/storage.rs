@@ -43,6 +43,8 @@ boundary! {
         StoreBackupKeys => BackupStored,
         ReadBackupKeys => Option<Vec<BackupKey>>,
         DeleteBackupKeys => Option<BackupState>,
+        SaveClient => Done,
+        LoadClient => Option<ClientRow>,
     }
 }
 
@@ -232,4 +234,35 @@ pub struct SetPassword {
 pub struct DeactivateUser {
     /// The user.
     pub user_id: OwnedUserId,
+}
+
+/// Stores an OAuth client; nothing changes when it is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SaveClient {
+    /// Its id.
+    pub client_id: String,
+    /// What it registered, JSON.
+    pub metadata: String,
+    /// SHA-256 of its secret, in base64, of one that the operator trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_hash: Option<String>,
+    /// When.
+    pub ts: Millis,
+}
+
+/// Looks an OAuth client up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadClient {
+    /// Its id.
+    pub client_id: String,
+}
+
+/// An OAuth client's row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientRow {
+    /// What it registered, JSON.
+    pub metadata: String,
+    /// As in [`SaveClient`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_hash: Option<String>,
 }

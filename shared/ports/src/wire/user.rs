@@ -8,6 +8,10 @@ use tern_model::{Caller, Millis, Notice, RawJson};
 
 use super::{
     Done, boundary,
+    grant::{
+        AllowReset, BrowserView, CloseBrowser, Granted, InspectGrant, Inspection, IssueGrant, OpenBrowser, ReadBrowser,
+        RedeemGrant, RefreshGrant, RevokeGrant,
+    },
     keys::{
         ClaimKeys, ClaimedKeys, CrossSigningUploaded, Dehydrated, DehydratedEvents, DeleteDehydrated, DeviceLists,
         KeyCount, NoteDeviceList, OwnKeys, PutDehydrated, QueryKeys, QueryOwnKeys, ReadDehydrated,
@@ -55,6 +59,15 @@ boundary! {
         NoteDeviceList => Done,
         ReadDeviceLists => DeviceLists,
         ProbeUser => UserProbe,
+        OpenBrowser => String,
+        ReadBrowser => BrowserView,
+        CloseBrowser => Done,
+        IssueGrant => String,
+        RedeemGrant => Granted,
+        RefreshGrant => Granted,
+        RevokeGrant => Option<OwnedDeviceId>,
+        InspectGrant => Option<Inspection>,
+        AllowReset => Done,
     }
 }
 

@@ -179,7 +179,7 @@ impl Actor {
         match &host.object.target {
             Target::Room(room_id) => Self::Room(Rc::new(RoomActor::new(Rc::clone(host), config, room_id.clone()))),
             Target::User(user_id) => Self::User(Rc::new(UserActor::new(Rc::clone(host), config, user_id.clone()))),
-            Target::Storage | Target::Gate(_) => unreachable!("not part of this world"),
+            Target::Storage | Target::Gate(_) | Target::Handoff(_) => unreachable!("not part of this world"),
         }
     }
 

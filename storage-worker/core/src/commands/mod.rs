@@ -2,6 +2,7 @@
 
 pub(crate) mod append;
 pub(crate) mod backup;
+pub(crate) mod clients;
 pub(crate) mod media;
 pub(crate) mod rooms;
 pub(crate) mod state;

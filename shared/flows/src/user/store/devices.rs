@@ -83,11 +83,41 @@ pub(in crate::user) fn add_token(
     Ok(())
 }
 
-/// Every known refresh token: device, hash, generation.
-pub(in crate::user) fn tokens(sql: &impl Sql) -> Result<Vec<(OwnedDeviceId, Vec<u8>, u64)>, SqlError> {
-    let rows = sql.query("SELECT device_id, hash, generation FROM refresh_token", &[])?;
-    let token = |row: &Row| Some((row.text(0)?.into(), row.blob(1)?.to_vec(), row.int(2)?));
+/// A refresh token.
+pub(in crate::user) struct TokenRow {
+    pub(in crate::user) device_id: OwnedDeviceId,
+    pub(in crate::user) hash: Vec<u8>,
+    pub(in crate::user) generation: u64,
+    /// When it was first used.
+    pub(in crate::user) used: Option<Millis>,
+}
+
+/// Every known refresh token.
+pub(in crate::user) fn tokens(sql: &impl Sql) -> Result<Vec<TokenRow>, SqlError> {
+    let rows = sql.query("SELECT device_id, hash, generation, used FROM refresh_token", &[])?;
+    let token = |row: &Row| {
+        Some(TokenRow {
+            device_id: row.text(0)?.into(),
+            hash: row.blob(1)?.to_vec(),
+            generation: row.int(2)?,
+            used: row.int(3).map(Millis),
+        })
+    };
     Ok(rows.iter().filter_map(token).collect())
+}
+
+/// Notes the first use of a token.
+pub(in crate::user) fn use_token(
+    sql: &impl Sql,
+    device_id: &DeviceId,
+    hash: &[u8],
+    at: Millis,
+) -> Result<(), SqlError> {
+    sql.query(
+        "UPDATE refresh_token SET used = ? WHERE device_id = ? AND hash = ? AND used IS NULL",
+        &[at.0.into(), device_id.as_str().into(), hash.to_vec().into()],
+    )?;
+    Ok(())
 }
 
 /// Other tokens of this generation become old ones.

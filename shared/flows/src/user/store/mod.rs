@@ -6,6 +6,7 @@ pub(super) mod connections;
 pub(super) mod devices;
 pub(super) mod facts;
 pub(super) mod filters;
+pub(super) mod grants;
 pub(super) mod hub;
 pub(super) mod inbox;
 pub(super) mod keys;

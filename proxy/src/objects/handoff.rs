@@ -1,0 +1,41 @@
+//! Shell of the handoff actor. Object name: what is handed over, and a random part.
+
+use std::rc::Rc;
+
+use tern_flows::handoff::HandoffActor;
+use tern_model::MatrixError;
+use tern_ports::wire::frame;
+use worker::{DurableObject, Env, Request, Response, State, durable_object};
+
+use super::broken;
+use crate::cf::host::Host;
+
+/// Something between two devices, for some minutes.
+#[durable_object(alarm)]
+pub struct Handoff {
+    actor: Result<HandoffActor<Host>, String>,
+}
+
+impl DurableObject for Handoff {
+    fn new(state: State, env: Env) -> Self {
+        let host = Host::of(Rc::new(state), &env).map_err(|error| error.to_string());
+        Self { actor: host.map(|host| HandoffActor::new(Rc::new(host))) }
+    }
+
+    async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        let actor = self.actor.as_ref().map_err(|reason| broken(reason))?;
+        let reply = match frame::read(&request.bytes().await?) {
+            Ok(command) => actor.handle(command).await,
+            Err(error) => {
+                worker::console_error!("handoff: {error}");
+                frame::write_reply::<()>(&Err(MatrixError::from(error)))
+            }
+        };
+        Response::from_bytes(reply)
+    }
+
+    async fn alarm(&self) -> worker::Result<Response> {
+        self.actor.as_ref().map_err(|reason| broken(reason))?.alarm().await;
+        Response::empty()
+    }
+}

@@ -1,0 +1,240 @@
+//! Where the user says yes or no to a client (RFC 6749, 4.1.1; RFC 8628, 3.3).
+//!
+//! Nothing is remembered between the question and the answer: the form carries the request, which is checked again.
+
+use askama::Template;
+use tern_auth::oauth::{
+    OAuthError,
+    client::Client,
+    request::{AuthorizeRequest, Fault, Prompt, ReplyTo, only},
+    scope::Scope,
+};
+use tern_flows::{
+    browser::{self as flow, Signed},
+    oauth,
+};
+use tern_model::MatrixError;
+use tern_ports::{Clock, wire::grant::Grant};
+
+use super::visit::{Page, Visit, encoded, page};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    router::{Route, parse_query},
+    routes::routes,
+};
+
+pub(crate) const ROUTES: &[Route] = routes! {
+    Open Get "/oauth2/authorize" => authorize;
+    Open Post "/oauth2/authorize" => decide;
+    Open Get "/device" => device;
+    Open Post "/device" => decide_device;
+};
+
+#[derive(Template)]
+#[template(path = "consent.html")]
+struct Consent<'a> {
+    page: Page<'a>,
+    client: &'a str,
+    host: &'a str,
+    user_id: &'a str,
+    api: bool,
+    openid: bool,
+    user_code: Option<&'a str>,
+    action: &'a str,
+    request: &'a str,
+    here: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "told.html")]
+struct Told<'a> {
+    page: Page<'a>,
+    detail: String,
+    back: String,
+}
+
+#[derive(Template)]
+#[template(path = "device.html")]
+struct EnterCode<'a> {
+    page: Page<'a>,
+    alert: Option<&'a str>,
+    user_code: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "done.html")]
+struct Done<'a> {
+    page: Page<'a>,
+    message: &'a str,
+}
+
+/// A request with the client that makes it, or what is shown in its stead.
+type Asked = Result<(Client, String, AuthorizeRequest), Answer>;
+
+async fn authorize(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    page(edge, request, async |visit| {
+        let (client, _, asked) = match read(visit, &request.query).await? {
+            Ok(asked) => asked,
+            Err(answer) => return Ok(answer),
+        };
+        let signed = match admit(visit, &asked).await? {
+            Ok(signed) => signed,
+            Err(answer) => return Ok(answer),
+        };
+        let query = request.address.split_once('?').map_or("", |(_, query)| query);
+        let consent = Consent {
+            page: visit.page(visit.text.allow_title),
+            client: client.name(),
+            host: client.host(),
+            user_id: signed.user_id.as_str(),
+            api: asked.scope.device_id.is_some(),
+            openid: asked.scope.openid,
+            user_code: None,
+            action: "/oauth2/authorize",
+            request: query,
+            here: &request.address,
+        };
+        visit.show_towards(&consent, &asked.reply.source())
+    })
+    .await
+}
+
+async fn decide(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    page(edge, request, async |visit| {
+        let form = visit.form()?;
+        let (client, client_id, asked) = match read(visit, &parse_query(form.text("request"))).await? {
+            Ok(asked) => asked,
+            Err(answer) => return Ok(answer),
+        };
+        if form.get("decision") != Some("allow") {
+            return Ok(visit.go(&asked.reply.refusal(&edge.config, OAuthError::AccessDenied)));
+        }
+        let user_id = visit.claimed_user().ok_or_else(|| MatrixError::unknown_token(false))?;
+        let grant = Grant {
+            client_id,
+            client_name: Some(client.name().to_owned()),
+            redirect_uri: Some(asked.reply.redirect_uri.clone()),
+            scope: asked.scope.text,
+            device_id: asked.scope.device_id,
+            challenge: Some(asked.challenge),
+            nonce: asked.nonce,
+        };
+        let code = oauth::grant(edge, &user_id, visit.cookie(), grant).await?;
+        Ok(visit.go(&asked.reply.address(&edge.config, &[("code", &code)])))
+    })
+    .await
+}
+
+/// Reads a request. Whoever is at the browser is told what is wrong with it, and may go back to the client; they are not
+/// sent there unasked, since anybody can register a client (RFC 9700, 4.11.2).
+async fn read(visit: &Visit<'_>, params: &[(String, String)]) -> Result<Asked, MatrixError> {
+    let client_id = only(params, "client_id")?.unwrap_or_default().to_owned();
+    let client = oauth::client(visit.edge, &client_id).await.map_err(|error| shown(error, 400))?;
+    match AuthorizeRequest::read(params, &client) {
+        Ok(request) => Ok(Ok((client, client_id, request))),
+        Err(Fault::Shown(error)) => Err(error.into()),
+        Err(Fault::Told(reply, error)) => told(visit, &reply, error).map(Err),
+    }
+}
+
+fn shown(error: MatrixError, status: u16) -> MatrixError {
+    if error.status < 500 { MatrixError { status, ..error } } else { error }
+}
+
+fn told(visit: &Visit<'_>, reply: &ReplyTo, error: OAuthError) -> Result<Answer, MatrixError> {
+    let back = reply.refusal(&visit.edge.config, error);
+    let told = Told { page: visit.page(visit.text.problem), detail: format!("{}: {error}", error.code()), back };
+    Ok(visit.show(&told)?.with_status(400))
+}
+
+/// The user who is to be asked, or where they go first.
+async fn admit(visit: &Visit<'_>, asked: &AuthorizeRequest) -> Result<Result<Signed, Answer>, MatrixError> {
+    let here = encoded(&visit.request.address);
+    let hint = encoded(asked.login_hint.as_deref().unwrap_or_default());
+    let sign_in = format!("/account/sign-in?continue={here}&username={hint}");
+    let signed = visit.signed_in().await?;
+    match (signed, asked.prompt) {
+        (_, Prompt::None) => told(visit, &asked.reply, OAuthError::ConsentRequired).map(Err),
+        (None, Prompt::Create) => Ok(Err(visit.go(&format!("/account/register?continue={here}")))),
+        (None, Prompt::Any) => Ok(Err(visit.go(&sign_in))),
+        (Some(signed), _) => {
+            let age = visit.edge.now().since(signed.view.since) / 1000;
+            if asked.max_age.is_none_or(|most| age <= most) {
+                return Ok(Ok(signed));
+            }
+            flow::sign_out(visit.edge, &signed.user_id, visit.cookie()).await?;
+            Ok(Err(visit.signed_out_now(&sign_in)))
+        }
+    }
+}
+
+async fn device(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    page(edge, request, async |visit| {
+        let signed = match visit.must_sign_in().await? {
+            Ok(signed) => signed,
+            Err(answer) => return Ok(answer),
+        };
+        let Some(user_code) = request.query("user_code").filter(|code| !code.is_empty()) else {
+            return enter_code(visit, "", None);
+        };
+        let Some(asked) = oauth::device_request(edge, user_code).await? else {
+            return Ok(enter_code(visit, user_code, Some(visit.text.wrong_code))?.with_status(404));
+        };
+        let client = oauth::client(edge, &asked.client_id).await.map_err(|error| shown(error, 400))?;
+        let scope = Scope::parse(&asked.scope)?;
+        visit.show(&Consent {
+            page: visit.page(visit.text.allow_title),
+            client: client.name(),
+            host: client.host(),
+            user_id: signed.user_id.as_str(),
+            api: scope.device_id.is_some(),
+            openid: scope.openid,
+            user_code: Some(user_code),
+            action: "/device",
+            request: user_code,
+            here: &request.address,
+        })
+    })
+    .await
+}
+
+async fn decide_device(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    page(edge, request, async |visit| {
+        let form = visit.form()?;
+        let user_code = form.text("request");
+        let user_id = visit.claimed_user().ok_or_else(|| MatrixError::unknown_token(false))?;
+        let Some(asked) = oauth::device_request(edge, user_code).await? else {
+            return Ok(enter_code(visit, user_code, Some(visit.text.wrong_code))?.with_status(404));
+        };
+        let allowed = form.get("decision") == Some("allow");
+        let code = if allowed {
+            let client = oauth::client(edge, &asked.client_id).await.map_err(|error| shown(error, 400))?;
+            let grant = Grant {
+                client_id: asked.client_id,
+                client_name: Some(client.name().to_owned()),
+                redirect_uri: None,
+                scope: asked.scope,
+                device_id: asked.device_id,
+                challenge: None,
+                nonce: None,
+            };
+            Some(oauth::grant(edge, &user_id, visit.cookie(), grant).await?)
+        } else if visit.signed_in().await?.is_none() {
+            return Err(MatrixError::unknown_token(false));
+        } else {
+            None
+        };
+        if !oauth::decide_device(edge, user_code, code).await? {
+            return Ok(enter_code(visit, user_code, Some(visit.text.wrong_code))?.with_status(404));
+        }
+        let message = if allowed { visit.text.device_allowed } else { visit.text.device_denied };
+        visit.show(&Done { page: visit.page(visit.text.device_title), message })
+    })
+    .await
+}
+
+fn enter_code(visit: &Visit<'_>, user_code: &str, alert: Option<&str>) -> Result<Answer, MatrixError> {
+    visit.show(&EnterCode { page: visit.page(visit.text.device_title), alert, user_code })
+}

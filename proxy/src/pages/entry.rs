@@ -1,0 +1,157 @@
+//! Signing in, signing out, and new accounts.
+
+use askama::Template;
+use tern_auth::{oauth::browser::own_page, uia::registration_stages};
+use tern_flows::browser::{self as flow, NewAccount, Visitor};
+use tern_model::MatrixError;
+
+use super::visit::{Page, Visit, encoded, page};
+use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+
+pub(crate) const ROUTES: &[Route] = routes! {
+    Open Get "/account/sign-in" => show_sign_in;
+    Open Post "/account/sign-in" => sign_in;
+    Open Get "/account/register" => show_register;
+    Open Post "/account/register" => register;
+    Open Post "/account/sign-out" => sign_out;
+};
+
+/// Shortest password that the page takes, in characters.
+const SHORTEST_PASSWORD: usize = 8;
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignIn<'a> {
+    page: Page<'a>,
+    alert: Option<&'a str>,
+    target: &'a str,
+    target_encoded: String,
+    username: &'a str,
+    may_register: bool,
+}
+
+#[derive(Template)]
+#[template(path = "register.html")]
+struct Register<'a> {
+    page: Page<'a>,
+    alert: Option<&'a str>,
+    target: &'a str,
+    target_encoded: String,
+    username: &'a str,
+    token: &'a str,
+    needs_token: bool,
+}
+
+async fn show_sign_in(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    page(edge, request, async |visit| {
+        let target = target(request.query("continue"));
+        if visit.signed_in().await?.is_some() {
+            return Ok(visit.go(target));
+        }
+        sign_in_page(visit, target, request.query("username").unwrap_or_default(), None)
+    })
+    .await
+}
+
+async fn sign_in(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    page(edge, request, async |visit| {
+        let form = visit.form()?;
+        let (target, name) = (target(form.get("continue")), form.text("username").trim());
+        match flow::sign_in(edge, &edge.config, name, form.text("password"), visitor(request)).await {
+            Ok(cookie) => Ok(visit.signed_in_now(&cookie, target)),
+            Err(error) => match visit.say(&error) {
+                Some(alert) => Ok(sign_in_page(visit, target, name, Some(alert))?.with_status(error.status)),
+                None => Err(error),
+            },
+        }
+    })
+    .await
+}
+
+async fn show_register(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    page(edge, request, async |visit| {
+        let blank = NewAccount { token: request.query("token"), ..NewAccount::default() };
+        register_page(visit, target(request.query("continue")), &blank, None)
+    })
+    .await
+}
+
+async fn register(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    page(edge, request, async |visit| {
+        let form = visit.form()?;
+        let target = target(form.get("continue"));
+        let account = NewAccount {
+            name: form.text("username").trim(),
+            password: form.text("password"),
+            token: form.get("token"),
+        };
+        let mistake = if account.password.chars().count() < SHORTEST_PASSWORD {
+            Some(visit.text.password_short)
+        } else {
+            (account.password != form.text("repeat")).then_some(visit.text.passwords_differ)
+        };
+        if mistake.is_some() {
+            return Ok(register_page(visit, target, &account, mistake)?.with_status(400));
+        }
+        match flow::register(edge, &edge.config, account.clone(), visitor(request)).await {
+            Ok(cookie) => Ok(visit.signed_in_now(&cookie, target)),
+            Err(error) => match visit.say(&error) {
+                Some(alert) => Ok(register_page(visit, target, &account, Some(alert))?.with_status(error.status)),
+                None => Err(error),
+            },
+        }
+    })
+    .await
+}
+
+async fn sign_out(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    page(edge, request, async |visit| {
+        let form = visit.form()?;
+        if let Some(user_id) = visit.claimed_user() {
+            flow::sign_out(edge, &user_id, visit.cookie()).await?;
+        }
+        Ok(visit.signed_out_now(&format!("/account/sign-in?continue={}", encoded(target(form.get("continue"))))))
+    })
+    .await
+}
+
+fn sign_in_page(visit: &Visit<'_>, target: &str, username: &str, alert: Option<&str>) -> Result<Answer, MatrixError> {
+    visit.show(&SignIn {
+        page: visit.page(visit.text.sign_in),
+        alert,
+        target,
+        target_encoded: encoded(target),
+        username,
+        may_register: !registration_stages(&visit.edge.config).is_empty(),
+    })
+}
+
+fn register_page(
+    visit: &Visit<'_>,
+    target: &str,
+    account: &NewAccount<'_>,
+    alert: Option<&str>,
+) -> Result<Answer, MatrixError> {
+    let config = &visit.edge.config;
+    let closed = registration_stages(config).is_empty();
+    let page = visit.page(visit.text.create_account);
+    let answer = visit.show(&Register {
+        page,
+        alert: if closed { Some(visit.text.registration_closed) } else { alert },
+        target,
+        target_encoded: encoded(target),
+        username: account.name,
+        token: account.token.unwrap_or_default(),
+        needs_token: !config.open_registration && !closed,
+    })?;
+    Ok(if closed { answer.with_status(403) } else { answer })
+}
+
+/// Where to go on, which is one of our pages whatever was asked for.
+fn target(asked: Option<&str>) -> &str {
+    asked.and_then(own_page).unwrap_or("/account")
+}
+
+fn visitor(request: &Incoming) -> Visitor {
+    Visitor { ip: request.ip.clone(), agent: request.header("user-agent") }
+}

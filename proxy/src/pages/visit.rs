@@ -1,0 +1,230 @@
+//! One request for a page: whose browser it is, which language they read, and whether a form is really theirs.
+
+use askama::Template;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use ruma::OwnedUserId;
+use sha2::{Digest, Sha256};
+use tern_auth::{
+    oauth::{
+        browser::{self, LIFETIME},
+        ticket::Ticket,
+    },
+    secret,
+};
+use tern_flows::browser::{self as flow, Signed};
+use tern_model::MatrixError;
+use tern_ports::Entropy;
+
+use super::{
+    form::Form,
+    text::{self, Text},
+};
+use crate::{edge::Edge, request::Incoming, respond::Answer};
+
+const STYLE: &str = include_str!("../../templates/style.css");
+
+thread_local! {
+    /// The hash by which the policy of the pages lets their one style in.
+    static STYLE_HASH: String = STANDARD.encode(Sha256::digest(STYLE));
+}
+
+/// What every template needs.
+pub(crate) struct Page<'a> {
+    pub(crate) text: &'static Text,
+    pub(crate) title: &'a str,
+    /// The server's name.
+    pub(crate) server: &'a str,
+    /// Goes into every form as `form_token`.
+    pub(crate) form_token: String,
+}
+
+impl Page<'_> {
+    #[expect(clippy::unused_self, reason = "templates call methods")]
+    pub(crate) const fn style(&self) -> &'static str {
+        STYLE
+    }
+}
+
+/// A request for a page.
+pub(crate) struct Visit<'a> {
+    pub(crate) edge: &'a Edge,
+    pub(crate) request: &'a Incoming,
+    pub(crate) text: &'static Text,
+    cookie: String,
+    /// The visitor came without a cookie and gets this one.
+    is_new: bool,
+}
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct Problem<'a> {
+    page: Page<'a>,
+    message: &'a str,
+    detail: &'a str,
+}
+
+/// Runs a page. Errors become a page too.
+pub(crate) async fn page<'a>(
+    edge: &'a Edge,
+    request: &'a Incoming,
+    work: impl AsyncFnOnce(&Visit<'a>) -> Result<Answer, MatrixError>,
+) -> Result<Answer, MatrixError> {
+    let visit = Visit::of(edge, request);
+    match work(&visit).await {
+        Ok(answer) => Ok(answer),
+        Err(error) => visit.problem(&error),
+    }
+}
+
+impl<'a> Visit<'a> {
+    fn of(edge: &'a Edge, request: &'a Incoming) -> Self {
+        let text = text::choose(request.header("accept-language").as_deref());
+        let found = cookie(request, cookie_name(edge));
+        let is_new = found.is_none();
+        let cookie = found.unwrap_or_else(|| anonymous(edge));
+        Self { edge, request, text, cookie, is_new }
+    }
+
+    /// Who is signed in here: one hop, none for a visitor without a session.
+    pub(crate) async fn signed_in(&self) -> Result<Option<Signed>, MatrixError> {
+        flow::read(self.edge, &self.edge.config, &self.cookie).await
+    }
+
+    /// Who is signed in here, or the way to the sign-in page and back.
+    pub(crate) async fn must_sign_in(&self) -> Result<Result<Signed, Answer>, MatrixError> {
+        let here = browser::own_page(&self.request.address).unwrap_or("/account");
+        Ok(self.signed_in().await?.ok_or_else(|| self.go(&format!("/account/sign-in?continue={}", encoded(here)))))
+    }
+
+    /// The cookie of whoever is signed in here.
+    pub(crate) fn cookie(&self) -> &str {
+        &self.cookie
+    }
+
+    /// The form that was sent, if it is from a page that this visitor was shown.
+    pub(crate) fn form(&self) -> Result<Form, MatrixError> {
+        let form = Form::read(&self.request.body)?;
+        // A browser says by itself when a form comes from elsewhere.
+        let elsewhere =
+            self.request.header("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
+        let own = browser::is_own_form(&self.edge.config, &self.cookie, form.get("form_token").unwrap_or_default());
+        if own && !elsewhere && !self.is_new { Ok(form) } else { Err(MatrixError::forbidden(STALE)) }
+    }
+
+    pub(crate) fn page<'b>(&'b self, title: &'b str) -> Page<'b> {
+        let form_token = browser::form_token(&self.edge.config, &self.cookie);
+        Page { text: self.text, title, server: self.edge.config.server_name.as_str(), form_token }
+    }
+
+    /// Shows a page whose forms lead to pages of ours.
+    pub(crate) fn show(&self, template: &impl Template) -> Result<Answer, MatrixError> {
+        self.show_towards(template, "")
+    }
+
+    /// Shows a page whose form ends, by a redirect, at `target`: a source expression of the content security policy.
+    pub(crate) fn show_towards(&self, template: &impl Template, target: &str) -> Result<Answer, MatrixError> {
+        let html = template.render().map_err(|_| MatrixError::internal())?;
+        let policy = STYLE_HASH.with(|hash| {
+            format!(
+                "default-src 'none'; style-src 'sha256-{hash}'; form-action 'self' {target}; frame-ancestors 'none'; \
+                 base-uri 'none'"
+            )
+        });
+        let answer = guarded(Answer::page(200, html)).with_header("content-security-policy", policy);
+        Ok(if self.is_new { self.with_cookie(answer, &self.cookie, LIFETIME) } else { answer })
+    }
+
+    /// Sends the browser on to one of our pages.
+    pub(crate) fn go(&self, target: &str) -> Answer {
+        let answer = guarded(Answer::page(303, String::new())).with_header("location", target);
+        if self.is_new { self.with_cookie(answer, &self.cookie, LIFETIME) } else { answer }
+    }
+
+    /// Sends a browser on that has just signed in. Its old cookie is worth nothing any more, whoever put it there.
+    pub(crate) fn signed_in_now(&self, cookie: &str, target: &str) -> Answer {
+        self.with_cookie(guarded(Answer::page(303, String::new())).with_header("location", target), cookie, LIFETIME)
+    }
+
+    /// Sends a browser on that has just signed out.
+    pub(crate) fn signed_out_now(&self, target: &str) -> Answer {
+        self.with_cookie(guarded(Answer::page(303, String::new())).with_header("location", target), "", 0)
+    }
+
+    /// Says what went wrong, in the visitor's language where we have words for it.
+    pub(crate) fn problem(&self, error: &MatrixError) -> Result<Answer, MatrixError> {
+        let (message, detail) = match error {
+            error if error.message == STALE => (self.text.stale_form, ""),
+            error => match self.say(error) {
+                Some(message) => (message, ""),
+                None if error.status >= 500 => (self.text.try_again, ""),
+                None => (self.text.not_this_way, error.message.as_ref()),
+            },
+        };
+        let problem = Problem { page: self.page(self.text.problem), message, detail };
+        Ok(self.show(&problem)?.with_status(error.status))
+    }
+
+    /// The words for an error that somebody can do something about.
+    pub(crate) fn say(&self, error: &MatrixError) -> Option<&'static str> {
+        Some(match error.errcode.as_ref() {
+            "M_FORBIDDEN" | "M_USER_DEACTIVATED" => self.text.wrong_password,
+            "M_USER_IN_USE" => self.text.name_taken,
+            "M_INVALID_USERNAME" | "M_EXCLUSIVE" => self.text.name_not_allowed,
+            "M_WEAK_PASSWORD" => self.text.password_short,
+            "M_UNAUTHORIZED" => self.text.wrong_token,
+            "M_LIMIT_EXCEEDED" => self.text.too_often,
+            _ => return None,
+        })
+    }
+
+    /// The user that this visitor claims to be by cookie, unasked.
+    pub(crate) fn claimed_user(&self) -> Option<OwnedUserId> {
+        Ticket::Browser.user_of(&self.cookie, &self.edge.config.server_name)
+    }
+
+    fn with_cookie(&self, answer: Answer, value: &str, lives_ms: u64) -> Answer {
+        let name = cookie_name(self.edge);
+        let secure = if name.starts_with("__Host-") { "; Secure" } else { "" };
+        let cookie =
+            format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{secure}", lives_ms.div_ceil(1000));
+        answer.with_header("set-cookie", cookie)
+    }
+}
+
+/// Marks the refusal of a form, which is shown in words of its own.
+const STALE: &str = "This form is not one of ours";
+
+/// A value as it stands in a query.
+pub(crate) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+/// What no page may come without.
+fn guarded(answer: Answer) -> Answer {
+    answer
+        .with_header("cache-control", "no-store")
+        .with_header("x-frame-options", "DENY")
+        .with_header("x-content-type-options", "nosniff")
+        // `no-referrer` would make browsers send forms with an origin of `null`.
+        .with_header("referrer-policy", "same-origin")
+}
+
+/// Over HTTPS the name itself makes browsers refuse a cookie that another host or an unsafe page has set.
+fn cookie_name(edge: &Edge) -> &'static str {
+    if edge.config.base_url().starts_with("https:") { "__Host-tern" } else { "tern" }
+}
+
+fn cookie(request: &Incoming, name: &str) -> Option<String> {
+    let header = request.header("cookie")?;
+    let values = header.split(';').filter_map(|pair| pair.trim().split_once('='));
+    let value = values.filter(|(key, _)| *key == name).map(|(_, value)| value).next()?;
+    (value.starts_with("tern_") && value.len() <= 512).then(|| value.to_owned())
+}
+
+/// The cookie of a visitor who is nobody yet.
+fn anonymous(edge: &Edge) -> String {
+    let mut bytes = [0; 16];
+    edge.fill(&mut bytes);
+    format!("tern_a_{}", secret::base64(&bytes))
+}

@@ -1,0 +1,155 @@
+//! Signing in on the pages. Run in the proxy: users are in the storage worker, browsers in their users' hubs.
+
+use ruma::{OwnedUserId, UserId};
+use tern_auth::{oauth::ticket::Ticket, password, secret, uia::Stage, username};
+use tern_model::{Class, Config, MatrixError};
+use tern_ports::{
+    Clock, Entropy, Transport, ask_storage, ask_user,
+    wire::{
+        grant::{BrowserView, CloseBrowser, OpenBrowser, ReadBrowser},
+        storage::{DeactivateUser, SetPassword},
+        user::CloseSessions,
+    },
+};
+
+use crate::{
+    limit,
+    register::{create_user, open_stages},
+    session::{check_password, random},
+};
+
+/// Where a visitor comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Visitor {
+    /// The address.
+    pub ip: Option<String>,
+    /// The browser, as it names itself.
+    pub agent: Option<String>,
+}
+
+/// Somebody who is signed in on the pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// Who.
+    pub user_id: OwnedUserId,
+    /// What their hub says.
+    pub view: BrowserView,
+}
+
+/// What somebody wrote who wants an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewAccount<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The password.
+    pub password: &'a str,
+    /// The registration token.
+    pub token: Option<&'a str>,
+}
+
+/// Signs a browser in; answers with its cookie.
+///
+/// # Errors
+/// `M_FORBIDDEN` for a wrong name or password alike.
+pub async fn sign_in<E: Transport + Clock + Entropy>(
+    edge: &E,
+    config: &Config,
+    name: &str,
+    password: &str,
+    visitor: Visitor,
+) -> Result<String, MatrixError> {
+    limit::by_address(edge, config, Class::Login, visitor.ip.as_deref()).await?;
+    let user_id = check_password(edge, config, username::for_login(name, &config.server_name), password).await?;
+    open(edge, user_id, visitor).await
+}
+
+/// Makes an account and signs the browser in; answers with its cookie.
+///
+/// # Errors
+/// `M_FORBIDDEN` when registration is closed, `M_UNAUTHORIZED` for a wrong registration token, `M_INVALID_USERNAME`,
+/// `M_USER_IN_USE`, a password that cannot be used.
+pub async fn register<E: Transport + Clock + Entropy>(
+    edge: &E,
+    config: &Config,
+    account: NewAccount<'_>,
+    visitor: Visitor,
+) -> Result<String, MatrixError> {
+    if !open_stages(config)?.contains(&Stage::Dummy) {
+        let expected = config.registration_token.as_deref().zip(account.token);
+        if !expected.is_some_and(|(expected, token)| secret::same(expected, token.trim())) {
+            return Err(MatrixError::new(403, "M_UNAUTHORIZED", "Invalid registration token"));
+        }
+    }
+    let user_id = username::for_registration(account.name, &config.server_name)?;
+    limit::by_address(edge, config, Class::Register, visitor.ip.as_deref()).await?;
+    create_user(edge, config, &user_id, account.password, false).await?;
+    open(edge, user_id, visitor).await
+}
+
+/// Who a browser belongs to; nobody when it is not, or no longer, signed in.
+///
+/// # Errors
+/// When the hub cannot be asked.
+pub async fn read<E: Transport>(edge: &E, config: &Config, cookie: &str) -> Result<Option<Signed>, MatrixError> {
+    let Some(user_id) = Ticket::Browser.user_of(cookie, &config.server_name) else { return Ok(None) };
+    match ask_user(edge, &user_id, ReadBrowser { cookie: cookie.to_owned() }).await {
+        Ok(view) => Ok(Some(Signed { user_id, view })),
+        Err(error) if error.status == 401 => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Signs a browser out.
+///
+/// # Errors
+/// When the hub cannot be asked.
+pub async fn sign_out<E: Transport>(edge: &E, user_id: &UserId, cookie: &str) -> Result<(), MatrixError> {
+    match ask_user(edge, user_id, CloseBrowser { cookie: cookie.to_owned() }).await {
+        Err(error) if error.status != 401 => Err(error),
+        _ => Ok(()),
+    }
+}
+
+async fn open<E: Transport>(edge: &E, user_id: OwnedUserId, visitor: Visitor) -> Result<String, MatrixError> {
+    let Visitor { ip, agent } = visitor;
+    let of = user_id.clone();
+    ask_user(edge, &of, OpenBrowser { user_id, ip, agent }).await
+}
+
+/// Changes a password, and signs out every device and browser when asked to.
+///
+/// # Errors
+/// `M_FORBIDDEN` for a wrong password, a new one that cannot be used.
+pub async fn change_password<E: Transport + Entropy>(
+    edge: &E,
+    config: &Config,
+    user_id: &UserId,
+    old: &str,
+    new: &str,
+    everywhere: bool,
+) -> Result<(), MatrixError> {
+    check_password(edge, config, Some(user_id.to_owned()), old).await?;
+    let password_hash = password::hash(&config.accounts, new, &random(edge))?;
+    ask_storage(edge, SetPassword { user_id: user_id.to_owned(), password_hash }).await?;
+    if everywhere { end_all(edge, user_id).await } else { Ok(()) }
+}
+
+/// Ends an account for ever: no password, no device, no browser.
+///
+/// # Errors
+/// `M_FORBIDDEN` for a wrong password.
+pub async fn deactivate<E: Transport>(
+    edge: &E,
+    config: &Config,
+    user_id: &UserId,
+    password: &str,
+) -> Result<(), MatrixError> {
+    check_password(edge, config, Some(user_id.to_owned()), password).await?;
+    ask_storage(edge, DeactivateUser { user_id: user_id.to_owned() }).await?;
+    end_all(edge, user_id).await
+}
+
+async fn end_all(edge: &impl Transport, user_id: &UserId) -> Result<(), MatrixError> {
+    ask_user(edge, user_id, CloseSessions { session: None, devices: None, except: None }).await?;
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! The actor of an object between two devices. It holds one thing for some minutes, and an alarm clears it.
+//!
+//! | what | file |
+//! |---|---|
+//! | a device authorization (RFC 8628) | [`device`] |
+//! | the message of a rendezvous (MSC4108 of 2024, MSC4388) | [`rendezvous`] |
+
+mod device;
+mod rendezvous;
+
+pub(crate) use device::INTERVAL;
+
+use std::{cell::Cell, rc::Rc};
+
+use serde::{Serialize, de::DeserializeOwned};
+use tern_model::{MatrixError, Millis};
+use tern_ports::{
+    ObjectHost, Sql,
+    wire::{HandoffCommand, frame},
+};
+
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS kept (
+    id INTEGER PRIMARY KEY CHECK (id = 1), content TEXT NOT NULL, expires INTEGER NOT NULL
+) STRICT";
+
+/// The actor in a handoff object.
+pub struct HandoffActor<H> {
+    host: Rc<H>,
+    /// The table is there.
+    ready: Cell<bool>,
+    /// When the device last asked in vain.
+    asked: Cell<Option<Millis>>,
+}
+
+impl<H: ObjectHost> HandoffActor<H> {
+    /// An actor on its host.
+    pub fn new(host: Rc<H>) -> Self {
+        Self { host, ready: Cell::new(false), asked: Cell::new(None) }
+    }
+
+    /// Handles one command; answers with a reply frame.
+    pub async fn handle(&self, command: HandoffCommand) -> Vec<u8> {
+        if let Err(error) = self.prepare() {
+            return frame::write_reply::<()>(&Err(error));
+        }
+        match command {
+            HandoffCommand::OpenDeviceGrant(command) => reply(&self.open_device_grant(*command).await),
+            HandoffCommand::ReadDeviceGrant(_) => reply(&self.read_device_grant()),
+            HandoffCommand::DecideDeviceGrant(command) => reply(&self.decide_device_grant(*command)),
+            HandoffCommand::PollDeviceGrant(command) => reply(&self.poll_device_grant(&command)),
+            HandoffCommand::OpenRendezvous(command) => reply(&self.open_rendezvous(*command).await),
+            HandoffCommand::ReadRendezvous(_) => reply(&self.read_rendezvous()),
+            HandoffCommand::UpdateRendezvous(command) => reply(&self.update_rendezvous(*command)),
+            HandoffCommand::CloseRendezvous(_) => reply(&self.close_rendezvous()),
+        }
+    }
+
+    /// Time is over.
+    pub async fn alarm(&self) {
+        // What cannot be deleted now is refused by its time, and goes with the next use of the object.
+        if self.prepare().is_ok() {
+            let _ = self.host.sql().query("DELETE FROM kept", &[]);
+        }
+    }
+
+    fn prepare(&self) -> Result<(), MatrixError> {
+        if !self.ready.replace(true) {
+            self.host.sql().query(TABLE, &[])?;
+        }
+        Ok(())
+    }
+
+    /// What is kept, if its time is not over.
+    fn load<T: DeserializeOwned>(&self) -> Result<Option<(T, Millis)>, MatrixError> {
+        let rows = self.host.sql().query("SELECT content, expires FROM kept", &[])?;
+        let kept = rows.first().and_then(|row| Some((serde_json::from_str(row.text(0)?).ok()?, Millis(row.int(1)?))));
+        Ok(kept.filter(|(_, expires)| self.host.now() < *expires))
+    }
+
+    fn save(&self, content: &impl Serialize, expires: Millis) -> Result<(), MatrixError> {
+        // Our own types always serialise.
+        let content = serde_json::to_string(content).unwrap_or_default();
+        self.host.sql().query(
+            "INSERT INTO kept (id, content, expires) VALUES (1, ?, ?)
+             ON CONFLICT DO UPDATE SET content = excluded.content, expires = excluded.expires",
+            &[content.into(), expires.0.into()],
+        )?;
+        Ok(())
+    }
+}
+
+fn reply<T: Serialize>(result: &Result<T, MatrixError>) -> Vec<u8> {
+    frame::write_reply(result)
+}
