@@ -74,6 +74,7 @@ pub async fn register<E: Transport + Clock + Entropy>(
     account: NewAccount<'_>,
     visitor: Visitor,
 ) -> Result<String, MatrixError> {
+    limit::by_address(edge, config, Class::Register, visitor.ip.as_deref()).await?;
     if !open_stages(config)?.contains(&Stage::Dummy) {
         let expected = config.registration_token.as_deref().zip(account.token);
         if !expected.is_some_and(|(expected, token)| secret::same(expected, token.trim())) {
@@ -81,7 +82,6 @@ pub async fn register<E: Transport + Clock + Entropy>(
         }
     }
     let user_id = username::for_registration(account.name, &config.server_name)?;
-    limit::by_address(edge, config, Class::Register, visitor.ip.as_deref()).await?;
     create_user(edge, config, &user_id, account.password, false).await?;
     open(edge, user_id, visitor).await
 }
