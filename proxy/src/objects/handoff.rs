@@ -35,7 +35,7 @@ impl DurableObject for Handoff {
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        self.actor.as_ref().map_err(|reason| broken(reason))?.alarm().await;
+        self.actor.as_ref().map_err(|reason| broken(reason))?.alarm();
         Response::empty()
     }
 }

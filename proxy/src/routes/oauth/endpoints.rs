@@ -16,7 +16,6 @@ use crate::{
 pub(crate) const ROUTES: &[Route] = routes! {
     Open Get "/_matrix/client/v1/auth_metadata" => discover;
     Open Get "/_matrix/client/unstable/org.matrix.msc2965/auth_metadata" => discover;
-    Open Get "/.well-known/openid-configuration" => discover;
     Open Get "/.well-known/oauth-authorization-server" => discover;
     Open Post "/oauth2/register" => register;
     Open Post "/oauth2/token" => token;

@@ -56,7 +56,7 @@ impl<H: ObjectHost> HandoffActor<H> {
     }
 
     /// Time is over.
-    pub async fn alarm(&self) {
+    pub fn alarm(&self) {
         // What cannot be deleted now is refused by its time, and goes with the next use of the object.
         if self.prepare().is_ok() {
             let _ = self.host.sql().query("DELETE FROM kept", &[]);
