@@ -54,7 +54,7 @@ impl Network for Wires {
                         None => Err(Unreachable("no such room".to_owned())),
                     }
                 }
-                Target::Gate(_) => Err(Unreachable("rooms pass no gate".to_owned())),
+                Target::Gate(_) | Target::Handoff(_) => Err(Unreachable("rooms pass no gate".to_owned())),
             }
         }
         .boxed_local()
