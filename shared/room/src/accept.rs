@@ -1,7 +1,10 @@
 //! What becomes of an event, local or from another server: the last three checks on receipt of a PDU, the state around
 //! it, and the room's new present. The heart of a room.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    rc::Rc,
+};
 
 use ruma::{
     EventId, OwnedEventId,
@@ -81,8 +84,14 @@ pub fn judge(history: &impl History, present: &Present, pdu: &Pdu) -> Result<Jud
 /// When a state cannot be read.
 pub fn advance(history: &impl History, present: &Present, pdu: &Pdu) -> Result<Present, Unreadable> {
     let mut extremities = present.extremities.clone();
-    for previous in pdu.prev() {
-        extremities.remove(previous);
+    let mut built_on: Vec<OwnedEventId> = pdu.prev().to_vec();
+    let mut seen: HashSet<OwnedEventId> = built_on.iter().cloned().collect();
+    while let Some(previous) = built_on.pop() {
+        // What was soft-failed or rejected left the events before it standing; now they are built on through it.
+        if !extremities.remove(&previous) && !history.is_accepted(&previous)? {
+            let before = history.event(&previous)?;
+            built_on.extend(before.iter().flat_map(Pdu::prev).filter(|id| seen.insert((*id).clone())).cloned());
+        }
     }
     extremities.insert(pdu.id().to_owned());
     let states: Result<Vec<_>, _> = extremities.iter().map(|id| known_state(history, id)).collect();

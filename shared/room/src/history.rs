@@ -18,6 +18,9 @@ pub trait History {
     /// An event, marked if it was rejected; `None` when it is not known.
     fn event(&self, event_id: &EventId) -> Result<Option<Pdu>, Unreadable>;
 
+    /// Whether an event is part of the room: known, and neither rejected nor soft-failed.
+    fn is_accepted(&self, event_id: &EventId) -> Result<bool, Unreadable>;
+
     /// The auth events of an event; `None` when it is not known. Asked for whole auth chains, so worth a shorter way than
     /// reading the event.
     fn auth_events(&self, event_id: &EventId) -> Result<Option<Vec<OwnedEventId>>, Unreadable> {

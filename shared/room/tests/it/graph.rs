@@ -1,6 +1,9 @@
 //! A room's event graph in memory.
 
-use std::{collections::HashMap, rc::Rc};
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
 
 use ruma::{EventId, OwnedEventId};
 use tern_model::Pdu;
@@ -10,6 +13,7 @@ use tern_room::{History, JudgeError, Judged, Present, StateMap, Unreadable, Verd
 pub(crate) struct Graph {
     version: &'static Version,
     events: HashMap<OwnedEventId, (Pdu, Rc<StateMap>)>,
+    accepted: HashSet<OwnedEventId>,
     pub(crate) present: Present,
     /// Reading fails.
     pub(crate) broken: bool,
@@ -17,7 +21,7 @@ pub(crate) struct Graph {
 
 impl Graph {
     pub(crate) fn new(version: &'static Version) -> Self {
-        Self { version, events: HashMap::new(), present: Present::default(), broken: false }
+        Self { version, events: HashMap::new(), accepted: HashSet::new(), present: Present::default(), broken: false }
     }
 
     /// Judges an event and keeps it.
@@ -26,6 +30,7 @@ impl Graph {
         let kept = if matches!(verdict, Verdict::Reject(_)) { pdu.clone().into_rejected() } else { pdu.clone() };
         self.events.insert(pdu.id().to_owned(), (kept, after));
         if verdict == Verdict::Accept {
+            self.accepted.insert(pdu.id().to_owned());
             self.present = advance(&*self, &self.present, pdu)?;
         }
         Ok(verdict)
@@ -57,6 +62,11 @@ impl History for Graph {
     fn event(&self, event_id: &EventId) -> Result<Option<Pdu>, Unreadable> {
         self.readable()?;
         Ok(self.find(event_id).cloned())
+    }
+
+    fn is_accepted(&self, event_id: &EventId) -> Result<bool, Unreadable> {
+        self.readable()?;
+        Ok(self.accepted.contains(event_id))
     }
 
     fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<StateMap>>, Unreadable> {
