@@ -357,10 +357,11 @@ impl World {
                     "seed {seed}: {event_id} shown"
                 );
             }
-            // Who is in the room hears of everything that the room stands on.
+            // Who is in the room, and knows it, hears of everything that the room stands on. (Who takes themselves for a
+            // member but was banned elsewhere at the same time may say what they like and is not heard.)
             let in_room = (0..2).any(|own| {
                 let number = server.name.trim_start_matches('s').trim_end_matches(".test").parse().unwrap();
-                reference.membership(&user(number, own)).as_deref() == Some("join")
+                [reference, server].iter().all(|home| home.membership(&user(number, own)).as_deref() == Some("join"))
             });
             if in_room {
                 let stories = || format!("seed {seed}\n{}\n{}", server.story(), reference.story());
