@@ -56,14 +56,14 @@ macro_rules! existing {
 
 /// Counts what [`STORE`] will do with the keys in `?3`, before it does it: those that are new, and whether anything changes.
 const COUNT: &str = concat!(
-    "UPDATE backups SET count = count + d.added, etag = etag + 1 FROM (\
+    "UPDATE backups SET count = count + change.added, etag = etag + 1 FROM (\
        SELECT count(*) FILTER (WHERE kept.backup IS NULL) AS added, count(*) AS changed \
        FROM json_each(?3) k LEFT JOIN backup_sessions kept ON kept.backup = ",
     current!(),
     " AND kept.room_id = k.value ->> 0 AND kept.session_id = k.value ->> 1 \
        WHERE kept.backup IS NULL OR (kept.is_verified, k.value ->> 2, k.value ->> 3) \
          < (k.value ->> 4, kept.first_message_index, kept.forwarded_count)\
-     ) d WHERE d.changed > 0 AND num = ",
+     ) change WHERE change.changed > 0 AND num = ",
     current!(),
 );
 
@@ -100,9 +100,9 @@ const READ_KEYS: &str = concat!(
 );
 
 const UNCOUNT: &str = concat!(
-    "UPDATE backups SET count = count - d.gone, etag = etag + 1 FROM (SELECT count(*) AS gone FROM backup_sessions WHERE ",
+    "UPDATE backups SET count = count - change.gone, etag = etag + 1 FROM (SELECT count(*) AS gone FROM backup_sessions WHERE ",
     range!(),
-    ") d WHERE d.gone > 0 AND num = ",
+    ") change WHERE change.gone > 0 AND num = ",
     existing!(),
 );
 
