@@ -108,7 +108,7 @@ test('counts follow claims in both syncs, and a sync gap tells whom to look up',
   const [alice, bob, room] = await pair(base);
   const key = await publish(alice);
   const [sliding, classic, bobs] = [new Sliding(alice), new Classic(alice), new Classic(bob)];
-  await follow(bobs, 'Alice', (json) => json.device_lists?.changed?.includes(alice.id));
+  await bobs.poll(0);
   const since = bobs.since!;
   await alice.post('/keys/upload', { one_time_keys: key.oneTime(['A', 'B']), fallback_keys: key.oneTime(['F']) });
   const both = async (count: number, fallback: string[]): Promise<void> => {
