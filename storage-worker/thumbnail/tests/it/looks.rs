@@ -92,7 +92,8 @@ fn what_can_be_seen_through_stays_so() {
 
 #[test]
 fn a_picture_without_holes_is_sent_as_one() {
-    let opaque = file(DynamicImage::ImageRgb8(scene(640, 480)).into_rgba8().into(), ImageFormat::Png);
+    let opaque = DynamicImage::ImageRgba8(DynamicImage::ImageRgb8(scene(640, 480)).into_rgba8());
+    let opaque = file(&opaque, ImageFormat::Png);
     assert_eq!(make(&opaque, size(320, 240, false), false).unwrap().format, Format::Jpeg);
 }
 

@@ -29,20 +29,20 @@ pub(crate) fn scene(width: u32, height: u32) -> RgbImage {
     })
 }
 
-pub(crate) fn file(image: DynamicImage, format: ImageFormat) -> Vec<u8> {
+pub(crate) fn file(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     image.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
 }
 
 pub(crate) fn photo(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
-    file(DynamicImage::ImageRgb8(scene(width, height)), format)
+    file(&DynamicImage::ImageRgb8(scene(width, height)), format)
 }
 
 /// Half of it can be seen through.
 pub(crate) fn glass(width: u32, height: u32) -> Vec<u8> {
     let image = RgbaImage::from_fn(width, height, |x, _| Rgba([0, 128, 255, if x < width / 2 { 0 } else { 255 }]));
-    file(DynamicImage::ImageRgba8(image), ImageFormat::Png)
+    file(&DynamicImage::ImageRgba8(image), ImageFormat::Png)
 }
 
 /// A JPEG that asks to be turned as the EXIF value `orientation` says.
