@@ -210,6 +210,7 @@ fn notice(room_id: &RoomId, slices: &[SyncRoom]) -> Notice {
         client: tern_room::client_event(tern_room::DEFAULT, event, tern_room::Form::default()).expect("it is an event"),
         txn: None,
         redacts: None,
+        pings_room: false,
     };
     Notice {
         room_id: room_id.to_owned(),

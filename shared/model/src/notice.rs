@@ -60,6 +60,9 @@ pub struct NoticeEvent {
     /// The event this one redacts; hubs drop the content they hold of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redacts: Option<OwnedEventId>,
+    /// The sender's power level is enough to notify the whole room (`notifications.room`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pings_room: bool,
 }
 
 /// A change that is not part of the timeline.

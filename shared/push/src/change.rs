@@ -78,7 +78,7 @@ fn decide_rule(kind: RuleKind, rule_id: &str, body: &RawJson) -> Result<Rule, Pu
     for condition in &body.conditions {
         condition.read::<PushCondition>().map_err(|error| malformed(&error))?;
     }
-    let conditional = matches!(kind, RuleKind::Override | RuleKind::Underride);
+    let conditional = matches!(kind, RuleKind::Override | RuleKind::PostContent | RuleKind::Underride);
     let pattern = body.pattern.filter(|_| kind == RuleKind::Content);
     if kind == RuleKind::Content && pattern.is_none() {
         return Err(PushRuleError::Malformed("a content rule needs a pattern".to_owned()));
@@ -100,7 +100,7 @@ fn check_id(kind: RuleKind, rule_id: &str) -> Result<(), PushRuleError> {
     let fits = match kind {
         RuleKind::Room => RoomId::parse(rule_id).is_ok(),
         RuleKind::Sender => UserId::parse(rule_id).is_ok(),
-        RuleKind::Override | RuleKind::Content | RuleKind::Underride => true,
+        RuleKind::Override | RuleKind::Content | RuleKind::PostContent | RuleKind::Underride => true,
     };
     if fits && !rule_id.is_empty() && rule_id.len() <= MAX_ID && !rule_id.contains(['/', '\\']) {
         Ok(())

@@ -1,14 +1,22 @@
 //! Push rules (Client-Server API, "Push rules"): which events notify a user, and how.
 //!
-//! The rules are data here: the predefined set, the changes a client may make, and the parts it may read. The account
-//! data event `m.push_rules` carries exactly what [`PushRules::to_content`] writes.
+//! The rules are data: the predefined set, the changes a client may make, and the parts it may read. The account data
+//! event `m.push_rules` carries exactly what [`PushRules::to_content`] writes. An [`Evaluator`] made of them says what
+//! follows from an event; a [`Ledger`] counts what follows from many.
 
 mod change;
+mod condition;
 mod error;
+mod evaluate;
+mod glob;
+mod json;
+mod ledger;
 mod rules;
 mod view;
 
 pub use change::Change;
 pub use error::PushRuleError;
+pub use evaluate::{Context, Evaluator, Event, Verdict, tweaks};
+pub use ledger::{Counts, Ledger, Mark, Scope, Slot};
 pub use rules::{PushRules, Rule, RuleKind};
 pub use view::View;

@@ -2,12 +2,15 @@
 
 use ruma::{UserId, push::Ruleset};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tern_model::RawJson;
 
 use crate::PushRuleError;
 
 /// The one predefined rule that stays above the user's own.
 const MASTER: &str = ".m.rule.master";
+/// The name of [`RuleKind::PostContent`] in a path while MSC4306 is unstable.
+const UNSTABLE_POSTCONTENT: &str = "io.element.msc4306.postcontent";
 
 /// A kind of rule; kinds are tried in the order of [`RuleKind::ALL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub enum RuleKind {
     Override,
     /// A pattern in the message's body.
     Content,
+    /// Threads the user is subscribed to, and those not (MSC4306).
+    PostContent,
     /// One room; the rule's id is the room's.
     Room,
     /// One sender; the rule's id is the sender's.
@@ -26,13 +31,15 @@ pub enum RuleKind {
 
 impl RuleKind {
     /// All kinds, the most important first.
-    pub const ALL: [Self; 5] = [Self::Override, Self::Content, Self::Room, Self::Sender, Self::Underride];
+    pub const ALL: [Self; 6] =
+        [Self::Override, Self::Content, Self::PostContent, Self::Room, Self::Sender, Self::Underride];
 
     /// The kind of this name in a path.
     ///
     /// # Errors
     /// When there is none.
     pub fn parse(name: &str) -> Result<Self, PushRuleError> {
+        let name = if name == UNSTABLE_POSTCONTENT { Self::PostContent.name() } else { name };
         Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or(PushRuleError::UnknownKind)
     }
 
@@ -41,6 +48,7 @@ impl RuleKind {
         match self {
             Self::Override => "override",
             Self::Content => "content",
+            Self::PostContent => "postcontent",
             Self::Room => "room",
             Self::Sender => "sender",
             Self::Underride => "underride",
@@ -53,7 +61,7 @@ impl RuleKind {
 pub struct Rule {
     /// What to do when it matches.
     pub actions: Vec<RawJson>,
-    /// When it matches; of override and underride rules.
+    /// When it matches; of override, postcontent and underride rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conditions: Option<Vec<RawJson>>,
     /// The server made it.
@@ -74,6 +82,7 @@ pub struct PushRules {
     pub(crate) content: Vec<Rule>,
     #[serde(rename = "override")]
     pub(crate) overrides: Vec<Rule>,
+    pub(crate) postcontent: Vec<Rule>,
     pub(crate) room: Vec<Rule>,
     pub(crate) sender: Vec<Rule>,
     pub(crate) underride: Vec<Rule>,
@@ -88,7 +97,9 @@ struct Content<T> {
 impl PushRules {
     /// The predefined rules of a new user (Client-Server API, "Predefined Rules").
     pub fn server_default(user_id: &UserId) -> Self {
-        serde_json::to_value(Ruleset::server_default(user_id)).and_then(serde_json::from_value).unwrap_or_default()
+        let rules = serde_json::to_value(Ruleset::server_default(user_id)).and_then(serde_json::from_value);
+        let rules: Self = rules.unwrap_or_default();
+        Self { postcontent: subscription_rules(), ..rules }
     }
 
     /// Reads the stored content of `m.push_rules`. Predefined rules come from this build; the stored ones only say what
@@ -115,6 +126,7 @@ impl PushRules {
         match kind {
             RuleKind::Override => &self.overrides,
             RuleKind::Content => &self.content,
+            RuleKind::PostContent => &self.postcontent,
             RuleKind::Room => &self.room,
             RuleKind::Sender => &self.sender,
             RuleKind::Underride => &self.underride,
@@ -125,6 +137,7 @@ impl PushRules {
         match kind {
             RuleKind::Override => &mut self.overrides,
             RuleKind::Content => &mut self.content,
+            RuleKind::PostContent => &mut self.postcontent,
             RuleKind::Room => &mut self.room,
             RuleKind::Sender => &mut self.sender,
             RuleKind::Underride => &mut self.underride,
@@ -132,8 +145,27 @@ impl PushRules {
     }
 }
 
+/// The predefined rules of MSC4306. A thread that is not subscribed is quiet, one that is makes a sound.
+fn subscription_rules() -> Vec<Rule> {
+    let rule = |name: &str, subscribed: bool, actions: Vec<RawJson>| Rule {
+        actions,
+        conditions: Some(vec![raw(&json!({
+            "kind": "io.element.msc4306.thread_subscription", "subscribed": subscribed,
+        }))]),
+        default: true,
+        enabled: true,
+        pattern: None,
+        rule_id: format!(".io.element.msc4306.rule.{name}"),
+    };
+    let sound = json!({ "set_tweak": "sound", "value": "default" });
+    vec![
+        rule("unsubscribed_thread", false, Vec::new()),
+        rule("subscribed_thread", true, vec![raw("notify"), raw(&sound)]),
+    ]
+}
+
 /// Serialises our own types, which cannot fail.
-pub(crate) fn raw<T: Serialize>(value: &T) -> RawJson {
+pub(crate) fn raw<T: Serialize + ?Sized>(value: &T) -> RawJson {
     RawJson::from_value(value).unwrap_or_else(|_| RawJson::empty_object())
 }
 

@@ -39,7 +39,10 @@ fn ids(rules: &PushRules, kind: &str) -> Vec<String> {
 fn a_new_user_has_the_predefined_rules_and_every_kind() {
     let all = seen(&rules(), View::All);
     let global = all["global"].as_object().unwrap();
-    assert_eq!(global.keys().collect::<Vec<_>>(), ["content", "override", "room", "sender", "underride"]);
+    assert_eq!(
+        global.keys().collect::<Vec<_>>(),
+        ["content", "override", "postcontent", "room", "sender", "underride"]
+    );
     assert_eq!(all["global"]["override"][0]["rule_id"], ".m.rule.master");
     assert_eq!(all["global"]["override"][0]["enabled"], false);
     assert!(ids(&rules(), "override").contains(&".m.rule.is_user_mention".to_owned()));
@@ -124,7 +127,7 @@ fn unknown_rules_and_kinds_are_not_found() {
     rules.apply("room", "!r:example.org", Change::Delete).unwrap();
     for change in [Change::Delete, Change::Enable(true), Change::Actions(&raw(&json!([])))] {
         assert_eq!(rules.apply("room", "!r:example.org", change), Err(PushRuleError::UnknownRule));
-        assert_eq!(rules.apply("postcontent", "x", change), Err(PushRuleError::UnknownKind));
+        assert_eq!(rules.apply("precontent", "x", change), Err(PushRuleError::UnknownKind));
     }
     assert_eq!(rules.view(View::Kind("global")), Err(PushRuleError::UnknownKind));
     let error = MatrixError::from(rules.view(View::Enabled("content", "x")).unwrap_err());

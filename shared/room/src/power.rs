@@ -7,12 +7,17 @@ use ruma::{
     events::{StateEventType, room::power_levels::UserPowerLevel},
     state_res::events::{RoomCreateEvent, RoomPowerLevelsEvent, RoomPowerLevelsIntField},
 };
+use serde::Deserialize;
+use serde_json::Value;
 use tern_model::Pdu;
 
 use crate::{error::Unreadable, version::Version, view::RoomView};
 
 /// The level a creator has in a room without `m.room.power_levels`, before creators stood above all levels.
 const CREATOR_WITHOUT_LEVELS: i32 = 100;
+
+/// The level that notifies a room, where none is set.
+const NOTIFY_ROOM: i64 = 50;
 
 /// Who may do what in a room.
 #[derive(Debug)]
@@ -32,8 +37,16 @@ impl Powers {
         let Some(create) = view.state(&StateEventType::RoomCreate, "")? else {
             return Err(Unreadable("no create event".to_owned()));
         };
+        Self::of_state(version, create, view.state(&StateEventType::RoomPowerLevels, "")?)
+    }
+
+    /// Reads the create and power levels events given.
+    ///
+    /// # Errors
+    /// When the create event is damaged.
+    pub fn of_state(version: &'static Version, create: Pdu, levels: Option<Pdu>) -> Result<Self, Unreadable> {
         let creators = RoomCreateEvent::new(create).creators(&version.rules.authorization).map_err(Unreadable)?;
-        let levels = view.state(&StateEventType::RoomPowerLevels, "")?.map(RoomPowerLevelsEvent::new);
+        let levels = levels.map(RoomPowerLevelsEvent::new);
         Ok(Self { version, creators: creators.into_iter().collect(), levels })
     }
 
@@ -91,5 +104,30 @@ impl Powers {
     /// When the power levels event is damaged.
     pub fn may(&self, user_id: &UserId, action: RoomPowerLevelsIntField) -> Result<bool, Unreadable> {
         Ok(self.of(user_id)? >= self.needed(action)?)
+    }
+
+    /// The user may notify the whole room (`m.room.power_levels`, `notifications.room`). Nobody may where the levels are
+    /// damaged.
+    pub fn may_notify_room(&self, user_id: &UserId) -> bool {
+        #[derive(Deserialize, Default)]
+        struct Content {
+            #[serde(default)]
+            notifications: Notifications,
+        }
+        #[derive(Deserialize, Default)]
+        struct Notifications {
+            room: Option<Value>,
+        }
+        let content = self.levels.as_ref().map(|levels| serde_json::from_str::<Content>(levels.body().get()));
+        let Ok(content) = content.unwrap_or_else(|| Ok(Content::default())) else { return false };
+        let needed = match content.notifications.room {
+            None => Some(NOTIFY_ROOM),
+            Some(Value::Number(level)) => level.as_i64(),
+            // Levels could be texts before room version 10.
+            Some(Value::String(level)) => level.trim().parse().ok(),
+            Some(_) => None,
+        };
+        let needed = needed.and_then(|level| Int::try_from(level).ok());
+        needed.is_some_and(|needed| self.of(user_id).is_ok_and(|level| level >= needed))
     }
 }

@@ -9,7 +9,9 @@ use tern_ports::{
     wire::{UserCommand, frame, user::Deliver},
 };
 use tern_room::{
-    Audience, Form, Share, client_event, redact,
+    Audience, Form, Share, client_event,
+    power::Powers,
+    redact,
     summary::{HEROES, Members, stripped_state, summarise},
 };
 
@@ -64,7 +66,8 @@ impl<H: ObjectHost> RoomActor<H> {
         });
         stored.reverse();
         let first = stored.first().map_or(head.newest, |event| event.seq);
-        let events = stored.iter().map(|event| Ok((notice_event(head, event)?, event.txn.clone())));
+        let powers = self.powers(head);
+        let events = stored.iter().map(|event| Ok((notice_event(head, event, powers.as_ref())?, event.txn.clone())));
         let events = events.collect::<Result<Vec<_>, SqlError>>()?;
         let changed = from <= summary_changed && (first > from || stored.iter().any(affects_summary));
         Ok(Bundle {
@@ -124,7 +127,7 @@ impl<H: ObjectHost> RoomActor<H> {
         let mut events: Vec<NoticeEvent> = covered.map(|(event, txn)| with_txn(event, txn.as_ref(), user_id)).collect();
         let member = self.store().state("m.room.member", user_id.as_str())?;
         if let (true, Some(member)) = (events.is_empty(), &member) {
-            events.push(notice_event(head, member)?);
+            events.push(notice_event(head, member, None)?);
         }
         let stripped = match &member {
             Some(member) if share.stripped() => {
@@ -149,6 +152,10 @@ impl<H: ObjectHost> RoomActor<H> {
             _ => None,
         };
         Ok(Notice { events, membership: share.membership, stripped, summary, members, ephemeral, ..self.blank(head) })
+    }
+
+    fn powers(&self, head: &Head) -> Option<Powers> {
+        Powers::load(&Turn::new(&self.room_id, self.host.sql(), &self.cache, head.clone())).ok()
     }
 
     fn blank(&self, head: &Head) -> Notice {
@@ -218,13 +225,16 @@ fn with_txn(event: &NoticeEvent, txn: Option<&TxnRef>, user_id: &UserId) -> Noti
     NoticeEvent { txn: txn.filter(|_| event.sender == user_id).cloned(), ..event.clone() }
 }
 
-fn notice_event(head: &Head, event: &StoredEvent) -> Result<NoticeEvent, SqlError> {
+/// With the powers of those who may notify the room, as they are now.
+fn notice_event(head: &Head, event: &StoredEvent, powers: Option<&Powers>) -> Result<NoticeEvent, SqlError> {
     let redacts = if event.kind == "m.room.redaction" { redact::target(head.version, &parsed(event)?) } else { None };
+    let sender = OwnedUserId::try_from(event.sender.as_str()).map_err(damaged)?;
     Ok(NoticeEvent {
         seq: event.seq,
         event_id: event.event_id.clone(),
         kind: event.kind.clone(),
-        sender: OwnedUserId::try_from(event.sender.as_str()).map_err(damaged)?,
+        pings_room: powers.is_some_and(|powers| powers.may_notify_room(&sender)),
+        sender,
         state_key: event.state_key.clone(),
         ts: event.ts,
         client: client_event(head.version, event, Form::default()).map_err(damaged)?,

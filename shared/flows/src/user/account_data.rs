@@ -16,6 +16,7 @@ use tern_push::{Change, PushRules};
 
 use super::{
     UserActor,
+    counting::IGNORED,
     store::{account_data, rooms},
     turn::Turn,
 };
@@ -136,6 +137,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         }
         let pos = turn.advance(news::ACCOUNT_DATA);
         account_data::write(turn.sql, room_id, kind, content, pos)?;
+        if room_id.is_none() && matches!(kind, PUSH_RULES | IGNORED) {
+            self.judge.take();
+        }
         match (room_id, kind) {
             (None, DIRECT) => {
                 let before = old.as_ref().map(direct_rooms).unwrap_or_default();

@@ -3,6 +3,8 @@
 //! A notice may come again, and one may be lost. The position of each event tells: what is known is skipped, and after a
 //! gap the inbox starts anew, so that a sync reads what is missing from storage or from the room.
 
+use std::rc::Rc;
+
 use ruma::UserId;
 use serde::Deserialize;
 use tern_model::{EphemeralNotice, MatrixError, Notice, NoticeEvent, Receipt, RoomSeq, StreamPos, news};
@@ -10,7 +12,9 @@ use tern_ports::{ObjectHost, Parking, Sql, wire::Done};
 use tern_sync::{Membership, is_bump, relists};
 
 use super::{
-    UserActor, redaction,
+    UserActor,
+    counting::{Place, discount, pack_before},
+    redaction,
     store::{
         facts::{self, Facts},
         inbox, receipts,
@@ -29,7 +33,7 @@ const MOST_KEPT: u64 = 500;
 pub(super) const MEMBER: &str = "m.room.member";
 
 impl<H: ObjectHost + Parking> UserActor<H> {
-    pub(super) fn deliver(&self, notices: &[Notice]) -> Result<Done, MatrixError> {
+    pub(super) fn deliver(self: &Rc<Self>, notices: &[Notice]) -> Result<Done, MatrixError> {
         // Who types is not written down: no transaction, no look at the room.
         if !notices.iter().all(is_typing_alone) {
             self.change(|turn| notices.iter().try_for_each(|notice| self.merge(turn, notice)))?;
@@ -40,6 +44,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                     self.merge_typing(notice, users);
                 }
             }
+        }
+        if self.behind.take() {
+            self.host.spawn(Box::pin(Rc::clone(self).count_missed()));
         }
         Ok(Done {})
     }
@@ -55,21 +62,57 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         row.forwarded = row.forwarded.max(notice.forwarded);
         if !fresh.is_empty() {
             let pos = turn.advance(news::ROOMS);
-            take_events(turn, &mut row, &fresh, pos)?;
+            let previous = row.clone();
+            make_place(turn, &mut row, &fresh, pos)?;
             self.take_membership(turn, &mut row, notice, &fresh, pos);
+            let first = fresh.first().map_or(previous.newest, |event| event.seq);
+            self.begin_counting(turn, &mut row, &previous, first)?;
+            self.file(turn, &mut row, notice, &fresh, pos)?;
+            trim(turn, &mut row)?;
             let was_in = before.as_ref().is_some_and(|before| before.membership == Membership::Join);
             self.follow_members(turn, &row, was_in, notice, &fresh)?;
         }
         if !stale && (known || !fresh.is_empty()) {
-            take_facts(turn, &mut row, notice)?;
+            self.take_facts(turn, &mut row, notice)?;
+        }
+        if row.membership == Membership::Join {
+            self.take_receipts(turn, &mut row, notice)?;
         }
         // How far storage is alone is not worth a row.
-        if before.is_none_or(|before| before.pos != row.pos) && (known || !fresh.is_empty()) {
+        if before.is_none_or(|before| before.pos != row.pos || before.ledger != row.ledger)
+            && (known || !fresh.is_empty())
+        {
             rooms::write(turn.sql, &row)?;
             self.rooms.borrow_mut().changed(room_id);
         }
-        if row.membership == Membership::Join {
-            take_receipts(turn, notice)?;
+        Ok(())
+    }
+
+    /// Puts new events into the inbox, each with its mark.
+    fn file(
+        &self,
+        turn: &Turn<'_, H::Sql>,
+        row: &mut RoomRow,
+        notice: &Notice,
+        fresh: &[&NoticeEvent],
+        pos: StreamPos,
+    ) -> Result<(), MatrixError> {
+        let facts = self.facts(&notice.room_id)?;
+        let mut place = Place::of(&notice.room_id, &facts);
+        if let Some(summary) = &notice.summary {
+            place.members = summary.joined;
+        }
+        for event in fresh {
+            if is_member_event_of(event, &self.user_id) {
+                place.own_name = display_name(event);
+            }
+            let filed = self.count(turn, row, &place, event)?;
+            inbox::add(turn.sql, &row.room_id, event, filed, pos)?;
+            row.newest = event.seq;
+            if let Some(target) = &event.redacts {
+                discount(turn.sql, row, target)?;
+                redaction::apply(turn.sql, &row.room_id, target, event)?;
+            }
         }
         Ok(())
     }
@@ -112,6 +155,71 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         turn.relist(pos);
     }
 
+    /// The room's summary and stripped state, when the notice brings them.
+    fn take_facts(&self, turn: &Turn<'_, H::Sql>, row: &mut RoomRow, notice: &Notice) -> Result<(), MatrixError> {
+        let own = notice.events.iter().rfind(|event| is_member_event_of(event, &self.user_id));
+        if notice.summary.is_none() && notice.stripped.is_empty() && notice.membership.is_none() && own.is_none() {
+            return Ok(());
+        }
+        let old = self.facts(&row.room_id)?;
+        let outside = matches!(row.membership, Membership::Invite | Membership::Knock);
+        let stripped = match (outside, notice.stripped.is_empty()) {
+            (true, false) => notice.stripped.clone().into(),
+            (true, true) => old.stripped.clone(),
+            (false, _) => [].into(),
+        };
+        let own_name = own.map_or_else(|| old.own_name.clone(), display_name);
+        let new = Facts { summary: notice.summary.clone().or_else(|| old.summary.clone()), stripped, own_name };
+        if new == old {
+            return Ok(());
+        }
+        facts::write(turn.sql, &row.room_id, &new)?;
+        self.rooms.borrow_mut().facts_changed(&row.room_id);
+        // Events that came along have moved the room already.
+        let moved = !notice.events.is_empty();
+        let pos = if moved { row.pos } else { turn.advance(news::ROOMS) };
+        row.pos = pos;
+        let relisted = match (&old.summary, &new.summary) {
+            (Some(old), Some(new)) => relists(old, new),
+            (None, None) => false,
+            _ => true,
+        };
+        if relisted {
+            row.relisted = pos;
+            turn.relist(pos);
+        }
+        Ok(())
+    }
+
+    /// Receipts that are newer than the ones in their places.
+    fn take_receipts(&self, turn: &Turn<'_, H::Sql>, row: &mut RoomRow, notice: &Notice) -> Result<(), MatrixError> {
+        let told = notice.ephemeral.iter().flat_map(|ephemeral| match ephemeral {
+            EphemeralNotice::Receipts(receipts) => receipts.as_slice(),
+            EphemeralNotice::Typing(_) => &[],
+        });
+        let mut fresh: Vec<&Receipt> = Vec::new();
+        for receipt in told {
+            let old = receipts::same_place(turn.sql, &notice.room_id, receipt)?;
+            if old.is_none_or(|old| old != *receipt && old.ts <= receipt.ts) {
+                fresh.push(receipt);
+            }
+        }
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let pos = turn.advance(news::RECEIPTS);
+        let mut moved = false;
+        for receipt in fresh {
+            receipts::write(turn.sql, &notice.room_id, receipt, pos)?;
+            moved |= self.read_up_to(turn, row, receipt)?;
+        }
+        // Events that came along have moved the room already.
+        if moved && notice.events.is_empty() {
+            row.pos = turn.advance(news::ROOMS);
+        }
+        Ok(())
+    }
+
     fn merge_typing(&self, notice: &Notice, users: &[ruma::OwnedUserId]) {
         if self.typing.borrow_mut().set(&notice.room_id, users, self.host.now()) {
             self.announce(None, news::TYPING);
@@ -129,86 +237,26 @@ fn is_typing_alone(notice: &Notice) -> bool {
         && notice.ephemeral.iter().all(typing)
 }
 
-/// Puts new events into the inbox.
-fn take_events(
+/// Makes place for new events: after a gap the inbox starts anew.
+fn make_place(
     turn: &Turn<'_, impl Sql>,
     row: &mut RoomRow,
     fresh: &[&NoticeEvent],
     pos: StreamPos,
 ) -> Result<(), MatrixError> {
-    let (Some(first), Some(last)) = (fresh.first(), fresh.last()) else { return Ok(()) };
+    let Some(first) = fresh.first() else { return Ok(()) };
     if first.seq > row.newest.next() {
         // What is held from before the gap is no part of the inbox any more, but still tells what was known when.
-        inbox::keep_newest(turn.sql, &row.room_id, KEPT)?;
+        if let Some(oldest) = inbox::newest_but(turn.sql, &row.room_id, KEPT)? {
+            pack_before(turn.sql, row, oldest.next())?;
+            inbox::drop_before(turn.sql, &row.room_id, oldest.next())?;
+        }
         row.inbox_from = first.seq;
     }
-    for event in fresh {
-        inbox::add(turn.sql, &row.room_id, event, pos)?;
-        if let Some(target) = &event.redacts {
-            redaction::apply(turn.sql, &row.room_id, target, event)?;
-        }
-        if is_bump(&event.kind) {
-            row.bump = event.ts;
-        }
+    if let Some(bump) = fresh.iter().rfind(|event| is_bump(&event.kind)) {
+        row.bump = bump.ts;
     }
-    row.newest = last.seq;
     (row.pos, row.activity) = (pos, pos);
-    trim(turn, row)
-}
-
-/// The room's summary and stripped state, when the notice brings them.
-fn take_facts(turn: &Turn<'_, impl Sql>, row: &mut RoomRow, notice: &Notice) -> Result<(), MatrixError> {
-    if notice.summary.is_none() && notice.stripped.is_empty() && notice.membership.is_none() {
-        return Ok(());
-    }
-    let old = facts::load(turn.sql, &row.room_id)?;
-    let outside = matches!(row.membership, Membership::Invite | Membership::Knock);
-    let stripped = match (outside, notice.stripped.is_empty()) {
-        (true, false) => notice.stripped.clone().into(),
-        (true, true) => old.stripped.clone(),
-        (false, _) => [].into(),
-    };
-    let new = Facts { summary: notice.summary.clone().or_else(|| old.summary.clone()), stripped };
-    if new == old {
-        return Ok(());
-    }
-    facts::write(turn.sql, &row.room_id, &new)?;
-    // Events that came along have moved the room already.
-    let moved = !notice.events.is_empty();
-    let pos = if moved { row.pos } else { turn.advance(news::ROOMS) };
-    row.pos = pos;
-    let relisted = match (&old.summary, &new.summary) {
-        (Some(old), Some(new)) => relists(old, new),
-        (None, None) => false,
-        _ => true,
-    };
-    if relisted {
-        row.relisted = pos;
-        turn.relist(pos);
-    }
-    Ok(())
-}
-
-/// Receipts that are newer than the ones in their places.
-fn take_receipts(turn: &Turn<'_, impl Sql>, notice: &Notice) -> Result<(), MatrixError> {
-    let told = notice.ephemeral.iter().flat_map(|ephemeral| match ephemeral {
-        EphemeralNotice::Receipts(receipts) => receipts.as_slice(),
-        EphemeralNotice::Typing(_) => &[],
-    });
-    let mut fresh: Vec<&Receipt> = Vec::new();
-    for receipt in told {
-        let old = receipts::same_place(turn.sql, &notice.room_id, receipt)?;
-        if old.is_none_or(|old| old != *receipt && old.ts <= receipt.ts) {
-            fresh.push(receipt);
-        }
-    }
-    if fresh.is_empty() {
-        return Ok(());
-    }
-    let pos = turn.advance(news::RECEIPTS);
-    for receipt in fresh {
-        receipts::write(turn.sql, &notice.room_id, receipt, pos)?;
-    }
     Ok(())
 }
 
@@ -223,6 +271,7 @@ fn trim(turn: &Turn<'_, impl Sql>, row: &mut RoomRow) -> Result<(), MatrixError>
     let least = (newest + 1).saturating_sub(MOST_KEPT);
     let from = RoomSeq(wanted.max(least));
     if from > row.inbox_from {
+        pack_before(turn.sql, row, from)?;
         inbox::drop_before(turn.sql, &row.room_id, from)?;
         row.inbox_from = from;
     }
@@ -252,6 +301,18 @@ struct Member {
 /// The membership that a member event gives.
 pub(super) fn membership_after(event: &NoticeEvent) -> Option<String> {
     event.client.read::<Member>().ok().map(|member| member.content.membership)
+}
+
+fn display_name(event: &NoticeEvent) -> Option<Rc<str>> {
+    #[derive(Deserialize)]
+    struct Named {
+        content: Name,
+    }
+    #[derive(Deserialize)]
+    struct Name {
+        displayname: Option<String>,
+    }
+    event.client.read::<Named>().ok()?.content.displayname.map(Rc::from)
 }
 
 /// The event brings its user into the room; a new profile of somebody in it does not.

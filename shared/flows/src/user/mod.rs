@@ -10,17 +10,21 @@
 //! | the pages, OAuth clients | [`browser`], [`grants`] |
 //! | notices of rooms | [`inbox`], [`redaction`] |
 //! | sync | [`sync`] and [`classic`] over [`view`], with [`slices`] from outside; [`parked`] while there is no news |
+//! | unread counts | [`counting`], and [`missed`] for what was not told |
 //! | account data, tags, push rules | [`account_data`] |
 //! | public keys, device lists | [`encryption`] |
 //! | filters, profile, rooms, to-device | the files of these names |
 
 mod account_data;
 mod browser;
+mod alarm;
 mod classic;
+mod counting;
 mod encryption;
 mod filters;
 mod grants;
 mod inbox;
+mod missed;
 mod parked;
 mod probe;
 mod profile;
@@ -42,7 +46,6 @@ use std::{
     rc::Rc,
 };
 
-use futures::future::join;
 use ruma::{OwnedDeviceId, OwnedUserId};
 use serde::Serialize;
 use tern_model::{Config, MatrixError, RawJson};
@@ -79,12 +82,19 @@ pub struct UserActor<H> {
     hub: Cell<Hub>,
     typing: RefCell<Typing>,
     rooms: RefCell<RoomCache>,
+    /// Push rules and ignored users, ready to be asked.
+    judge: RefCell<Option<Rc<counting::Judge>>>,
+    /// Something was missed that has to be counted.
+    behind: Cell<bool>,
+    /// What was missed is being counted.
+    counting: Cell<bool>,
     /// A profile is being carried into rooms.
     carrying: Cell<bool>,
     /// A change of the user's devices is being announced.
     announcing: Cell<bool>,
     /// This command changed the user's devices.
     unannounced: Cell<bool>,
+    alarm: alarm::AlarmClock,
     /// Work of an earlier life has to be taken up.
     unfinished: Cell<bool>,
     /// News that parked polls have not been told of: of one device or of all, and their kinds.
@@ -102,9 +112,13 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             hub: Cell::default(),
             typing: RefCell::default(),
             rooms: RefCell::default(),
+            judge: RefCell::default(),
+            behind: Cell::default(),
+            counting: Cell::default(),
             carrying: Cell::new(false),
             announcing: Cell::new(false),
             unannounced: Cell::new(false),
+            alarm: alarm::AlarmClock::default(),
             unfinished: Cell::new(false),
             news: RefCell::default(),
         };
@@ -121,25 +135,16 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             return reply::<()>(&Err(error));
         }
         if self.unfinished.take() {
-            self.host.spawn(Box::pin(Rc::clone(self).carry_profile()));
-            self.host.spawn(Box::pin(Rc::clone(self).announce_devices()));
+            self.host.spawn(Box::pin(Rc::clone(self).take_up()));
         }
         let handled = self.dispatch(command).await;
         self.answer_parked();
         // Between the look that parks a poll and the parking nothing may be awaited; such a command changes no devices.
         if matches!(handled, Handled::Reply(_)) && self.unannounced.take() {
-            self.host.set_alarm(self.host.now().plus(announce::RESUME_MS)).await;
+            self.wish(self.host.now().plus(announce::RESUME_MS)).await;
             self.host.spawn(Box::pin(Rc::clone(self).announce_devices()));
         }
         handled
-    }
-
-    /// Takes up unfinished work.
-    pub async fn alarm(self: &Rc<Self>) {
-        if self.ready.get() {
-            join(Rc::clone(self).carry_profile(), Rc::clone(self).announce_devices()).await;
-            self.answer_parked();
-        }
     }
 
     async fn dispatch(self: &Rc<Self>, command: UserCommand) -> Handled {
@@ -207,8 +212,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let mut hub = store::hub::read(sql)?;
         hub.constructed += 1;
         self.hub.set(hub);
+        let missed = store::unread::missed(sql)?.is_some();
         let carrying = store::profile::propagation(sql)?.is_some();
-        self.unfinished.set(carrying || store::companions::announcement(sql)?.is_some());
+        self.unfinished.set(missed || carrying || store::companions::announcement(sql)?.is_some());
         self.ready.set(true);
         Ok(())
     }

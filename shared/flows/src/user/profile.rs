@@ -73,7 +73,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             Ok(true)
         })?;
         if carried {
-            self.host.set_alarm(self.host.now().plus(RESUME_MS)).await;
+            self.wish(self.host.now().plus(RESUME_MS)).await;
             self.host.spawn(Box::pin(Rc::clone(self).carry_profile()));
         }
         Ok(Done {})
@@ -106,7 +106,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         while let Ok(Some(at)) = profile::propagation(self.host.sql()) {
             match self.carry_on(at).await {
                 Ok(None) => {}
-                Ok(Some(pause)) => return self.host.set_alarm(self.host.now().plus(pause)).await,
+                Ok(Some(pause)) => return self.wish(self.host.now().plus(pause)).await,
                 // The database refuses: the next life of this hub tries again.
                 Err(_) => return,
             }

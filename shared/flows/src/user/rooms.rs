@@ -9,11 +9,12 @@ use tern_ports::{
         user::{ForgetRoom, ListRooms},
     },
 };
+use tern_push::Ledger;
 use tern_sync::Membership;
 
 use super::{
     UserActor,
-    store::{account_data, facts, inbox, receipts, rooms},
+    store::{account_data, facts, inbox, receipts, rooms, unread},
 };
 
 /// Rooms read at a time.
@@ -43,11 +44,15 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             row.forgotten = true;
             (row.pos, row.relisted) = (pos, pos);
             row.inbox_from = row.newest.next();
+            row.ledger = Ledger::default();
+            row.packed = false;
             rooms::write(turn.sql, &row)?;
             facts::delete(turn.sql, room_id)?;
+            unread::delete_room(turn.sql, room_id)?;
             inbox::delete_room(turn.sql, room_id)?;
             receipts::delete_room(turn.sql, room_id)?;
             account_data::delete_room(turn.sql, room_id)?;
+            self.rooms.borrow_mut().facts_changed(room_id);
             self.rooms.borrow_mut().account_data_changed(room_id);
             Ok(Done {})
         })

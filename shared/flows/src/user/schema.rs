@@ -8,7 +8,7 @@ use tern_ports::{Sql, SqlError};
 use super::store::{grants, keys};
 
 /// One entry per version; the hub runs those it has not run yet.
-const VERSIONS: [&[&str]; 4] = [FIRST, keys::TABLES, ANSWERS, grants::TABLES];
+const VERSIONS: [&[&str]; 5] = [FIRST, keys::TABLES, ANSWERS, grants::TABLES, &UNREAD];
 
 /// Kept answers in columns of their own. `position` was for positions that only typing had, which has its own count now.
 const ANSWERS: &[&str] = &[
@@ -90,6 +90,32 @@ const FIRST: &[&str] = &[
     ) STRICT, WITHOUT ROWID",
     // Users whose devices may have changed.
     "CREATE TABLE IF NOT EXISTS device_list (user_id TEXT PRIMARY KEY, pos INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+];
+
+/// What is unread. Sums stand in the room's row, marks in the inbox beside their events; when these go, what is unread of
+/// them is packed. So a message costs no row more for being counted.
+const UNREAD: [&str; 11] = [
+    "ALTER TABLE room ADD COLUMN notifications INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE room ADD COLUMN highlights INTEGER NOT NULL DEFAULT 0",
+    // As in `tern_push::Ledger`: read up to here in all threads, and in the main timeline.
+    "ALTER TABLE room ADD COLUMN read INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE room ADD COLUMN read_main INTEGER NOT NULL DEFAULT 0",
+    // The other threads, as JSON.
+    "ALTER TABLE room ADD COLUMN threads TEXT",
+    // The room has rows in `packed`.
+    "ALTER TABLE room ADD COLUMN packed INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE room_facts ADD COLUMN own_name TEXT",
+    // The root of the event's thread, and its mark: 1 notifies, 2 highlights as well.
+    "ALTER TABLE inbox ADD COLUMN thread TEXT",
+    "ALTER TABLE inbox ADD COLUMN mark INTEGER NOT NULL DEFAULT 0",
+    // Unread marks from `first` on, as JSON.
+    "CREATE TABLE IF NOT EXISTS packed (
+        room_id TEXT NOT NULL, first INTEGER NOT NULL, marks TEXT NOT NULL, PRIMARY KEY (room_id, first)
+    ) STRICT, WITHOUT ROWID",
+    // Events that the hub was not told of and that have to be fetched to be counted.
+    "CREATE TABLE IF NOT EXISTS missed (
+        room_id TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (room_id, first)
+    ) STRICT, WITHOUT ROWID",
 ];
 
 /// Whether the tables are there and up to date: one read.

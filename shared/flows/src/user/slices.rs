@@ -91,19 +91,19 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         Ok(())
     }
 
-    fn room_version(&self, room_id: &RoomId) -> Result<&'static Version, SqlError> {
+    pub(super) fn room_version(&self, room_id: &RoomId) -> Result<&'static Version, SqlError> {
         let room = self.room(room_id)?;
         let summary = room.as_ref().and_then(|room| room.summary.as_ref());
         Ok(summary.and_then(|summary| Version::find(&summary.version)).unwrap_or(version::DEFAULT))
     }
 
-    fn may_see(&self, facts: &VisibilityFacts, event: &StoredEvent) -> bool {
+    pub(super) fn may_see(&self, facts: &VisibilityFacts, event: &StoredEvent) -> bool {
         let facts = Facts { user_id: &self.user_id, history: &facts.history, membership: &facts.membership };
         may_see(&facts, event.seq, &event.kind, event.state_key.as_deref())
     }
 
     /// Transaction ids are only for the user's own devices.
-    fn client_form(&self, version: &Version, event: &StoredEvent) -> Option<NoticeEvent> {
+    pub(super) fn client_form(&self, version: &Version, event: &StoredEvent) -> Option<NoticeEvent> {
         Some(NoticeEvent {
             seq: event.seq,
             event_id: event.event_id.clone(),
@@ -114,6 +114,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             client: client_event(version, event, Form::default()).ok()?,
             txn: event.txn.clone().filter(|_| event.sender == self.user_id.as_str()),
             redacts: None,
+            pings_room: false,
         })
     }
 }

@@ -85,6 +85,10 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                 hub::write(turn.sql, &turn.hub.get())?;
             }
             Ok::<_, MatrixError>(value)
+        });
+        let value = value.inspect_err(|_| {
+            // What was read on the way may have been undone.
+            self.rooms.take();
         })?;
         self.hub.set(turn.hub.get());
         for (device_id, kinds) in turn.wakes.take() {

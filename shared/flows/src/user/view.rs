@@ -10,6 +10,7 @@ use std::{
 use ruma::{DeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tern_model::{NoticeEvent, RawJson, Receipt, RoomSeq, StreamPos};
 use tern_ports::{ObjectHost, Parking, SqlError};
+use tern_push::Counts;
 use tern_sync::{AccountData, DeviceListChanges, KeyCounts, RoomView, ToDeviceMessage, TypingPos, Unread, UserView};
 
 use super::{
@@ -32,6 +33,8 @@ pub(super) struct RoomCache {
     complete: bool,
     /// Rooms that changed since they were read.
     stale: BTreeSet<OwnedRoomId>,
+    /// Facts of rooms, which change less often than the rest.
+    facts: BTreeMap<OwnedRoomId, Facts>,
     /// Rooms that `m.direct` names.
     direct: Option<Rc<BTreeSet<OwnedRoomId>>>,
 }
@@ -43,6 +46,12 @@ impl RoomCache {
         if self.complete {
             self.stale.insert(room_id.to_owned());
         }
+    }
+
+    /// A room's facts were written.
+    pub(super) fn facts_changed(&mut self, room_id: &RoomId) {
+        self.facts.remove(room_id);
+        self.changed(room_id);
     }
 
     /// Tags of a room, or the list of direct chats, were written.
@@ -99,11 +108,21 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let Some(row) = rooms::load(sql, room_id)?.filter(|row| !row.forgotten) else { return Ok(None) };
         let tags = account_data::read(sql, Some(room_id), TAG)?;
         let tags = tags.as_ref().map(tag_names).unwrap_or_default();
-        let view = Rc::new(view(row, facts::load(sql, room_id)?, &*self.direct()?, tags));
+        let view = Rc::new(view(row, self.facts(room_id)?, &*self.direct()?, tags));
         let mut cache = self.rooms.borrow_mut();
         cache.stale.remove(room_id);
         cache.views.insert(room_id.to_owned(), Rc::clone(&view));
         Ok(Some(view))
+    }
+
+    /// A room's facts.
+    pub(super) fn facts(&self, room_id: &RoomId) -> Result<Facts, SqlError> {
+        if let Some(facts) = self.rooms.borrow().facts.get(room_id) {
+            return Ok(facts.clone());
+        }
+        let facts = facts::load(self.host.sql(), room_id)?;
+        self.rooms.borrow_mut().facts.insert(room_id.to_owned(), facts.clone());
+        Ok(facts)
     }
 
     fn all_rooms(&self) -> Result<Vec<Rc<RoomView>>, SqlError> {
@@ -183,9 +202,13 @@ fn view(row: RoomRow, facts: Facts, direct: &BTreeSet<OwnedRoomId>, tags: BTreeS
         joined: row.joined,
         stripped: facts.stripped,
         tags,
-        unread: Unread::default(),
-        threads: BTreeMap::new(),
+        unread: unread(row.ledger.total()),
+        threads: row.ledger.unread_threads().map(|(root, counts)| (root.clone(), unread(counts))).collect(),
     }
+}
+
+const fn unread(counts: Counts) -> Unread {
+    Unread { notifications: counts.notifications, highlights: counts.highlights }
 }
 
 impl<H: ObjectHost + Parking> UserView for View<'_, H> {

@@ -181,6 +181,7 @@ impl World {
             client: RawJson::from_value(&client).unwrap(),
             txn: None,
             redacts: None,
+            pings_room: false,
         };
         truth.events.push(event.clone());
         event

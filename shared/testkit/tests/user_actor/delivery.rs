@@ -59,6 +59,8 @@ fn after_a_gap_storage_fills_in_and_if_it_is_behind_the_room_itself() {
         if stored > 0 {
             hub.storage.history("r", 1, stored);
         }
+        // What was missed is counted first.
+        hub.host.settle();
         let hub = hub.slept();
         hub.routes.take_sent();
         let next = hub.sliding(&session, &rooms_only(), first["pos"].as_str(), true).unwrap().body();

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod chaos;
+mod counting;
+mod counting_model;
 mod data;
 mod delivery;
 mod keys;

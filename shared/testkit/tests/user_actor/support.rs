@@ -65,6 +65,14 @@ impl Rooms {
         self.learn(&room(name), &events);
     }
 
+    /// What is left of an event that was redacted.
+    pub(crate) fn redact(&self, room_id: &RoomId, seq: u64) {
+        if let Some(event) = self.0.borrow_mut().get_mut(room_id).and_then(|room| room.get_mut(&seq)) {
+            event.pdu = raw(&json!({"type": event.kind, "content": {}}));
+            event.unsigned = Some(raw(&json!({"redacted_because": {"type": "m.room.redaction"}})));
+        }
+    }
+
     pub(crate) fn slice(&self, ask: &SyncAsk) -> SyncRoom {
         let rooms = self.0.borrow();
         let empty = BTreeMap::new();
@@ -103,7 +111,10 @@ fn stored(event: &NoticeEvent) -> StoredEvent {
         sender: event.sender.to_string(),
         state_key: event.state_key.clone(),
         ts: event.ts,
-        pdu: raw(&json!({"type": event.kind, "content": client["content"]})),
+        pdu: match client.get("redacts") {
+            Some(target) => raw(&json!({"type": event.kind, "content": client["content"], "redacts": target})),
+            None => raw(&json!({"type": event.kind, "content": client["content"]})),
+        },
         unsigned: client.get("unsigned").map(raw),
         txn: event.txn.clone(),
     }
@@ -333,6 +344,7 @@ pub(crate) fn message(seq: u64, body: &str) -> NoticeEvent {
         client: raw(&client),
         txn: None,
         redacts: None,
+        pings_room: false,
     }
 }
 
@@ -345,6 +357,32 @@ pub(crate) fn member(seq: u64, user: &UserId, membership: &str) -> NoticeEvent {
         kind: "m.room.member".to_owned(),
         sender: user.to_owned(),
         state_key: Some(user.to_string()),
+        client: raw(&client),
+        ..message(seq, "")
+    }
+}
+
+/// Somebody's message with more in its content.
+pub(crate) fn spoken(seq: u64, sender: &UserId, content: &Value) -> NoticeEvent {
+    let mut all = json!({"msgtype": "m.text", "body": format!("m{seq}")});
+    all.as_object_mut().unwrap().extend(content.as_object().unwrap().clone());
+    let client = json!({
+        "type": "m.room.message", "event_id": format!("$e{seq}"), "sender": sender, "origin_server_ts": 1_000 + seq,
+        "content": all,
+    });
+    NoticeEvent { sender: sender.to_owned(), client: raw(&client), ..message(seq, "") }
+}
+
+/// A redaction of the event at `target`, by Bob.
+pub(crate) fn redaction(seq: u64, target: u64) -> NoticeEvent {
+    let target = format!("$e{target}");
+    let client = json!({
+        "type": "m.room.redaction", "event_id": format!("$e{seq}"), "sender": bob(), "origin_server_ts": 1_000 + seq,
+        "content": {"redacts": target}, "redacts": target,
+    });
+    NoticeEvent {
+        kind: "m.room.redaction".to_owned(),
+        redacts: Some(target.try_into().unwrap()),
         client: raw(&client),
         ..message(seq, "")
     }

@@ -47,7 +47,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         while let Ok(Some(at)) = companions::announcement(self.host.sql()) {
             match self.announce_once(&at).await {
                 Ok(None) => {}
-                Ok(Some(pause)) => return self.host.set_alarm(self.host.now().plus(pause)).await,
+                Ok(Some(pause)) => return self.wish(self.host.now().plus(pause)).await,
                 // The database refuses: the next life of this hub tries again.
                 Err(_) => return,
             }

@@ -11,11 +11,13 @@ use tern_ports::{Row, Sql, SqlError};
 pub(in crate::user) struct Facts {
     pub(in crate::user) summary: Option<Rc<RoomSummary>>,
     pub(in crate::user) stripped: Rc<[RawJson]>,
+    /// The user's display name there.
+    pub(in crate::user) own_name: Option<Rc<str>>,
 }
 
 impl Default for Facts {
     fn default() -> Self {
-        Self { summary: None, stripped: Rc::from([]) }
+        Self { summary: None, stripped: Rc::from([]), own_name: None }
     }
 }
 
@@ -24,17 +26,20 @@ fn facts(row: &Row) -> Facts {
     Facts {
         summary: row.text(1).and_then(|text| serde_json::from_str(text).ok()).map(Rc::new),
         stripped: stripped.unwrap_or_default().into(),
+        own_name: row.text(3).map(Rc::from),
     }
 }
 
 pub(in crate::user) fn load(sql: &impl Sql, room_id: &RoomId) -> Result<Facts, SqlError> {
-    let rows =
-        sql.query("SELECT room_id, summary, stripped FROM room_facts WHERE room_id = ?", &[room_id.as_str().into()])?;
+    let rows = sql.query(
+        "SELECT room_id, summary, stripped, own_name FROM room_facts WHERE room_id = ?",
+        &[room_id.as_str().into()],
+    )?;
     Ok(rows.first().map(facts).unwrap_or_default())
 }
 
 pub(in crate::user) fn all(sql: &impl Sql) -> Result<BTreeMap<OwnedRoomId, Facts>, SqlError> {
-    let rows = sql.query("SELECT room_id, summary, stripped FROM room_facts", &[])?;
+    let rows = sql.query("SELECT room_id, summary, stripped, own_name FROM room_facts", &[])?;
     Ok(rows.iter().filter_map(|row| Some((row.text(0)?.try_into().ok()?, facts(row)))).collect())
 }
 
@@ -43,9 +48,14 @@ pub(in crate::user) fn write(sql: &impl Sql, room_id: &RoomId, facts: &Facts) ->
     let summary = facts.summary.as_deref().and_then(|summary| serde_json::to_string(summary).ok());
     let stripped = (!facts.stripped.is_empty()).then(|| serde_json::to_string(facts.stripped.as_ref()).ok()).flatten();
     sql.query(
-        "INSERT INTO room_facts (room_id, summary, stripped) VALUES (?, ?, ?)
-         ON CONFLICT DO UPDATE SET summary = excluded.summary, stripped = excluded.stripped",
-        &[room_id.as_str().into(), summary.into(), stripped.into()],
+        "INSERT INTO room_facts (room_id, summary, stripped, own_name) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+         summary = excluded.summary, stripped = excluded.stripped, own_name = excluded.own_name",
+        &[
+            room_id.as_str().into(),
+            summary.into(),
+            stripped.into(),
+            facts.own_name.as_deref().map(str::to_owned).into(),
+        ],
     )?;
     Ok(())
 }

@@ -4,7 +4,28 @@ use std::rc::Rc;
 
 use ruma::{EventId, OwnedEventId, RoomId, UserId};
 use tern_model::{Millis, NoticeEvent, RawJson, RoomSeq, StreamPos, TxnRef};
-use tern_ports::{Row, Sql, SqlError};
+use tern_ports::{Row, Sql, SqlError, Value};
+use tern_push::Mark;
+
+/// What is written beside an event.
+#[derive(Clone, Debug, Default)]
+pub(in crate::user) struct Filed {
+    /// The root of its thread.
+    pub(in crate::user) thread: Option<String>,
+    /// It notifies the user, and perhaps highlights.
+    pub(in crate::user) highlights: Option<bool>,
+}
+
+impl Filed {
+    fn mark(&self) -> Value {
+        u64::from(self.highlights.map_or(0, |highlights| 1 + u8::from(highlights))).into()
+    }
+}
+
+/// A mark from columns `seq, mark, thread`.
+fn mark(row: &Row) -> Option<Mark> {
+    Some(Mark { seq: RoomSeq(row.int(0)?), highlight: row.int(1)? > 1, thread: row.string(2) })
+}
 
 fn event(row: &Row) -> Option<NoticeEvent> {
     let txn = row.text(7).zip(row.string(8));
@@ -18,6 +39,7 @@ fn event(row: &Row) -> Option<NoticeEvent> {
         client: RawJson::parse(row.string(6)?).ok()?,
         txn: txn.map(|(device, txn_id)| TxnRef { device_id: device.into(), txn_id }),
         redacts: None,
+        pings_room: false,
     })
 }
 
@@ -25,13 +47,14 @@ pub(in crate::user) fn add(
     sql: &impl Sql,
     room_id: &RoomId,
     event: &NoticeEvent,
+    filed: Filed,
     pos: StreamPos,
 ) -> Result<(), SqlError> {
     let txn = event.txn.as_ref();
     // An event from before a gap may still be there when the room's hub tells it again.
     sql.query(
         "INSERT OR REPLACE INTO inbox (room_id, seq, pos, event_id, kind, sender, state_key, ts, client, txn_device,
-         txn_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         txn_id, mark, thread) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         &[
             room_id.as_str().into(),
             event.seq.0.into(),
@@ -44,6 +67,8 @@ pub(in crate::user) fn add(
             event.client.text().into(),
             txn.map(|txn| txn.device_id.as_str().to_owned()).into(),
             txn.map(|txn| txn.txn_id.clone()).into(),
+            filed.mark(),
+            filed.thread.into(),
         ],
     )?;
     Ok(())
@@ -117,14 +142,47 @@ pub(in crate::user) fn member(
     Ok(rows.first().and_then(|row| RawJson::parse(row.string(0)?).ok()))
 }
 
-/// Drops all but the newest `keep` events.
-pub(in crate::user) fn keep_newest(sql: &impl Sql, room_id: &RoomId, keep: u64) -> Result<(), SqlError> {
-    sql.query(
-        "DELETE FROM inbox WHERE room_id = ? AND seq <=
-         (SELECT seq FROM inbox WHERE room_id = ? ORDER BY seq DESC LIMIT 1 OFFSET ?)",
-        &[room_id.as_str().into(), room_id.as_str().into(), keep.into()],
+/// The thread that an event is in.
+pub(in crate::user) fn thread_of(sql: &impl Sql, room_id: &RoomId, event_id: &str) -> Result<Option<String>, SqlError> {
+    let rows = sql.query(
+        "SELECT thread FROM inbox WHERE room_id = ? AND event_id = ?",
+        &[room_id.as_str().into(), event_id.into()],
     )?;
-    Ok(())
+    Ok(rows.first().and_then(|row| row.string(0)))
+}
+
+/// Marks of events after `after`, up to and including `until`.
+pub(in crate::user) fn marks(
+    sql: &impl Sql,
+    room_id: &RoomId,
+    after: RoomSeq,
+    until: RoomSeq,
+) -> Result<Vec<(Mark, String)>, SqlError> {
+    let rows = sql.query(
+        "SELECT seq, mark, thread, event_id FROM inbox WHERE room_id = ? AND seq > ? AND seq <= ? AND mark > 0",
+        &[room_id.as_str().into(), after.0.into(), until.0.into()],
+    )?;
+    Ok(rows.iter().filter_map(|row| Some((mark(row)?, row.string(3)?))).collect())
+}
+
+/// Takes an event's mark away and gives it, if it has one.
+pub(in crate::user) fn unmark(sql: &impl Sql, room_id: &RoomId, event_id: &EventId) -> Result<Option<Mark>, SqlError> {
+    let key = [room_id.as_str().into(), event_id.as_str().into()];
+    let rows =
+        sql.query("SELECT seq, mark, thread FROM inbox WHERE room_id = ? AND event_id = ? AND mark > 0", &key)?;
+    if !rows.is_empty() {
+        sql.query("UPDATE inbox SET mark = 0 WHERE room_id = ? AND event_id = ?", &key)?;
+    }
+    Ok(rows.first().and_then(mark))
+}
+
+/// Position of the newest event but `keep`.
+pub(in crate::user) fn newest_but(sql: &impl Sql, room_id: &RoomId, keep: u64) -> Result<Option<RoomSeq>, SqlError> {
+    let rows = sql.query(
+        "SELECT seq FROM inbox WHERE room_id = ? ORDER BY seq DESC LIMIT 1 OFFSET ?",
+        &[room_id.as_str().into(), keep.into()],
+    )?;
+    Ok(rows.first().and_then(|row| row.int(0)).map(RoomSeq))
 }
 
 /// Drops events before `before`.

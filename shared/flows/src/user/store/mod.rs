@@ -14,6 +14,7 @@ pub(super) mod profile;
 pub(super) mod receipts;
 pub(super) mod rooms;
 pub(super) mod to_device;
+pub(super) mod unread;
 
 use tern_model::StreamPos;
 use tern_ports::Value;

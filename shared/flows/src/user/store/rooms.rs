@@ -1,8 +1,11 @@
 //! One row per room of the user: what every message changes.
 
+use std::collections::BTreeMap;
+
 use ruma::{OwnedRoomId, RoomId};
 use tern_model::{Millis, RoomSeq, StreamPos};
 use tern_ports::{Row, Sql, SqlError};
+use tern_push::{Counts, Ledger, Slot};
 use tern_sync::Membership;
 
 /// See `tern_sync::RoomView` for what the fields mean.
@@ -21,6 +24,10 @@ pub(in crate::user) struct RoomRow {
     pub(in crate::user) joined: RoomSeq,
     /// Up to here the storage worker has the room's events.
     pub(in crate::user) forwarded: RoomSeq,
+    /// What is unread.
+    pub(in crate::user) ledger: Ledger,
+    /// Some of what is unread is packed.
+    pub(in crate::user) packed: bool,
 }
 
 impl RoomRow {
@@ -39,12 +46,14 @@ impl RoomRow {
             inbox_from: RoomSeq(1),
             joined: RoomSeq(0),
             forwarded: RoomSeq(0),
+            ledger: Ledger::default(),
+            packed: false,
         }
     }
 }
 
 const COLUMNS: &str = "room_id, membership, removed, forgotten, pos, relisted, activity, bump, newest, inbox_from, \
-                       joined, forwarded";
+                       joined, forwarded, notifications, highlights, read, read_main, threads, packed";
 
 fn room(row: &Row) -> Option<RoomRow> {
     Some(RoomRow {
@@ -60,6 +69,18 @@ fn room(row: &Row) -> Option<RoomRow> {
         inbox_from: RoomSeq(row.int(9)?),
         joined: RoomSeq(row.int(10)?),
         forwarded: RoomSeq(row.int(11)?),
+        ledger: ledger(row)?,
+        packed: row.flag(17),
+    })
+}
+
+fn ledger(row: &Row) -> Option<Ledger> {
+    let counts = Counts { notifications: row.int(12)?, highlights: row.int(13)? };
+    let threads = row.text(16).and_then(|text| serde_json::from_str::<BTreeMap<String, Slot>>(text).ok());
+    Some(Ledger {
+        read: RoomSeq(row.int(14)?),
+        main: Slot { counts, read: RoomSeq(row.int(15)?) },
+        threads: threads.unwrap_or_default(),
     })
 }
 
@@ -90,13 +111,18 @@ pub(in crate::user) fn joined(sql: &impl Sql, after: &str, limit: u64) -> Result
 }
 
 pub(in crate::user) fn write(sql: &impl Sql, row: &RoomRow) -> Result<(), SqlError> {
+    let threads = Some(&row.ledger.threads).filter(|threads| !threads.is_empty());
+    // Our own types always serialise.
+    let threads = threads.and_then(|threads| serde_json::to_string(threads).ok());
     sql.query(
         "INSERT INTO room (room_id, membership, removed, forgotten, pos, relisted, activity, bump, newest, inbox_from,
-         joined, forwarded) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+         joined, forwarded, notifications, highlights, read, read_main, threads, packed)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
          membership = excluded.membership, removed = excluded.removed, forgotten = excluded.forgotten,
          pos = excluded.pos, relisted = excluded.relisted, activity = excluded.activity, bump = excluded.bump,
          newest = excluded.newest, inbox_from = excluded.inbox_from, joined = excluded.joined,
-         forwarded = excluded.forwarded",
+         forwarded = excluded.forwarded, notifications = excluded.notifications, highlights = excluded.highlights,
+         read = excluded.read, read_main = excluded.read_main, threads = excluded.threads, packed = excluded.packed",
         &[
             row.room_id.as_str().into(),
             row.membership.as_str().into(),
@@ -110,6 +136,12 @@ pub(in crate::user) fn write(sql: &impl Sql, row: &RoomRow) -> Result<(), SqlErr
             row.inbox_from.0.into(),
             row.joined.0.into(),
             row.forwarded.0.into(),
+            row.ledger.main.counts.notifications.into(),
+            row.ledger.main.counts.highlights.into(),
+            row.ledger.read.0.into(),
+            row.ledger.main.read.0.into(),
+            threads.into(),
+            row.packed.into(),
         ],
     )?;
     Ok(())

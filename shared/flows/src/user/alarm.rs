@@ -1,0 +1,44 @@
+//! One alarm for everything that was left for later.
+
+use std::{cell::Cell, rc::Rc};
+
+use tern_model::Millis;
+use tern_ports::{ObjectHost, Parking};
+
+use super::UserActor;
+
+/// An alarm this late was lost, as far as memory knows.
+const LOST_MS: u64 = 30_000;
+
+/// The alarm as it was last asked for.
+#[derive(Default)]
+pub(super) struct AlarmClock {
+    armed: Cell<Option<Millis>>,
+}
+
+impl<H: ObjectHost + Parking> UserActor<H> {
+    /// Called when the alarm is due.
+    pub async fn alarm(self: &Rc<Self>) {
+        self.alarm.armed.set(None);
+        if self.ready.get() {
+            Rc::clone(self).take_up().await;
+            self.answer_parked();
+        }
+    }
+
+    /// Takes up unfinished work. What has to be left again wishes for the next alarm itself.
+    pub(super) async fn take_up(self: Rc<Self>) {
+        let (profile, devices, missed) = (Rc::clone(&self), Rc::clone(&self), Rc::clone(&self));
+        futures::future::join3(profile.carry_profile(), devices.announce_devices(), missed.count_missed()).await;
+    }
+
+    /// Asks for an alarm, unless an earlier one stands.
+    pub(super) async fn wish(&self, at: Millis) {
+        let now = self.host.now();
+        let standing = self.alarm.armed.get().filter(|armed| armed.plus(LOST_MS) > now);
+        if standing.is_none_or(|standing| standing > at) {
+            self.alarm.armed.set(Some(at));
+            self.host.set_alarm(at).await;
+        }
+    }
+}

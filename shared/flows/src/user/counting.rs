@@ -1,0 +1,240 @@
+//! Counting what is unread: push rules are evaluated once for each event, here, and the mark they give is all that
+//! counts and pushes go by (Client-Server API, "Push Rules: Server behaviour").
+//!
+//! Sums are kept while events come and receipts move; a sync reads them and never counts. What a receipt passes over is
+//! found by a range scan of marks.
+
+use std::{collections::BTreeSet, rc::Rc};
+
+use ruma::{EventId, OwnedUserId, RoomId};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tern_model::{MatrixError, NoticeEvent, RawJson, Receipt, RoomSeq};
+use tern_ports::{ObjectHost, Parking, Sql, SqlError};
+use tern_push::{Context, Evaluator, Event, Ledger, Mark, Scope};
+use tern_sync::Membership;
+
+use super::{
+    UserActor,
+    store::{
+        account_data,
+        facts::Facts,
+        inbox::{self, Filed},
+        rooms::RoomRow,
+        unread::{self, Missed, PackedMark},
+    },
+    turn::Turn,
+};
+
+/// Type of the list of ignored users.
+pub(super) const IGNORED: &str = "m.ignored_user_list";
+
+/// What decides about an event, beside the event and its room.
+pub(super) struct Judge {
+    evaluator: Evaluator,
+    pub(super) ignored: BTreeSet<OwnedUserId>,
+}
+
+/// What rules ask of the room.
+pub(super) struct Place<'a> {
+    pub(super) room_id: &'a RoomId,
+    pub(super) own_name: Option<Rc<str>>,
+    pub(super) members: u64,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn of(room_id: &'a RoomId, facts: &Facts) -> Self {
+        let members = facts.summary.as_ref().map_or(0, |summary| summary.joined);
+        Self { room_id, own_name: facts.own_name.clone(), members }
+    }
+}
+
+impl<H: ObjectHost + Parking> UserActor<H> {
+    /// The rules and the ignored users, read once.
+    pub(super) fn judge(&self) -> Result<Rc<Judge>, MatrixError> {
+        if let Some(judge) = &*self.judge.borrow() {
+            return Ok(Rc::clone(judge));
+        }
+        let evaluator = Evaluator::new(&self.user_id, &self.push_rules()?);
+        let ignored = account_data::read(self.host.sql(), None, IGNORED)?;
+        let ignored = ignored.as_ref().map(ignored_users).unwrap_or_default();
+        let judge = Rc::new(Judge { evaluator, ignored });
+        self.judge.replace(Some(Rc::clone(&judge)));
+        Ok(judge)
+    }
+
+    /// Counts an event that has just come, and says what is to be filed with it.
+    pub(super) fn count(
+        &self,
+        turn: &Turn<'_, H::Sql>,
+        row: &mut RoomRow,
+        place: &Place<'_>,
+        event: &NoticeEvent,
+    ) -> Result<Filed, MatrixError> {
+        let read = Event::read(&event.client);
+        let thread = thread(turn.sql, &row.room_id, &read)?;
+        if event.sender == self.user_id {
+            // State is also sent on a user's behalf, and says nothing of what they saw; of a redacted event it is no longer
+            // known in which thread it was.
+            if event.state_key.is_none() && !read.is_redacted() {
+                arrive(turn.sql, row, Scope::Thread(thread.as_deref()), event.seq)?;
+            }
+            return Ok(Filed { thread, highlights: None });
+        }
+        let highlights = self.judged(place, event, &read)?.filter(|_| counts(row, event.seq));
+        if let Some(highlight) = highlights {
+            row.ledger.add(&Mark { seq: event.seq, highlight, thread: thread.clone() });
+        }
+        Ok(Filed { thread, highlights })
+    }
+
+    /// Whether the event notifies, and if so, whether it highlights.
+    pub(super) fn judged(
+        &self,
+        place: &Place<'_>,
+        event: &NoticeEvent,
+        read: &Event<'_>,
+    ) -> Result<Option<bool>, MatrixError> {
+        let judge = self.judge()?;
+        if judge.ignored.contains(&event.sender) {
+            return Ok(None);
+        }
+        let context = Context {
+            room_id: place.room_id,
+            display_name: place.own_name.as_deref(),
+            members: place.members,
+            pings_room: event.pings_room,
+            subscribed: None,
+        };
+        let verdict = judge.evaluator.evaluate(read, &context);
+        Ok(verdict.filter(|verdict| verdict.notify).map(|verdict| verdict.highlight))
+    }
+
+    /// The user entered or left the room, or missed something of it: what counts begins anew, or is noted to be fetched.
+    pub(super) fn begin_counting(
+        &self,
+        turn: &Turn<'_, H::Sql>,
+        row: &mut RoomRow,
+        before: &RoomRow,
+        first: RoomSeq,
+    ) -> Result<(), MatrixError> {
+        let stays = before.membership == Membership::Join && row.membership == Membership::Join;
+        if !stays || row.joined != before.joined {
+            row.ledger = Ledger::starting_at(row.joined);
+            row.packed = false;
+            if before.packed || before.membership == Membership::Join {
+                unread::delete_room(turn.sql, &row.room_id)?;
+            }
+        }
+        let missed = before.newest.next().max(row.joined.next());
+        if row.membership == Membership::Join && before.newest > RoomSeq(0) && missed < first {
+            let missed = Missed { room_id: row.room_id.clone(), first: missed, last: first.previous() };
+            unread::note_missed(turn.sql, &missed)?;
+            self.behind.set(true);
+        }
+        Ok(())
+    }
+
+    /// The user's own receipt was moved. True when the counts changed by it.
+    pub(super) fn read_up_to(
+        &self,
+        turn: &Turn<'_, H::Sql>,
+        row: &mut RoomRow,
+        receipt: &Receipt,
+    ) -> Result<bool, MatrixError> {
+        let Some(seq) = receipt.seq.filter(|_| receipt.user_id == self.user_id) else { return Ok(false) };
+        let before = row.ledger.clone();
+        arrive(turn.sql, row, Scope::of(receipt.thread_id.as_deref()), seq)?;
+        Ok(row.ledger != before)
+    }
+}
+
+/// Events of a room the user is in count from their join on.
+pub(super) fn counts(row: &RoomRow, seq: RoomSeq) -> bool {
+    row.membership == Membership::Join && seq > row.joined
+}
+
+/// The root of the thread an event is in, by what it relates to if need be. What that is in was found out when it came,
+/// so one step is enough for any number of hops.
+pub(super) fn thread(sql: &impl Sql, room_id: &RoomId, event: &Event<'_>) -> Result<Option<String>, SqlError> {
+    match (event.thread(), event.relates_to()) {
+        (Some(root), _) => Ok(Some(root.to_owned())),
+        (None, Some(parent)) => inbox::thread_of(sql, room_id, parent),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The user has read up to `seq`.
+pub(super) fn arrive(sql: &impl Sql, row: &mut RoomRow, scope: Scope<'_>, seq: RoomSeq) -> Result<(), SqlError> {
+    match row.ledger.passes(scope, seq) {
+        None => row.ledger.read(scope, seq, []),
+        Some(_) if seq >= row.newest => row.ledger.read_all(scope, seq),
+        Some(from) => {
+            let mut passed: Vec<Mark> =
+                inbox::marks(sql, &row.room_id, from, seq)?.into_iter().map(|(mark, _)| mark).collect();
+            if row.packed {
+                let packs = unread::packs(sql, &row.room_id, seq)?;
+                passed.extend(packs.into_iter().flat_map(|pack| pack.marks).map(|packed| packed.mark));
+            }
+            row.ledger.read(scope, seq, &passed);
+        }
+    }
+    if row.packed { sift(sql, row, seq) } else { Ok(()) }
+}
+
+/// Drops packed marks up to `seq` that are read by now.
+fn sift(sql: &impl Sql, row: &mut RoomRow, seq: RoomSeq) -> Result<(), SqlError> {
+    for mut pack in unread::packs(sql, &row.room_id, seq)? {
+        let held = pack.marks.len();
+        pack.marks.retain(|packed| row.ledger.is_unread(&packed.mark));
+        if pack.marks.len() < held {
+            unread::write(sql, &row.room_id, &pack)?;
+        }
+    }
+    row.packed = unread::has_packs(sql, &row.room_id)?;
+    Ok(())
+}
+
+/// Packs what is unread of events before `from`, which are about to leave the inbox.
+pub(super) fn pack_before(sql: &impl Sql, row: &mut RoomRow, from: RoomSeq) -> Result<(), SqlError> {
+    if !row.ledger.is_clear() {
+        let marks = inbox::marks(sql, &row.room_id, row.ledger.read, from.previous())?;
+        let unread = marks.into_iter().filter(|(mark, _)| row.ledger.is_unread(mark));
+        let unread: Vec<_> = unread.map(|(mark, event_id)| PackedMark::new(mark, &event_id)).collect();
+        row.packed |= !unread.is_empty();
+        unread::pack_marks(sql, &row.room_id, unread)?;
+    }
+    // An event that has yet to be counted may have been read.
+    if !row.ledger.threads.is_empty() && !unread::misses(sql, &row.room_id)? {
+        row.ledger.tidy(from.previous());
+    }
+    Ok(())
+}
+
+/// A redacted event no longer counts.
+pub(super) fn discount(sql: &impl Sql, row: &mut RoomRow, target: &EventId) -> Result<(), SqlError> {
+    if let Some(mark) = inbox::unmark(sql, &row.room_id, target)? {
+        row.ledger.take(&mark);
+        return Ok(());
+    }
+    if !row.packed {
+        return Ok(());
+    }
+    for mut pack in unread::packs(sql, &row.room_id, row.newest)? {
+        let Some(place) = pack.marks.iter().position(|packed| packed.is_of(target)) else { continue };
+        row.ledger.take(&pack.marks.remove(place).mark);
+        unread::write(sql, &row.room_id, &pack)?;
+        row.packed = unread::has_packs(sql, &row.room_id)?;
+    }
+    Ok(())
+}
+
+/// Users that an `m.ignored_user_list` names; what is not well-formed is left out.
+fn ignored_users(content: &RawJson) -> BTreeSet<OwnedUserId> {
+    #[derive(Deserialize)]
+    struct Content {
+        ignored_users: Map<String, Value>,
+    }
+    let users = content.read::<Content>().map(|content| content.ignored_users).unwrap_or_default();
+    users.keys().filter_map(|user| user.as_str().try_into().ok()).collect()
+}

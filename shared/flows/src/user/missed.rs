@@ -1,0 +1,166 @@
+//! Events that the hub was not told of, counted late. A notice may be lost, and who was away for long is told only the
+//! newest events; what lies between is fetched from the storage worker, or else from the room, page by page.
+
+use std::{cell::Cell, rc::Rc};
+
+use ruma::EventId;
+use tern_model::{MatrixError, NoticeEvent, Pdu, RoomSeq, StoredEvent, news};
+use tern_ports::{
+    ObjectHost, Parking, ask_room, ask_storage,
+    wire::{
+        room::ReadSlice,
+        storage::SyncRooms,
+        sync::{SyncAsk, SyncRoom},
+    },
+};
+use tern_push::{Event, Mark, Scope};
+use tern_room::{power::Powers, version::Version};
+
+use super::{
+    UserActor,
+    counting::{Place, arrive, counts, discount, thread},
+    store::{
+        rooms::{self, RoomRow},
+        unread::{self, Missed, PackedMark},
+    },
+    turn::Turn,
+};
+
+/// Events fetched at a time.
+const PAGE: u32 = 100;
+/// The pause before a fetch that failed is tried again.
+const RETRY_MS: u64 = 30_000;
+
+impl<H: ObjectHost + Parking> UserActor<H> {
+    /// Counts all there is to be counted. One at a time; what fails is left for the alarm.
+    pub(super) async fn count_missed(self: Rc<Self>) {
+        if self.counting.replace(true) {
+            return;
+        }
+        let _guard = Counting(&self.counting);
+        while let Ok(Some(missed)) = unread::missed(self.host.sql()) {
+            let Ok(page) = self.fetch(&missed).await else {
+                return self.wish(self.host.now().plus(RETRY_MS)).await;
+            };
+            // The room may have been left while the page was fetched: then the range is gone, and the page is nobody's.
+            let taken = self.change(|turn| match unread::missed(turn.sql)? {
+                Some(still) if still == missed => self.take_page(turn, &missed, &page),
+                _ => Ok(()),
+            });
+            self.answer_parked();
+            if taken.is_err() {
+                return self.wish(self.host.now().plus(RETRY_MS)).await;
+            }
+        }
+    }
+
+    /// The newest page of a missed range, with the state that tells who may notify the room.
+    async fn fetch(&self, missed: &Missed) -> Result<SyncRoom, MatrixError> {
+        let state = ["m.room.create", "m.room.power_levels"].map(|kind| (kind.to_owned(), String::new()));
+        let ask = SyncAsk {
+            room_id: missed.room_id.clone(),
+            user_id: self.user_id.clone(),
+            after: None,
+            until: Some(missed.last),
+            limit: PAGE,
+            state: state.into(),
+            lazy: false,
+        };
+        let stored = ask_storage(&*self.host, SyncRooms { rooms: vec![ask.clone()] }).await;
+        match stored.ok().and_then(|mut rooms| rooms.pop()).filter(|room| reaches(room, missed.last)) {
+            Some(room) => Ok(room),
+            None => ask_room(&*self.host, &missed.room_id, ReadSlice { ask }).await,
+        }
+    }
+
+    fn take_page(&self, turn: &Turn<'_, H::Sql>, missed: &Missed, page: &SyncRoom) -> Result<(), MatrixError> {
+        unread::drop_missed(turn.sql, missed)?;
+        let Some(mut row) = rooms::load(turn.sql, &missed.room_id)? else { return Ok(()) };
+        let before = row.ledger.clone();
+        let within: Vec<&StoredEvent> = page.timeline.iter().filter(|event| event.seq >= missed.first).collect();
+        self.count_page(turn, &mut row, page, &within)?;
+        if let Some(first) = within.first().map(|event| event.seq).filter(|first| *first > missed.first) {
+            unread::note_missed(turn.sql, &Missed { last: first.previous(), ..missed.clone() })?;
+        }
+        if row.ledger != before {
+            row.pos = turn.advance(news::ROOMS);
+        }
+        self.rooms.borrow_mut().changed(&row.room_id);
+        Ok(rooms::write(turn.sql, &row)?)
+    }
+
+    fn count_page(
+        &self,
+        turn: &Turn<'_, H::Sql>,
+        row: &mut RoomRow,
+        page: &SyncRoom,
+        events: &[&StoredEvent],
+    ) -> Result<(), MatrixError> {
+        let version = self.room_version(&row.room_id)?;
+        let powers = powers(version, page);
+        let facts = self.facts(&row.room_id)?;
+        let (room_id, mut marks) = (row.room_id.clone(), Vec::new());
+        let place = Place::of(&room_id, &facts);
+        // The newest first: what the user had read when they wrote an event is known before what was there to be read.
+        for stored in events.iter().rev().filter(|event| self.may_see(&page.facts, event)) {
+            let Some(event) = self.client_form(version, stored) else { continue };
+            let event = NoticeEvent {
+                pings_room: powers.as_ref().is_some_and(|powers| powers.may_notify_room(&event.sender)),
+                ..event
+            };
+            if let Some(packed) = self.count_late(turn, row, &place, &event)? {
+                marks.push(packed);
+            }
+        }
+        marks.reverse();
+        row.packed |= !marks.is_empty();
+        Ok(unread::pack_marks(turn.sql, &room_id, marks)?)
+    }
+
+    fn count_late(
+        &self,
+        turn: &Turn<'_, H::Sql>,
+        row: &mut RoomRow,
+        place: &Place<'_>,
+        event: &NoticeEvent,
+    ) -> Result<Option<PackedMark>, MatrixError> {
+        let read = Event::read(&event.client);
+        if let Some(target) = read.redacts().and_then(|target| <&EventId>::try_from(target).ok()) {
+            discount(turn.sql, row, target)?;
+        }
+        let thread = thread(turn.sql, &row.room_id, &read)?;
+        if event.sender == self.user_id {
+            if event.state_key.is_none() && !read.is_redacted() {
+                arrive(turn.sql, row, Scope::Thread(thread.as_deref()), event.seq)?;
+            }
+            return Ok(None);
+        }
+        let Some(highlight) = self.judged(place, event, &read)?.filter(|_| counts(row, event.seq)) else {
+            return Ok(None);
+        };
+        let mark = Mark { seq: event.seq, highlight, thread };
+        let unread = row.ledger.add(&mark);
+        Ok(unread.then(|| PackedMark::new(mark, event.event_id.as_str())))
+    }
+}
+
+/// Whoever answers has the events up to `last`.
+fn reaches(room: &SyncRoom, last: RoomSeq) -> bool {
+    room.through >= last && room.timeline.last().is_some_and(|event| event.seq >= last)
+}
+
+fn powers(version: &'static Version, page: &SyncRoom) -> Option<Powers> {
+    let state = |kind: &str| {
+        let event = page.state.iter().rfind(|event| event.kind == kind)?;
+        Pdu::parse(event.event_id.clone(), event.pdu.clone()).ok()
+    };
+    Powers::of_state(version, state("m.room.create")?, state("m.room.power_levels")).ok()
+}
+
+struct Counting<'a>(&'a Cell<bool>);
+
+impl Drop for Counting<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
