@@ -41,7 +41,10 @@ pub(crate) async fn establish(edge: &Edge, auth: Auth, headers: &Headers) -> Res
     if auth == Auth::Open {
         return Ok(None);
     }
-    let token = bearer(headers).ok_or_else(MatrixError::missing_token)?;
+    let token = match bearer(headers) {
+        None if auth == Auth::Optional => return Ok(None),
+        token => token.ok_or_else(MatrixError::missing_token)?,
+    };
     if auth == Auth::Admin {
         return admit_admin(edge, &token).map(|()| None);
     }

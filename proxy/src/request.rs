@@ -64,6 +64,16 @@ impl Incoming {
         }
     }
 
+    /// `dir`: backwards or not, if it is there.
+    pub(crate) fn backwards(&self) -> Result<Option<bool>, MatrixError> {
+        match self.query("dir") {
+            None => Ok(None),
+            Some("b") => Ok(Some(true)),
+            Some("f") => Ok(Some(false)),
+            Some(_) => Err(MatrixError::invalid_param("dir is neither b nor f")),
+        }
+    }
+
     /// The body as `T`, which is an object.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, MatrixError> {
         let object: RawJson = parse(&self.body)?;

@@ -22,6 +22,8 @@ pub(crate) enum Auth {
     Open,
     /// A token whose session was confirmed within the last seconds; the proxy confirms it when it was not.
     Token,
+    /// Anybody; whoever sends a token is known by it, and refused when it is not good.
+    Optional,
     /// A token. The handler asks the caller's own hub, which refuses an ended session itself.
     Hub,
     /// A token of whatever scope whose session was confirmed: for the userinfo endpoint.

@@ -3,6 +3,7 @@
 //! - [`token`]: access tokens, signed and verified without asking anybody; [`cache`] remembers verified ones and when
 //!   the user's hub last confirmed their session.
 //! - [`refresh`]: the form of refresh tokens, which only the user's hub can tell true from false.
+//! - [`openid`]: proof for others of who a user is.
 //! - [`password`]: password hashes.
 //! - [`limit`]: how often somebody may try, and do anything else.
 //! - [`username`]: which names may be registered and which may be signed in with.
@@ -16,6 +17,7 @@ mod hs256;
 pub mod limit;
 pub mod login;
 pub mod oauth;
+pub mod openid;
 pub mod password;
 pub mod refresh;
 pub mod secret;

@@ -39,16 +39,34 @@ pub async fn create_room<E: Transport + Clock + Entropy>(
     creator: &UserId,
     request: &CreateRoomRequest,
 ) -> Result<OwnedRoomId, MatrixError> {
-    let signer = Signer::new(config.server_name.clone(), &config.signing_key_id, &config.signing_key)
-        .map_err(|_| MatrixError::internal())?;
+    let signer = rooms_signer(config)?;
     let invited = invited(config, request)?;
+    found(edge, creator, (request, invited), &signer, None).await
+}
+
+/// The key that signs a new room's first event.
+pub(crate) fn rooms_signer(config: &Config) -> Result<Signer, MatrixError> {
+    Signer::new(config.server_name.clone(), &config.signing_key_id, &config.signing_key)
+        .map_err(|_| MatrixError::internal())
+}
+
+/// Plans the room, reserves its names and has its hub make it. `last` is sent after everything else.
+pub(crate) async fn found<E: Transport + Clock + Entropy>(
+    edge: &E,
+    creator: &UserId,
+    (request, invited): (&CreateRoomRequest, BTreeSet<OwnedUserId>),
+    signer: &Signer,
+    last: Option<Draft>,
+) -> Result<OwnedRoomId, MatrixError> {
     let profiles = profiles(edge, creator, invited).await?;
     let mut entropy = [0; 18];
     edge.fill(&mut entropy);
-    let plan = plan(request, creator, &profiles, entropy, edge.now(), &signer)?;
+    let plan = plan(request, creator, &profiles, entropy, edge.now(), signer)?;
     let registered = register(edge, creator, &plan).await?;
     let room_id = plan.room_id.clone();
-    let made = ask_room(edge, &room_id, command(plan)).await;
+    let mut create = command(plan);
+    create.drafts.extend(last);
+    let made = ask_room(edge, &room_id, create).await;
     if let (Err(_), true) = (&made, registered) {
         // Best effort: the answer is the hub's refusal in any case.
         let _ = ask_storage(edge, ReleaseAlias { room_id: room_id.clone() }).await;

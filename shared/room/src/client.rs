@@ -18,6 +18,8 @@ pub struct Form<'a> {
     pub transaction_id: Option<&'a str>,
     /// With `unsigned.membership`: the asking user's membership at the event.
     pub membership: Option<&'a str>,
+    /// With `unsigned.m.relations`: what others have said about it.
+    pub relations: Option<&'a RawJson>,
 }
 
 /// The parts of a stored PDU that its columns do not hold.
@@ -142,6 +144,10 @@ fn unsigned(stored: Option<&RawJson>, form: Form<'_>) -> Option<RawJson> {
             let text = unsigned.as_ref().map_or("{}", RawJson::text);
             unsigned = with_member(text, name, &value).or(unsigned);
         }
+    }
+    if let Some(relations) = form.relations {
+        let text = unsigned.as_ref().map_or("{}", RawJson::text);
+        unsigned = with_member(text, "m.relations", relations.text()).or(unsigned);
     }
     unsigned.filter(|unsigned| unsigned.text() != "{}")
 }

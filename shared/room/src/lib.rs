@@ -9,12 +9,15 @@
 //! | how does a draft become an event? | [`mod@build`] (size, references, hash, signature, id), [`signer`] |
 //! | is it allowed? | [`auth`], with [`power`] for levels |
 //! | what is a new room made of? | [`create`], [`preset`] |
+//! | what is an upgraded room made of? | [`upgrade`] |
 //! | what does join, knock, invite, kick … send? | [`membership`] |
 //! | what does a redaction remove, and who may? | [`redact`] |
 //! | is a PDU from elsewhere genuine? | [`receipt`] |
 //! | what becomes of it, and of the room? | [`accept`], over a [`history`] |
 //! | which state, when the room forked? | [`mod@resolve`] |
 //! | who may see it? | [`visibility`] |
+//! | what does a room show to those who look for one? | [`facts`] |
+//! | what do others say about it? | [`relations`] |
 //! | who is told? | [`audience`] |
 //! | what does a client get? | [`client`], [`unsigned`], [`summary`] |
 //!
@@ -42,16 +45,19 @@ pub mod client;
 pub mod create;
 pub mod draft;
 pub mod error;
+pub mod facts;
 pub mod history;
 pub mod membership;
 pub mod power;
 pub mod preset;
 pub mod receipt;
 pub mod redact;
+pub mod relations;
 pub mod resolve;
 pub mod signer;
 pub mod summary;
 pub mod unsigned;
+pub mod upgrade;
 pub mod version;
 pub mod view;
 pub mod visibility;
@@ -67,6 +73,7 @@ pub use error::{AuthError, BuildError, CreateError, MembershipError, RedactError
 pub use history::{History, StateMap};
 pub use membership::{Action, Change, Outcome};
 pub use receipt::{Dropped, Received, Unverified};
+pub use relations::{Aggregation, Relation, Thread};
 pub use resolve::resolve;
 pub use signer::{BadKey, Signer};
 pub use version::{DEFAULT, KNOWN, SUPPORTED, Version};

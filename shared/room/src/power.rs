@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ruma::{
     Int, OwnedUserId, UserId,
-    events::{StateEventType, room::power_levels::UserPowerLevel},
+    events::{StateEventType, TimelineEventType, room::power_levels::UserPowerLevel},
     state_res::events::{RoomCreateEvent, RoomPowerLevelsEvent, RoomPowerLevelsIntField},
 };
 use serde::Deserialize;
@@ -96,6 +96,22 @@ impl Powers {
             Some(levels) => levels.get_as_int_or_default(action, &self.version.rules.authorization).map_err(Unreadable),
             None => Ok(action.default_value()),
         }
+    }
+
+    /// The user's level is enough to set state of a type.
+    ///
+    /// # Errors
+    /// When the power levels event is damaged.
+    pub fn may_set(&self, user_id: &UserId, kind: &StateEventType) -> Result<bool, Unreadable> {
+        let needed = match &self.levels {
+            Some(levels) => {
+                let kind = TimelineEventType::from(kind.to_string());
+                let rules = &self.version.rules.authorization;
+                levels.event_power_level(&kind, Some(""), rules).map_err(Unreadable)?
+            }
+            None => RoomPowerLevelsIntField::StateDefault.default_value(),
+        };
+        Ok(self.of(user_id)? >= needed)
     }
 
     /// The user's level is enough for an action.

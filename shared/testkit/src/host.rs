@@ -210,6 +210,7 @@ mod tests {
             room_id: ruma::room_id!("!r:x").to_owned(),
             room_version: "12".to_owned(),
             events: Vec::new(),
+            facts: None,
         };
         assert_eq!(host.run(ask_storage(&*host, append)).unwrap().through, RoomSeq(3));
         let profile = host.run(ask_user(&*host, ruma::user_id!("@a:x"), ReadProfile {})).unwrap();

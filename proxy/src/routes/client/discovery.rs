@@ -19,12 +19,16 @@ const VERSIONS: [&str; 12] =
     ["v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11", "v1.12"];
 
 /// Simplified sliding sync (MSC4186, under the name that clients ask for), `state_after` (MSC4222), profile fields on
-/// their stable paths (MSC4133), dehydrated devices (MSC3814), QR-code sign-in (MSC4108, MSC4388).
-const FEATURES: [&str; 6] = [
+/// their stable and unstable paths (MSC4133), dehydrated devices (MSC3814), delayed events (MSC4140), room summaries
+/// (MSC3266), QR-code sign-in (MSC4108, MSC4388).
+const FEATURES: [&str; 9] = [
     "org.matrix.simplified_msc3575",
     "org.matrix.msc4222",
     "uk.tcpip.msc4133.stable",
+    "uk.tcpip.msc4133",
     "org.matrix.msc3814",
+    "org.matrix.msc4140",
+    "im.nheko.summary",
     "org.matrix.msc4108",
     "io.element.msc4388",
 ];

@@ -26,21 +26,13 @@ const MAX_PAGE: u64 = 1000;
 
 /// `GET /rooms/{roomId}/messages`
 async fn messages(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let backwards = match request.query("dir") {
-        Some("b") => true,
-        Some("f") => false,
-        Some(_) => return Err(MatrixError::invalid_param("dir is neither b nor f")),
-        None => return Err(MatrixError::missing_param("dir is missing")),
-    };
-    let filter = request.query("filter").map(|text| RawJson::parse(text.to_owned())).transpose();
-    let limit = request.query_number("limit")?.unwrap_or(10).clamp(1, MAX_PAGE);
     let ask = ReadMessages {
         caller: request.caller()?.clone(),
         from: request.query("from").map(str::to_owned),
         to: request.query("to").map(str::to_owned),
-        backwards,
-        limit: u32::try_from(limit).unwrap_or(10),
-        filter: filter.map_err(|_| MatrixError::not_json())?,
+        backwards: request.backwards()?.ok_or_else(|| MatrixError::missing_param("dir is missing"))?,
+        limit: page_limit(request)?,
+        filter: room_event_filter(request)?,
     };
     let page = ask_room(edge, &request.room_id()?, ask).await?;
     let mut body = String::from("{\"chunk\":");
@@ -124,8 +116,20 @@ fn membership(request: &Incoming, name: &str) -> Result<Option<String>, MatrixEr
     }
 }
 
+/// `limit` of a page.
+pub(super) fn page_limit(request: &Incoming) -> Result<u32, MatrixError> {
+    let limit = request.query_number("limit")?.unwrap_or(10).clamp(1, MAX_PAGE);
+    Ok(u32::try_from(limit).unwrap_or(10))
+}
+
+/// `filter`, a `RoomEventFilter`.
+pub(super) fn room_event_filter(request: &Incoming) -> Result<Option<RawJson>, MatrixError> {
+    let filter = request.query("filter").map(|text| RawJson::parse(text.to_owned())).transpose();
+    filter.map_err(|_| MatrixError::not_json())
+}
+
 /// Copies raw events into a JSON list.
-fn push_list(body: &mut String, events: &[RawJson]) {
+pub(super) fn push_list(body: &mut String, events: &[RawJson]) {
     body.push('[');
     for (index, event) in events.iter().enumerate() {
         if index > 0 {

@@ -6,6 +6,7 @@ use serde_json::json;
 use tern_flows::{
     create,
     join::{self, Wish},
+    upgrade,
 };
 use tern_model::MatrixError;
 use tern_ports::wire::room::MembershipAction;
@@ -15,7 +16,9 @@ use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, route
 pub(crate) const ROUTES: &[Route] = routes! {
     Token(CreateRoom) Post "/_matrix/client/v3/createRoom" => create_room;
     Token(Join) Post "/_matrix/client/v3/join/{roomIdOrAlias}" => join_by_name;
+    Token(Join) Post "/_matrix/client/v3/knock/{roomIdOrAlias}" => knock;
     Token(Join) Post "/_matrix/client/v3/rooms/{roomId}/join" => join_room;
+    Token(CreateRoom) Post "/_matrix/client/v3/rooms/{roomId}/upgrade" => upgrade_room;
     Token Post "/_matrix/client/v3/rooms/{roomId}/leave" => leave;
     Token Post "/_matrix/client/v3/rooms/{roomId}/forget" => forget;
     Token(Invite) Post "/_matrix/client/v3/rooms/{roomId}/invite" => invite;
@@ -49,20 +52,40 @@ async fn create_room(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixEr
 async fn join_by_name(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let own: Own = request.json_or_empty()?;
     let room_id = join::resolve(edge, &edge.config, request.param("roomIdOrAlias")).await?;
-    enter(edge, request, room_id, own).await
+    enter(edge, request, room_id, own, MembershipAction::Join).await
+}
+
+/// `POST /knock/{roomIdOrAlias}`
+async fn knock(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let own: Own = request.json_or_empty()?;
+    let room_id = join::resolve(edge, &edge.config, request.param("roomIdOrAlias")).await?;
+    enter(edge, request, room_id, own, MembershipAction::Knock).await
 }
 
 /// `POST /rooms/{roomId}/join`
 async fn join_room(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let own: Own = request.json_or_empty()?;
-    enter(edge, request, request.room_id()?, own).await
+    enter(edge, request, request.room_id()?, own, MembershipAction::Join).await
 }
 
-async fn enter(edge: &Edge, request: &Incoming, room_id: OwnedRoomId, own: Own) -> Result<Answer, MatrixError> {
+async fn enter(
+    edge: &Edge,
+    request: &Incoming,
+    room_id: OwnedRoomId,
+    own: Own,
+    action: MembershipAction,
+) -> Result<Answer, MatrixError> {
     let caller = &request.caller()?.user_id;
-    let wish = Wish { caller, action: MembershipAction::Join, target: caller, reason: own.reason.as_deref() };
+    let wish = Wish { caller, action, target: caller, reason: own.reason.as_deref() };
     join::change(edge, &edge.config, &room_id, wish).await?;
     Answer::json(&json!({ "room_id": room_id }))
+}
+
+/// `POST /rooms/{roomId}/upgrade`
+async fn upgrade_room(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let wanted = request.json()?;
+    let room_id = upgrade::upgrade(edge, &edge.config, request.caller()?, &request.room_id()?, &wanted).await?;
+    Answer::json(&json!({ "replacement_room": room_id }))
 }
 
 /// `POST /rooms/{roomId}/leave`

@@ -1,8 +1,11 @@
 //! Client-Server API.
 
 pub(crate) mod account;
+pub(crate) mod around;
 pub(crate) mod dehydrated;
+pub(crate) mod delayed;
 pub(crate) mod devices;
+pub(crate) mod directory;
 pub(crate) mod discovery;
 pub(crate) mod ephemeral;
 pub(crate) mod history;
@@ -12,6 +15,7 @@ pub(crate) mod media;
 pub(crate) mod membership;
 pub(crate) mod profile;
 pub(crate) mod push;
+pub(crate) mod relations;
 pub(crate) mod send;
 pub(crate) mod session;
 pub(crate) mod sync;

@@ -13,6 +13,10 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Open Get "/_matrix/client/v3/profile/{userId}/{keyName}" => read_field;
     Hub(Profile) Put "/_matrix/client/v3/profile/{userId}/{keyName}" => write_field;
     Hub(Profile) Delete "/_matrix/client/v3/profile/{userId}/{keyName}" => delete_field;
+    Open Get "/_matrix/client/unstable/uk.tcpip.msc4133/profile/{userId}" => read;
+    Open Get "/_matrix/client/unstable/uk.tcpip.msc4133/profile/{userId}/{keyName}" => read_field;
+    Hub(Profile) Put "/_matrix/client/unstable/uk.tcpip.msc4133/profile/{userId}/{keyName}" => write_field;
+    Hub(Profile) Delete "/_matrix/client/unstable/uk.tcpip.msc4133/profile/{userId}/{keyName}" => delete_field;
 };
 
 /// Longest display name and avatar URL, in characters. Both go into member events, whose size is limited.

@@ -9,6 +9,7 @@ use tern_ports::{
     wire::room::{Draft, ReadStateEvent, SendEvent},
 };
 
+use super::delayed;
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
@@ -82,6 +83,9 @@ async fn send(
     draft: Draft,
     txn_id: Option<String>,
 ) -> Result<Answer, MatrixError> {
+    if let Some(delay_ms) = delayed::delay(request)?.filter(|_| draft.redacts.is_none()) {
+        return delayed::schedule(edge, request, draft, txn_id, delay_ms).await;
+    }
     let device_id = request.caller()?.device_id.clone();
     let event = SendEvent { draft, device_id, txn_id };
     Answer::json(&ask_room(edge, room_id, event).await?)

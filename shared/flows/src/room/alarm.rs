@@ -35,6 +35,8 @@ impl<H: ObjectHost> RoomActor<H> {
             Ok(true) => {}
             Err(_) => return self.wish(now.plus(LEFTOVERS_MS)).await,
         }
+        // What cannot be read now is due at the next alarm.
+        let _ = self.send_delayed(now).await;
         if let Some(at) = self.next_due(now) {
             self.wish(at).await;
         }
@@ -89,6 +91,7 @@ impl<H: ObjectHost> RoomActor<H> {
             self.laggards_due(now.plus(LEFTOVERS_MS)).map(|due| due.max(now.plus(SOON_MS))),
             self.typing_due(),
             self.receipts_due(),
+            self.delayed_due().map(|due| due.max(now.plus(SOON_MS))),
         ];
         wishes.into_iter().flatten().min()
     }

@@ -5,8 +5,12 @@ use std::{cell::Cell, rc::Rc};
 use tern_model::Millis;
 use tern_ports::{
     ObjectHost, Sql, SqlError, ask_storage,
-    wire::storage::{AppendEvent, AppendEvents, Appended},
+    wire::{
+        directory::FactsAsOf,
+        storage::{AppendEvent, AppendEvents, Appended},
+    },
 };
+use tern_room::facts::affects;
 
 use super::{RoomActor, alarm::backed_off, store::Head};
 
@@ -86,7 +90,10 @@ impl<H: ObjectHost> RoomActor<H> {
             bytes > MOST_BYTES
         });
         events.truncate(fitting.map_or(events.len(), |fitting| fitting.max(1)));
-        Some(AppendEvents { room_id: self.room_id.clone(), room_version: head.version.id.to_owned(), events })
+        let shows =
+            events.iter().any(|event| event.is_state && affects(&event.event.kind) || event.redaction.is_some());
+        let facts = if shows { Some(FactsAsOf { as_of: head.newest, facts: self.facts(&head).ok()? }) } else { None };
+        Some(AppendEvents { room_id: self.room_id.clone(), room_version: head.version.id.to_owned(), events, facts })
     }
 
     /// Sends one append and moves the cursor; false when that led nowhere.

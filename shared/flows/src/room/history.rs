@@ -1,23 +1,29 @@
-//! `GET messages`: pages of the timeline, as the reader may see it.
+//! `GET messages` and `GET context`: parts of the timeline, as the reader may see it.
 
 use std::collections::BTreeSet;
 
+use ruma::UserId;
 use tern_model::{MatrixError, RawJson, RoomSeq, StoredEvent};
 use tern_ports::{
     ObjectHost,
-    wire::room::{Messages, ReadMessages},
+    wire::{
+        relations::{EventContext, ReadContext},
+        room::{Messages, ReadMessages},
+        sync::VisibilityFacts,
+    },
 };
 
 use super::{
     RoomActor,
     access::visible,
+    aggregate::Reading,
     filter::RoomEventFilter,
     store::Head,
     timeline::{Range, read_token, token},
 };
 
 /// Most events of one page.
-const MOST_EVENTS: u32 = 250;
+pub(super) const MOST_EVENTS: u32 = 250;
 
 /// Events looked at for one page, when a filter or visibility leaves many out. The client goes on from there.
 const MOST_SCANNED: u32 = 1_000;
@@ -26,14 +32,20 @@ const MOST_SCANNED: u32 = 1_000;
 const STEP: u32 = 100;
 
 /// Where a page stands while it is filled.
-struct Scan {
-    range: Range,
-    chunk: Vec<StoredEvent>,
+pub(super) struct Scan {
+    pub(super) range: Range,
+    pub(super) chunk: Vec<StoredEvent>,
+    /// For deciding what the reader may see, from the oldest event of the page on.
+    pub(super) facts: VisibilityFacts,
     /// The timeline's end in the direction of reading was reached.
     exhausted: bool,
 }
 
 impl Scan {
+    pub(super) fn of(range: Range) -> Self {
+        Self { range, chunk: Vec::new(), facts: VisibilityFacts::default(), exhausted: false }
+    }
+
     /// Everything up to `event` has been looked at.
     fn pass(&mut self, event: &StoredEvent) {
         if self.range.backwards {
@@ -70,33 +82,71 @@ impl<H: ObjectHost> RoomActor<H> {
         } else {
             Range { after: start, until: to.unwrap_or(newest).min(newest), backwards: false }
         };
-        let mut scan = Scan { range, chunk: Vec::new(), exhausted: false };
+        let mut scan = Scan::of(range);
         if filter.excludes_room(&self.room_id) {
             scan.exhausted = true;
         } else {
-            self.scan(&head, &request, &filter, &mut scan).await?;
+            let limit = request.limit.min(filter.limit.unwrap_or(MOST_EVENTS)).clamp(1, MOST_EVENTS);
+            self.scan(&head, &request.caller.user_id, &filter, limit, &mut scan).await?;
         }
-        let client = |event: &StoredEvent| self.client_form(&head, event, Some(&request.caller));
+        let reading = Reading { head: &head, caller: &request.caller, facts: &scan.facts, end: newest };
         Ok(Messages {
             start: token(start),
             end: scan.end(),
-            chunk: scan.chunk.iter().map(client).collect::<Result<_, _>>()?,
-            state: if filter.lazy_load_members { self.members_of(&head, &scan.chunk)? } else { Vec::new() },
+            chunk: self.show(&reading, &scan.chunk).await?,
+            state: if filter.lazy_load_members {
+                self.members_of(&head, newest, &scan.chunk).await?
+            } else {
+                Vec::new()
+            },
         })
     }
 
-    async fn scan(
+    /// One event with what stands around it.
+    pub(super) async fn read_context(&self, request: ReadContext) -> Result<EventContext, MatrixError> {
+        let reader = &*request.caller.user_id;
+        let filter = RoomEventFilter::read(request.filter.as_ref())?;
+        let (head, event, facts) = self.find_visible(reader, &request.event_id).await?;
+        let end = self.end_for(&head, reader, event.seq).await?;
+        let back = Range { after: RoomSeq::default(), until: event.seq.previous(), backwards: true };
+        let on = Range { after: event.seq, until: end, backwards: false };
+        let (mut before, mut after) = (Scan::of(back), Scan::of(on));
+        before.facts = facts;
+        self.scan(&head, reader, &filter, request.limits.0.min(MOST_EVENTS), &mut before).await?;
+        self.scan(&head, reader, &filter, request.limits.1.min(MOST_EVENTS), &mut after).await?;
+        let reading = Reading { head: &head, caller: &request.caller, facts: &before.facts, end };
+        let around = before.chunk.len();
+        let shown: Vec<_> = before.chunk.iter().chain([&event]).chain(&after.chunk).cloned().collect();
+        let mut forms = self.show(&reading, &shown).await?.into_iter();
+        let last = after.chunk.last().map_or(event.seq, |last| last.seq);
+        let mut state = self.state_at(&head, last, "*", "*").await?;
+        if filter.lazy_load_members {
+            let senders: BTreeSet<&str> = shown.iter().map(|event| event.sender.as_str()).collect();
+            let sent = |key: &Option<String>| key.as_deref().is_some_and(|key| senders.contains(key));
+            state.retain(|event| event.kind != "m.room.member" || sent(&event.state_key));
+        }
+        Ok(EventContext {
+            start: token(before.range.until),
+            end: token(after.range.after),
+            before: forms.by_ref().take(around).collect(),
+            event: forms.next().ok_or_else(MatrixError::internal)?,
+            after: forms.collect(),
+            state: self.client_forms(&head, &state)?,
+        })
+    }
+
+    /// Fills a page with up to `limit` events that the reader may see and the filter lets through.
+    pub(super) async fn scan(
         &self,
         head: &Head,
-        request: &ReadMessages,
+        reader: &UserId,
         filter: &RoomEventFilter,
+        limit: u32,
         scan: &mut Scan,
     ) -> Result<(), MatrixError> {
-        let reader = &*request.caller.user_id;
-        let limit = request.limit.min(filter.limit.unwrap_or(MOST_EVENTS)).clamp(1, MOST_EVENTS) as usize;
         let mut scanned = 0;
-        let mut step = u32::try_from(limit).unwrap_or(STEP);
-        while scanned < MOST_SCANNED {
+        let mut step = limit;
+        while scanned < MOST_SCANNED && scan.chunk.len() < limit as usize {
             let page = match self.page(head, reader, scan.range, step).await {
                 // What was found so far is an answer.
                 Err(_) if !scan.chunk.is_empty() => return Ok(()),
@@ -112,21 +162,29 @@ impl<H: ObjectHost> RoomActor<H> {
                 if visible(reader, &page.facts, &event) && filter.passes(&event) {
                     scan.chunk.push(event);
                 }
-                if scan.chunk.len() == limit {
-                    return Ok(());
+                if scan.chunk.len() == limit as usize {
+                    break;
                 }
+            }
+            if scan.range.backwards || scanned <= step {
+                scan.facts = page.facts;
             }
             step = step.max(STEP);
         }
         Ok(())
     }
 
-    /// The member events of those who sent these events.
-    fn members_of(&self, head: &Head, events: &[StoredEvent]) -> Result<Vec<RawJson>, MatrixError> {
+    /// The member events, at `at`, of those who sent these events.
+    async fn members_of(&self, head: &Head, at: RoomSeq, events: &[StoredEvent]) -> Result<Vec<RawJson>, MatrixError> {
         let senders: BTreeSet<&str> = events.iter().map(|event| event.sender.as_str()).collect();
         let mut members = Vec::with_capacity(senders.len());
         for sender in senders {
-            if let Some(member) = self.store().state("m.room.member", sender)? {
+            let member = if at >= head.newest {
+                self.store().state("m.room.member", sender)?
+            } else {
+                self.state_at(head, at, "m.room.member", sender).await?.pop()
+            };
+            if let Some(member) = member {
                 members.push(self.client_form(head, &member, None)?);
             }
         }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use futures::future::join_all;
-use ruma::{OwnedRoomId, RoomId, events::StateEventType};
+use ruma::{OwnedRoomId, RoomId, UserId, events::StateEventType};
 use serde::Deserialize;
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
@@ -87,25 +87,26 @@ impl<H: ObjectHost> RoomActor<H> {
 
     /// The rooms that let their members into this one and that the caller is in. Their hubs are asked, before the turn.
     async fn vouching_rooms(&self, request: &ChangeMembership) -> Result<Vec<OwnedRoomId>, MatrixError> {
-        if request.action != MembershipAction::Join {
-            return Ok(Vec::new());
-        }
-        let membership = self.store().membership(request.caller.as_str())?;
+        if request.action == MembershipAction::Join { self.vouchers(&request.caller).await } else { Ok(Vec::new()) }
+    }
+
+    pub(super) async fn vouchers(&self, user_id: &UserId) -> Result<Vec<OwnedRoomId>, MatrixError> {
+        let membership = self.store().membership(user_id.as_str())?;
         if membership.is_some_and(|(_, membership)| matches!(membership.as_str(), "join" | "invite")) {
             return Ok(Vec::new());
         }
         let head = Rc::unwrap_or_clone(self.room()?);
         let rooms = allowed_rooms(&Turn::new(&self.room_id, self.host.sql(), &self.cache, head))?;
         let asked = rooms.into_iter().filter(|room_id| *room_id != self.room_id).take(VOUCHING_ROOMS);
-        let answers = join_all(asked.map(|room_id| self.vouches(room_id, request))).await;
+        let answers = join_all(asked.map(|room_id| self.vouches(room_id, user_id))).await;
         Ok(answers.into_iter().flatten().collect())
     }
 
-    async fn vouches(&self, room_id: OwnedRoomId, request: &ChangeMembership) -> Option<OwnedRoomId> {
+    async fn vouches(&self, room_id: OwnedRoomId, user_id: &UserId) -> Option<OwnedRoomId> {
         let ask = ReadStateEvent {
-            caller: request.caller.clone(),
+            caller: user_id.to_owned(),
             kind: "m.room.member".to_owned(),
-            state_key: request.caller.to_string(),
+            state_key: user_id.to_string(),
         };
         let member = ask_member(&*self.host, &room_id, ask).await?;
         (membership_of(&member)? == "join").then_some(room_id)

@@ -8,8 +8,11 @@
 //! | part | what |
 //! |---|---|
 //! | `send`, `membership`, `create` | changes |
+//! | `facts` | what the room shows to those outside |
+//! | `delayed` | events that are sent later |
 //! | `ephemeral` | typing and receipts |
-//! | `history`, `read`, `slice` | reads, each after the reader's access was checked (`access`) |
+//! | `history`, `read`, `relations`, `slice` | reads, each after the reader's access was checked (`access`) |
+//! | `aggregate`, `related` | what events say of each other |
 //! | `timeline` | the tail joined with what the storage worker has |
 
 use std::{
@@ -32,19 +35,24 @@ use tern_room::{BadKey, Signer};
 use crate::turnstile::Turnstile;
 
 mod access;
+mod aggregate;
 mod alarm;
 mod announce;
 mod bundle;
 mod companions;
 mod create;
+mod delayed;
 mod desk;
 mod ephemeral;
+mod facts;
 mod filter;
 mod forget;
 mod forward;
 mod history;
 mod membership;
 mod read;
+mod related;
+mod relations;
 mod schema;
 mod send;
 mod slice;
@@ -53,6 +61,7 @@ mod store;
 mod timeline;
 mod view;
 
+pub use delayed::room_of as room_of_delayed;
 use store::{Head, Store};
 
 /// What is known of the head row.
@@ -122,12 +131,22 @@ impl<H: ObjectHost> RoomActor<H> {
             RoomCommand::SendReceipts(request) => write_reply(&self.send_receipts(*request).await),
             RoomCommand::ReadMessages(request) => write_reply(&self.read_messages(*request).await),
             RoomCommand::ReadEvent(request) => write_reply(&self.read_event(&request).await),
+            RoomCommand::ReadContext(request) => write_reply(&self.read_context(*request).await),
+            RoomCommand::ReadEventByTime(request) => write_reply(&self.read_event_by_time(*request).await),
+            RoomCommand::ReadRelations(request) => write_reply(&self.read_relations(*request).await),
+            RoomCommand::ReadThreads(request) => write_reply(&self.read_threads(*request).await),
             RoomCommand::ReadState(request) => write_reply(&self.read_state(&request).await),
             RoomCommand::ReadStateEvent(request) => write_reply(&self.read_state_event(&request).await),
             RoomCommand::ReadMembers(request) => write_reply(&self.read_members(&request).await),
             RoomCommand::ReadJoinedMembers(request) => write_reply(&self.read_joined_members(&request)),
             RoomCommand::ReadCompanions(request) => write_reply(&self.read_companions(&request)),
             RoomCommand::ReadSlice(request) => write_reply(&self.read_slice(&request.ask).await),
+            RoomCommand::ReadSummary(request) => write_reply(&self.read_summary(&request).await),
+            RoomCommand::CheckCurator(request) => write_reply(&self.check_curator(&request)),
+            RoomCommand::ReadForUpgrade(request) => write_reply(&self.read_for_upgrade(&request)),
+            RoomCommand::DelayEvent(request) => write_reply(&self.delay_event(*request).await),
+            RoomCommand::ManageDelayed(request) => write_reply(&self.manage_delayed(&request).await),
+            RoomCommand::ListDelayed(request) => write_reply(&self.list_delayed(&request)),
             RoomCommand::ProbeRoom(request) => write_reply(&self.probe(*request)),
         }
     }

@@ -1,6 +1,8 @@
 //! Reading single events, state and members.
 
-use ruma::{OwnedUserId, UserId};
+use std::rc::Rc;
+
+use ruma::{EventId, OwnedUserId, UserId};
 use serde::Deserialize;
 use tern_model::{MatrixError, RawJson, RoomSeq, StoredEvent};
 use tern_ports::{
@@ -8,12 +10,14 @@ use tern_ports::{
     wire::{
         room::{JoinedMember, ReadEvent, ReadJoinedMembers, ReadMembers, ReadState, ReadStateEvent},
         storage::LoadEvent,
+        sync::VisibilityFacts,
     },
 };
 
 use super::{
     RoomActor,
     access::{Reach, joined_facts, visible},
+    aggregate::Reading,
     store::Head,
     timeline::read_token,
 };
@@ -21,33 +25,48 @@ use super::{
 impl<H: ObjectHost> RoomActor<H> {
     /// One event; 404 when there is none or the reader may not see it.
     pub(super) async fn read_event(&self, request: &ReadEvent) -> Result<RawJson, MatrixError> {
+        let reader = &*request.caller.user_id;
+        let (head, event, facts) = self.find_visible(reader, &request.event_id).await?;
+        let end = self.end_for(&head, reader, event.seq).await?;
+        let reading = Reading { head: &head, caller: &request.caller, facts: &facts, end };
+        self.show(&reading, &[event]).await?.pop().ok_or_else(MatrixError::internal)
+    }
+
+    /// An event, wherever it is, with the facts from its position on; 404 when there is none or the reader may not see it.
+    pub(super) async fn find_visible(
+        &self,
+        reader: &UserId,
+        event_id: &EventId,
+    ) -> Result<(Rc<Head>, StoredEvent, VisibilityFacts), MatrixError> {
         let not_found = || MatrixError::not_found("There is no such event, or you may not see it");
-        let reader = &request.caller.user_id;
         let head = self.head()?.ok_or_else(not_found)?;
         if self.store().has_forgotten(reader.as_str())? {
             return Err(not_found());
         }
-        let (event, facts) = match self.store().event(request.event_id.as_str())? {
+        let (event, facts) = match self.store().event(event_id.as_str())? {
             Some(event) => {
                 let facts = self.facts_at(&head, reader, event.seq).await?;
                 (event, facts)
             }
             None if head.tail.0 == 0 => return Err(not_found()),
             None => {
-                let load = LoadEvent {
-                    room_id: self.room_id.clone(),
-                    event_id: request.event_id.clone(),
-                    user_id: reader.clone(),
-                };
+                let (room_id, event_id, user_id) = (self.room_id.clone(), event_id.to_owned(), reader.to_owned());
+                let load = LoadEvent { room_id, event_id, user_id };
                 let loaded = ask_storage(&*self.host, load).await?.ok_or_else(not_found)?;
                 let local = self.local_facts(&head, reader)?;
                 (loaded.event, joined_facts(&head, local, Some(loaded.facts)))
             }
         };
-        if !visible(reader, &facts, &event) {
-            return Err(not_found());
+        if visible(reader, &facts, &event) { Ok((head, event, facts)) } else { Err(not_found()) }
+    }
+
+    /// The last position of somebody who may see the event at `seq`: of those who may read nothing else, that one.
+    pub(super) async fn end_for(&self, head: &Head, reader: &UserId, seq: RoomSeq) -> Result<RoomSeq, MatrixError> {
+        match self.reach(reader).await {
+            Ok(reach) => Ok(reach.end(head.newest)),
+            Err(error) if error.status == 403 => Ok(seq),
+            Err(error) => Err(error),
         }
-        Ok(self.client_form(&head, &event, Some(&request.caller))?)
     }
 
     /// All state the reader may see.
@@ -106,7 +125,7 @@ impl<H: ObjectHost> RoomActor<H> {
         }
     }
 
-    fn client_forms(&self, head: &Head, events: &[StoredEvent]) -> Result<Vec<RawJson>, MatrixError> {
+    pub(super) fn client_forms(&self, head: &Head, events: &[StoredEvent]) -> Result<Vec<RawJson>, MatrixError> {
         events.iter().map(|event| Ok(self.client_form(head, event, None)?)).collect()
     }
 }

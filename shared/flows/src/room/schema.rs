@@ -4,8 +4,9 @@ use tern_ports::{Sql, SqlError};
 
 /// `head` is the room in one row. `events` is the hot tail (positions above `head.tail`, without gaps), the journal (those
 /// above `head.forwarded`) and, below the tail, the events of the current state. `state` says which event is the current
-/// one; its index serves fan-out and heroes. A message costs four rows: the event, its two index rows, the head.
-const TABLES: [&str; 7] = [
+/// one; its index serves fan-out and heroes. A message costs four rows: the event, its two index rows, the head; one that
+/// relates to another, one more.
+const TABLES: [&str; 9] = [
     "CREATE TABLE head (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         version TEXT NOT NULL,
@@ -29,8 +30,11 @@ const TABLES: [&str; 7] = [
         unsigned TEXT,
         device_id TEXT,
         txn_id TEXT,
-        redaction TEXT
+        redaction TEXT,
+        relates_to TEXT GENERATED ALWAYS AS (pdu ->> '$.content.\"m.relates_to\".event_id') VIRTUAL,
+        rel_type TEXT GENERATED ALWAYS AS (pdu ->> '$.content.\"m.relates_to\".rel_type') VIRTUAL
     ) STRICT",
+    "CREATE INDEX relations ON events (relates_to) WHERE relates_to IS NOT NULL",
     "CREATE UNIQUE INDEX events_by_txn ON events (sender, device_id, txn_id, kind) WHERE txn_id IS NOT NULL",
     "CREATE TABLE state (
         kind TEXT NOT NULL,
@@ -51,6 +55,7 @@ const TABLES: [&str; 7] = [
         PRIMARY KEY (user_id, kind, thread_id)
     ) STRICT, WITHOUT ROWID",
     "CREATE TABLE laggards (user_id TEXT PRIMARY KEY, from_seq INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    super::delayed::TABLE,
 ];
 
 /// Makes the tables, inside the transaction that makes the room: an object asked for a room that does not exist stays

@@ -3,22 +3,24 @@
 use std::rc::Rc;
 
 use ruma::{OwnedEventId, OwnedRoomId, events::StateEventType};
-use tern_model::{MatrixError, Pdu, StoredEvent, TxnRef};
+use tern_model::{MatrixError, Pdu, RawJson, TxnRef};
 use tern_ports::{
     ObjectHost, Sql, SqlError, ask_storage,
     wire::{
         room::{ChangeMembership, Draft, SendEvent, Sent, SetMemberProfile},
-        storage::LoadEvent,
+        storage::{LoadEvent, LoadedEvent},
     },
 };
 use tern_room::{
-    RoomView,
+    Relation, RoomView,
     build::{self, propose},
-    redact,
+    redact, relations,
 };
 
 use super::{
     RoomActor, not_in_room,
+    related::Kinds,
+    timeline::Range,
     view::{Entry, Turn, redacts},
 };
 
@@ -27,7 +29,7 @@ pub(super) enum Job {
     Send {
         request: Box<SendEvent>,
         /// The event to redact, when it is no longer here.
-        target: Option<Box<StoredEvent>>,
+        target: Option<Box<LoadedEvent>>,
     },
     Membership {
         request: ChangeMembership,
@@ -35,6 +37,10 @@ pub(super) enum Job {
         vouching: Vec<OwnedRoomId>,
     },
     Profile(SetMemberProfile),
+    /// A scheduled event whose time has come.
+    Delayed {
+        delay_id: String,
+    },
 }
 
 /// The event that answers a job; nothing when there was nothing to do.
@@ -104,10 +110,18 @@ impl<H: ObjectHost> RoomActor<H> {
             Job::Send { request, target } => self.plan_event(turn, *request, target),
             Job::Membership { request, vouching } => self.plan_membership(turn, &request, &vouching),
             Job::Profile(request) => self.plan_profile(turn, &request),
+            Job::Delayed { delay_id } => match turn.store().take_delayed(&self.room_id, &delay_id)? {
+                Some(waiting) => self.plan_event(turn, waiting.request(), None),
+                None => Ok(Plan::Nothing),
+            },
         };
         Ok(match plan {
             Ok(Plan::Append(entry)) => {
                 turn.append(&entry)?;
+                if let Some(state_key) = entry.pdu.key() {
+                    let (kind, sender) = (entry.pdu.kind().to_string(), entry.pdu.from().as_str());
+                    turn.store().supersede_delayed(&kind, state_key, sender)?;
+                }
                 Ok(Some(entry.pdu.id().to_owned()))
             }
             Ok(Plan::Known(event_id)) => Ok(Some(event_id)),
@@ -120,7 +134,7 @@ impl<H: ObjectHost> RoomActor<H> {
         &self,
         turn: &Turn<'_, H::Sql>,
         request: SendEvent,
-        fetched: Option<Box<StoredEvent>>,
+        fetched: Option<Box<LoadedEvent>>,
     ) -> Result<Plan, MatrixError> {
         let SendEvent { draft, device_id, txn_id } = request;
         let txn = txn_id.map(|txn_id| TxnRef { device_id, txn_id });
@@ -134,12 +148,14 @@ impl<H: ObjectHost> RoomActor<H> {
         if let Some(same) = unchanged_state(turn, &pdu)? {
             return Ok(Plan::Known(same));
         }
+        check_relation(turn, &pdu)?;
         let redacts = match redact::target(turn.version(), &pdu) {
             Some(target) => {
                 let here = turn.store().event(target.as_str())?;
-                let fetched = fetched.filter(|fetched| fetched.event_id == target);
+                let fetched = fetched.filter(|fetched| fetched.event.event_id == target);
                 let target = here
-                    .or(fetched.map(|fetched| *fetched))
+                    .map(|here| (here, None))
+                    .or(fetched.map(|fetched| (fetched.event, fetched.successor)))
                     .ok_or_else(|| MatrixError::not_found("There is no event to redact"))?;
                 Some(redacts(turn, &pdu, target)?)
             }
@@ -149,7 +165,7 @@ impl<H: ObjectHost> RoomActor<H> {
     }
 
     /// The event to redact, from the storage worker when it was trimmed here. Fetched before the turn, which cannot wait.
-    async fn fetch_target(&self, request: &SendEvent) -> Result<Option<StoredEvent>, MatrixError> {
+    async fn fetch_target(&self, request: &SendEvent) -> Result<Option<LoadedEvent>, MatrixError> {
         let Some(event_id) = target_of(&request.draft) else {
             return Ok(None);
         };
@@ -157,8 +173,20 @@ impl<H: ObjectHost> RoomActor<H> {
             return Ok(None);
         }
         let load = LoadEvent { room_id: self.room_id.clone(), event_id, user_id: request.draft.sender.clone() };
-        Ok(ask_storage(&*self.host, load).await?.map(|loaded| loaded.event))
+        ask_storage(&*self.host, load).await
     }
+}
+
+/// Refuses relations that clients are told not to state, as far as the tail knows: of older events a repeated reaction
+/// would cost a question to the storage worker, and does no harm.
+fn check_relation<S: Sql>(turn: &Turn<'_, S>, pdu: &Pdu) -> Result<(), MatrixError> {
+    let Some(relation) = Relation::of_content(&RawJson(pdu.body().to_owned())) else { return Ok(()) };
+    let Some(target) = turn.store().event(relation.event_id.as_str())? else { return Ok(()) };
+    let range = Range { after: target.seq, until: turn.newest(), backwards: false };
+    let kinds = Kinds { rel_type: Some(&relation.rel_type), kind: None };
+    let siblings = turn.store().related(std::slice::from_ref(&relation.event_id), range, kinds, u32::MAX)?;
+    let kind = pdu.kind().to_string();
+    relations::check(&relation, (pdu.from().as_str(), &kind), &target, &siblings).map_err(MatrixError::from)
 }
 
 /// The event a draft redacts, wherever it names it.

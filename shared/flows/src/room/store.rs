@@ -58,6 +58,10 @@ macro_rules! event_columns {
 }
 pub(super) use event_columns;
 
+const INSERT_EVENT: &str = "INSERT INTO events
+    (seq, event_id, kind, sender, state_key, ts, pdu, unsigned, device_id, txn_id, redaction)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
 /// Access to the room's tables.
 #[derive(Debug)]
 pub(super) struct Store<'a, S>(pub(super) &'a S);
@@ -124,7 +128,7 @@ impl<S: Sql> Store<'_, S> {
             txn.map(|txn| txn.txn_id.as_str()).into(),
             redaction.into(),
         ];
-        self.0.query("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", &params)?;
+        self.0.query(INSERT_EVENT, &params)?;
         Ok(())
     }
 

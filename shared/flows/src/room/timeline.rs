@@ -169,10 +169,21 @@ impl<H: ObjectHost> RoomActor<H> {
         event: &StoredEvent,
         caller: Option<&Caller>,
     ) -> Result<RawJson, SqlError> {
+        self.client_form_with(head, event, caller, None)
+    }
+
+    /// As [`Self::client_form`], with what others have said about the event.
+    pub(super) fn client_form_with(
+        &self,
+        head: &Head,
+        event: &StoredEvent,
+        caller: Option<&Caller>,
+        relations: Option<&RawJson>,
+    ) -> Result<RawJson, SqlError> {
         let own = caller.filter(|caller| caller.user_id == event.sender);
         let txn = event.txn.as_ref().filter(|txn| own.is_some_and(|caller| caller.device_id == txn.device_id));
-        let form =
-            Form { room_id: Some(&self.room_id), transaction_id: txn.map(|txn| txn.txn_id.as_str()), membership: None };
+        let transaction_id = txn.map(|txn| txn.txn_id.as_str());
+        let form = Form { room_id: Some(&self.room_id), transaction_id, membership: None, relations };
         client_event(head.version, event, form).map_err(damaged)
     }
 }

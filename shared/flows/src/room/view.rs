@@ -55,6 +55,8 @@ impl Entry {
 pub(super) struct Redacts {
     /// The target as it was.
     pub(super) target: StoredEvent,
+    /// Of a state event: the one that took its place, if it is only in the storage worker.
+    pub(super) successor: Option<StoredEvent>,
     /// The target as it will be.
     pub(super) becomes: Redaction,
 }
@@ -97,12 +99,10 @@ impl<'a, S: Sql> Turn<'a, S> {
         let unsigned = previous.as_ref().map(|(_, previous)| unsigned::replacing(previous));
         let stored =
             StoredEvent { unsigned: unsigned.transpose().map_err(damaged)?, txn: txn.clone(), ..stored(seq, pdu) };
-        self.store.insert_event(&stored, redacts.as_ref().map(|redacts| &redacts.becomes))?;
+        let redaction = redacts.as_ref().map(|redacts| self.redact(redacts)).transpose()?;
+        self.store.insert_event(&stored, redaction.as_ref())?;
         if let Some(state_key) = &stored.state_key {
             self.replace_state((&stored.kind, state_key), (seq, pdu), previous.as_ref())?;
-        }
-        if let Some(redacts) = redacts {
-            self.redact(redacts)?;
         }
         let mut head = self.head.borrow_mut();
         head.newest = seq;
@@ -137,29 +137,37 @@ impl<'a, S: Sql> Turn<'a, S> {
         Ok(())
     }
 
-    fn redact(&self, redacts: &Redacts) -> Result<(), SqlError> {
-        let Redacts { target, becomes } = redacts;
+    /// Rewrites what a redaction changes here; the answer tells the storage worker the same.
+    fn redact(&self, redacts: &Redacts) -> Result<Redaction, SqlError> {
+        let Redacts { target, successor, becomes } = redacts;
         self.store.rewrite_event(target.seq, &becomes.pdu, becomes.unsigned.as_ref())?;
-        let Some(state_key) = &target.state_key else { return Ok(()) };
+        let Some(state_key) = &target.state_key else { return Ok(becomes.clone()) };
         let pdu = Pdu::parse(target.event_id.clone(), becomes.pdu.clone()).map_err(damaged)?;
-        self.redact_copy(target, state_key, &pdu)?;
+        let copy = self.redact_copy(target, state_key, successor.as_ref(), &pdu)?;
         let current = self.current(&target.kind, state_key)?;
         if current.is_some_and(|(seq, _)| seq == target.seq) {
             let key = (target.kind.clone(), state_key.clone());
             self.changed.borrow_mut().insert(key, (target.seq, pdu));
         }
-        Ok(())
+        Ok(Redaction { also: copy.into_iter().collect(), ..becomes.clone() })
     }
 
     /// The event that took the place of a redacted state event carries its content as `prev_content`.
-    fn redact_copy(&self, target: &StoredEvent, state_key: &str, remains: &Pdu) -> Result<(), SqlError> {
-        let successors = self.store.changes(target.seq, &target.kind, state_key)?;
-        let Some(successor) = successors.first() else { return Ok(()) };
-        let Some(carried) = successor.unsigned.as_ref().filter(|unsigned| replaces(unsigned, target)) else {
-            return Ok(());
-        };
+    fn redact_copy(
+        &self,
+        target: &StoredEvent,
+        state_key: &str,
+        stored: Option<&StoredEvent>,
+        remains: &Pdu,
+    ) -> Result<Option<Redaction>, SqlError> {
+        let carries = |event: &&StoredEvent| event.unsigned.as_ref().is_some_and(|unsigned| replaces(unsigned, target));
+        let here = self.store.changes(target.seq, &target.kind, state_key)?;
+        let Some(successor) = here.first().filter(carries).or(stored.filter(carries)) else { return Ok(None) };
+        let Some(carried) = &successor.unsigned else { return Ok(None) };
         let unsigned = unsigned::predecessor_redacted(carried, remains.body()).map_err(damaged)?;
-        self.store.rewrite_event(successor.seq, &successor.pdu, Some(&unsigned))
+        self.store.rewrite_event(successor.seq, &successor.pdu, Some(&unsigned))?;
+        let (event_id, pdu) = (successor.event_id.clone(), successor.pdu.clone());
+        Ok(Some(Redaction { event_id, pdu, unsigned: Some(unsigned), also: Vec::new() }))
     }
 
     fn current(&self, kind: &str, state_key: &str) -> Result<Option<Current>, SqlError> {
@@ -235,7 +243,7 @@ pub(super) fn parsed(event: &StoredEvent) -> Result<Pdu, SqlError> {
 pub(super) fn redacts(
     view: &impl RoomView,
     redaction: &Pdu,
-    target: StoredEvent,
+    (target, successor): (StoredEvent, Option<StoredEvent>),
 ) -> Result<Redacts, tern_room::RedactError> {
     let damaged = |error: &dyn std::fmt::Display| tern_room::RedactError::Damaged(error.to_string());
     let before = parsed(&target).map_err(|error| damaged(&error))?;
@@ -248,8 +256,9 @@ pub(super) fn redacts(
         event_id: target.event_id.clone(),
         pdu: redact::redact(view.version(), &target.pdu)?,
         unsigned: Some(unsigned),
+        also: Vec::new(),
     };
-    Ok(Redacts { target, becomes })
+    Ok(Redacts { target, successor, becomes })
 }
 
 fn replaces(unsigned: &RawJson, target: &StoredEvent) -> bool {

@@ -5,9 +5,10 @@ use std::{cell::Cell, rc::Rc};
 use futures::future::join_all;
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
-    ObjectHost, Parking, ask_room,
+    ObjectHost, Parking, ask_room, ask_storage,
     wire::{
         Done,
+        directory::PublishProfile,
         room::SetMemberProfile,
         user::{Profile, WriteProfile},
     },
@@ -116,6 +117,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     /// Tells a few rooms. Gives the pause to make, if one is due.
     async fn carry_on(&self, at: Propagation) -> Result<Option<u64>, MatrixError> {
         let sql = self.host.sql();
+        if at.after_room.is_empty() {
+            self.publish_profile().await?;
+        }
         let batch = rooms::joined(sql, &at.after_room, BATCH)?;
         let Some(last) = batch.last().map(ToString::to_string) else { return self.end_pass(&at) };
         let fields = profile::read(sql)?;
@@ -132,6 +136,15 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             profile::set_propagation(sql, Some(&Propagation { after_room: last, failed, ..at }))?;
         }
         Ok(None)
+    }
+
+    /// Makes name and avatar known to the user directory.
+    async fn publish_profile(&self) -> Result<(), MatrixError> {
+        let fields = profile::read(self.host.sql())?;
+        let text = |field| fields.get(field).and_then(|value: &RawJson| value.read::<String>().ok());
+        let (displayname, avatar_url) = (text("displayname"), text("avatar_url"));
+        ask_storage(&*self.host, PublishProfile { user_id: self.user_id.clone(), displayname, avatar_url }).await?;
+        Ok(())
     }
 
     fn end_pass(&self, at: &Propagation) -> Result<Option<u64>, MatrixError> {

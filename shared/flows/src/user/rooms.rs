@@ -1,12 +1,15 @@
 //! The user's list of rooms.
 
+use std::collections::BTreeMap;
+
 use ruma::OwnedRoomId;
 use tern_model::{MatrixError, news};
 use tern_ports::{
-    ObjectHost, Parking,
+    ObjectHost, Parking, Sql,
     wire::{
         Done,
-        user::{ForgetRoom, ListRooms},
+        delayed::{ListDelayedRooms, NoteDelayedRoom},
+        user::{ForgetRoom, ListMemberships, ListRooms},
     },
 };
 use tern_push::Ledger;
@@ -24,6 +27,36 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     pub(super) fn list_rooms(&self, command: &ListRooms) -> Result<Vec<OwnedRoomId>, MatrixError> {
         self.admit(&command.session)?;
         Ok(rooms::joined(self.host.sql(), "", ALL)?)
+    }
+
+    pub(super) fn list_memberships(
+        &self,
+        command: &ListMemberships,
+    ) -> Result<BTreeMap<OwnedRoomId, String>, MatrixError> {
+        if let Some(session) = &command.session {
+            self.admit(session)?;
+        }
+        let rooms = rooms::all(self.host.sql())?.into_iter();
+        Ok(rooms.map(|room| (room.room_id, room.membership.as_str().to_owned())).collect())
+    }
+
+    /// Remembers where the user has scheduled something (MSC4140), or forgets it.
+    pub(super) fn note_delayed_room(&self, command: &NoteDelayedRoom) -> Result<Done, MatrixError> {
+        self.admit(&command.session)?;
+        let sql = self.host.sql();
+        let room_id = [command.room_id.as_str().into()];
+        if command.done {
+            sql.query("DELETE FROM delayed_room WHERE room_id = ?", &room_id)?;
+        } else {
+            sql.query("INSERT INTO delayed_room VALUES (?) ON CONFLICT DO NOTHING", &room_id)?;
+        }
+        Ok(Done {})
+    }
+
+    pub(super) fn list_delayed_rooms(&self, command: &ListDelayedRooms) -> Result<Vec<OwnedRoomId>, MatrixError> {
+        self.admit(&command.session)?;
+        let rows = self.host.sql().query("SELECT room_id FROM delayed_room ORDER BY room_id", &[])?;
+        Ok(rows.iter().filter_map(|row| row.text(0)?.try_into().ok()).collect())
     }
 
     /// The row stays, so that a notice told again does not bring the room back.

@@ -8,7 +8,7 @@ use tern_ports::{Sql, SqlError};
 use super::store::{grants, keys};
 
 /// One entry per version; the hub runs those it has not run yet.
-const VERSIONS: [&[&str]; 5] = [FIRST, keys::TABLES, ANSWERS, grants::TABLES, &UNREAD];
+const VERSIONS: [&[&str]; 6] = [FIRST, keys::TABLES, ANSWERS, grants::TABLES, &UNREAD, DELAYED];
 
 /// Kept answers in columns of their own. `position` was for positions that only typing had, which has its own count now.
 const ANSWERS: &[&str] = &[
@@ -18,6 +18,9 @@ const ANSWERS: &[&str] = &[
     "ALTER TABLE connection ADD COLUMN body_2 TEXT",
     "ALTER TABLE connection ADD COLUMN body_3 TEXT",
 ];
+
+/// Rooms in which the user may have scheduled events (MSC4140).
+const DELAYED: &[&str] = &["CREATE TABLE IF NOT EXISTS delayed_room (room_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID"];
 
 const FIRST: &[&str] = &[
     // One row: the stream's position, the newest position of each kind of news, and figures that ride along.

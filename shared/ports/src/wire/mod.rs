@@ -5,12 +5,15 @@
 //! only optional fields may be added, so that the two workers can be deployed one after the other.
 
 pub mod backup;
+pub mod delayed;
+pub mod directory;
 pub mod frame;
 pub mod gate;
 pub mod grant;
 pub mod handoff;
 pub mod keys;
 pub mod media;
+pub mod relations;
 pub mod room;
 pub mod storage;
 pub mod sync;

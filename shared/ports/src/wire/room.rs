@@ -6,6 +6,9 @@ use tern_model::{Caller, RawJson, RoomSeq};
 
 use super::{
     Done, boundary,
+    delayed::{DelayEvent, Delayed, ListDelayed, ManageDelayed, ScheduledEvent},
+    directory::{CheckCurator, ReadSummary, SeenRoom},
+    relations::{EventContext, EventTime, ReadContext, ReadEventByTime, ReadRelations, ReadThreads, RelationPage},
     sync::{SyncAsk, SyncRoom},
 };
 
@@ -24,12 +27,22 @@ boundary! {
         SendReceipts => Done,
         ReadMessages => Messages,
         ReadEvent => RawJson,
+        ReadContext => EventContext,
+        ReadEventByTime => EventTime,
+        ReadRelations => RelationPage,
+        ReadThreads => RelationPage,
         ReadState => Vec<RawJson>,
         ReadStateEvent => RawJson,
         ReadMembers => Vec<RawJson>,
         ReadJoinedMembers => Vec<JoinedMember>,
         ReadCompanions => Vec<OwnedUserId>,
         ReadSlice => SyncRoom,
+        ReadSummary => SeenRoom,
+        CheckCurator => Done,
+        ReadForUpgrade => UpgradeSource,
+        DelayEvent => Delayed,
+        ManageDelayed => Done,
+        ListDelayed => Vec<ScheduledEvent>,
         ProbeRoom => RoomProbe,
     }
 }
@@ -265,6 +278,22 @@ pub struct JoinedMember {
 pub struct ReadSlice {
     /// What is needed.
     pub ask: SyncAsk,
+}
+
+/// What an upgrade takes over from the room; 403 for those who may not close it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadForUpgrade {
+    /// Who upgrades.
+    pub caller: OwnedUserId,
+}
+
+/// The answer to [`ReadForUpgrade`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpgradeSource {
+    /// The newest event.
+    pub last: OwnedEventId,
+    /// State that goes along, and bans, in client form.
+    pub state: Vec<RawJson>,
 }
 
 /// Asks for the hub's inner figures (administration and tests).

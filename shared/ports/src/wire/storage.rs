@@ -11,7 +11,12 @@ use super::{
         ReadBackupKeys, StoreBackupKeys, UpdateBackup,
     },
     boundary,
+    directory::{
+        AddAlias, AliasRow, DirectoryPage, FactsAsOf, FileReport, FoundUser, IsListed, ListAliases, ListRoom,
+        LoadAlias, LoadFacts, MoveAliases, PageDirectory, PublishProfile, RemoveAlias, SearchUsers, ShownRoom,
+    },
     media::{PurgeMedia, Purged, QuarantineMedia, ReserveMedia},
+    relations::{FindByTime, LoadAggregations, PageRelations, PageThreads, StoredAggregation, ThreadPage},
     sync::{SyncAsk, SyncRoom, VisibilityFacts},
 };
 
@@ -26,9 +31,25 @@ boundary! {
         PageEvents => EventPage,
         LoadEvent => Option<LoadedEvent>,
         StateAt => Vec<StoredEvent>,
+        PageRelations => EventPage,
+        LoadAggregations => Vec<StoredAggregation>,
+        PageThreads => ThreadPage,
+        FindByTime => Option<RoomSeq>,
         RegisterRoom => Done,
         ResolveAlias => Option<OwnedRoomId>,
         ReleaseAlias => Done,
+        AddAlias => Done,
+        LoadAlias => Option<AliasRow>,
+        RemoveAlias => Done,
+        ListAliases => Vec<OwnedRoomAliasId>,
+        MoveAliases => Done,
+        ListRoom => Done,
+        IsListed => Option<bool>,
+        PageDirectory => DirectoryPage,
+        LoadFacts => Vec<ShownRoom>,
+        PublishProfile => Done,
+        SearchUsers => Vec<FoundUser>,
+        FileReport => Done,
         CreateUser => Done,
         LoadUser => Option<UserRow>,
         SetPassword => Done,
@@ -58,6 +79,9 @@ pub struct AppendEvents {
     pub room_version: String,
     /// Oldest first, without gaps, and without a gap to what is stored already.
     pub events: Vec<AppendEvent>,
+    /// What the room shows, when the events may have changed that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<FactsAsOf>,
 }
 
 /// One event to append.
@@ -81,6 +105,9 @@ pub struct Redaction {
     pub pdu: RawJson,
     /// With `redacted_because`.
     pub unsigned: Option<RawJson>,
+    /// Other events that carried a copy of what was redacted, as they are kept from now on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Redaction>,
 }
 
 /// How far a room is stored.
@@ -141,6 +168,9 @@ pub struct LoadedEvent {
     pub event: StoredEvent,
     /// For deciding whether the user may see it.
     pub facts: VisibilityFacts,
+    /// Of a state event: the one that took its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor: Option<StoredEvent>,
 }
 
 /// The room's state after the event at a position.

@@ -12,6 +12,7 @@ use super::{
         AllowReset, BrowserView, CloseBrowser, Granted, InspectGrant, Inspection, IssueGrant, OpenBrowser, ReadBrowser,
         RedeemGrant, RefreshGrant, RevokeGrant,
     },
+    delayed::{ListDelayedRooms, NoteDelayedRoom},
     keys::{
         ClaimKeys, ClaimedKeys, CrossSigningUploaded, Dehydrated, DehydratedEvents, DeleteDehydrated, DeviceLists,
         KeyCount, NoteDeviceList, OwnKeys, PutDehydrated, QueryKeys, QueryOwnKeys, ReadDehydrated,
@@ -44,7 +45,10 @@ boundary! {
         ReadProfile => Profile,
         WriteProfile => Done,
         ListRooms => Vec<OwnedRoomId>,
+        ListMemberships => BTreeMap<OwnedRoomId, String>,
         ForgetRoom => Done,
+        NoteDelayedRoom => Done,
+        ListDelayedRooms => Vec<OwnedRoomId>,
         DeliverToDevice => Done,
         UploadKeys => KeyCount,
         QueryKeys => UserKeys,
@@ -337,6 +341,14 @@ pub struct WriteProfile {
 pub struct ListRooms {
     /// The session that asks.
     pub session: SessionRef,
+}
+
+/// The user's membership in every room that is not forgotten.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListMemberships {
+    /// The session that asks; `None` for the server itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionRef>,
 }
 
 /// Forgets a room the user has left; 400 while still in it.

@@ -21,7 +21,8 @@ fn clients_get_their_fields_and_no_others() {
         "sender": ALICE, "type": "m.room.message",
     });
     assert_eq!(plain, expected);
-    let full = Form { room_id: Some(&room.id), transaction_id: Some("t\"1"), membership: Some("join") };
+    let full =
+        Form { room_id: Some(&room.id), transaction_id: Some("t\"1"), membership: Some("join"), relations: None };
     let full = form(room.version, &event, full);
     assert_eq!(full["room_id"], room.id.as_str());
     assert_eq!(full["unsigned"], json!({ "transaction_id": "t\"1", "membership": "join" }));

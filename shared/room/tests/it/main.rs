@@ -31,6 +31,8 @@ mod summary;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod upgrade;
+#[cfg(test)]
 mod vectors;
 #[cfg(test)]
 mod visibility;

@@ -4,11 +4,13 @@
 
 mod announcing;
 mod around;
+mod delayed;
 mod durability;
 mod ephemeral;
 mod history;
 mod membership;
 mod redaction;
+mod relations;
 mod scene;
 mod sending;
 mod slice;

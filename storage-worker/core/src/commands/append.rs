@@ -8,8 +8,9 @@ use tern_model::{MatrixError, RawJson, RoomSeq};
 use tern_ports::wire::storage::{AppendEvent, AppendEvents, Appended, Redaction};
 
 use crate::{
+    commands::directory,
     dispatch::Storage,
-    sql::{Databases, Statement, json_list, run_all},
+    sql::{Database, Databases, Statement, json_list, run, run_all},
 };
 
 /// Bytes of event text in one parameter; a parameter may have two million.
@@ -92,6 +93,10 @@ pub(crate) async fn append_events<D: Databases>(
     };
     // A room that nobody has placed: the caller starts again from its first event.
     let Some(shard) = shard else { return Ok(Appended { through: RoomSeq(0) }) };
+    // First what the room shows: if the events fail after it, the caller sends both again.
+    if let Some(facts) = &ask.facts {
+        run(&storage.databases, Database::Global, [directory::publish(&ask.room_id, facts)?]).await?;
+    }
     let rows = run_all(&storage.databases, shard, statements(&ask, starts_room)?).await?;
     let head = rows.last().and_then(|rows| rows.first()).and_then(|row| row.int(0));
     Ok(Appended { through: RoomSeq(head.unwrap_or(0)) })
@@ -107,9 +112,11 @@ fn statements(ask: &AppendEvents, starts_room: bool) -> Result<Vec<Statement>, M
     for chunk in chunks(&ask.events) {
         let Some(first) = chunk.first().map(|first| first.event.seq.0) else { continue };
         // Events last: the guards of the other two look at the head before it moves.
-        let redacted: Vec<_> = chunk.iter().filter_map(redaction_row).collect();
-        if !redacted.is_empty() {
-            statements.push(Statement::new(REDACT, [room_id(), json_list(&redacted)?, first.into()]));
+        // By event: of several that rewrite the same one, the last holds.
+        let rewritten: BTreeMap<_, _> = chunk.iter().flat_map(redaction_rows).map(|row| (row.1, row)).collect();
+        if !rewritten.is_empty() {
+            let rewritten: Vec<_> = rewritten.into_values().collect();
+            statements.push(Statement::new(REDACT, [room_id(), json_list(&rewritten)?, first.into()]));
         }
         let rows: Vec<_> = chunk.iter().map(|event| event_row(event, &redactions)).collect();
         let rows = json_list(&rows)?;
@@ -133,13 +140,19 @@ fn keep_unbroken(events: &mut Vec<AppendEvent>) {
 /// Redactions by the event they redact. An event that is redacted in the same append is stored redacted.
 fn redactions_within(events: &[AppendEvent]) -> BTreeMap<&OwnedEventId, &Redaction> {
     let redactions = events.iter().filter_map(|event| event.redaction.as_ref());
-    redactions.map(|redaction| (&redaction.event_id, redaction)).collect()
+    redactions.flat_map(with_copies).map(|redaction| (&redaction.event_id, redaction)).collect()
 }
 
-fn redaction_row(event: &AppendEvent) -> Option<RedactionRow<'_>> {
-    let redaction = event.redaction.as_ref()?;
-    let unsigned = redaction.unsigned.as_ref().map(RawJson::text);
-    Some(RedactionRow(event.event.seq, redaction.event_id.as_str(), redaction.pdu.text(), unsigned))
+/// The redacted event, and those that carried a copy of what it said.
+fn with_copies(redaction: &Redaction) -> impl Iterator<Item = &Redaction> {
+    std::iter::once(redaction).chain(&redaction.also)
+}
+
+fn redaction_rows(event: &AppendEvent) -> impl Iterator<Item = RedactionRow<'_>> {
+    event.redaction.iter().flat_map(with_copies).map(|becomes| {
+        let unsigned = becomes.unsigned.as_ref().map(RawJson::text);
+        RedactionRow(event.event.seq, becomes.event_id.as_str(), becomes.pdu.text(), unsigned)
+    })
 }
 
 fn event_row<'a>(append: &'a AppendEvent, redactions: &BTreeMap<&OwnedEventId, &'a Redaction>) -> EventRow<'a> {
@@ -166,7 +179,9 @@ fn event_row<'a>(append: &'a AppendEvent, redactions: &BTreeMap<&OwnedEventId, &
 fn chunks(events: &[AppendEvent]) -> Vec<&[AppendEvent]> {
     let size = |event: &AppendEvent| {
         let unsigned = event.event.unsigned.as_ref().map_or(0, |json| json.text().len());
-        let redaction = event.redaction.as_ref().map_or(0, |redaction| redaction.pdu.text().len());
+        let copies = event.redaction.iter().flat_map(with_copies);
+        let redaction: usize =
+            copies.map(|copy| copy.pdu.text().len() + copy.unsigned.as_ref().map_or(0, |json| json.text().len())).sum();
         event.event.pdu.text().len() + unsigned + redaction + 500
     };
     let mut chunks = Vec::new();

@@ -3,7 +3,9 @@
 pub(crate) mod append;
 pub(crate) mod backup;
 pub(crate) mod clients;
+pub(crate) mod directory;
 pub(crate) mod media;
+pub(crate) mod relations;
 pub(crate) mod rooms;
 pub(crate) mod state;
 pub(crate) mod sync;

@@ -2,10 +2,11 @@
 
 use std::cmp::Reverse;
 
-use tern_model::MatrixError;
+use tern_model::{MatrixError, RoomSeq};
 use tern_ports::{
     Row,
     wire::{
+        relations::FindByTime,
         storage::{EventPage, LoadEvent, LoadedEvent, PageEvents},
         sync::VisibilityFacts,
     },
@@ -25,7 +26,7 @@ const PAGE: &str = concat!(
     " FROM span s CROSS JOIN events e ON e.pos > (s.room << 32) + s.low AND e.pos <= (s.room << 32) + s.high"
 );
 
-const PAGE_FACTS: &str = concat!(span!(), facts!());
+pub(crate) const PAGE_FACTS: &str = concat!(span!(), facts!());
 
 /// `?1` is the event, `?2` the room it must be in.
 const EVENT: &str = concat!(
@@ -42,6 +43,34 @@ const EVENT_FACTS: &str = concat!(
      )",
     facts!()
 );
+
+/// The state event that took the place of event `?1` of room `?2`: the next delta of its type and state key.
+const SUCCESSOR: &str = concat!(
+    "WITH old AS MATERIALIZED (\
+       SELECT d.room AS room, d.kind AS kind, d.state_key AS state_key, d.pos AS pos \
+       FROM events e CROSS JOIN rooms r ON r.num = e.pos >> 32 CROSS JOIN state_deltas d \
+         ON d.room = r.num AND d.kind = e.kind AND d.state_key = e.state_key AND d.pos = e.pos \
+       WHERE e.event_id = ?1 AND r.room_id = ?2\
+     ) \
+     SELECT ",
+    event_columns!(),
+    " FROM old o CROSS JOIN events e ON e.pos = (SELECT d.pos FROM state_deltas d \
+       WHERE d.room = o.room AND d.kind = o.kind AND d.state_key = o.state_key AND d.pos > o.pos ORDER BY d.pos LIMIT 1)"
+);
+
+/// Halves the room's timeline until the first event not older than `?2` is found: `high`, or one beyond the end.
+const BY_TIME: &str = "WITH RECURSIVE room AS MATERIALIZED (\
+       SELECT r.num AS num, coalesce((SELECT e.pos & 4294967295 FROM events e \
+         WHERE e.pos > (r.num << 32) AND e.pos < ((r.num + 1) << 32) ORDER BY e.pos DESC LIMIT 1), 0) AS head \
+       FROM rooms r WHERE r.room_id = ?1\
+     ), half(low, high) AS (\
+       SELECT 0, head + 1 FROM room \
+       UNION ALL \
+       SELECT iif(e.ts < ?2, (h.low + h.high) / 2, h.low), iif(e.ts < ?2, h.high, (h.low + h.high) / 2) \
+       FROM half h CROSS JOIN room CROSS JOIN events e ON e.pos = (room.num << 32) + (h.low + h.high) / 2 \
+       WHERE h.high - h.low > 1\
+     ) \
+     SELECT h.high AS seq FROM half h CROSS JOIN room WHERE h.high - h.low = 1 AND h.high <= room.head";
 
 /// One batch on the room's shard; an empty page for a room that is not stored.
 pub(crate) async fn page_events<D: Databases>(
@@ -77,13 +106,28 @@ pub(crate) async fn load_event<D: Databases>(
     let statements = [
         Statement::new(EVENT, [event.into(), room.into()]),
         Statement::new(EVENT_FACTS, [event.into(), room.into(), user.into()]),
+        Statement::new(SUCCESSOR, [event.into(), room.into()]),
     ];
-    let [events, facts] = run(&storage.databases, shard, statements).await?;
+    let [events, facts, successor] = run(&storage.databases, shard, statements).await?;
     let Some(row) = events.first() else { return Ok(None) };
-    Ok(Some(LoadedEvent { event: stored_event(row, 0)?, facts: read_facts(&facts) }))
+    let successor = successor.first().map(|row| stored_event(row, 0)).transpose()?;
+    Ok(Some(LoadedEvent { event: stored_event(row, 0)?, facts: read_facts(&facts), successor }))
 }
 
-fn read_facts(rows: &[Row]) -> VisibilityFacts {
+/// One read on the room's shard.
+pub(crate) async fn find_by_time<D: Databases>(
+    storage: &Storage<'_, D>,
+    ask: FindByTime,
+) -> Result<Option<RoomSeq>, MatrixError> {
+    let Some(shard) = storage.shards.find_one(&storage.databases, &ask.room_id).await? else {
+        return Ok(None);
+    };
+    let find = Statement::new(BY_TIME, [ask.room_id.as_str().into(), ask.ts.0.into()]);
+    let [rows] = run(&storage.databases, shard, [find]).await?;
+    Ok(rows.first().and_then(|row| row.int(0)).map(RoomSeq))
+}
+
+pub(crate) fn read_facts(rows: &[Row]) -> VisibilityFacts {
     let mut facts = VisibilityFacts::default();
     for row in rows {
         add_fact(&mut facts, row);

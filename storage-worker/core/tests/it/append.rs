@@ -163,6 +163,7 @@ fn an_outage_is_a_503_and_stores_nothing() {
         room_id: id.clone(),
         room_version: "12".to_owned(),
         events: vec![message(&id, 6, "alice")],
+        facts: None,
     };
     assert_eq!(worker.try_ask(append).unwrap_err().status, 503);
     worker.node.d1.outage.set(false);
@@ -179,6 +180,7 @@ fn an_event_id_at_two_positions_fails_the_whole_append() {
         room_id: id.clone(),
         room_version: "12".to_owned(),
         events: vec![good, bad],
+        facts: None,
     };
     assert_eq!(worker.try_ask(append).unwrap_err().status, 503);
     assert_eq!(worker.append(&id, &[]), 5);

@@ -42,7 +42,9 @@ impl Worker {
     /// Appends and says how far the room is stored.
     pub(crate) fn append(&self, room_id: &RoomId, events: &[AppendEvent]) -> u64 {
         let room_id = room_id.to_owned();
-        self.ask(AppendEvents { room_id, room_version: "12".to_owned(), events: events.to_vec() }).through.0
+        self.ask(AppendEvents { room_id, room_version: "12".to_owned(), events: events.to_vec(), facts: None })
+            .through
+            .0
     }
 
     pub(crate) fn sync_one(&self, ask: SyncAsk) -> SyncRoom {
@@ -120,6 +122,7 @@ pub(crate) fn redaction(room_id: &RoomId, seq: u64, target: u64) -> AppendEvent 
         event_id: event_id(room_id, target),
         pdu: RawJson::from_value(&json!({ "type": "m.room.message", "content": {} })).unwrap(),
         unsigned: Some(RawJson::from_value(&json!({ "redacted_because": { "seq": seq } })).unwrap()),
+        also: Vec::new(),
     });
     append
 }

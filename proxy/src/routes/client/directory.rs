@@ -1,0 +1,215 @@
+//! Finding rooms: aliases, the directory, summaries, spaces.
+
+use ruma::OwnedRoomId;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tern_flows::{
+    directory::{self, Listing, Wanted},
+    join, spaces,
+};
+use tern_model::{MatrixError, RoomFacts};
+use tern_ports::{
+    ask_room,
+    wire::directory::{ReadSummary, ShownRoom},
+};
+
+use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+
+pub(crate) const ROUTES: &[Route] = routes! {
+    Open Get "/_matrix/client/v3/directory/room/{roomAlias}" => resolve;
+    Token Put "/_matrix/client/v3/directory/room/{roomAlias}" => add_alias;
+    Token Delete "/_matrix/client/v3/directory/room/{roomAlias}" => remove_alias;
+    Token Get "/_matrix/client/v3/rooms/{roomId}/aliases" => aliases;
+    Open Get "/_matrix/client/v3/directory/list/room/{roomId}" => visibility;
+    Token Put "/_matrix/client/v3/directory/list/room/{roomId}" => set_visibility;
+    Open Get "/_matrix/client/v3/publicRooms" => public_rooms;
+    Token Post "/_matrix/client/v3/publicRooms" => search_public_rooms;
+    Optional Get "/_matrix/client/v1/room_summary/{roomIdOrAlias}" => summary;
+    Optional Get "/_matrix/client/unstable/im.nheko.summary/rooms/{roomIdOrAlias}/summary" => summary;
+    Optional Get "/_matrix/client/unstable/im.nheko.summary/summary/{roomIdOrAlias}" => summary;
+    Token Get "/_matrix/client/v1/rooms/{roomId}/hierarchy" => hierarchy;
+};
+
+/// `GET /directory/room/{roomAlias}`
+async fn resolve(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let alias = ruma::RoomAliasId::parse(request.param("roomAlias"))
+        .map_err(|_| MatrixError::invalid_param("Not a room alias"))?;
+    let room_id = join::resolve(edge, &edge.config, alias.as_str()).await?;
+    Answer::json(&json!({ "room_id": room_id, "servers": [edge.config.server_name] }))
+}
+
+/// `PUT /directory/room/{roomAlias}`
+async fn add_alias(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    #[derive(Deserialize)]
+    struct Body {
+        room_id: OwnedRoomId,
+    }
+    let body: Body = request.json()?;
+    let alias = directory::local_alias(&edge.config, request.param("roomAlias"))?;
+    directory::add_alias(edge, &request.caller()?.user_id, alias, body.room_id).await?;
+    Ok(Answer::empty())
+}
+
+/// `DELETE /directory/room/{roomAlias}`
+async fn remove_alias(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let alias = directory::local_alias(&edge.config, request.param("roomAlias"))?;
+    let caller = request.caller()?;
+    directory::remove_alias(edge, &caller.user_id, &caller.device_id, alias).await?;
+    Ok(Answer::empty())
+}
+
+/// `GET /rooms/{roomId}/aliases`
+async fn aliases(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let aliases = directory::aliases(edge, &request.caller()?.user_id, request.room_id()?).await?;
+    Answer::json(&json!({ "aliases": aliases }))
+}
+
+/// `GET /directory/list/room/{roomId}`
+async fn visibility(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let listed = directory::is_listed(edge, request.room_id()?).await?;
+    Answer::json(&json!({ "visibility": if listed { "public" } else { "private" } }))
+}
+
+/// `PUT /directory/list/room/{roomId}`
+async fn set_visibility(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    #[derive(Deserialize)]
+    struct Body {
+        visibility: Option<String>,
+    }
+    let body: Body = request.json()?;
+    let listed = match body.visibility.as_deref() {
+        None | Some("public") => true,
+        Some("private") => false,
+        Some(_) => return Err(MatrixError::invalid_param("visibility is neither public nor private")),
+    };
+    directory::list(edge, &request.caller()?.user_id, request.room_id()?, listed).await?;
+    Ok(Answer::empty())
+}
+
+/// `GET /publicRooms`
+async fn public_rooms(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    check_server(edge, request)?;
+    let (limit, since) = (request.query_number("limit")?, request.query("since").map(str::to_owned));
+    listing(&directory::page(edge, &Wanted { limit, since, ..Wanted::default() }).await?)
+}
+
+/// `POST /publicRooms`
+async fn search_public_rooms(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    #[derive(Deserialize)]
+    struct Body {
+        limit: Option<u64>,
+        since: Option<String>,
+        #[serde(default)]
+        filter: Filter,
+        third_party_instance_id: Option<String>,
+    }
+    #[derive(Default, Deserialize)]
+    struct Filter {
+        generic_search_term: Option<String>,
+        room_types: Option<Vec<Option<String>>>,
+    }
+    check_server(edge, request)?;
+    let Body { limit, since, filter, third_party_instance_id } = request.json_or_empty()?;
+    if third_party_instance_id.is_some() {
+        return listing(&Listing { rooms: Vec::new(), next: None, prev: None, total: 0 });
+    }
+    let wanted = Wanted { limit, since, term: filter.generic_search_term, room_types: filter.room_types };
+    listing(&directory::page(edge, &wanted).await?)
+}
+
+/// Only this server's directory can be asked.
+fn check_server(edge: &Edge, request: &Incoming) -> Result<(), MatrixError> {
+    match request.query("server") {
+        Some(server) if *server != edge.config.server_name => {
+            Err(MatrixError::forbidden("The directories of other servers cannot be asked"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn listing(page: &Listing) -> Result<Answer, MatrixError> {
+    let chunk: Vec<_> = page.rooms.iter().map(|room| published(&room.room_id, &room.facts)).collect();
+    let mut body = json!({ "chunk": chunk, "total_room_count_estimate": page.total });
+    for (name, token) in [("next_batch", &page.next), ("prev_batch", &page.prev)] {
+        if let (Some(body), Some(token)) = (body.as_object_mut(), token) {
+            body.insert(name.to_owned(), token.as_str().into());
+        }
+    }
+    Answer::json(&body)
+}
+
+/// `GET /room_summary/{roomIdOrAlias}`
+async fn summary(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let room_id = join::resolve(edge, &edge.config, request.param("roomIdOrAlias")).await?;
+    let caller = request.identity.as_ref().map(|identity| identity.caller.user_id.clone());
+    let seen = ask_room(edge, &room_id, ReadSummary { caller }).await?;
+    let mut body = summarised(&room_id, &seen.facts);
+    if let Some(membership) = seen.membership {
+        body.insert("membership".to_owned(), membership.into());
+    }
+    // The names of MSC3266 for what the specification calls otherwise.
+    let unstable = [("im.nheko.summary.room_version", "room_version"), ("im.nheko.summary.encryption", "encryption")];
+    for (old, new) in unstable {
+        if let Some(value) = body.get(new).cloned() {
+            body.insert(old.to_owned(), value);
+        }
+    }
+    Answer::json(&body)
+}
+
+/// `GET /rooms/{roomId}/hierarchy`
+async fn hierarchy(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let wanted = spaces::Wanted {
+        suggested_only: request.query_flag("suggested_only")?,
+        max_depth: request.query_number("max_depth")?,
+        limit: request.query_number("limit")?,
+        from: request.query("from").map(str::to_owned),
+    };
+    let caller = &request.caller()?.user_id;
+    let page = spaces::read(edge, caller, request.session()?, &request.room_id()?, &wanted).await?;
+    let rooms: Vec<_> = page.rooms.iter().map(in_space).collect();
+    match page.next {
+        Some(next) => Answer::json(&json!({ "rooms": rooms, "next_batch": next })),
+        None => Answer::json(&json!({ "rooms": rooms })),
+    }
+}
+
+fn in_space(room: &ShownRoom) -> Map<String, Value> {
+    let mut fields = summarised(&room.room_id, &room.facts);
+    let children: Vec<Value> = room.facts.children.iter().filter_map(|event| event.read().ok()).collect();
+    fields.insert("children_state".to_owned(), children.into());
+    fields
+}
+
+/// The fields of a room in the directory.
+fn published(room_id: &ruma::RoomId, facts: &RoomFacts) -> Map<String, Value> {
+    let texts = [
+        ("name", &facts.name),
+        ("topic", &facts.topic),
+        ("avatar_url", &facts.avatar_url),
+        ("canonical_alias", &facts.canonical_alias),
+        ("room_type", &facts.room_type),
+        ("join_rule", &facts.join_rule),
+    ];
+    let set = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.as_deref()?.into())));
+    let mut fields: Map<String, Value> = set.collect();
+    fields.insert("room_id".to_owned(), room_id.as_str().into());
+    fields.insert("num_joined_members".to_owned(), facts.num_joined_members.into());
+    fields.insert("guest_can_join".to_owned(), facts.guest_can_join.into());
+    fields.insert("world_readable".to_owned(), facts.world_readable.into());
+    fields
+}
+
+/// The fields of a room's summary.
+fn summarised(room_id: &ruma::RoomId, facts: &RoomFacts) -> Map<String, Value> {
+    let mut fields = published(room_id, facts);
+    fields.insert("room_version".to_owned(), facts.room_version.as_str().into());
+    if let Some(encryption) = &facts.encryption {
+        fields.insert("encryption".to_owned(), encryption.as_str().into());
+    }
+    if !facts.allowed_room_ids.is_empty() {
+        let rooms: Vec<Value> = facts.allowed_room_ids.iter().map(|room_id| room_id.as_str().into()).collect();
+        fields.insert("allowed_room_ids".to_owned(), rooms.into());
+    }
+    fields
+}

@@ -1,0 +1,167 @@
+//! Events as a reader is shown them: with their edits, threads and references (`unsigned.m.relations`).
+//!
+//! Whatever relates to an event comes after it. So for events of the tail the tail knows everything; only for older ones
+//! is the storage worker asked, once for all of them.
+
+use std::collections::BTreeMap;
+
+use ruma::OwnedEventId;
+use tern_model::{Caller, MatrixError, RawJson, RoomSeq, StoredEvent};
+use tern_ports::{
+    ObjectHost, ask_storage,
+    wire::{
+        relations::{LoadAggregations, StoredAggregation},
+        sync::VisibilityFacts,
+    },
+};
+use tern_room::{
+    Aggregation, Relation, Thread,
+    relations::{References, aggregates, newer_edit, replaces},
+};
+
+use super::{
+    RoomActor,
+    access::visible,
+    related::Kinds,
+    store::{Head, damaged},
+    timeline::Range,
+};
+
+/// References told of with one event, at most.
+const MOST_REFERENCES: usize = 100;
+
+/// Who reads, and how far.
+pub(super) struct Reading<'a> {
+    pub(super) head: &'a Head,
+    pub(super) caller: &'a Caller,
+    /// For what may be seen, from the oldest event on that is shown.
+    pub(super) facts: &'a VisibilityFacts,
+    /// The last position within reach.
+    pub(super) end: RoomSeq,
+}
+
+impl Reading<'_> {
+    fn sees(&self, event: &StoredEvent) -> bool {
+        event.seq <= self.end && visible(&self.caller.user_id, self.facts, event)
+    }
+}
+
+/// What relates to one event.
+#[derive(Default)]
+struct Gathered {
+    edit: Option<StoredEvent>,
+    thread: Option<(StoredEvent, u64, bool)>,
+    references: Vec<OwnedEventId>,
+}
+
+type AllGathered = BTreeMap<OwnedEventId, Gathered>;
+
+impl<H: ObjectHost> RoomActor<H> {
+    /// Events in client form, each with what others have said about it.
+    pub(super) async fn show(
+        &self,
+        reading: &Reading<'_>,
+        events: &[StoredEvent],
+    ) -> Result<Vec<RawJson>, MatrixError> {
+        let gathered = self.gather(reading, events.iter()).await?;
+        // The newest event of a thread may have been edited as well.
+        let newest = gathered.values().filter_map(|gathered| gathered.thread.as_ref().map(|(newest, _, _)| newest));
+        let edits = self.gather(reading, newest).await?;
+        let form = |event: &StoredEvent, relations: Option<RawJson>| {
+            self.client_form_with(reading.head, event, Some(reading.caller), relations.as_ref())
+        };
+        let forms = events.iter().map(|event| {
+            let Some(gathered) = gathered.get(&event.event_id) else { return Ok(form(event, None)?) };
+            let mut aggregation = Aggregation {
+                edit: gathered.edit.as_ref().map(|edit| form(edit, None)).transpose()?,
+                thread: None,
+                references: References::of(gathered.references.iter().cloned()),
+            };
+            if let Some((newest, count, participated)) = &gathered.thread {
+                let edit = edits.get(&newest.event_id).and_then(|gathered| gathered.edit.as_ref());
+                let edit = edit.map(|edit| form(edit, None)).transpose()?;
+                let edited = Aggregation { edit, ..Aggregation::default() }.to_json().map_err(damaged)?;
+                aggregation.thread = Some(Thread {
+                    latest_event: form(newest, edited)?,
+                    count: *count,
+                    current_user_participated: *participated || event.sender == reading.caller.user_id,
+                });
+            }
+            Ok(form(event, aggregation.to_json().map_err(damaged)?)?)
+        });
+        forms.collect()
+    }
+
+    async fn gather<'a>(
+        &self,
+        reading: &Reading<'_>,
+        events: impl Iterator<Item = &'a StoredEvent>,
+    ) -> Result<AllGathered, MatrixError> {
+        let targets: BTreeMap<&OwnedEventId, &StoredEvent> =
+            events.filter(|event| aggregates(event)).map(|event| (&event.event_id, event)).collect();
+        if targets.is_empty() {
+            return Ok(AllGathered::new());
+        }
+        let mut gathered = AllGathered::new();
+        for stored in self.gather_stored(reading, &targets).await? {
+            let Some(target) = targets.get(&stored.target) else { continue };
+            let entry = gathered.entry(stored.target).or_default();
+            entry.edit = stored.edit.filter(|edit| reading.sees(edit) && replaces(target, edit));
+            entry.thread = stored
+                .thread
+                .filter(|thread| reading.sees(&thread.latest))
+                .map(|thread| (thread.latest, thread.count, thread.participated));
+            entry.references = stored.references;
+        }
+        let ids: Vec<OwnedEventId> = targets.keys().map(|id| (*id).clone()).collect();
+        let tail = Range { after: reading.head.tail, until: reading.end, backwards: false };
+        for event in self.store().related(&ids, tail, Kinds::default(), u32::MAX)? {
+            let Some(relation) = Relation::of(&event).filter(|_| reading.sees(&event)) else { continue };
+            let Some(target) = targets.get(&relation.event_id) else { continue };
+            gathered.entry(relation.event_id).or_default().add(&relation.rel_type, target, event, reading.caller);
+        }
+        Ok(gathered)
+    }
+
+    /// What the storage worker knows of those events that are older than the tail.
+    async fn gather_stored(
+        &self,
+        reading: &Reading<'_>,
+        targets: &BTreeMap<&OwnedEventId, &StoredEvent>,
+    ) -> Result<Vec<StoredAggregation>, MatrixError> {
+        let tail = reading.head.tail;
+        let old = targets.values().filter(|event| event.seq <= tail).map(|event| event.event_id.clone());
+        let targets: Vec<OwnedEventId> = old.collect();
+        if targets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ask = LoadAggregations {
+            room_id: self.room_id.clone(),
+            user_id: reading.caller.user_id.clone(),
+            targets,
+            until: reading.end.min(tail),
+        };
+        ask_storage(&*self.host, ask).await
+    }
+}
+
+impl Gathered {
+    /// Adds an event that comes after all that were added.
+    fn add(&mut self, rel_type: &str, target: &StoredEvent, event: StoredEvent, caller: &Caller) {
+        match rel_type {
+            "m.replace" if replaces(target, &event) => {
+                self.edit = Some(match self.edit.take() {
+                    Some(edit) => newer_edit(edit, event),
+                    None => event,
+                });
+            }
+            "m.thread" => {
+                let (count, participated) = self.thread.take().map_or((0, false), |(_, count, own)| (count, own));
+                let own = caller.user_id == event.sender;
+                self.thread = Some((event, count + 1, participated || own));
+            }
+            "m.reference" if self.references.len() < MOST_REFERENCES => self.references.push(event.event_id),
+            _ => {}
+        }
+    }
+}
