@@ -18,6 +18,8 @@ pub(crate) struct Identity {
     session_id: String,
     token: String,
     pub(crate) rights: Rights,
+    /// The user is suspended, as far as that was asked; what does not ask is judged by the user's hub.
+    pub(crate) suspended: bool,
 }
 
 impl Identity {
@@ -27,6 +29,7 @@ impl Identity {
             session_id: verified.session_id.clone(),
             token: token.to_owned(),
             rights: verified.rights,
+            suspended: false,
         }
     }
 
@@ -53,7 +56,7 @@ pub(crate) async fn establish(edge: &Edge, auth: Auth, headers: &Headers) -> Res
     let verified = match check {
         Check::Fresh(verified) => verified,
         Check::Confirm(verified) if auth == Auth::Hub => verified,
-        Check::Confirm(verified) => confirm(edge, verified, &token).await?,
+        Check::Confirm(verified) => return confirm(edge, &verified, &token).await.map(Some),
         Check::Refused(TokenError::Expired) => return Err(MatrixError::unknown_token(true)),
         Check::Refused(_) => return Err(MatrixError::unknown_token(false)),
     };
@@ -63,17 +66,21 @@ pub(crate) async fn establish(edge: &Edge, auth: Auth, headers: &Headers) -> Res
     Ok(Some(Identity::of(&verified, &token)))
 }
 
-/// Asks the caller's hub whether the session is still open.
-async fn confirm(edge: &Edge, verified: Rc<Verified>, token: &str) -> Result<Rc<Verified>, MatrixError> {
+/// Asks the caller's hub whether the session is still open. That of a suspended user is asked after each time, so that a
+/// suspension counts at once.
+async fn confirm(edge: &Edge, verified: &Rc<Verified>, token: &str) -> Result<Identity, MatrixError> {
     let asked = edge.now();
-    let session = Identity::of(&verified, token).session();
-    match ask_user(edge, &verified.caller.user_id, CheckSession { session }).await {
+    let identity = Identity::of(verified, token);
+    let check = CheckSession { session: identity.session() };
+    match ask_user(edge, &verified.caller.user_id, check).await {
+        Ok(state) if state.suspended => Ok(Identity { suspended: true, ..identity }),
         Ok(_) => {
             edge.tokens.borrow_mut().confirm(token, asked);
-            Ok(verified)
+            Ok(identity)
         }
         Err(error) => {
-            if error.status == 401 {
+            // A lock can be taken off again.
+            if error.errcode == "M_UNKNOWN_TOKEN" {
                 edge.tokens.borrow_mut().end(token);
             }
             Err(error)

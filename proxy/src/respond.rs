@@ -48,9 +48,7 @@ impl Answer {
 
     /// One more header of content.
     pub(crate) fn header(&mut self, name: &'static str, value: &str) {
-        if let Body::Content(headers, _) = &mut self.body {
-            headers.push((name, value.to_owned()));
-        }
+        self.headers.push((name, value.to_owned()));
     }
 
     /// 200 with `{}`.

@@ -56,6 +56,14 @@ pub(crate) struct Route {
     pub(crate) handler: Handler,
 }
 
+impl Route {
+    /// What a suspended user may not do (Client-Server API, "Account suspension").
+    fn is_closed_to_suspended(&self) -> bool {
+        use Class::{CreateRoom, Invite, Join, Message, Profile};
+        matches!(self.class, Some(CreateRoom | Invite | Join | Message | Profile))
+    }
+}
+
 /// Finds the route, establishes the caller, reads the body and runs the handler.
 pub(crate) async fn serve(edge: &Edge, mut request: Request) -> Result<Answer, MatrixError> {
     let url = request.inner().url();
@@ -67,6 +75,9 @@ pub(crate) async fn serve(edge: &Edge, mut request: Request) -> Result<Answer, M
     let ip = request.headers().get("cf-connecting-ip").ok().flatten();
     let identity = identity::establish(edge, route.auth, request.headers()).await?;
     limits::admit(edge, route.auth, route.class, identity.as_ref(), ip.as_deref())?;
+    if identity.as_ref().is_some_and(|identity| identity.suspended) && route.is_closed_to_suspended() {
+        return Err(MatrixError::user_suspended());
+    }
     let incoming = Incoming {
         params,
         query: parse_query(query),

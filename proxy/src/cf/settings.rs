@@ -27,7 +27,11 @@ pub(crate) fn read(env: &Env) -> worker::Result<Config> {
         registration_token: optional(env, "REGISTRATION_TOKEN"),
         unlimited: flag(env, "UNLIMITED"),
         limits: object(env, "LIMITS")?,
-        accounts: Accounts { password_pepper: optional(env, "PASSWORD_PEPPER").map(String::into_bytes) },
+        accounts: Accounts {
+            password_pepper: optional(env, "PASSWORD_PEPPER").map(String::into_bytes),
+            registration_tokens: flag(env, "REGISTRATION_TOKENS"),
+            terms: object(env, "TERMS")?,
+        },
     })
 }
 

@@ -1,7 +1,7 @@
 //! Signing in, signing out, and new accounts.
 
 use askama::Template;
-use tern_auth::{oauth::browser::own_page, uia::registration_stages};
+use tern_auth::{oauth::browser::own_page, uia::registration_flows};
 use tern_flows::browser::{self as flow, NewAccount, Visitor};
 use tern_model::MatrixError;
 
@@ -122,7 +122,7 @@ fn sign_in_page(visit: &Visit<'_>, target: &str, username: &str, alert: Option<&
         target,
         target_encoded: encoded(target),
         username,
-        may_register: !registration_stages(&visit.edge.config).is_empty(),
+        may_register: !registration_flows(&visit.edge.config).is_empty(),
     })
 }
 
@@ -133,7 +133,7 @@ fn register_page(
     alert: Option<&str>,
 ) -> Result<Answer, MatrixError> {
     let config = &visit.edge.config;
-    let closed = registration_stages(config).is_empty();
+    let closed = registration_flows(config).is_empty();
     let page = visit.page(visit.text.create_account);
     let answer = visit.show(&Register {
         page,

@@ -1,8 +1,9 @@
-//! Administration: what `cargo xtask user add` and the end-to-end tests call, with the token of the operator.
+//! Administration, with the token of the operator: accounts, registration tokens, and the inner figures of hubs.
 
-use serde::Deserialize;
+pub(crate) mod tokens;
+pub(crate) mod users;
+
 use serde_json::json;
-use tern_flows::register::add_user;
 use tern_model::MatrixError;
 use tern_ports::{
     ask_room, ask_storage, ask_user,
@@ -22,7 +23,6 @@ use crate::{
 };
 
 pub(crate) const ROUTES: &[Route] = routes! {
-    Admin Post "/_tern/admin/v1/users" => create_user;
     Admin Get "/_tern/admin/v1/hubs/user/{userId}" => probe_user;
     Admin Get "/_tern/admin/v1/hubs/room/{roomId}" => probe_room;
     Admin Delete "/_tern/admin/v1/media/{serverName}/{mediaId}" => purge_media;
@@ -30,20 +30,6 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Admin Put "/_tern/admin/v1/media/{serverName}/{mediaId}/quarantine" => quarantine_media;
     Admin Delete "/_tern/admin/v1/media/{serverName}/{mediaId}/quarantine" => release_media;
 };
-
-/// `POST /_tern/admin/v1/users`
-async fn create_user(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    #[derive(Deserialize)]
-    struct Body {
-        localpart: String,
-        password: String,
-        #[serde(default)]
-        admin: bool,
-    }
-    let body: Body = request.json()?;
-    let user_id = add_user(edge, &edge.config, &body.localpart, &body.password, body.admin).await?;
-    Answer::json(&json!({ "user_id": user_id }))
-}
 
 /// `GET /_tern/admin/v1/hubs/user/{userId}`
 async fn probe_user(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {

@@ -4,8 +4,10 @@ use ruma::OwnedDeviceId;
 use serde::Deserialize;
 use tern_model::MatrixError;
 
-/// The one login type.
+/// The login type with a password.
 pub const PASSWORD: &str = "m.login.password";
+/// The login type with a token that another device, or single sign-on, has got.
+pub const TOKEN: &str = "m.login.token";
 
 /// The body of `POST /login`.
 #[derive(Clone, Debug, Deserialize)]
@@ -16,6 +18,8 @@ pub struct LoginBody {
     /// Who, and with which password.
     #[serde(flatten)]
     pub credentials: Credentials,
+    /// The login token.
+    pub token: Option<String>,
     /// The device the client wants to be.
     pub device_id: Option<OwnedDeviceId>,
     /// The name of a new device.
@@ -46,11 +50,29 @@ pub struct Identifier {
     pub user: Option<String>,
 }
 
+/// What somebody shows to sign in.
+#[derive(Clone, Copy, Debug)]
+pub enum Proof<'a> {
+    /// A password.
+    Password(&'a Credentials),
+    /// A login token.
+    Token(&'a str),
+}
+
 impl LoginBody {
+    /// The proof, by the login type.
+    ///
     /// # Errors
-    /// `M_UNKNOWN` for another type than [`PASSWORD`].
-    pub fn check_kind(&self) -> Result<(), MatrixError> {
-        if self.kind == PASSWORD { Ok(()) } else { Err(unknown("Unknown login type")) }
+    /// `M_UNKNOWN` for a type that is not known, `M_MISSING_PARAM` for a token that is not there.
+    pub fn proof(&self) -> Result<Proof<'_>, MatrixError> {
+        match self.kind.as_str() {
+            PASSWORD => Ok(Proof::Password(&self.credentials)),
+            TOKEN => {
+                let missing = || MatrixError::missing_param("The token is missing");
+                self.token.as_deref().map(Proof::Token).ok_or_else(missing)
+            }
+            _ => Err(unknown("Unknown login type")),
+        }
     }
 }
 

@@ -1,21 +1,38 @@
 //! User-interactive authentication (Client-Server API, "User-Interactive Authentication API").
 //!
-//! Every flow offered here has one stage, so a request either passes or is challenged: nothing is remembered between two
-//! requests, and the session id is only given and taken back.
+//! The id of a session says by a signature of its own for which operation of which user it was opened, and until when it
+//! is good. So nothing has to be stored for a challenge that nobody answers, and a session cannot be used for anything
+//! else than what its owner was asked about. Completed stages of a session that needs more than one are remembered by
+//! `tern_flows::uia`.
 
+use hmac::{Hmac, Mac};
+use ruma::UserId;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tern_model::{Config, MatrixError};
+use sha2::{Digest, Sha256};
+use tern_model::{Config, MatrixError, Millis};
 
-use crate::{login::Credentials, secret};
+use crate::{
+    login::Credentials,
+    secret::{base64, from_base64},
+};
 
-/// A stage, which here is also a whole flow.
+/// How long a session is good, in milliseconds.
+pub const LIFETIME: u64 = 60 * 60 * 1000;
+/// Bytes of a session's id: random ones, its end, its purpose, its signature.
+const RANDOM: usize = 12;
+const SIGNED: usize = RANDOM + 8 + 8;
+const SIGNATURE: usize = 16;
+
+/// One thing that can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// `m.login.dummy`: no proof.
     Dummy,
     /// `m.login.registration_token`: a secret that the operator gives to invited people.
     RegistrationToken,
+    /// `m.login.terms`: having read the terms.
+    Terms,
     /// `m.login.password`: the password of the account.
     Password,
 }
@@ -26,10 +43,14 @@ impl Stage {
         match self {
             Self::Dummy => "m.login.dummy",
             Self::RegistrationToken => "m.login.registration_token",
+            Self::Terms => "m.login.terms",
             Self::Password => "m.login.password",
         }
     }
 }
+
+/// Stages that together are enough.
+pub type Flow = Vec<Stage>;
 
 /// The `auth` object of a request.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -46,64 +67,108 @@ pub struct Auth {
     pub credentials: Credentials,
 }
 
+/// What a session is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Purpose<'a> {
+    /// The operation, such as `delete_devices`.
+    pub operation: &'a str,
+    /// Who asks for it, when somebody is signed in.
+    pub user_id: Option<&'a UserId>,
+}
+
+impl Purpose<'_> {
+    fn digest(&self) -> [u8; 8] {
+        let user = self.user_id.map_or("", UserId::as_str);
+        let digest = Sha256::new().chain_update(self.operation).chain_update([0]).chain_update(user).finalize();
+        let mut short = [0; 8];
+        short.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+        short
+    }
+}
+
+/// The id of a new session.
+pub fn open_session(config: &Config, purpose: &Purpose<'_>, now: Millis, random: [u8; RANDOM]) -> String {
+    let mut id = random.to_vec();
+    id.extend(now.plus(LIFETIME).0.to_be_bytes());
+    id.extend(purpose.digest());
+    let signature = sign(config, &id).map(|mac| mac.finalize().into_bytes());
+    id.extend(signature.iter().flatten().take(SIGNATURE));
+    base64(&id)
+}
+
+/// Whether this is a session of ours, for this purpose, that is not over.
+pub fn is_open(config: &Config, purpose: &Purpose<'_>, session: &str, now: Millis) -> bool {
+    let id = from_base64(session).unwrap_or_default();
+    let Some((signed, signature)) = id.split_at_checked(SIGNED).filter(|(_, rest)| rest.len() == SIGNATURE) else {
+        return false;
+    };
+    let genuine = sign(config, signed).is_some_and(|mac| mac.verify_truncated_left(signature).is_ok());
+    let (_, end_and_purpose) = signed.split_at(RANDOM);
+    let (end, digest) = end_and_purpose.split_at(8);
+    genuine && digest == purpose.digest() && end > now.0.to_be_bytes().as_slice()
+}
+
+fn sign(config: &Config, id: &[u8]) -> Option<Hmac<Sha256>> {
+    let mac = Hmac::<Sha256>::new_from_slice(&config.token_key).ok()?;
+    Some(mac.chain_update(b"tern uia session 1").chain_update(id))
+}
+
 /// How one may register; empty when registration is closed.
-pub fn registration_stages(config: &Config) -> Vec<Stage> {
+pub fn registration_flows(config: &Config) -> Vec<Flow> {
     let open = config.open_registration.then_some(Stage::Dummy);
-    let invited = config.registration_token.as_ref().map(|_| Stage::RegistrationToken);
-    open.into_iter().chain(invited).collect()
+    let by_token = config.registration_token.is_some() || config.accounts.registration_tokens;
+    let invited = by_token.then_some(Stage::RegistrationToken);
+    let terms = (!config.accounts.terms.is_empty()).then_some(Stage::Terms);
+    open.into_iter().chain(invited).map(|stage| terms.into_iter().chain([stage]).collect()).collect()
+}
+
+/// What is asked of somebody who wants to do something grave to the account he is signed in to.
+pub fn own_account_flows() -> Vec<Flow> {
+    vec![vec![Stage::Password]]
 }
 
 /// A challenge to be answered.
 #[derive(Clone, Debug)]
 pub struct Challenge<'a> {
-    /// The stages, one of which is enough.
-    pub stages: &'a [Stage],
+    /// The flows, one of which is enough.
+    pub flows: &'a [Flow],
     /// The session's id.
     pub session: &'a str,
 }
 
 impl Challenge<'_> {
-    /// The stage that the client attempts.
-    ///
-    /// # Errors
-    /// The challenge itself when it attempts none, or one that is not offered.
-    pub fn attempted<'b>(&self, auth: Option<&'b Auth>) -> Result<(Stage, &'b Auth), MatrixError> {
-        let Some((auth, kind)) = auth.and_then(|auth| Some((auth, auth.kind.as_deref()?))) else {
-            return Err(self.error(None));
-        };
-        match self.stages.iter().find(|stage| stage.name() == kind) {
-            Some(stage) => Ok((*stage, auth)),
-            None => Err(self.refuse("This stage is not offered")),
+    /// The stage of this name, if a flow has it.
+    pub fn offers(&self, kind: &str) -> Option<Stage> {
+        self.flows.iter().flatten().copied().find(|stage| stage.name() == kind)
+    }
+
+    /// Whether these stages are a whole flow.
+    pub fn is_met(&self, completed: &[Stage]) -> bool {
+        self.flows.iter().any(|flow| flow.iter().all(|stage| completed.contains(stage)))
+    }
+
+    /// Whether something has to be remembered between two requests.
+    pub fn takes_turns(&self) -> bool {
+        self.flows.iter().any(|flow| flow.len() > 1)
+    }
+
+    /// The answer that asks for what is still missing; an error only when a stage was `refused`.
+    pub fn ask(&self, config: &Config, completed: &[Stage], refused: Option<&'static str>) -> MatrixError {
+        let names = |stages: &[Stage]| stages.iter().map(|stage| stage.name().into()).collect::<Vec<Value>>();
+        let flows: Vec<Value> = self.flows.iter().map(|flow| json!({ "stages": names(flow) })).collect();
+        let mut params = Map::new();
+        if self.offers(Stage::Terms.name()).is_some() {
+            params.insert(Stage::Terms.name().to_owned(), json!({ "policies": config.accounts.terms }));
         }
-    }
-
-    /// Checks the registration token stage.
-    ///
-    /// # Errors
-    /// The challenge, when the token is not the operator's.
-    pub fn check_registration_token(&self, config: &Config, auth: &Auth) -> Result<(), MatrixError> {
-        match (&config.registration_token, &auth.token) {
-            (Some(secret), Some(claimed)) if secret::same(secret, claimed) => Ok(()),
-            _ => Err(self.refuse("Invalid registration token")),
-        }
-    }
-
-    /// The challenge again, after a stage that was not passed.
-    pub fn refuse(&self, message: &'static str) -> MatrixError {
-        self.error(Some(message))
-    }
-
-    fn error(&self, refused: Option<&'static str>) -> MatrixError {
-        let flows: Vec<Value> = self.stages.iter().map(|stage| json!({ "stages": [stage.name()] })).collect();
         let body = [
             ("flows", Value::from(flows)),
-            ("params", json!({})),
-            ("completed", json!([])),
+            ("params", params.into()),
+            ("completed", names(completed).into()),
             ("session", self.session.into()),
         ];
         let errcode = if refused.is_some() { "M_FORBIDDEN" } else { "" };
         MatrixError {
-            body: Some(body.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>()),
+            body: Some(body.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
             ..MatrixError::new(401, errcode, refused.unwrap_or_default())
         }
     }

@@ -7,10 +7,10 @@ use serde_json::json;
 use tern_auth::{
     login::LoginBody,
     password, refresh, secret,
-    uia::{Auth, Challenge, Stage, registration_stages},
+    uia::{Auth, Challenge, Purpose, Stage, is_open, open_session, registration_flows},
     username::{for_login, for_registration},
 };
-use tern_model::{Accounts, Config, Limits, MatrixError};
+use tern_model::{Accounts, Config, Limits, MatrixError, Millis};
 
 fn config(open_registration: bool, registration_token: Option<&str>) -> Config {
     Config {
@@ -86,7 +86,8 @@ fn the_identifier_may_have_its_new_or_its_old_form() {
     assert_eq!(refused(json!({ "type": "m.id.phone" })), (403, "M_FORBIDDEN".to_owned()));
     assert_eq!(refused(json!({ "type": "m.id.moon" })), (400, "M_UNKNOWN".to_owned()));
     assert!(login(json!({ "type": "m.login.password" })).credentials.user().is_err());
-    assert!(login(json!({ "type": "m.login.token" })).check_kind().is_err());
+    assert!(login(json!({ "type": "m.login.token" })).proof().is_err());
+    assert!(login(json!({ "type": "m.login.dummy" })).proof().is_err());
     assert!(login(json!({ "type": "m.login.password" })).credentials.password().is_err());
     for odd in [
         json!({}),
@@ -110,36 +111,68 @@ impl ToOwnedPair for (u16, &str) {
 
 #[test]
 fn registration_is_closed_open_or_by_token() {
-    assert_eq!(registration_stages(&config(false, None)), []);
-    assert_eq!(registration_stages(&config(true, None)), [Stage::Dummy]);
-    assert_eq!(registration_stages(&config(false, Some("t"))), [Stage::RegistrationToken]);
-    assert_eq!(registration_stages(&config(true, Some("t"))), [Stage::Dummy, Stage::RegistrationToken]);
+    assert_eq!(registration_flows(&config(false, None)), Vec::<Vec<Stage>>::new());
+    assert_eq!(registration_flows(&config(true, None)), [[Stage::Dummy]]);
+    assert_eq!(registration_flows(&config(false, Some("t"))), [[Stage::RegistrationToken]]);
+    assert_eq!(registration_flows(&config(true, Some("t"))), [[Stage::Dummy], [Stage::RegistrationToken]]);
+    let mut with_terms = config(true, None);
+    with_terms.accounts.terms.insert("privacy_policy".to_owned(), json!({ "version": "1" }));
+    assert_eq!(registration_flows(&with_terms), [[Stage::Terms, Stage::Dummy]]);
+}
+
+#[test]
+fn a_session_is_good_for_one_purpose_one_user_and_one_hour() {
+    let config = config(true, None);
+    let (alice, bob) = (user_id!("@alice:example.org"), user_id!("@bob:example.org"));
+    let purpose = Purpose { operation: "delete_devices", user_id: Some(alice) };
+    let now = Millis(1_700_000_000_000);
+    let session = open_session(&config, &purpose, now, [7; 12]);
+    assert!(is_open(&config, &purpose, &session, now));
+    assert!(is_open(&config, &purpose, &session, now.plus(3_599_999)));
+    assert!(!is_open(&config, &purpose, &session, now.plus(3_600_000)));
+    for other in [
+        Purpose { operation: "deactivate", ..purpose },
+        Purpose { user_id: Some(bob), ..purpose },
+        Purpose { user_id: None, ..purpose },
+    ] {
+        assert!(!is_open(&config, &other, &session, now));
+    }
+    let elsewhere = Config { token_key: vec![8; 32], ..config.clone() };
+    assert!(!is_open(&elsewhere, &purpose, &session, now));
+    for at in 0..session.len() {
+        let mut forged = session.clone().into_bytes();
+        forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
+        assert!(!is_open(&config, &purpose, std::str::from_utf8(&forged).unwrap(), now), "letter {at}");
+    }
+    for odd in ["", "s", &session[1..], &format!("{session}A"), &"A".repeat(9_999)] {
+        assert!(!is_open(&config, &purpose, odd, now));
+    }
 }
 
 #[test]
 fn a_challenge_tells_flows_and_session_and_no_error_until_a_stage_fails() {
-    let config = config(false, Some("sesame"));
-    let stages = registration_stages(&config);
-    let challenge = Challenge { stages: &stages, session: "s" };
-    let expected = json!({
-        "flows": [{ "stages": ["m.login.registration_token"] }], "params": {}, "completed": [], "session": "s",
+    let mut config = config(true, None);
+    config.accounts.terms.insert("privacy_policy".to_owned(), json!({ "version": "1" }));
+    let flows = registration_flows(&config);
+    let challenge = Challenge { flows: &flows, session: "s" };
+    let mut expected = json!({
+        "flows": [{ "stages": ["m.login.terms", "m.login.dummy"] }],
+        "params": { "m.login.terms": { "policies": { "privacy_policy": { "version": "1" } } } },
+        "completed": ["m.login.terms"], "session": "s",
     });
-    let only_session: Auth = serde_json::from_value(json!({ "session": "s" })).unwrap();
-    for auth in [None, Some(&only_session)] {
-        let error = challenge.attempted(auth).unwrap_err();
-        assert_eq!((error.status, error.to_json()), (401, expected.clone()));
-    }
-    let dummy: Auth = serde_json::from_value(json!({ "type": "m.login.dummy" })).unwrap();
-    let error = challenge.attempted(Some(&dummy)).unwrap_err();
-    assert_eq!(code(&error), (401, "M_FORBIDDEN"));
-    assert_eq!(error.to_json()["flows"], expected["flows"]);
-    for (token, good) in [(Some("sesame"), true), (Some("Sesame"), false), (Some(""), false), (None, false)] {
-        let auth: Auth =
-            serde_json::from_value(json!({ "type": "m.login.registration_token", "token": token })).unwrap();
-        let (stage, auth) = challenge.attempted(Some(&auth)).unwrap();
-        assert_eq!(stage, Stage::RegistrationToken);
-        assert_eq!(challenge.check_registration_token(&config, auth).is_ok(), good);
-    }
+    let error = challenge.ask(&config, &[Stage::Terms], None);
+    assert_eq!((error.status, error.to_json()), (401, expected.clone()));
+    let refused = challenge.ask(&config, &[Stage::Terms], Some("No"));
+    assert_eq!(code(&refused), (401, "M_FORBIDDEN"));
+    expected["errcode"] = "M_FORBIDDEN".into();
+    expected["error"] = "No".into();
+    assert_eq!(refused.to_json(), expected);
+    assert_eq!((challenge.offers("m.login.dummy"), challenge.offers("m.login.password")), (Some(Stage::Dummy), None));
+    assert!(
+        !challenge.is_met(&[]) && !challenge.is_met(&[Stage::Dummy]) && challenge.is_met(&[Stage::Dummy, Stage::Terms])
+    );
+    let auth: Auth = serde_json::from_value(json!({ "session": "s" })).unwrap();
+    assert_eq!(auth.kind, None);
 }
 
 fn plain() -> Accounts {
@@ -148,7 +181,7 @@ fn plain() -> Accounts {
 
 #[test]
 fn a_pepper_makes_a_stolen_hash_useless_and_leaves_older_ones_good() {
-    let pepper = |pepper: &[u8]| Accounts { password_pepper: Some(pepper.to_vec()) };
+    let pepper = |pepper: &[u8]| Accounts { password_pepper: Some(pepper.to_vec()), ..Accounts::default() };
     let (mine, other) = (pepper(b"one"), pepper(b"two"));
     let hash = password::hash(&mine, "secret", &[9; 16]).unwrap();
     assert!(password::matches(&mine, "secret", Some(&hash)));

@@ -1,7 +1,7 @@
 //! Signing in on the pages. Run in the proxy: users are in the storage worker, browsers in their users' hubs.
 
 use ruma::{OwnedUserId, UserId};
-use tern_auth::{oauth::ticket::Ticket, password, secret, uia::Stage, username};
+use tern_auth::{oauth::ticket::Ticket, password, uia::Stage, username};
 use tern_model::{Class, Config, MatrixError};
 use tern_ports::{
     Clock, Entropy, Transport, ask_storage, ask_user,
@@ -14,8 +14,9 @@ use tern_ports::{
 
 use crate::{
     limit,
-    register::{create_user, open_stages},
+    register::{Made, create_user, open_flows},
     session::{check_password, random},
+    uia,
 };
 
 /// Where a visitor comes from.
@@ -75,14 +76,15 @@ pub async fn register<E: Transport + Clock + Entropy>(
     visitor: Visitor,
 ) -> Result<String, MatrixError> {
     limit::by_address(edge, config, Class::Register, visitor.ip.as_deref()).await?;
-    if !open_stages(config)?.contains(&Stage::Dummy) {
-        let expected = config.registration_token.as_deref().zip(account.token);
-        if !expected.is_some_and(|(expected, token)| secret::same(expected, token.trim())) {
-            return Err(MatrixError::new(403, "M_UNAUTHORIZED", "Invalid registration token"));
-        }
+    let token = account.token.map(str::trim).filter(|token| !token.is_empty());
+    if !open_flows(config)?.iter().any(|flow| flow.contains(&Stage::Dummy))
+        && !uia::is_registration_token(edge, config, token.unwrap_or_default()).await?
+    {
+        return Err(MatrixError::new(403, "M_UNAUTHORIZED", "Invalid registration token"));
     }
+    let used = token.filter(|token| !uia::is_operators(config, token)).map(str::to_owned);
     let user_id = username::for_registration(account.name, &config.server_name)?;
-    create_user(edge, config, &user_id, account.password, false).await?;
+    create_user(edge, config, &user_id, account.password, Made { admin: false, registration_token: used }).await?;
     open(edge, user_id, visitor).await
 }
 

@@ -10,7 +10,7 @@ use tern_auth::uia::Auth;
 use tern_keys::{Signature, Signed, cross_signing};
 use tern_model::{Config, MatrixError, RawJson};
 use tern_ports::{
-    Entropy, Transport, ask_user,
+    Clock, Entropy, Transport, ask_user,
     wire::{
         UserRequest,
         keys::{
@@ -21,7 +21,7 @@ use tern_ports::{
     },
 };
 
-use crate::session;
+use crate::account;
 
 /// Hubs asked at a time. What the platform cannot take at once it lets wait.
 pub(crate) const AT_A_TIME: usize = 24;
@@ -143,7 +143,7 @@ pub async fn claim<E: Transport>(
 ///
 /// # Errors
 /// The challenge of user-interactive authentication when keys would be replaced; what is wrong with the keys.
-pub async fn upload_cross_signing<E: Transport + Entropy>(
+pub async fn upload_cross_signing<E: Transport + Clock + Entropy>(
     edge: &E,
     config: &Config,
     user_id: &UserId,
@@ -154,7 +154,7 @@ pub async fn upload_cross_signing<E: Transport + Entropy>(
     if ask_user(edge, user_id, first.clone()).await? == CrossSigningUploaded::Done {
         return Ok(());
     }
-    session::prove_owner(edge, config, user_id, auth).await?;
+    account::prove(edge, config, user_id, "cross_signing", auth, None).await?;
     ask_user(edge, user_id, UploadCrossSigning { proved: true, ..first }).await?;
     Ok(())
 }

@@ -5,10 +5,13 @@
 //! - [`gate`] is the actor of what must be exact and does not last; [`limit`] asks it for rate limits.
 //! - [`poll`] is the waiting of a long poll, which happens in the proxy worker.
 //! - [`keys`], [`to_device`] and [`backup`] are what end-to-end encryption asks of the proxy.
-//! - [`session`], [`register`], [`browser`], [`oauth`], [`profile`], [`push`], [`create`], [`join`], [`directory`],
-//!   [`spaces`], [`people`], [`report`] and [`upgrade`] are the colder use-cases of the proxy, one function per endpoint.
+//! - [`session`], [`register`], [`uia`], [`account`], [`admin`], [`browser`], [`oauth`], [`profile`], [`push`], [`create`],
+//!   [`join`], [`directory`], [`spaces`], [`people`], [`report`] and [`upgrade`] are the colder use-cases of the proxy, one
+//!   function per endpoint.
 //! - [`turnstile`] is the group commit, and the only lock in the project.
 
+pub mod account;
+pub mod admin;
 pub mod backup;
 pub mod browser;
 pub mod create;
@@ -30,5 +33,6 @@ pub mod session;
 pub mod spaces;
 pub mod to_device;
 pub mod turnstile;
+pub mod uia;
 pub mod upgrade;
 pub mod user;

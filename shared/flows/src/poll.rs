@@ -25,18 +25,22 @@ const LONGEST_BACK_OFF_MS: u64 = 1_000;
 /// Wakes in a row without an answer that are taken as they come; a hub that wakes more often is asked more slowly.
 const FREE_WAKES: u32 = 3;
 
+/// Confirms nothing.
+const NEVER: Millis = Millis(0);
+
 /// What came of a poll.
 #[derive(Debug)]
 pub struct Polled {
     /// The response body.
     pub body: RawJson,
-    /// When the hub last looked at the session: it was open then.
+    /// When the hub last looked at the session: it was open then. Never, for a session that is only good for reading.
     pub confirmed: Millis,
 }
 
 /// What one question brought.
 enum Step<S> {
     Answer(RawJson),
+    AnswerSuspended(RawJson),
     Parked(S, Option<RawJson>),
     Nothing,
     Failed,
@@ -69,6 +73,7 @@ pub async fn long_poll<P: Polls>(
         let confirmed = clock.now();
         match ask(polls, user_id, &question(may_wait)).await? {
             Step::Answer(body) => return Ok(Polled { body, confirmed }),
+            Step::AnswerSuspended(body) => return Ok(Polled { body, confirmed: NEVER }),
             Step::Failed => {
                 failures += 1;
                 if failures >= MAX_FAILURES {
@@ -84,6 +89,7 @@ pub async fn long_poll<P: Polls>(
                     (Wake::Late, None) => may_wait = false,
                     (Wake::Reply(reply), _) => match frame::read_reply(&reply)? {
                         SyncStep::Answer(body) => return Ok(Polled { body, confirmed: clock.now() }),
+                        SyncStep::AnswerSuspended(body) => return Ok(Polled { body, confirmed: NEVER }),
                         SyncStep::Wait { .. } => polls.sleep(LONGEST_BACK_OFF_MS.min(left())).await,
                     },
                     (Wake::News, _) if wakes > FREE_WAKES => {
@@ -105,6 +111,7 @@ async fn ask<P: Polls>(polls: &P, user_id: &UserId, question: &UserCommand) -> R
     Ok(match polls.ask(user_id, frame::write(question)).await {
         Ok(PollReply::Answer(reply)) => match frame::read_reply::<SyncStep>(&reply)? {
             SyncStep::Answer(answer) => Step::Answer(answer),
+            SyncStep::AnswerSuspended(answer) => Step::AnswerSuspended(answer),
             SyncStep::Wait { .. } => Step::Nothing,
         },
         Ok(PollReply::Parked { socket, quiet }) => Step::Parked(socket, quiet),

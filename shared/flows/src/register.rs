@@ -4,7 +4,7 @@ use ruma::{OwnedDeviceId, OwnedUserId, UserId};
 use serde::Deserialize;
 use tern_auth::{
     password,
-    uia::{Auth, Challenge, Stage, registration_stages},
+    uia::{Auth, Flow, Purpose, registration_flows},
     username,
 };
 use tern_model::{Class, Config, MatrixError};
@@ -18,7 +18,8 @@ use tern_ports::{
 
 use crate::{
     limit,
-    session::{SignedIn, challenge_id, check_device_id, random, sign_in},
+    session::{SignedIn, check_device_id, random, sign_in},
+    uia::{self, Door},
 };
 
 /// The body of `POST /register`.
@@ -53,21 +54,21 @@ pub async fn register<E: Transport + Clock + Entropy>(
     body: RegisterBody,
     ip: Option<String>,
 ) -> Result<SignedIn, MatrixError> {
-    let stages = open_stages(config)?;
+    let flows = open_flows(config)?;
     let wanted = body.username.as_deref().filter(|name| !name.is_empty());
     let wanted = wanted.map(|name| username::for_registration(name, &config.server_name)).transpose()?;
     check_device_id(body.device_id.as_ref())?;
-    if let Err(challenge) = pass_registration(edge, config, &stages, body.auth.as_ref()) {
-        // The specification wants to hear of a taken name before the challenge.
-        if let Some(user_id) = &wanted {
-            check_free(edge, user_id).await?;
-        }
-        return Err(challenge);
+    // The specification wants to hear of a taken name before the challenge.
+    if let Some(user_id) = &wanted {
+        check_free(edge, user_id).await?;
     }
+    let door = Door { purpose: Purpose { operation: "register", user_id: None }, flows: &flows, ip: ip.as_deref() };
+    let passed = uia::pass(edge, config, door, body.auth.as_ref()).await?;
     limit::by_address(edge, config, Class::Register, ip.as_deref()).await?;
     let secret = body.password.as_deref().ok_or_else(|| MatrixError::missing_param("The password is missing"))?;
     let user_id = wanted.map_or_else(|| made_up_name(edge, config), Ok)?;
-    create_user(edge, config, &user_id, secret, false).await?;
+    let token = passed.registration_token().filter(|token| !uia::is_operators(config, token));
+    create_user(edge, config, &user_id, secret, Made { admin: false, registration_token: token }).await?;
     if body.inhibit_login {
         return Ok(SignedIn { user_id, tokens: None });
     }
@@ -86,7 +87,7 @@ pub async fn register<E: Transport + Clock + Entropy>(
 /// # Errors
 /// As [`register`], before any authentication.
 pub async fn check_available<E: Transport>(edge: &E, config: &Config, name: &str) -> Result<(), MatrixError> {
-    open_stages(config)?;
+    open_flows(config)?;
     check_free(edge, &username::for_registration(name, &config.server_name)?).await
 }
 
@@ -102,28 +103,13 @@ pub async fn add_user<E: Transport + Clock + Entropy>(
     admin: bool,
 ) -> Result<OwnedUserId, MatrixError> {
     let user_id = username::for_registration(name, &config.server_name)?;
-    create_user(edge, config, &user_id, secret, admin).await?;
+    create_user(edge, config, &user_id, secret, Made { admin, registration_token: None }).await?;
     Ok(user_id)
 }
 
-pub(crate) fn open_stages(config: &Config) -> Result<Vec<Stage>, MatrixError> {
-    let stages = registration_stages(config);
-    if stages.is_empty() { Err(MatrixError::forbidden("Registration is closed")) } else { Ok(stages) }
-}
-
-fn pass_registration(
-    entropy: &impl Entropy,
-    config: &Config,
-    stages: &[Stage],
-    auth: Option<&Auth>,
-) -> Result<(), MatrixError> {
-    let id = challenge_id(entropy, auth);
-    let challenge = Challenge { stages, session: &id };
-    match challenge.attempted(auth)? {
-        (Stage::Dummy, _) => Ok(()),
-        (Stage::RegistrationToken, auth) => challenge.check_registration_token(config, auth),
-        (Stage::Password, _) => Err(challenge.refuse("This stage is not offered")),
-    }
+pub(crate) fn open_flows(config: &Config) -> Result<Vec<Flow>, MatrixError> {
+    let flows = registration_flows(config);
+    if flows.is_empty() { Err(MatrixError::forbidden("Registration is closed")) } else { Ok(flows) }
 }
 
 fn made_up_name(entropy: &impl Entropy, config: &Config) -> Result<OwnedUserId, MatrixError> {
@@ -138,15 +124,23 @@ async fn check_free(edge: &impl Transport, user_id: &UserId) -> Result<(), Matri
     }
 }
 
+/// How a user comes to be.
+#[derive(Default)]
+pub(crate) struct Made {
+    pub(crate) admin: bool,
+    pub(crate) registration_token: Option<String>,
+}
+
 pub(crate) async fn create_user<E: Transport + Clock + Entropy>(
     edge: &E,
     config: &Config,
     user_id: &UserId,
     secret: &str,
-    admin: bool,
+    made: Made,
 ) -> Result<(), MatrixError> {
     let password_hash = Some(password::hash(&config.accounts, secret, &random(edge))?);
-    let create = CreateUser { user_id: user_id.to_owned(), password_hash, admin, ts: edge.now() };
+    let Made { admin, registration_token } = made;
+    let create = CreateUser { user_id: user_id.to_owned(), password_hash, admin, ts: edge.now(), registration_token };
     ask_storage(edge, create).await?;
     Ok(())
 }

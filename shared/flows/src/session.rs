@@ -4,11 +4,10 @@
 use ruma::{OwnedDeviceId, OwnedUserId, UserId};
 use serde::Serialize;
 use tern_auth::{
-    login::{self, Credentials, LoginBody},
+    login::{self, LoginBody, Proof},
     password, refresh,
-    secret::base64,
     token::mint,
-    uia::{Auth, Challenge, Stage},
+    uia::Auth,
     username,
 };
 use tern_model::{Caller, Class, Config, MatrixError};
@@ -20,7 +19,7 @@ use tern_ports::{
     },
 };
 
-use crate::limit;
+use crate::{account, limit};
 
 /// Longest device id, in bytes.
 const MAX_DEVICE_ID: usize = 255;
@@ -58,21 +57,26 @@ pub struct Refreshed {
     pub expires_in_ms: Option<u64>,
 }
 
-/// `POST /login` by password.
+/// `POST /login`.
 ///
 /// # Errors
-/// `M_FORBIDDEN` for a wrong name or password alike.
+/// `M_FORBIDDEN` for a wrong name or password alike, and for a token that is worth nothing.
 pub async fn login<E: Transport + Clock + Entropy>(
     edge: &E,
     config: &Config,
     body: LoginBody,
     ip: Option<String>,
 ) -> Result<SignedIn, MatrixError> {
-    body.check_kind()?;
+    let proof = body.proof()?;
     check_device_id(body.device_id.as_ref())?;
     limit::by_address(edge, config, Class::Login, ip.as_deref()).await?;
-    let user_id = username::for_login(body.credentials.user()?, &config.server_name);
-    let user_id = check_password(edge, config, user_id, body.credentials.password()?).await?;
+    let user_id = match proof {
+        Proof::Password(credentials) => {
+            let user_id = username::for_login(credentials.user()?, &config.server_name);
+            check_password(edge, config, user_id, credentials.password()?).await?
+        }
+        Proof::Token(token) => account::redeem_login_token(edge, token).await?,
+    };
     let open = OpenSession {
         device_id: body.device_id,
         display_name: body.initial_device_display_name,
@@ -119,7 +123,7 @@ pub async fn logout_all<E: Transport>(edge: &E, user_id: &UserId, session: Sessi
 ///
 /// # Errors
 /// The challenge of user-interactive authentication.
-pub async fn delete_devices<E: Transport + Entropy>(
+pub async fn delete_devices<E: Transport + Clock + Entropy>(
     edge: &E,
     config: &Config,
     user_id: &UserId,
@@ -127,30 +131,8 @@ pub async fn delete_devices<E: Transport + Entropy>(
     devices: Vec<OwnedDeviceId>,
     auth: Option<&Auth>,
 ) -> Result<(), MatrixError> {
-    prove_owner(edge, config, user_id, auth).await?;
+    account::prove(edge, config, user_id, "delete_devices", auth, None).await?;
     close(edge, user_id, session, Some(devices)).await
-}
-
-/// Lets somebody who is signed in prove to be the owner of the account: by its password.
-///
-/// # Errors
-/// The challenge of user-interactive authentication.
-pub(crate) async fn prove_owner<E: Transport + Entropy>(
-    edge: &E,
-    config: &Config,
-    user_id: &UserId,
-    auth: Option<&Auth>,
-) -> Result<(), MatrixError> {
-    let id = challenge_id(edge, auth);
-    let challenge = Challenge { stages: &[Stage::Password], session: &id };
-    let (_, attempt) = challenge.attempted(auth)?;
-    check_own_password(edge, config, user_id, &challenge, &attempt.credentials).await
-}
-
-/// The session id that the client came with, or a new one.
-pub(crate) fn challenge_id(entropy: &impl Entropy, auth: Option<&Auth>) -> String {
-    let given = auth.and_then(|auth| auth.session.clone()).filter(|id| (1..=64).contains(&id.len()));
-    given.unwrap_or_else(|| base64(&random::<12>(entropy)))
 }
 
 pub(crate) fn check_device_id(device_id: Option<&OwnedDeviceId>) -> Result<(), MatrixError> {
@@ -178,22 +160,6 @@ pub async fn check_password(
     let hash = row.as_ref().and_then(|row| row.password_hash.as_deref());
     let same = password::matches(&config.accounts, secret, hash);
     user_id.filter(|_| same).ok_or_else(login::refused)
-}
-
-/// The password stage of somebody who is signed in: only the own password counts.
-async fn check_own_password(
-    edge: &impl Transport,
-    config: &Config,
-    user_id: &UserId,
-    challenge: &Challenge<'_>,
-    credentials: &Credentials,
-) -> Result<(), MatrixError> {
-    let named = username::for_login(credentials.user()?, &config.server_name);
-    let named = named.filter(|named| named == user_id).ok_or_else(|| challenge.refuse("This is not your account"))?;
-    match check_password(edge, config, Some(named), credentials.password()?).await {
-        Err(error) if error.status == 403 => Err(challenge.refuse("Invalid password")),
-        checked => checked.map(|_| ()),
-    }
 }
 
 pub(crate) async fn sign_in<E: Transport + Clock + Entropy>(

@@ -36,6 +36,11 @@ pub struct Config {
 pub struct Accounts {
     /// A secret that goes into every new password hash, so that a stolen database alone does not allow guessing.
     pub password_pepper: Option<Vec<u8>>,
+    /// Administrators may make registration tokens, so that the stage is offered.
+    pub registration_tokens: bool,
+    /// What people have to agree to when they register, by name, in the shape of the `m.login.terms` stage; empty for
+    /// nothing.
+    pub terms: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Config {

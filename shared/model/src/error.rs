@@ -92,6 +92,11 @@ impl MatrixError {
         Self { soft_logout: Some(soft_logout), ..Self::new(401, "M_UNKNOWN_TOKEN", "Unknown access token") }
     }
 
+    /// 403 `M_USER_SUSPENDED`.
+    pub fn user_suspended() -> Self {
+        Self::new(403, "M_USER_SUSPENDED", "You cannot perform this action while suspended")
+    }
+
     /// 413 `M_TOO_LARGE`.
     pub fn too_large(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(413, "M_TOO_LARGE", message)

@@ -54,8 +54,10 @@ macro_rules! classes {
 }
 
 classes! {
-    /// Messages, state and redactions, per user.
+    /// Messages and state, per user.
     Message message = 100, 18_000;
+    /// Redactions, per user.
+    Redact redact = 100, 18_000;
     /// Joins and knocks, per user.
     Join join = 20, 600;
     /// Invites, kicks and bans, per user.

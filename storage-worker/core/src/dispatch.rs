@@ -5,7 +5,7 @@ use tern_model::MatrixError;
 use tern_ports::wire::{StorageCommand, frame};
 
 use crate::{
-    commands::{append, backup, clients, directory, media, relations, rooms, state, sync, timeline, users},
+    commands::{accounts, append, backup, clients, directory, media, relations, rooms, state, sync, timeline, users},
     shard::ShardMap,
     sql::Databases,
 };
@@ -69,6 +69,18 @@ impl<D: Databases> Storage<'_, D> {
             StorageCommand::DeleteBackupKeys(ask) => reply(&backup::delete_keys(self, *ask).await),
             StorageCommand::SaveClient(ask) => reply(&clients::save_client(self, *ask).await),
             StorageCommand::LoadClient(ask) => reply(&clients::load_client(self, *ask).await),
+            StorageCommand::ListUsers(ask) => reply(&accounts::list_users(self, *ask).await),
+            StorageCommand::ChangeUser(ask) => reply(&accounts::change_user(self, *ask).await),
+            StorageCommand::CheckRegistrationToken(ask) => reply(&accounts::check_registration_token(self, *ask).await),
+            StorageCommand::CreateRegistrationToken(ask) => {
+                reply(&accounts::create_registration_token(self, *ask).await)
+            }
+            StorageCommand::ListRegistrationTokens(ask) => reply(&accounts::list_registration_tokens(self, *ask).await),
+            StorageCommand::DeleteRegistrationToken(ask) => {
+                reply(&accounts::delete_registration_token(self, *ask).await)
+            }
+            StorageCommand::RecordAudit(ask) => reply(&accounts::record_audit(self, *ask).await),
+            StorageCommand::ReadAudit(ask) => reply(&accounts::read_audit(self, *ask).await),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! | command | module |
 //! |---|---|
 //! | `dev` | [`dev`]: install, build, start the server |
-//! | `user add` | [`user`]: add a user to a running or stopped server |
+//! | `user …` | [`user`]: accounts and registration tokens of a running or stopped server |
 //! | `test` | [`mod@test`]: every check, from formatting to end-to-end tests |
 //! | `build`, `wrangler`, `keys` | what a deployment needs |
 //!
@@ -41,6 +41,11 @@ cargo xtask dev [--port 8787] [--state .tern] [--server-name NAME] [--open-regis
     Install what is missing, build, and run the server until Ctrl-C.
 cargo xtask user add NAME [--admin] [--state .tern] [--port PORT]
     Add a user. The password is read from stdin, or asked for; an empty one is generated and printed.
+cargo xtask user list [--search TEXT] | show NAME | lock NAME | unlock NAME | suspend NAME | unsuspend NAME
+cargo xtask user reset-password NAME [--keep-sessions] | sessions NAME | sign-out NAME [DEVICE]
+cargo xtask user deactivate NAME [--erase] | audit
+cargo xtask user token list | token add [TOKEN] [--uses N] [--expires SECONDS] | token remove TOKEN
+    Administer accounts of a running or stopped server. Lists have one JSON object a line.
 cargo xtask test [--full]
     Every check. --full adds the slow ones.
 cargo xtask build [--release]

@@ -1,4 +1,4 @@
-//! `cargo xtask user add`: a user on a running or stopped server.
+//! `cargo xtask user …`: accounts and registration tokens of a running or stopped server.
 
 use std::io::{IsTerminal as _, Write as _, stderr, stdin};
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail};
 use lexopt::prelude::*;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::checkout::Checkout;
 use crate::progress::Runner;
@@ -15,31 +15,76 @@ use crate::workers::{self, Profile};
 use crate::{dev, keys};
 
 pub(crate) struct Options {
-    localpart: String,
+    /// What to do, such as `lock` or `token add`.
+    verb: String,
+    /// To whom or what.
+    names: Vec<String>,
     admin: bool,
+    erase: bool,
+    keep_sessions: bool,
+    search: Option<String>,
+    uses: Option<u64>,
+    expires: Option<u64>,
     state: Option<PathBuf>,
     port: Option<u16>,
 }
 
 impl Options {
     pub(crate) fn parse(mut arguments: lexopt::Parser) -> Result<Self> {
-        if arguments.next()? != Some(Value("add".into())) {
-            bail!("the only thing to do with users is `user add NAME`");
-        }
-        let mut localpart = None;
-        let mut options = Self { localpart: String::new(), admin: false, state: None, port: None };
+        let mut options = Self {
+            verb: String::new(),
+            names: Vec::new(),
+            admin: false,
+            erase: false,
+            keep_sessions: false,
+            search: None,
+            uses: None,
+            expires: None,
+            state: None,
+            port: None,
+        };
         while let Some(argument) = arguments.next()? {
             match argument {
-                Value(name) if localpart.is_none() => localpart = Some(name.string()?),
+                Value(verb) if options.verb.is_empty() => options.verb = verb.string()?,
+                Value(verb) if options.verb == "token" => options.verb = format!("token {}", verb.string()?),
+                Value(name) => options.names.push(name.string()?),
                 Long("admin") => options.admin = true,
+                Long("erase") => options.erase = true,
+                Long("keep-sessions") => options.keep_sessions = true,
+                Long("search") => options.search = Some(arguments.value()?.string()?),
+                Long("uses") => options.uses = Some(arguments.value()?.parse()?),
+                Long("expires") => options.expires = Some(arguments.value()?.parse()?),
                 Long("state") => options.state = Some(arguments.value()?.into()),
                 Long("port") => options.port = Some(arguments.value()?.parse()?),
                 other => return Err(other.unexpected().into()),
             }
         }
-        options.localpart = localpart.context("the name of the user is missing: `user add NAME`")?;
         Ok(options)
     }
+
+    fn name(&self) -> Result<&str> {
+        self.names.first().map(String::as_str).with_context(|| format!("`user {}` whom?", self.verb))
+    }
+}
+
+/// A request to the administration interface, and what to print of its answer.
+struct Call {
+    method: &'static str,
+    path: String,
+    body: Option<Json>,
+    print: Print,
+    /// A password that was made up, to be told.
+    generated: Option<String>,
+}
+
+#[derive(Clone, Copy)]
+enum Print {
+    /// The field `user_id`.
+    UserId,
+    /// One JSON object a line, of the list in this field.
+    Lines(&'static str),
+    /// The answer, if it says anything.
+    Answer,
 }
 
 pub(crate) fn run(checkout: &Checkout, runner: &Runner, options: &Options) -> Result<ExitCode> {
@@ -47,33 +92,111 @@ pub(crate) fn run(checkout: &Checkout, runner: &Runner, options: &Options) -> Re
     if !state.join("keys.json").is_file() {
         bail!("{} is not the folder of a server; start one with `cargo xtask dev`", state.display());
     }
-    let (password, generated) = password()?;
+    let call = call(options)?;
     let tools = Toolbox::ensure(checkout, runner, &[])?;
     workers::build_if_missing(checkout, runner, &tools, Profile::Dev)?;
 
-    let mut script = dev::script(checkout, &tools, "user.mjs", &state);
+    let mut script = dev::script(checkout, &tools, "admin.mjs", &state);
+    script.args(["--method", call.method, "--path", &call.path]);
     if let Some(port) = options.port {
         script.args(["--port", &port.to_string()]);
     }
-    let body = json!({ "localpart": options.localpart, "password": password, "admin": options.admin });
-    let mut child = script.stdin(Stdio::piped()).spawn().context("cannot start Node")?;
+    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("cannot start Node")?;
     let mut input = child.stdin.take().context("Node has no stdin")?;
-    input.write_all(body.to_string().as_bytes())?;
+    input.write_all(call.body.as_ref().map(Json::to_string).unwrap_or_default().as_bytes())?;
     drop(input);
-    if !child.wait()?.success() {
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
         return Ok(ExitCode::FAILURE);
     }
-    if generated {
+    print(call.print, &serde_json::from_slice(&output.stdout).context("the answer is not JSON")?);
+    if let Some(password) = call.generated {
         println!("password: {password}");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The password, and whether we made it up.
-fn password() -> Result<(String, bool)> {
+fn call(options: &Options) -> Result<Call> {
+    let plain = |method, path: String, body: Option<Json>, print| Call { method, path, body, print, generated: None };
+    let user = || Ok::<_, anyhow::Error>(format!("/users/{}", encoded(options.name()?)));
+    let change = |body: Json| Ok::<_, anyhow::Error>(plain("PUT", user()?, Some(body), Print::Answer));
+    Ok(match options.verb.as_str() {
+        "add" => {
+            let (password, generated) = password()?;
+            let body = json!({ "localpart": options.name()?, "password": password, "admin": options.admin });
+            Call { generated, ..plain("POST", "/users".to_owned(), Some(body), Print::UserId) }
+        }
+        "reset-password" => {
+            let (password, generated) = password()?;
+            let body = json!({ "password": password, "keep_sessions": options.keep_sessions });
+            Call { generated, ..plain("PUT", format!("{}/password", user()?), Some(body), Print::Answer) }
+        }
+        "list" => {
+            let search = options.search.as_deref().map(encoded).unwrap_or_default();
+            plain("GET", format!("/users?limit=1000&search={search}"), None, Print::Lines("users"))
+        }
+        "show" => plain("GET", user()?, None, Print::Answer),
+        "lock" => change(json!({ "locked": true }))?,
+        "unlock" => change(json!({ "locked": false }))?,
+        "suspend" => change(json!({ "suspended": true }))?,
+        "unsuspend" => change(json!({ "suspended": false }))?,
+        "deactivate" => {
+            let body = json!({ "erase": options.erase });
+            plain("POST", format!("{}/deactivate", user()?), Some(body), Print::Answer)
+        }
+        "sessions" => plain("GET", format!("{}/sessions", user()?), None, Print::Lines("sessions")),
+        "sign-out" => {
+            let device = options.names.get(1).map(|device| format!("/{}", encoded(device))).unwrap_or_default();
+            plain("DELETE", format!("{}/sessions{device}", user()?), None, Print::Answer)
+        }
+        "audit" => plain("GET", "/audit".to_owned(), None, Print::Lines("entries")),
+        verb => token_call(verb, options)?,
+    })
+}
+
+fn token_call(verb: &str, options: &Options) -> Result<Call> {
+    let path = "/registration_tokens".to_owned();
+    let (method, path, body, print) = match verb {
+        "token list" => ("GET", path, None, Print::Lines("registration_tokens")),
+        "token add" => {
+            let (token, uses, expires) = (options.names.first(), options.uses, options.expires);
+            let body = json!({ "token": token, "uses_allowed": uses, "expires_in_s": expires });
+            ("POST", path, Some(body), Print::Answer)
+        }
+        "token remove" => ("DELETE", format!("{path}/{}", encoded(options.name()?)), None, Print::Answer),
+        other => bail!("there is no `user {other}`; `cargo xtask help` lists what there is"),
+    };
+    Ok(Call { method, path, body, print, generated: None })
+}
+
+/// Percent-encoded for a path or query.
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+fn print(print: Print, answer: &Json) {
+    match print {
+        Print::UserId => println!("{}", answer.get("user_id").and_then(Json::as_str).unwrap_or_default()),
+        Print::Lines(field) => {
+            for row in answer.get(field).and_then(Json::as_array).into_iter().flatten() {
+                println!("{row}");
+            }
+        }
+        Print::Answer if answer.as_object().is_some_and(|fields| fields.is_empty()) => {}
+        Print::Answer => println!("{answer}"),
+    }
+}
+
+/// The password, and a copy of it if we made it up.
+fn password() -> Result<(String, Option<String>)> {
     let terminal = stdin().is_terminal();
     let typed = if terminal { ask()? } else { read_line()? };
-    if typed.is_empty() { Ok((keys::random_password()?, true)) } else { Ok((typed, false)) }
+    if !typed.is_empty() {
+        return Ok((typed, None));
+    }
+    let made = keys::random_password()?;
+    Ok((made.clone(), Some(made)))
 }
 
 fn ask() -> Result<String> {

@@ -1,7 +1,7 @@
 //! What this server is and can do.
 
 use serde_json::{Map, Value, json};
-use tern_flows::create::room_versions;
+use tern_flows::{admin::is_admin, create::room_versions};
 use tern_model::MatrixError;
 
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
@@ -50,21 +50,26 @@ async fn well_known_server(edge: &Edge, _: &Incoming) -> Result<Answer, MatrixEr
 }
 
 /// `GET /capabilities`
-async fn capabilities(_: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
+async fn capabilities(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let (default, all) = room_versions();
     let available: Map<String, Value> = all.map(|version| (version.to_owned(), "stable".into())).collect();
     let enabled = json!({ "enabled": true });
     let disabled = json!({ "enabled": false });
-    Answer::json(&json!({ "capabilities": {
+    let mut capabilities = json!({
         "m.room_versions": { "default": default, "available": available },
-        "m.change_password": disabled,
+        "m.change_password": enabled,
         "m.set_displayname": enabled,
         "m.set_avatar_url": enabled,
         "m.profile_fields": enabled,
         "m.3pid_changes": disabled,
-        "m.get_login_token": disabled,
+        "m.get_login_token": enabled,
         "m.forget_forced_upon_leave": disabled,
-    } }))
+    });
+    if is_admin(edge, &request.caller()?.user_id).await? {
+        let moderation = json!({ "lock": true, "suspend": true });
+        capabilities.as_object_mut().and_then(|all| all.insert("m.account_moderation".to_owned(), moderation));
+    }
+    Answer::json(&json!({ "capabilities": capabilities }))
 }
 
 /// The authority of a URL, with a port, as servers want it.

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod around;
+pub(crate) mod credentials;
 pub(crate) mod dehydrated;
 pub(crate) mod delayed;
 pub(crate) mod devices;
@@ -13,6 +14,7 @@ pub(crate) mod key_backup;
 pub(crate) mod keys;
 pub(crate) mod media;
 pub(crate) mod membership;
+pub(crate) mod moderation;
 pub(crate) mod profile;
 pub(crate) mod push;
 pub(crate) mod relations;

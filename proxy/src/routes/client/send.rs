@@ -6,7 +6,7 @@ use serde_json::json;
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ask_room,
-    wire::room::{Draft, ReadStateEvent, SendEvent},
+    wire::room::{Draft, ReadEvent, ReadStateEvent, SendEvent},
 };
 
 use super::delayed;
@@ -18,7 +18,7 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Token(Message) Put "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}" => send_state;
     Token Get "/_matrix/client/v3/rooms/{roomId}/state/{eventType}" => read_state_event;
     Token Get "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}" => read_state_event;
-    Token(Message) Put "/_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}" => redact;
+    Token(Redact) Put "/_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}" => redact;
 };
 
 /// `PUT /rooms/{roomId}/send/{eventType}/{txnId}`
@@ -41,11 +41,27 @@ async fn redact(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> 
         reason: Option<String>,
     }
     let body: Body = request.json()?;
+    if request.identity()?.suspended {
+        check_own(edge, request).await?;
+    }
     let content = body.reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
     let content = RawJson::from_value(&content).map_err(|_| MatrixError::internal())?;
     let mut draft = draft(request, "m.room.redaction", None, content)?;
     draft.redacts = Some(request.event_id()?);
     send(edge, &request.room_id()?, request, draft, Some(request.param("txnId").to_owned())).await
+}
+
+/// A suspended user takes back only what is his own.
+async fn check_own(edge: &Edge, request: &Incoming) -> Result<(), MatrixError> {
+    #[derive(Deserialize)]
+    struct Event {
+        sender: String,
+    }
+    let caller = request.caller()?;
+    let ask = ReadEvent { caller: caller.clone(), event_id: request.event_id()? };
+    let event = ask_room(edge, &request.room_id()?, ask).await?;
+    let event: Event = event.read().map_err(|_| MatrixError::internal())?;
+    if event.sender == caller.user_id.as_str() { Ok(()) } else { Err(MatrixError::user_suspended()) }
 }
 
 /// `GET /rooms/{roomId}/state/{eventType}/{stateKey}`

@@ -3,15 +3,13 @@
 use ruma::{OwnedDeviceId, UserId};
 use serde::Deserialize;
 use serde_json::json;
-use tern_auth::{
-    login::{LoginBody, PASSWORD},
-    secret,
-};
+use tern_auth::login::{LoginBody, PASSWORD, TOKEN};
 use tern_flows::{
+    limit,
     register::{self, RegisterBody},
-    session,
+    session, uia,
 };
-use tern_model::MatrixError;
+use tern_model::{Class, MatrixError};
 
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
@@ -29,7 +27,7 @@ pub(crate) const ROUTES: &[Route] = routes! {
 
 /// `GET /login`
 async fn login_types(_: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
-    Answer::json(&json!({ "flows": [{ "type": PASSWORD }] }))
+    Answer::json(&json!({ "flows": [{ "type": PASSWORD }, { "type": TOKEN, "get_login_token": true }] }))
 }
 
 /// `POST /login`
@@ -64,8 +62,8 @@ async fn available(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErro
 /// `GET /register/m.login.registration_token/validity`
 async fn token_validity(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let token = request.query("token").ok_or_else(|| MatrixError::missing_param("token is missing"))?;
-    let expected = edge.config.registration_token.as_deref();
-    let valid = expected.is_some_and(|expected| secret::same(expected, token));
+    limit::by_address(edge, &edge.config, Class::Login, request.ip.as_deref()).await?;
+    let valid = uia::is_registration_token(edge, &edge.config, token).await?;
     Answer::json(&json!({ "valid": valid }))
 }
 

@@ -19,7 +19,7 @@ pub const ACTIONS: [&str; 6] = [
 pub fn metadata(config: &Config) -> Value {
     let base = config.base_url();
     let at = |path: &str| format!("{base}{path}");
-    let may_register = !crate::uia::registration_stages(config).is_empty();
+    let may_register = !crate::uia::registration_flows(config).is_empty();
     let prompts: &[&str] = if may_register { &["none", "login", "create"] } else { &["none", "login"] };
     json!({
         "issuer": issuer(config),

@@ -3,9 +3,12 @@
 //! | name | guards | file |
 //! |---|---|---|
 //! | `limit/{class}/{subject}` | how often somebody may try | [`turns`] |
+//! | `uia/{session}` | the stages of interactive authentication that were completed | [`notes`] |
+//! | `login/{digest}` | whom a login token signs in, once | [`notes`] |
 //!
 //! A gate forgets everything once nothing in it counts any more, so that strangers cannot make objects that stay.
 
+mod notes;
 mod turns;
 
 use std::{cell::Cell, rc::Rc};
@@ -17,9 +20,12 @@ use tern_ports::{
     wire::{GateCommand, frame},
 };
 
-const TABLES: [&str; 1] = [
+const TABLES: [&str; 2] = [
     // `full_at` as in `tern_auth::limit::Bucket`; at most one row.
     "CREATE TABLE IF NOT EXISTS bucket (id INTEGER PRIMARY KEY CHECK (id = 1), full_at INTEGER NOT NULL) STRICT",
+    "CREATE TABLE IF NOT EXISTS note (
+        name TEXT PRIMARY KEY, value TEXT NOT NULL, until INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID",
 ];
 
 /// The actor in a gate.
@@ -44,6 +50,9 @@ impl<H: ObjectHost> GateActor<H> {
         }
         match command {
             GateCommand::TakeTurn(ask) => reply(&self.take_turn(*ask).await),
+            GateCommand::LeaveNote(ask) => reply(&self.leave_note(*ask).await),
+            GateCommand::ReadNotes(ask) => reply(&self.read_notes(&ask)),
+            GateCommand::TakeNotes(ask) => reply(&self.take_notes(&ask)),
         }
     }
 
@@ -54,7 +63,7 @@ impl<H: ObjectHost> GateActor<H> {
     pub async fn is_over(&self) -> Result<bool, MatrixError> {
         self.prepare()?;
         self.alarm.set(None);
-        let over = turns::full_at(self.host.sql())?;
+        let over = turns::full_at(self.host.sql())?.max(notes::until(self.host.sql())?);
         if over > self.host.now() {
             self.look_again(over).await;
             return Ok(false);

@@ -26,7 +26,8 @@ impl<H: ObjectHost> GateActor<H> {
     }
 
     pub(super) fn read_notes(&self, _: &ReadNotes) -> Result<Notes, MatrixError> {
-        let rows = self.host.sql().query("SELECT name, value FROM note WHERE until > ?", &[self.host.now().0.into()])?;
+        let rows =
+            self.host.sql().query("SELECT name, value FROM note WHERE until > ?", &[self.host.now().0.into()])?;
         let note = |row: &tern_ports::Row| Some((row.string(0)?, RawJson::parse(row.string(1)?).ok()?));
         Ok(rows.iter().filter_map(note).collect::<BTreeMap<_, _>>())
     }

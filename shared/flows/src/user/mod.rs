@@ -8,6 +8,7 @@
 //! |---|---|
 //! | sessions, devices | [`sessions`], [`refresh`] |
 //! | the pages, OAuth clients | [`browser`], [`grants`] |
+//! | lock, suspension, deactivation | [`standing`] |
 //! | notices of rooms | [`inbox`], [`redaction`] |
 //! | sync | [`sync`] and [`classic`] over [`view`], with [`slices`] from outside; [`parked`] while there is no news |
 //! | unread counts | [`counting`], and [`missed`] for what was not told |
@@ -16,8 +17,8 @@
 //! | filters, profile, rooms, to-device | the files of these names |
 
 mod account_data;
-mod browser;
 mod alarm;
+mod browser;
 mod classic;
 mod counting;
 mod encryption;
@@ -34,6 +35,7 @@ mod rooms;
 mod schema;
 mod sessions;
 mod slices;
+mod standing;
 mod store;
 mod sync;
 mod to_device;
@@ -54,7 +56,7 @@ use tern_ports::{
     wire::{UserCommand, frame},
 };
 
-use self::{encryption::announce, store::hub::Hub, typing::Typing, view::RoomCache};
+use self::{encryption::announce, standing::Standing, store::hub::Hub, typing::Typing, view::RoomCache};
 
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +82,7 @@ pub struct UserActor<H> {
     /// The tables are there. A hub that was never written to makes none until it must.
     ready: Cell<bool>,
     hub: Cell<Hub>,
+    standing: Cell<Standing>,
     typing: RefCell<Typing>,
     rooms: RefCell<RoomCache>,
     /// Push rules and ignored users, ready to be asked.
@@ -110,6 +113,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             user_id,
             ready: Cell::new(false),
             hub: Cell::default(),
+            standing: Cell::default(),
             typing: RefCell::default(),
             rooms: RefCell::default(),
             judge: RefCell::default(),
@@ -193,6 +197,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             UserCommand::RevokeGrant(command) => reply(&self.revoke_grant(&command)),
             UserCommand::InspectGrant(command) => reply(&self.inspect_grant(&command)),
             UserCommand::AllowReset(command) => reply(&self.allow_reset(&command)),
+            UserCommand::SetStanding(command) => reply(&self.set_standing(&command)),
+            UserCommand::Retire(command) => reply(&self.retire(&command)),
+            UserCommand::ListSessions(_) => reply(&self.list_sessions()),
         }
     }
 
@@ -215,6 +222,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let mut hub = store::hub::read(sql)?;
         hub.constructed += 1;
         self.hub.set(hub);
+        self.standing.set(standing::load(sql)?);
         let missed = store::unread::missed(sql)?.is_some();
         let carrying = store::profile::propagation(sql)?.is_some();
         self.unfinished.set(missed || carrying || store::companions::announcement(sql)?.is_some());

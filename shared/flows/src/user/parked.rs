@@ -19,9 +19,13 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             UserCommand::ClassicSync(command) => (command.session.device_id.clone(), self.classic_sync(*command).await),
             _ => return reply::<()>(&Err(tern_model::MatrixError::internal())),
         };
+        let suspended = self.standing.get().suspended;
         reply(&match look {
+            // An answer out of the socket would confirm the session, so the poll of a suspended user asks again and again.
+            Ok(Look::Park { kinds, .. }) if suspended => Ok(SyncStep::Wait { kinds }),
             Ok(Look::Park { kinds, quiet }) => return Handled::Park { device_id, kinds, quiet },
             Ok(Look::AskAgain { kinds }) => Ok(SyncStep::Wait { kinds }),
+            Ok(Look::Answer(body)) if suspended => Ok(SyncStep::AnswerSuspended(body)),
             Ok(Look::Answer(body)) => Ok(SyncStep::Answer(body)),
             Err(error) => Err(error),
         })

@@ -66,6 +66,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     }
 
     pub(super) fn refresh_session(&self, command: &RefreshSession) -> Result<Session, MatrixError> {
+        self.standing.get().admit()?;
         let known = self.known_refresh(&command.refresh_token)?;
         if grants::client_of(self.host.sql(), &known.session_id)?.is_some() {
             // An OAuth client refreshes as one, and proves which.

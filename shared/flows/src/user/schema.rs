@@ -8,7 +8,8 @@ use tern_ports::{Sql, SqlError};
 use super::store::{grants, keys};
 
 /// One entry per version; the hub runs those it has not run yet.
-const VERSIONS: [&[&str]; 6] = [FIRST, keys::TABLES, ANSWERS, grants::TABLES, &UNREAD, DELAYED];
+const VERSIONS: [&[&str]; 7] =
+    [FIRST, keys::TABLES, ANSWERS, grants::TABLES, &UNREAD, DELAYED, super::standing::TABLES];
 
 /// Kept answers in columns of their own. `position` was for positions that only typing had, which has its own count now.
 const ANSWERS: &[&str] = &[

@@ -37,8 +37,14 @@ const SEEN_EVERY_MS: u64 = 5 * 60 * 1_000;
 const DEVICE_ID_LETTERS: usize = 10;
 
 impl<H: ObjectHost + Parking> UserActor<H> {
-    /// Refuses a session that is not open, and notes that the device was seen.
+    /// Refuses a session that is not open, or whose user may not use any, and notes that the device was seen.
     pub(super) fn admit(&self, session: &SessionRef) -> Result<(), MatrixError> {
+        self.admit_open(session)?;
+        self.standing.get().admit()
+    }
+
+    /// As [`Self::admit`], whatever became of the user.
+    fn admit_open(&self, session: &SessionRef) -> Result<(), MatrixError> {
         let device = self.check(session)?;
         let now = self.host.now();
         if now.since(device.last_seen_ts) > SEEN_EVERY_MS {
@@ -71,7 +77,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         } else {
             self.admit(&command.session)?;
         }
-        Ok(SessionState {})
+        Ok(SessionState { suspended: self.standing.get().suspended })
     }
 
     pub(super) fn open_session(&self, command: OpenSession) -> Result<Session, MatrixError> {
@@ -85,6 +91,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         if command.user_id != self.user_id {
             return Err(MatrixError::internal());
         }
+        self.standing.get().admit()?;
         let device_id = match command.device_id {
             Some(device_id) if device_id.as_str().is_empty() || device_id.as_str().len() > LONGEST_DEVICE_ID => {
                 return Err(MatrixError::invalid_param("The device id is empty or too long"));
@@ -141,7 +148,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 
     pub(super) fn close_sessions(&self, command: &CloseSessions) -> Result<Done, MatrixError> {
         if let Some(session) = &command.session {
-            self.admit(session)?;
+            // Also somebody who is locked out may sign out.
+            self.admit_open(session)?;
         }
         let asked: Option<BTreeSet<&OwnedDeviceId>> = command.devices.as_ref().map(|devices| devices.iter().collect());
         self.change(|turn| {

@@ -1,8 +1,11 @@
 //! What a gate can be asked: a small object for what must be exact and does not last.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
-use super::boundary;
+use serde::{Deserialize, Serialize};
+use tern_model::{Millis, RawJson};
+
+use super::{Done, boundary};
 
 boundary! {
     /// A question to a gate.
@@ -11,6 +14,9 @@ boundary! {
     GateRequest,
     {
         TakeTurn => Turn,
+        LeaveNote => Done,
+        ReadNotes => Notes,
+        TakeNotes => Notes,
     }
 }
 
@@ -30,3 +36,25 @@ pub struct Turn {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
 }
+
+/// What was left in a gate, by name.
+pub type Notes = BTreeMap<String, RawJson>;
+
+/// Leaves a note; one of the same name is replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaveNote {
+    /// Its name.
+    pub name: String,
+    /// What it says.
+    pub value: RawJson,
+    /// From when on it is worth nothing.
+    pub until: Millis,
+}
+
+/// Reads the notes that are still worth something, and leaves them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadNotes {}
+
+/// As [`ReadNotes`], and takes them away: of any number of takers one gets them, the others get none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakeNotes {}

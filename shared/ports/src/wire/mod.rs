@@ -4,6 +4,7 @@
 //! `{"Err":…}` on the way back. JSON keeps raw events raw: they are spliced in, not re-serialised. Within a version
 //! only optional fields may be added, so that the two workers can be deployed one after the other.
 
+pub mod accounts;
 pub mod backup;
 pub mod delayed;
 pub mod directory;

@@ -6,6 +6,10 @@ use tern_model::{Millis, RawJson, RoomSeq, StoredEvent};
 
 use super::{
     Done,
+    accounts::{
+        ChangeUser, CheckRegistrationToken, CreateRegistrationToken, DeleteRegistrationToken, ListRegistrationTokens,
+        ListUsers, NumberedEntry, ReadAudit, RecordAudit, RegistrationToken, UserEntry,
+    },
     backup::{
         Backup, BackupKey, BackupState, BackupStored, CreateBackup, DeleteBackup, DeleteBackupKeys, ReadBackup,
         ReadBackupKeys, StoreBackupKeys, UpdateBackup,
@@ -66,6 +70,14 @@ boundary! {
         DeleteBackupKeys => Option<BackupState>,
         SaveClient => Done,
         LoadClient => Option<ClientRow>,
+        ListUsers => Vec<UserEntry>,
+        ChangeUser => Done,
+        CheckRegistrationToken => bool,
+        CreateRegistrationToken => Done,
+        ListRegistrationTokens => Vec<RegistrationToken>,
+        DeleteRegistrationToken => Done,
+        RecordAudit => Done,
+        ReadAudit => Vec<NumberedEntry>,
     }
 }
 
@@ -228,6 +240,9 @@ pub struct CreateUser {
     pub admin: bool,
     /// When.
     pub ts: Millis,
+    /// A registration token that has to be good, and is used by this; fails with 403 when it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration_token: Option<String>,
 }
 
 /// Looks a user up.
@@ -246,6 +261,12 @@ pub struct UserRow {
     pub admin: bool,
     /// Gone for ever.
     pub deactivated: bool,
+    /// Cannot use the account for the time being.
+    #[serde(default)]
+    pub locked: bool,
+    /// May only read for the time being.
+    #[serde(default)]
+    pub suspended: bool,
     /// When it was made.
     pub created: Millis,
 }

@@ -7,12 +7,14 @@ use serde::{Deserialize, Serialize};
 use tern_model::{Caller, Millis, Notice, RawJson};
 
 use super::{
-    Done, boundary,
+    Done,
+    accounts::{Retire, Retired, SetStanding},
+    boundary,
+    delayed::{ListDelayedRooms, NoteDelayedRoom},
     grant::{
         AllowReset, BrowserView, CloseBrowser, Granted, InspectGrant, Inspection, IssueGrant, OpenBrowser, ReadBrowser,
         RedeemGrant, RefreshGrant, RevokeGrant,
     },
-    delayed::{ListDelayedRooms, NoteDelayedRoom},
     keys::{
         ClaimKeys, ClaimedKeys, CrossSigningUploaded, Dehydrated, DehydratedEvents, DeleteDehydrated, DeviceLists,
         KeyCount, NoteDeviceList, OwnKeys, PutDehydrated, QueryKeys, QueryOwnKeys, ReadDehydrated,
@@ -72,6 +74,9 @@ boundary! {
         RevokeGrant => Option<OwnedDeviceId>,
         InspectGrant => Option<Inspection>,
         AllowReset => Done,
+        SetStanding => Done,
+        Retire => Retired,
+        ListSessions => Vec<Device>,
     }
 }
 
@@ -128,7 +133,11 @@ pub struct SessionRef {
 
 /// The answer to [`CheckSession`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionState {}
+pub struct SessionState {
+    /// The user may only read for the time being.
+    #[serde(default)]
+    pub suspended: bool,
+}
 
 /// Ends sessions and removes their devices, with keys, queues and connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,6 +157,10 @@ pub struct ListDevices {
     /// The session that asks.
     pub session: SessionRef,
 }
+
+/// The user's devices, for an administrator or for the user himself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListSessions {}
 
 /// A device as `GET devices` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -216,6 +229,8 @@ pub struct ClassicSync {
 pub enum SyncStep {
     /// The response body.
     Answer(RawJson),
+    /// The response body for a user who is suspended: his session is not to be relied on for anything but reading.
+    AnswerSuspended(RawJson),
     /// Nothing to say yet. The poll may be parked until one of these kinds of news (bits of `host::news`) arrives.
     Wait {
         /// Kinds.

@@ -9,5 +9,6 @@ mod data;
 mod delivery;
 mod keys;
 mod sessions;
+mod standing;
 mod support;
 mod sync;

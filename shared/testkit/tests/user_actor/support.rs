@@ -284,7 +284,7 @@ pub(crate) fn step(handled: Handled) -> Result<Step, MatrixError> {
     match handled {
         Handled::Park { kinds, .. } => Ok(Step::Parked(kinds)),
         Handled::Reply(reply) => Ok(match frame::read_reply::<SyncStep>(&reply)? {
-            SyncStep::Answer(body) => Step::Answer(body.read().unwrap()),
+            SyncStep::Answer(body) | SyncStep::AnswerSuspended(body) => Step::Answer(body.read().unwrap()),
             SyncStep::Wait { .. } => Step::Soon,
         }),
     }

@@ -1,5 +1,6 @@
 //! What the worker can be asked, one function per command.
 
+pub(crate) mod accounts;
 pub(crate) mod append;
 pub(crate) mod backup;
 pub(crate) mod clients;

@@ -14,14 +14,20 @@ use crate::{
     sql::{Database, Databases, Statement, run},
 };
 
-const CREATE: &str = "INSERT INTO users (user_id, password_hash, admin, created) VALUES (?1, ?2, ?3, ?4) \
+/// With a registration token (`?5`) only while that one is good. Counting users makes the check and the use one statement.
+const CREATE: &str = "INSERT INTO users (user_id, password_hash, admin, created, registered_with) \
+     SELECT ?1, ?2, ?3, ?4, ?5 WHERE ?5 IS NULL OR EXISTS (SELECT 1 FROM registration_tokens t WHERE t.token = ?5 \
+     AND (t.expires IS NULL OR t.expires > ?4) AND (t.uses_allowed IS NULL OR t.uses_allowed > \
+     (SELECT count(*) FROM users u WHERE u.registered_with = ?5))) \
      ON CONFLICT DO NOTHING RETURNING 1 AS made";
+
+const TAKEN: &str = "SELECT 1 AS taken FROM users WHERE user_id = ?1";
 
 /// A hash has a salt of its own, so an equal one means that this very request was carried out before.
 const SAME: &str = "SELECT 1 AS same FROM users WHERE user_id = ?1 AND password_hash = ?2 AND deactivated = 0";
 
 const LOAD: &str = "SELECT password_hash AS password_hash, admin AS admin, deactivated AS deactivated, \
-     created AS created FROM users WHERE user_id = ?1";
+     created AS created, locked AS locked, suspended AS suspended FROM users WHERE user_id = ?1";
 
 const SET_PASSWORD: &str =
     "UPDATE users SET password_hash = ?2 WHERE user_id = ?1 AND deactivated = 0 RETURNING 1 AS found";
@@ -34,12 +40,19 @@ pub(crate) async fn create_user<D: Databases>(storage: &Storage<'_, D>, ask: Cre
     let user = ask.user_id.as_str();
     let hash = ask.password_hash.as_deref();
     let statements = [
-        Statement::new(CREATE, [user.into(), hash.into(), ask.admin.into(), ask.ts.0.into()]),
+        Statement::new(TAKEN, [user.into()]),
+        Statement::new(
+            CREATE,
+            [user.into(), hash.into(), ask.admin.into(), ask.ts.0.into(), ask.registration_token.into()],
+        ),
         Statement::new(SAME, [user.into(), hash.into()]),
     ];
-    let [made, same] = run(&storage.databases, Database::Global, statements).await?;
+    let [taken, made, same] = run(&storage.databases, Database::Global, statements).await?;
     if made.is_empty() && same.is_empty() {
-        return Err(MatrixError::new(400, "M_USER_IN_USE", "User ID already taken"));
+        return Err(match taken.is_empty() {
+            true => MatrixError::forbidden("This registration token is used up"),
+            false => MatrixError::new(400, "M_USER_IN_USE", "User ID already taken"),
+        });
     }
     Ok(Done {})
 }
@@ -87,5 +100,7 @@ fn user_row(row: &Row) -> UserRow {
         admin: row.flag(1),
         deactivated: row.flag(2),
         created: Millis(row.int(3).unwrap_or(0)),
+        locked: row.flag(4),
+        suspended: row.flag(5),
     }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "what a test prepares is known to be good")]
 
+mod accounts;
 mod append;
 mod backup;
 mod cost;

@@ -8,7 +8,13 @@ use crate::support::{Worker, user};
 
 fn create(worker: &Worker, name: &str, hash: Option<&str>) -> Result<Done, MatrixError> {
     let (user_id, password_hash) = (user(name), hash.map(str::to_owned));
-    worker.try_ask(CreateUser { user_id, password_hash, admin: name == "root", ts: Millis(7) })
+    worker.try_ask(CreateUser {
+        user_id,
+        password_hash,
+        admin: name == "root",
+        ts: Millis(7),
+        registration_token: None,
+    })
 }
 
 fn load(worker: &Worker, name: &str) -> Option<UserRow> {

@@ -1,5 +1,5 @@
-// Adds one user: at the running server of a state folder, else at one started for the purpose.
-// stdin carries `{"localpart", "password", "admin"}`; the new user id is printed on stdout.
+// One request to the administration interface: of the running server of a state folder, else of one started for the
+// purpose. The body comes on stdin, the answer goes to stdout.
 
 import { text } from "node:stream/consumers";
 import { parseArgs } from "node:util";
@@ -10,7 +10,12 @@ const say = (line) => process.stderr.write(`${line}\n`);
 globalThis.console = new console.Console(process.stderr, process.stderr);
 
 const { values: options } = parseArgs({
-  options: { state: { type: "string" }, port: { type: "string", default: "0" } },
+  options: {
+    state: { type: "string" },
+    port: { type: "string", default: "0" },
+    method: { type: "string" },
+    path: { type: "string" },
+  },
 });
 
 function fail(message) {
@@ -18,15 +23,15 @@ function fail(message) {
   process.exit(1);
 }
 
-async function addUser(address, state, body) {
-  const reply = await fetch(`${address}/_tern/admin/v1/users`, {
-    method: "POST",
+async function ask(address, state, body) {
+  const reply = await fetch(`${address}/_tern/admin/v1${options.path}`, {
+    method: options.method,
     headers: { "Authorization": `Bearer ${adminToken(state)}`, "Content-Type": "application/json" },
-    body,
+    body: body === "" ? undefined : body,
   });
   const answer = await reply.json().catch(() => ({}));
   if (!reply.ok) throw new Error(answer.error ?? `the server answered ${reply.status}`);
-  return answer.user_id;
+  return answer;
 }
 
 async function startForOnce(state) {
@@ -40,8 +45,8 @@ try {
   const running = await runningServer(options.state);
   const own = running ? undefined : await startForOnce(options.state);
   try {
-    const userId = await addUser((running ?? own).address, options.state, body);
-    process.stdout.write(`${userId}\n`);
+    const answer = await ask((running ?? own).address, options.state, body);
+    process.stdout.write(JSON.stringify(answer));
   } finally {
     await own?.stop();
   }

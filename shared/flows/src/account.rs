@@ -1,0 +1,100 @@
+//! What somebody does to the account he is signed in to, run in the proxy: a new password, the end of the account, a token
+//! to sign in elsewhere. Each takes user-interactive authentication.
+
+use ruma::{OwnedUserId, UserId};
+use sha2::{Digest, Sha256};
+use tern_auth::{
+    secret::base64,
+    uia::{Auth, Purpose, own_account_flows},
+};
+use tern_model::{Config, MatrixError, RawJson};
+use tern_ports::{
+    Clock, Entropy, Transport, ask_gate, ask_user,
+    wire::{
+        gate::{LeaveNote, TakeNotes},
+        user::{CloseSessions, SessionRef},
+    },
+};
+
+use crate::{
+    admin,
+    session::random,
+    uia::{Door, pass},
+};
+
+/// How long a login token is good, in milliseconds.
+pub const LOGIN_TOKEN_LIFETIME: u64 = 120_000;
+/// How login tokens begin.
+const LOGIN_TOKEN: &str = "tern_l_";
+/// The note in a login token's gate.
+const USER: &str = "user";
+
+/// Lets the owner of the account through.
+///
+/// # Errors
+/// The challenge of user-interactive authentication.
+pub async fn prove<E: Transport + Clock + Entropy>(
+    edge: &E,
+    config: &Config,
+    user_id: &UserId,
+    operation: &str,
+    auth: Option<&Auth>,
+    ip: Option<&str>,
+) -> Result<(), MatrixError> {
+    let purpose = Purpose { operation, user_id: Some(user_id) };
+    pass(edge, config, Door { purpose, flows: &own_account_flows(), ip }, auth).await?;
+    Ok(())
+}
+
+/// Replaces the own password, and signs out all other devices unless told not to.
+///
+/// # Errors
+/// A password that cannot be used; 503.
+pub async fn change_password<E: Transport + Clock + Entropy>(
+    edge: &E,
+    config: &Config,
+    user_id: &UserId,
+    session: SessionRef,
+    secret: &str,
+    sign_out_others: bool,
+) -> Result<(), MatrixError> {
+    admin::set_password(edge, config, user_id, secret).await?;
+    if sign_out_others {
+        let except = Some(session.device_id.clone());
+        ask_user(edge, user_id, CloseSessions { session: Some(session), devices: None, except }).await?;
+    }
+    Ok(())
+}
+
+/// Makes a token with which one new device can sign in as this user, once and soon.
+///
+/// # Errors
+/// 503.
+pub async fn make_login_token<E: Transport + Clock + Entropy>(
+    edge: &E,
+    user_id: &UserId,
+) -> Result<String, MatrixError> {
+    let token = format!("{LOGIN_TOKEN}{}", base64(&random::<32>(edge)));
+    let value = RawJson::from_value(&user_id).map_err(|_| MatrixError::internal())?;
+    let until = edge.now().plus(LOGIN_TOKEN_LIFETIME);
+    ask_gate(edge, &gate(&token), LeaveNote { name: USER.to_owned(), value, until }).await?;
+    Ok(token)
+}
+
+/// The user of a login token, which is worth nothing afterwards.
+///
+/// # Errors
+/// `M_FORBIDDEN` for a token that is unknown, used or over.
+pub async fn redeem_login_token<E: Transport>(edge: &E, token: &str) -> Result<OwnedUserId, MatrixError> {
+    let refused = || MatrixError::forbidden("Invalid login token");
+    if !token.starts_with(LOGIN_TOKEN) || token.len() > 128 {
+        return Err(refused());
+    }
+    let notes = ask_gate(edge, &gate(token), TakeNotes {}).await?;
+    notes.get(USER).and_then(|note| note.read().ok()).ok_or_else(refused)
+}
+
+/// Named by the token's digest, so that the token itself is written nowhere.
+fn gate(token: &str) -> String {
+    format!("login/{}", base64(&Sha256::digest(token)))
+}

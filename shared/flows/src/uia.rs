@@ -1,0 +1,184 @@
+//! Going through user-interactive authentication, run in the proxy.
+//!
+//! A flow of one stage is passed in one request, and nothing is stored. For longer ones the stages that were completed are
+//! notes in the session's gate; whoever completes the last stage takes them away, so a session opens one door once.
+
+use ruma::{OwnedUserId, UserId};
+use tern_auth::{
+    login::Credentials,
+    secret,
+    uia::{self, Auth, Challenge, Flow, Purpose, Stage},
+    username,
+};
+use tern_model::{Class, Config, MatrixError, RawJson};
+use tern_ports::{
+    Clock, Entropy, Transport, ask_gate, ask_storage,
+    wire::{
+        accounts::CheckRegistrationToken,
+        gate::{LeaveNote, Notes, ReadNotes, TakeNotes},
+    },
+};
+
+use crate::{
+    limit,
+    session::{check_password, random},
+};
+
+/// Something that takes authentication.
+#[derive(Clone, Copy, Debug)]
+pub struct Door<'a> {
+    /// What is behind it, and for whom.
+    pub purpose: Purpose<'a>,
+    /// What is asked, one of these being enough.
+    pub flows: &'a [Flow],
+    /// Where the request came from.
+    pub ip: Option<&'a str>,
+}
+
+/// What was learned on the way: by stage, what it was passed with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passed(Notes);
+
+impl Passed {
+    /// The registration token that was given.
+    pub fn registration_token(&self) -> Option<String> {
+        self.0.get(Stage::RegistrationToken.name()).and_then(|note| note.read().ok())
+    }
+
+    fn stages(&self, challenge: &Challenge<'_>) -> Vec<Stage> {
+        self.0.keys().filter_map(|name| challenge.offers(name)).collect()
+    }
+}
+
+/// Lets through whoever has completed a flow.
+///
+/// # Errors
+/// The challenge, with `M_FORBIDDEN` in it when a stage was not passed.
+pub async fn pass<E: Transport + Clock + Entropy>(
+    edge: &E,
+    config: &Config,
+    door: Door<'_>,
+    auth: Option<&Auth>,
+) -> Result<Passed, MatrixError> {
+    let given = auth.and_then(|auth| auth.session.as_deref());
+    let known = given.filter(|session| uia::is_open(config, &door.purpose, session, edge.now()));
+    let session =
+        known.map_or_else(|| uia::open_session(config, &door.purpose, edge.now(), random(edge)), str::to_owned);
+    let challenge = Challenge { flows: door.flows, session: &session };
+    let mut passed = Passed::default();
+    if known.is_some() && challenge.takes_turns() {
+        passed.0 = ask_gate(edge, &gate(&session), ReadNotes {}).await?;
+    }
+    let Some((auth, kind)) = auth.and_then(|auth| Some((auth, auth.kind.as_deref()?))) else {
+        return finish(edge, config, &challenge, passed, None).await;
+    };
+    let refuse = |passed: &Passed, message| challenge.ask(config, &passed.stages(&challenge), Some(message));
+    if given.is_some() != known.is_some() {
+        return Err(refuse(&passed, "This session is over, or was for something else"));
+    }
+    let Some(stage) = challenge.offers(kind) else { return Err(refuse(&passed, "This stage is not offered")) };
+    match attempt(edge, config, &door, stage, auth).await? {
+        Ok(note) => finish(edge, config, &challenge, passed, Some((stage, note))).await,
+        Err(message) => Err(refuse(&passed, message)),
+    }
+}
+
+/// Adds what was just completed; passes, or remembers it and asks for the rest.
+async fn finish<E: Transport + Clock>(
+    edge: &E,
+    config: &Config,
+    challenge: &Challenge<'_>,
+    mut passed: Passed,
+    fresh: Option<(Stage, RawJson)>,
+) -> Result<Passed, MatrixError> {
+    let stored = passed.stages(challenge);
+    if let Some((stage, note)) = &fresh {
+        passed.0.insert(stage.name().to_owned(), note.clone());
+    }
+    let completed = passed.stages(challenge);
+    if challenge.is_met(&completed) {
+        // Of several requests that complete a session, one passes.
+        let taken = if stored.is_empty() {
+            Notes::new()
+        } else {
+            ask_gate(edge, &gate(challenge.session), TakeNotes {}).await?
+        };
+        return if stored.iter().all(|stage| taken.contains_key(stage.name())) {
+            Ok(passed)
+        } else {
+            Err(challenge.ask(config, &[], Some("This session was used already")))
+        };
+    }
+    if let Some((stage, value)) = fresh {
+        let until = edge.now().plus(uia::LIFETIME);
+        ask_gate(edge, &gate(challenge.session), LeaveNote { name: stage.name().to_owned(), value, until }).await?;
+    }
+    Err(challenge.ask(config, &completed, None))
+}
+
+/// Tries a stage: what to remember of it, or why it is not passed.
+async fn attempt<E: Transport + Clock>(
+    edge: &E,
+    config: &Config,
+    door: &Door<'_>,
+    stage: Stage,
+    auth: &Auth,
+) -> Result<Result<RawJson, &'static str>, MatrixError> {
+    match stage {
+        Stage::Dummy | Stage::Terms => Ok(Ok(RawJson::empty_object())),
+        Stage::RegistrationToken => {
+            let token = auth.token.as_deref().unwrap_or_default();
+            limit::by_address(edge, config, Class::Login, door.ip).await?;
+            if !is_registration_token(edge, config, token).await? {
+                return Ok(Err("Invalid registration token"));
+            }
+            Ok(Ok(RawJson::from_value(&token).map_err(|_| MatrixError::internal())?))
+        }
+        Stage::Password => {
+            let Some(user_id) = door.purpose.user_id else { return Ok(Err("Nobody is signed in")) };
+            own_password(edge, config, user_id, &auth.credentials).await
+        }
+    }
+}
+
+/// Only the own password counts.
+async fn own_password(
+    edge: &impl Transport,
+    config: &Config,
+    user_id: &UserId,
+    credentials: &Credentials,
+) -> Result<Result<RawJson, &'static str>, MatrixError> {
+    let named = username::for_login(credentials.user()?, &config.server_name);
+    let Some(named) = named.filter(|named: &OwnedUserId| named == user_id) else {
+        return Ok(Err("This is not your account"));
+    };
+    match check_password(edge, config, Some(named), credentials.password()?).await {
+        Ok(_) => Ok(Ok(RawJson::empty_object())),
+        Err(error) if error.status == 403 => Ok(Err("Invalid password")),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether somebody may register with this token now.
+///
+/// # Errors
+/// 503.
+pub async fn is_registration_token<E: Transport + Clock>(
+    edge: &E,
+    config: &Config,
+    token: &str,
+) -> Result<bool, MatrixError> {
+    if is_operators(config, token) {
+        return Ok(true);
+    }
+    ask_storage(edge, CheckRegistrationToken { token: token.to_owned(), now: edge.now() }).await
+}
+
+/// The one token that is part of the configuration, and never used up.
+pub(crate) fn is_operators(config: &Config, token: &str) -> bool {
+    config.registration_token.as_deref().is_some_and(|expected| secret::same(expected, token))
+}
+
+fn gate(session: &str) -> String {
+    format!("uia/{session}")
+}
