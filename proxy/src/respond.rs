@@ -46,11 +46,6 @@ impl Answer {
         Self { status, body: Body::Content(body), headers, shared: true }
     }
 
-    /// One more header of content.
-    pub(crate) fn header(&mut self, name: &'static str, value: &str) {
-        self.headers.push((name, value.to_owned()));
-    }
-
     /// 200 with `{}`.
     pub(crate) fn empty() -> Self {
         Self::text("{}".to_owned())
@@ -101,7 +96,7 @@ pub(crate) fn write(result: Result<Answer, MatrixError>, cors: bool) -> worker::
     }
     let answer = result.or_else(|error| refusal(&error, &headers))?;
     for (name, value) in &answer.headers {
-        headers.append(name, value)?;
+        headers.set(name, value)?;
     }
     let builder = ResponseBuilder::new().with_status(answer.status);
     match answer.body {
