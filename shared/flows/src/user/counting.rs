@@ -143,9 +143,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         receipt: &Receipt,
     ) -> Result<bool, MatrixError> {
         let Some(seq) = receipt.seq.filter(|_| receipt.user_id == self.user_id) else { return Ok(false) };
-        let before = row.ledger.clone();
+        let before = row.ledger.total();
         arrive(turn.sql, row, Scope::of(receipt.thread_id.as_deref()), seq)?;
-        Ok(row.ledger != before)
+        Ok(row.ledger.total() != before)
     }
 }
 

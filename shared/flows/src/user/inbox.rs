@@ -213,8 +213,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             receipts::write(turn.sql, &notice.room_id, receipt, pos)?;
             moved |= self.read_up_to(turn, row, receipt)?;
         }
-        // Events that came along have moved the room already.
-        if moved && notice.events.is_empty() {
+        if moved {
             row.pos = turn.advance(news::ROOMS);
         }
         Ok(())
