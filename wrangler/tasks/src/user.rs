@@ -183,7 +183,7 @@ fn print(print: Print, answer: &Json) {
                 println!("{row}");
             }
         }
-        Print::Answer if answer.as_object().is_some_and(|fields| fields.is_empty()) => {}
+        Print::Answer if answer.as_object().is_some_and(serde_json::Map::is_empty) => {}
         Print::Answer => println!("{answer}"),
     }
 }

@@ -107,7 +107,7 @@ mod tests {
         let stable = Scope::parse("urn:matrix:client:api:* urn:matrix:client:device:ABC urn:other:x openid");
         let stable = stable.unwrap_or_else(|error| unreachable!("{error}"));
         assert_eq!(stable.text, "urn:matrix:client:api:* urn:matrix:client:device:ABC openid");
-        assert_eq!((stable.device_id.as_deref().map(|id| id.as_str()), stable.openid), (Some("ABC"), true));
+        assert_eq!((stable.device_id.as_deref().map(ruma::DeviceId::as_str), stable.openid), (Some("ABC"), true));
         let both = "urn:matrix:org.matrix.msc2967.client:api:* urn:matrix:org.matrix.msc2967.client:device:ABC";
         assert_eq!(
             Scope::parse(&format!("{both} urn:matrix:client:device:ABC")).map(|scope| scope.device_id.is_some()),

@@ -51,8 +51,8 @@ impl<H: ObjectHost> GateActor<H> {
         match command {
             GateCommand::TakeTurn(ask) => reply(&self.take_turn(*ask).await),
             GateCommand::LeaveNote(ask) => reply(&self.leave_note(*ask).await),
-            GateCommand::ReadNotes(ask) => reply(&self.read_notes(&ask)),
-            GateCommand::TakeNotes(ask) => reply(&self.take_notes(&ask)),
+            GateCommand::ReadNotes(_) => reply(&self.read_notes()),
+            GateCommand::TakeNotes(_) => reply(&self.take_notes()),
         }
     }
 

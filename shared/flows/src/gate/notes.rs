@@ -8,7 +8,7 @@ use tern_ports::{
     ObjectHost, Sql, SqlError,
     wire::{
         Done,
-        gate::{LeaveNote, Notes, ReadNotes, TakeNotes},
+        gate::{LeaveNote, Notes},
     },
 };
 
@@ -25,16 +25,16 @@ impl<H: ObjectHost> GateActor<H> {
         Ok(Done {})
     }
 
-    pub(super) fn read_notes(&self, _: &ReadNotes) -> Result<Notes, MatrixError> {
+    pub(super) fn read_notes(&self) -> Result<Notes, MatrixError> {
         let rows =
             self.host.sql().query("SELECT name, value FROM note WHERE until > ?", &[self.host.now().0.into()])?;
         let note = |row: &tern_ports::Row| Some((row.string(0)?, RawJson::parse(row.string(1)?).ok()?));
         Ok(rows.iter().filter_map(note).collect::<BTreeMap<_, _>>())
     }
 
-    pub(super) fn take_notes(&self, _: &TakeNotes) -> Result<Notes, MatrixError> {
+    pub(super) fn take_notes(&self) -> Result<Notes, MatrixError> {
         self.host.sql().transaction(|| {
-            let notes = self.read_notes(&ReadNotes {})?;
+            let notes = self.read_notes()?;
             self.host.sql().query("DELETE FROM note", &[])?;
             Ok(notes)
         })

@@ -197,8 +197,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             UserCommand::RevokeGrant(command) => reply(&self.revoke_grant(&command)),
             UserCommand::InspectGrant(command) => reply(&self.inspect_grant(&command)),
             UserCommand::AllowReset(command) => reply(&self.allow_reset(&command)),
-            UserCommand::SetStanding(command) => reply(&self.set_standing(&command)),
-            UserCommand::Retire(command) => reply(&self.retire(&command)),
+            UserCommand::SetStanding(command) => reply(&self.set_standing(*command)),
+            UserCommand::Retire(command) => reply(&self.retire(*command)),
             UserCommand::ListSessions(_) => reply(&self.list_sessions()),
         }
     }

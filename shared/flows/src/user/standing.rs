@@ -65,7 +65,7 @@ fn write(sql: &impl Sql, standing: Standing) -> Result<(), SqlError> {
 }
 
 impl<H: ObjectHost + Parking> UserActor<H> {
-    pub(super) fn set_standing(&self, command: &SetStanding) -> Result<Done, MatrixError> {
+    pub(super) fn set_standing(&self, command: SetStanding) -> Result<Done, MatrixError> {
         let old = self.standing.get();
         let standing = Standing {
             locked: command.locked.unwrap_or(old.locked),
@@ -79,7 +79,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         Ok(Done {})
     }
 
-    pub(super) fn retire(&self, command: &Retire) -> Result<Retired, MatrixError> {
+    pub(super) fn retire(&self, command: Retire) -> Result<Retired, MatrixError> {
         let standing = Standing { retired: true, ..self.standing.get() };
         let rooms = self.change(|turn| {
             write(turn.sql, standing)?;

@@ -49,9 +49,10 @@ pub(crate) async fn create_user<D: Databases>(storage: &Storage<'_, D>, ask: Cre
     ];
     let [taken, made, same] = run(&storage.databases, Database::Global, statements).await?;
     if made.is_empty() && same.is_empty() {
-        return Err(match taken.is_empty() {
-            true => MatrixError::forbidden("This registration token is used up"),
-            false => MatrixError::new(400, "M_USER_IN_USE", "User ID already taken"),
+        return Err(if taken.is_empty() {
+            MatrixError::forbidden("This registration token is used up")
+        } else {
+            MatrixError::new(400, "M_USER_IN_USE", "User ID already taken")
         });
     }
     Ok(Done {})
