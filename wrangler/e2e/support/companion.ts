@@ -13,9 +13,9 @@ export class Companion {
   readonly #said: string[] = [];
   readonly #ended: Promise<number | null>;
 
-  constructor(command: string, args: string[], env: Record<string, string> = {}) {
+  constructor(command: string, args: string[]) {
     this.name = args[0] ?? command;
-    this.#child = spawn(command, args, { stdio: 'pipe', env: { ...process.env, ...env } });
+    this.#child = spawn(command, args, { stdio: 'pipe', env: { ...process.env, RUST_BACKTRACE: '0' } });
     this.#stdout = createInterface({ input: this.#child.stdout! });
     this.#lines = this.#stdout[Symbol.asyncIterator]() as AsyncIterableIterator<string>;
     createInterface({ input: this.#child.stderr! }).on('line', (line) => this.#said.push(line));
