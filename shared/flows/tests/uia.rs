@@ -1,6 +1,6 @@
 //! Interactive authentication over several requests, and login tokens.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "tests")]
 
 mod edge;
 

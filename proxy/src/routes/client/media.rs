@@ -110,7 +110,7 @@ async fn bring(edge: &Edge, request: &Incoming, before: Option<Millis>, body: bo
     let ask = question(edge, request, before, body)?;
     let (known, content) = awaited(edge, request, ask).await?;
     let name = request.params.iter().find(|(key, _)| *key == "fileName").map(|(_, value)| value.as_str());
-    answer(&known, content, name)
+    Ok(answer(&known, content, name))
 }
 
 /// Which content is asked for, and under what conditions.
@@ -156,19 +156,19 @@ pub(crate) async fn awaited<R: MediaRequest<Reply = Fetched> + Clone>(
 }
 
 /// Content as a browser may have it.
-pub(crate) fn answer(known: &Fetched, content: ResponseBody, wanted_name: Option<&str>) -> Result<Answer, MatrixError> {
+pub(crate) fn answer(known: &Fetched, content: ResponseBody, wanted_name: Option<&str>) -> Answer {
     let name = wanted_name.or(known.name.as_deref()).and_then(FileName::clean);
     let mut headers: Vec<_> = serve::INERT.map(|(name, value)| (name, value.to_owned())).into();
     headers.push(("etag", known.tag.clone()));
     headers.push(("cache-control", serve::CACHE_CONTROL.to_owned()));
     let (status, length) = match known.follows {
-        Follows::Unchanged => return Ok(Answer::content(304, headers, ResponseBody::Empty)),
+        Follows::Unchanged => return Answer::content(304, headers, ResponseBody::Empty),
         Follows::Unsatisfiable => {
             let error = MatrixError::new(416, "M_INVALID_PARAM", "The range is beyond the end");
             headers.push(("content-range", format!("bytes */{}", known.size)));
             headers.push(("content-type", "application/json".to_owned()));
             let body = ResponseBody::Body(error.to_json().to_string().into_bytes());
-            return Ok(Answer::content(416, headers, body));
+            return Answer::content(416, headers, body);
         }
         Follows::Whole => (200, known.size),
         Follows::Span(first, last) => {
@@ -180,7 +180,7 @@ pub(crate) fn answer(known: &Fetched, content: ResponseBody, wanted_name: Option
     headers.push(("content-length", length.to_string()));
     headers.push(("content-type", known.content_type.clone()));
     headers.push(("content-disposition", serve::disposition(&known.content_type, name.as_ref())));
-    Ok(Answer::content(status, headers, content))
+    Answer::content(status, headers, content)
 }
 
 /// A name that nobody has.

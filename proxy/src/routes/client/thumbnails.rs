@@ -46,5 +46,5 @@ async fn bring(edge: &Edge, request: &Incoming, before: Option<Millis>) -> Resul
         webp: request.header("accept").is_some_and(|types| types.contains("image/webp")),
     };
     let (known, content) = awaited(edge, request, ask).await?;
-    Ok(answer(&known, content, None)?.with_header("vary", "accept"))
+    Ok(answer(&known, content, None).with_header("vary", "accept"))
 }

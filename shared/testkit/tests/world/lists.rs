@@ -151,10 +151,10 @@ impl Scene {
             6 => world.run(follower.remove_device(world)),
             7 => world.evict_all(),
             8 => world.pass(2_000),
-            _ => drop(world.run(async {
+            _ => world.run(async {
                 follower.sync(world).await;
                 follower.look_up(world).await;
-            })),
+            }),
         }
     }
 

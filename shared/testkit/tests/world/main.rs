@@ -2,7 +2,7 @@
 //!
 //! `TERN_SEEDS=200 cargo test -p tern-testkit --test world` tries more days; a failure names its seed.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
 
 mod churn;
 mod crowd;

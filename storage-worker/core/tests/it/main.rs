@@ -1,6 +1,11 @@
 //! The commands against native SQLite with the real migrations, through the wire format.
 
-#![expect(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "what a test prepares is known to be good")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    reason = "what a test prepares is known to be good"
+)]
 
 mod accounts;
 mod append;

@@ -262,7 +262,7 @@ fn an_outage_between_put_and_row_leaves_a_grave() {
     let media = scene.media();
     // The body's end comes after the admission of a long upload; the commit then finds the database gone.
     let d1 = &scene.worker.node.d1;
-    let chunks = (0..2 * PART / 65_536 + 1).map(|at| {
+    let chunks = (0..=2 * PART / 65_536).map(|at| {
         d1.outage.set(at == 2 * PART / 65_536);
         Ok(vec![7; 65_536])
     });
@@ -297,11 +297,38 @@ fn costs_are_few() {
         let Operations { a, b } = scene.bucket.take_operations();
         (rows, a, b)
     };
-    assert_eq!(cost(&|| drop(scene.store(&put("a"), b"x").unwrap())), (4, 1, 0), "grave, blob, name, grave closed");
-    assert_eq!(cost(&|| drop(scene.store(&put("b"), b"x").unwrap())), (2, 0, 0), "blob counted, name");
-    assert_eq!(cost(&|| drop(scene.store(&put("c"), &bytes(3 * PART)).unwrap())), (4, 5, 0));
-    assert_eq!(cost(&|| drop(scene.fetch(&get("a")).unwrap())), (0, 0, 1));
-    assert_eq!(cost(&|| drop(scene.fetch(&FetchMedia { body: false, ..get("a") }).unwrap())), (0, 0, 0));
+    assert_eq!(
+        cost(&|| {
+            scene.store(&put("a"), b"x").unwrap();
+        }),
+        (4, 1, 0),
+        "grave, blob, name, grave closed"
+    );
+    assert_eq!(
+        cost(&|| {
+            scene.store(&put("b"), b"x").unwrap();
+        }),
+        (2, 0, 0),
+        "blob counted, name"
+    );
+    assert_eq!(
+        cost(&|| {
+            scene.store(&put("c"), &bytes(3 * PART)).unwrap();
+        }),
+        (4, 5, 0)
+    );
+    assert_eq!(
+        cost(&|| {
+            scene.fetch(&get("a")).unwrap();
+        }),
+        (0, 0, 1)
+    );
+    assert_eq!(
+        cost(&|| {
+            scene.fetch(&FetchMedia { body: false, ..get("a") }).unwrap();
+        }),
+        (0, 0, 0)
+    );
 }
 
 /// Runs every statement once.
