@@ -1,5 +1,5 @@
 // Runs the end-to-end specs: `node wrangler/e2e/run.ts [--release] [--full] [--only NAME[,NAME]]`.
-// Specs that leave the server alone share one; those that kill or configure it start their own.
+// Specs that leave the server alone share one; those that kill, configure or measure it start their own.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,7 +8,9 @@ import { parseArgs } from 'node:util';
 import { leaks, secretsOf } from './support/secrets.ts';
 import { freePort, Server } from './support/server.ts';
 
-const OWN = ['cost.spec.ts', 'durability.spec.ts', 'launcher.spec.ts', 'limits.spec.ts', 'logs.spec.ts', 'rust-sdk.spec.ts'];
+const OWN = [
+  'cost.spec.ts', 'durability.spec.ts', 'launcher.spec.ts', 'limits.spec.ts', 'logs.spec.ts', 'media.spec.ts', 'rust-sdk.spec.ts',
+];
 /** For a whole file too, and one of `--full` builds matrix-rust-sdk first. */
 const TEST_TIMEOUT_MS = process.argv.includes('--full') ? 120 * 60_000 : 240_000;
 

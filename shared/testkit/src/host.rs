@@ -65,15 +65,14 @@ impl TestHost {
         Rc::new(Self { network, ..Self::default() })
     }
 
-    /// The same object after an eviction: same database, clock and network, nothing in memory, alarm kept. What the old life
-    /// had begun ends with it.
+    /// The same object after an eviction: same database, clock, network and executor, nothing in memory, alarm kept.
     #[must_use]
     pub fn restarted(&self) -> Rc<Self> {
         Rc::new(Self {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             sqlite: Rc::clone(&self.sqlite),
-            executor: Executor::new(),
+            executor: self.executor.clone(),
             network: Rc::clone(&self.network),
             alarm: Cell::new(self.alarm.get()),
             wakes: RefCell::default(),

@@ -12,12 +12,12 @@ use tern_model::{
 use tern_ports::{
     ObjectHost as _, Sql as _,
     wire::{
-        RoomCommand, StorageCommand, UserCommand, UserRequest, frame,
+        Done, RoomCommand, StorageCommand, UserCommand, UserRequest, frame,
         sync::{SyncAsk, SyncRoom, VisibilityFacts},
         user::{ClassicSync, Deliver, OpenSession, SessionRef, SlidingSync, SyncStep},
     },
 };
-use tern_testkit::{Routes, TestClock, TestHost, network::reply};
+use tern_testkit::{Executor, Routes, TestClock, TestHost, network::reply};
 
 pub(crate) fn alice() -> &'static UserId {
     user_id!("@alice:x")
@@ -158,6 +158,7 @@ impl Hub {
             StorageCommand::SyncRooms(command) => {
                 reply(command.rooms.iter().map(|ask| some.slice(ask)).collect::<Vec<_>>())
             }
+            StorageCommand::PublishProfile(_) => reply(Done {}),
             other => panic!("{other:?}"),
         });
         Self { actor: actor(&host), host, routes, rooms, storage }
@@ -171,12 +172,12 @@ impl Hub {
     /// The same hub after it slept.
     pub(crate) fn slept(&self) -> Self {
         self.host.sqlite.make_durable();
-        self.on(self.host.restarted())
+        self.on(alone(self.host.restarted()))
     }
 
     /// The same hub after it crashed.
     pub(crate) fn crashed(&self) -> Self {
-        self.on(self.host.crashed())
+        self.on(alone(self.host.crashed()))
     }
 
     /// Sends a command; as on the platform, the reply leaves when everything is durable.
@@ -404,6 +405,11 @@ pub(crate) fn bodies(timeline: &Value) -> Vec<String> {
 }
 
 pub(crate) const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// A new life of an object: what the old one had begun ends with it.
+fn alone(host: Rc<TestHost>) -> Rc<TestHost> {
+    Rc::new(TestHost { executor: Executor::new(), ..Rc::into_inner(host).unwrap() })
+}
 
 /// The clock moves.
 pub(crate) fn later(hub: &Hub, ms: u64) {
