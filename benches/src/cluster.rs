@@ -194,6 +194,7 @@ fn config() -> Config {
         unlimited: true,
         limits: Limits::default(),
         accounts: Accounts::default(),
+        outbound_private: false,
     }
 }
 

@@ -5,7 +5,10 @@ use std::{cell::RefCell, rc::Rc};
 use tern_auth::{TokenCache, limit::Meters};
 use tern_media::Policy;
 use tern_model::{Config, Millis};
-use tern_ports::{Clock, Entropy, Target, Transport, Unreachable};
+use tern_ports::{
+    Clock, Entropy, Outbound, Target, Transport, Unreachable,
+    outbound::{Bounds, HttpAnswer, HttpError, HttpRequest, Reach},
+};
 use worker::Env;
 
 use crate::cf;
@@ -67,5 +70,15 @@ impl Entropy for Edge {
 impl Transport for Edge {
     async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
         self.wire.exchange(target, frame).await
+    }
+}
+
+impl Outbound for Edge {
+    fn reach(&self) -> Reach {
+        if self.config.outbound_private { Reach::Anywhere } else { Reach::Public }
+    }
+
+    async fn exchange(&self, request: &HttpRequest, bounds: &Bounds) -> Result<HttpAnswer, HttpError> {
+        cf::outbound::exchange(request, bounds).await
     }
 }

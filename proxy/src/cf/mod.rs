@@ -2,6 +2,7 @@
 
 pub(crate) mod ambient;
 pub(crate) mod host;
+pub(crate) mod outbound;
 pub(crate) mod settings;
 pub(crate) mod sql;
 pub(crate) mod wire;

@@ -32,6 +32,7 @@ pub(crate) fn read(env: &Env) -> worker::Result<Config> {
             registration_tokens: flag(env, "REGISTRATION_TOKENS"),
             terms: object(env, "TERMS")?,
         },
+        outbound_private: flag(env, "OUTBOUND_PRIVATE"),
     })
 }
 

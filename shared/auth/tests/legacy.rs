@@ -25,6 +25,7 @@ fn config(open_registration: bool, registration_token: Option<&str>) -> Config {
         unlimited: false,
         limits: Limits::default(),
         accounts: Accounts::default(),
+        outbound_private: false,
     }
 }
 

@@ -20,6 +20,7 @@ fn config(unlimited: bool) -> Config {
         unlimited,
         limits: Limits::default(),
         accounts: Accounts::default(),
+        outbound_private: false,
     }
 }
 

@@ -15,6 +15,7 @@ fn config(key: u8) -> Config {
         registration_token: None,
         unlimited: true,
         accounts: Accounts::default(),
+        outbound_private: false,
         limits: Limits::default(),
     }
 }

@@ -31,6 +31,7 @@ fn config() -> Config {
         unlimited: false,
         limits: Limits::default(),
         accounts: Accounts::default(),
+        outbound_private: false,
     }
 }
 

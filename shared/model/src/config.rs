@@ -29,6 +29,8 @@ pub struct Config {
     pub limits: Limits,
     /// How accounts are kept and come to be.
     pub accounts: Accounts,
+    /// Servers on private networks and on this machine may be asked, over HTTP as well: for tests on one machine.
+    pub outbound_private: bool,
 }
 
 /// How accounts are kept and come to be; every part is optional.

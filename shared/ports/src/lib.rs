@@ -1,5 +1,6 @@
 //! The contract between Tern's parts: what an object's host offers (`host`, `sql`), how parts reach each other
-//! (`transport`), and the typed, versioned messages they exchange (`wire`).
+//! (`transport`), how servers that are not ours are asked (`outbound`), and the typed, versioned messages that parts exchange
+//! (`wire`).
 //!
 //! Two kinds of trait live here. *Host* traits are what a Durable Object or Worker gives to the flow that runs in it:
 //! clock, entropy, background work, alarm, SQLite, parked sockets. *Transport* carries one frame to one part and brings
@@ -9,12 +10,14 @@
 //! Futures are not `Send`: Workers are single-threaded, and so are the tests.
 
 pub mod host;
+pub mod outbound;
 pub mod poll;
 pub mod sql;
 pub mod transport;
 pub mod wire;
 
 pub use host::{Clock, Entropy, ObjectHost, Parking, Spawn, Ticket};
+pub use outbound::Outbound;
 pub use poll::{Parked, PollReply, Polls};
 pub use sql::{Row, Sql, SqlError, Value};
 pub use transport::{Target, Transport, Unreachable, ask_gate, ask_handoff, ask_room, ask_storage, ask_user};

@@ -108,6 +108,7 @@ pub(crate) fn config() -> Config {
         unlimited: false,
         limits: Limits::default(),
         accounts: Accounts::default(),
+        outbound_private: false,
     }
 }
 

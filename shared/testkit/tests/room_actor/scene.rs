@@ -46,6 +46,7 @@ pub(crate) fn config() -> Rc<Config> {
         unlimited: true,
         limits: Limits::default(),
         accounts: Accounts::default(),
+        outbound_private: false,
     })
 }
 

@@ -277,6 +277,7 @@ fn actor(host: &Rc<TestHost>) -> Rc<UserActor<TestHost>> {
         unlimited: true,
         limits: Limits::default(),
         accounts: Accounts::default(),
+        outbound_private: false,
     };
     Rc::new(UserActor::new(Rc::clone(host), Rc::new(config), alice().to_owned()))
 }

@@ -1,0 +1,67 @@
+//! `fetch` to servers that are not ours.
+
+use std::{pin::pin, time::Duration};
+
+use futures::{
+    StreamExt,
+    future::{Either, select},
+};
+use tern_ports::outbound::{Bounds, HttpAnswer, HttpError, HttpRequest};
+use worker::{
+    AbortController, AbortSignal, Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response,
+};
+
+/// Carries one request and brings its answer. Whatever is not read to its end is broken off.
+pub(crate) async fn exchange(request: &HttpRequest, bounds: &Bounds) -> Result<HttpAnswer, HttpError> {
+    let controller = AbortController::default();
+    let signal = controller.signal();
+    let late = pin!(Delay::from(Duration::from_millis(bounds.timeout_ms)));
+    let answer = match select(pin!(answer(request, bounds, &signal)), late).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(_) => Err(HttpError::Late),
+    };
+    if answer.as_ref().map_or(true, |answer| answer.is_cut) {
+        controller.abort();
+    }
+    answer
+}
+
+async fn answer(request: &HttpRequest, bounds: &Bounds, signal: &AbortSignal) -> Result<HttpAnswer, HttpError> {
+    let mut response = send(request, signal).await.map_err(unreachable)?;
+    let headers = response.headers().entries().collect();
+    let (body, is_cut) = read(&mut response, bounds).await?;
+    Ok(HttpAnswer { url: request.url.clone(), status: response.status_code(), headers, body, is_cut })
+}
+
+async fn send(request: &HttpRequest, signal: &AbortSignal) -> worker::Result<Response> {
+    let headers = Headers::new();
+    for (name, value) in &request.headers {
+        headers.set(name, value)?;
+    }
+    let mut init = RequestInit::new();
+    init.with_headers(headers).with_redirect(RequestRedirect::Manual);
+    if let Some(body) = &request.body {
+        init.with_method(Method::Post).with_body(Some(js_sys::Uint8Array::from(body.as_slice()).into()));
+    }
+    Fetch::Request(Request::new_with_init(request.url.as_str(), &init)?).send_with_signal(signal).await
+}
+
+/// The body, or its beginning, and whether it is longer.
+async fn read(response: &mut Response, bounds: &Bounds) -> Result<(Vec<u8>, bool), HttpError> {
+    // An answer without a body has no stream.
+    let Ok(mut chunks) = response.stream() else { return Ok((Vec::new(), false)) };
+    let mut body = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        body.extend(chunk.map_err(unreachable)?);
+        if body.len() > bounds.max_bytes {
+            body.truncate(bounds.max_bytes);
+            return if bounds.cut { Ok((body, true)) } else { Err(HttpError::TooLarge) };
+        }
+    }
+    Ok((body, false))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a function for `map_err`")]
+fn unreachable(error: worker::Error) -> HttpError {
+    HttpError::Unreachable(error.to_string())
+}
