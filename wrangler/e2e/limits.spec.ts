@@ -6,7 +6,7 @@ import { own, uncontrolled } from './support/server.ts';
 
 const LIMITS = {
   message: { burst: 5, per_hour: 3_600 }, create_room: { burst: 2, per_hour: 3_600 },
-  login: { burst: 30, per_hour: 3_600 }, password: { burst: 4, per_hour: 3_600 }, register: { burst: 3, per_hour: 3_600 },
+  login: { burst: 30, per_hour: 3_600 }, password: { burst: 4, per_hour: 90 }, register: { burst: 3, per_hour: 3_600 },
 };
 const server = uncontrolled ? undefined : await own({ flags: ['--open-registration'], vars: { LIMITS } });
 const base = server?.base ?? '';
