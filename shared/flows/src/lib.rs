@@ -29,6 +29,7 @@ pub mod push;
 pub mod register;
 pub mod report;
 pub mod room;
+mod schema;
 pub mod session;
 pub mod spaces;
 pub mod to_device;

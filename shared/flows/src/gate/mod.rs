@@ -16,17 +16,28 @@ use std::{cell::Cell, rc::Rc};
 use serde::Serialize;
 use tern_model::{MatrixError, Millis};
 use tern_ports::{
-    ObjectHost, Sql, SqlError,
+    ObjectHost, SqlError,
     wire::{GateCommand, frame},
 };
 
-const TABLES: [&str; 2] = [
+use crate::schema::{NUMBER, READ_NUMBER, Schema, Step, WRITE_NUMBER};
+
+pub(crate) const SCHEMA: Schema = Schema {
+    steps: &[FIRST, NUMBERED],
+    read: READ_NUMBER,
+    write: WRITE_NUMBER,
+    signs: &["SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'bucket'"],
+};
+
+const FIRST: Step = &[
     // `full_at` as in `tern_auth::limit::Bucket`; at most one row.
     "CREATE TABLE IF NOT EXISTS bucket (id INTEGER PRIMARY KEY CHECK (id = 1), full_at INTEGER NOT NULL) STRICT",
     "CREATE TABLE IF NOT EXISTS note (
         name TEXT PRIMARY KEY, value TEXT NOT NULL, until INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID",
 ];
+
+const NUMBERED: Step = &[NUMBER];
 
 /// The actor in a gate.
 pub struct GateActor<H> {
@@ -74,9 +85,7 @@ impl<H: ObjectHost> GateActor<H> {
 
     fn prepare(&self) -> Result<(), SqlError> {
         if !self.ready.get() {
-            for table in TABLES {
-                self.host.sql().query(table, &[])?;
-            }
+            SCHEMA.create(self.host.sql())?;
             self.ready.set(true);
         }
         Ok(())

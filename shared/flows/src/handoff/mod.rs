@@ -19,9 +19,20 @@ use tern_ports::{
     wire::{HandoffCommand, frame},
 };
 
-const TABLE: &str = "CREATE TABLE IF NOT EXISTS kept (
+use crate::schema::{NUMBER, READ_NUMBER, Schema, Step, WRITE_NUMBER};
+
+pub(crate) const SCHEMA: Schema = Schema {
+    steps: &[FIRST, NUMBERED],
+    read: READ_NUMBER,
+    write: WRITE_NUMBER,
+    signs: &["SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'kept'"],
+};
+
+const FIRST: Step = &["CREATE TABLE IF NOT EXISTS kept (
     id INTEGER PRIMARY KEY CHECK (id = 1), content TEXT NOT NULL, expires INTEGER NOT NULL
-) STRICT";
+) STRICT"];
+
+const NUMBERED: Step = &[NUMBER];
 
 /// The actor in a handoff object.
 pub struct HandoffActor<H> {
@@ -64,8 +75,9 @@ impl<H: ObjectHost> HandoffActor<H> {
     }
 
     fn prepare(&self) -> Result<(), MatrixError> {
-        if !self.ready.replace(true) {
-            self.host.sql().query(TABLE, &[])?;
+        if !self.ready.get() {
+            SCHEMA.create(self.host.sql())?;
+            self.ready.set(true);
         }
         Ok(())
     }

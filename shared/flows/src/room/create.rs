@@ -11,7 +11,7 @@ use tern_ports::{
 use tern_room::{SendError, Version, authorise, build::propose};
 
 use super::{
-    RoomActor, schema,
+    RoomActor, SCHEMA,
     send::rule_draft,
     store::Head,
     view::{Entry, Turn},
@@ -66,7 +66,7 @@ impl<H: ObjectHost> RoomActor<H> {
         let sql = self.host.sql();
         let turn = Turn::new(&self.room_id, sql, &self.cache, Head::empty(version));
         sql.transaction(|| {
-            schema::create(sql)?;
+            SCHEMA.create_within(sql)?;
             authorise(&turn, create).map_err(|error| SendError::from(error).while_creating())?;
             turn.append(&Entry::plain(create.clone()))?;
             for draft in &request.drafts {

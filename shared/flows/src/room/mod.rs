@@ -62,6 +62,7 @@ mod timeline;
 mod view;
 
 pub use delayed::room_of as room_of_delayed;
+pub(crate) use schema::SCHEMA;
 use store::{Head, Store};
 
 /// What is known of the head row.
@@ -176,7 +177,8 @@ impl<H: ObjectHost> RoomActor<H> {
             Known::Absent => return Ok(None),
             Known::Unread => {}
         }
-        let Some(head) = self.store().head()? else {
+        let exists = SCHEMA.renew(self.host.sql())?;
+        let Some(head) = exists.then(|| self.store().head()).transpose()?.flatten() else {
             self.head.replace(Known::Absent);
             return Ok(None);
         };

@@ -1,12 +1,23 @@
 //! The tables of a room's hub.
 
-use tern_ports::{Sql, SqlError};
+use crate::schema::{NUMBER, READ_NUMBER, Schema, Step, WRITE_NUMBER};
+
+/// A message costs four rows: the event, its two index rows, the head; one that relates to another, one more.
+pub(crate) const SCHEMA: Schema = Schema {
+    steps: &[FIRST, FORGOTTEN, RELATED, NUMBERED],
+    read: READ_NUMBER,
+    write: WRITE_NUMBER,
+    signs: &[
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'head'",
+        "SELECT 1 FROM sqlite_master WHERE name = 'state' AND sql LIKE '%forgotten%'",
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'delayed'",
+    ],
+};
 
 /// `head` is the room in one row. `events` is the hot tail (positions above `head.tail`, without gaps), the journal (those
 /// above `head.forwarded`) and, below the tail, the events of the current state. `state` says which event is the current
-/// one; its index serves fan-out and heroes. A message costs four rows: the event, its two index rows, the head; one that
-/// relates to another, one more.
-const TABLES: [&str; 9] = [
+/// one; its index serves fan-out and heroes.
+const FIRST: Step = &[
     "CREATE TABLE head (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         version TEXT NOT NULL,
@@ -30,18 +41,14 @@ const TABLES: [&str; 9] = [
         unsigned TEXT,
         device_id TEXT,
         txn_id TEXT,
-        redaction TEXT,
-        relates_to TEXT GENERATED ALWAYS AS (pdu ->> '$.content.\"m.relates_to\".event_id') VIRTUAL,
-        rel_type TEXT GENERATED ALWAYS AS (pdu ->> '$.content.\"m.relates_to\".rel_type') VIRTUAL
+        redaction TEXT
     ) STRICT",
-    "CREATE INDEX relations ON events (relates_to) WHERE relates_to IS NOT NULL",
     "CREATE UNIQUE INDEX events_by_txn ON events (sender, device_id, txn_id, kind) WHERE txn_id IS NOT NULL",
     "CREATE TABLE state (
         kind TEXT NOT NULL,
         state_key TEXT NOT NULL,
         seq INTEGER NOT NULL,
         membership TEXT,
-        forgotten INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (kind, state_key)
     ) STRICT, WITHOUT ROWID",
     "CREATE INDEX members ON state (membership, seq) WHERE membership IS NOT NULL",
@@ -55,20 +62,20 @@ const TABLES: [&str; 9] = [
         PRIMARY KEY (user_id, kind, thread_id)
     ) STRICT, WITHOUT ROWID",
     "CREATE TABLE laggards (user_id TEXT PRIMARY KEY, from_seq INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+];
+
+/// Members who have forgotten the room.
+const FORGOTTEN: Step = &["ALTER TABLE state ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0"];
+
+/// What events say of each other, and events that are sent later.
+const RELATED: Step = &[
+    "ALTER TABLE events ADD COLUMN
+         relates_to TEXT GENERATED ALWAYS AS (pdu ->> '$.content.\"m.relates_to\".event_id') VIRTUAL",
+    "ALTER TABLE events ADD COLUMN
+         rel_type TEXT GENERATED ALWAYS AS (pdu ->> '$.content.\"m.relates_to\".rel_type') VIRTUAL",
+    "CREATE INDEX relations ON events (relates_to) WHERE relates_to IS NOT NULL",
     super::delayed::TABLE,
 ];
 
-/// Makes the tables, inside the transaction that makes the room: an object asked for a room that does not exist stays
-/// empty.
-pub(super) fn create(sql: &impl Sql) -> Result<(), SqlError> {
-    for statement in TABLES {
-        sql.query(statement, &[])?;
-    }
-    Ok(())
-}
-
-/// This object holds a room.
-pub(super) fn exists(sql: &impl Sql) -> Result<bool, SqlError> {
-    let found = sql.query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'head'", &[])?;
-    Ok(!found.is_empty())
-}
+/// From here on the number is stored.
+const NUMBERED: Step = &[NUMBER];

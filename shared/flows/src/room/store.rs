@@ -8,8 +8,6 @@ use tern_ports::{
 };
 use tern_room::Version;
 
-use super::schema;
-
 /// The room in one row.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
@@ -75,11 +73,8 @@ impl<S> Clone for Store<'_, S> {
 impl<S> Copy for Store<'_, S> {}
 
 impl<S: Sql> Store<'_, S> {
-    /// The head, when the room exists.
+    /// The head, of a room that exists.
     pub(super) fn head(self) -> Result<Option<Head>, SqlError> {
-        if !schema::exists(self.0)? {
-            return Ok(None);
-        }
         let rows = self.0.query(
             "SELECT version, newest, depth, extremities, forwarded, announced, tail, joined, invited FROM head",
             &[],

@@ -56,6 +56,8 @@ use tern_ports::{
     wire::{UserCommand, frame},
 };
 
+pub(crate) use schema::SCHEMA;
+
 use self::{encryption::announce, standing::Standing, store::hub::Hub, typing::Typing, view::RoomCache};
 
 /// What became of a command.
@@ -126,8 +128,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             unfinished: Cell::new(false),
             news: RefCell::default(),
         };
-        if schema::is_ready(actor.host.sql()) {
-            // A failure is met again, and reported, by the first command.
+        // A failure is met again, and reported, by the first command.
+        if SCHEMA.renew(actor.host.sql()).is_ok_and(|exists| exists) {
             let _ = actor.load();
         }
         actor
@@ -208,11 +210,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         if self.ready.get() {
             return Ok(());
         }
-        if !schema::is_ready(self.host.sql()) {
-            if !schema::exists(self.host.sql()) {
-                ask_nobody(command)?;
-            }
-            schema::create(self.host.sql())?;
+        if !SCHEMA.renew(self.host.sql())? {
+            ask_nobody(command)?;
+            SCHEMA.create(self.host.sql())?;
         }
         Ok(self.load()?)
     }

@@ -3,16 +3,20 @@
 //! Every table with a text key is `WITHOUT ROWID`, so that a row costs one written row and not two. Positions named
 //! `pos` are positions of the user's stream at which the row last changed.
 
-use tern_ports::{Sql, SqlError};
-
 use super::store::{grants, keys};
+use crate::schema::{Schema, Step};
 
-/// One entry per version; the hub runs those it has not run yet.
-const VERSIONS: [&[&str]; 7] =
-    [FIRST, keys::TABLES, ANSWERS, grants::TABLES, &UNREAD, DELAYED, super::standing::TABLES];
+/// The number of steps stands in the hub's one row.
+pub(crate) const SCHEMA: Schema = Schema {
+    steps: &[FIRST, keys::TABLES, ANSWERS, grants::TABLES, UNREAD, DELAYED, super::standing::TABLES],
+    read: "SELECT version FROM hub",
+    write: "INSERT INTO hub VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+            ON CONFLICT DO UPDATE SET version = excluded.version",
+    signs: &[],
+};
 
 /// Kept answers in columns of their own. `position` was for positions that only typing had, which has its own count now.
-const ANSWERS: &[&str] = &[
+const ANSWERS: Step = &[
     "ALTER TABLE connection DROP COLUMN position",
     "ALTER TABLE connection ADD COLUMN body_0 TEXT",
     "ALTER TABLE connection ADD COLUMN body_1 TEXT",
@@ -21,9 +25,9 @@ const ANSWERS: &[&str] = &[
 ];
 
 /// Rooms in which the user may have scheduled events (MSC4140).
-const DELAYED: &[&str] = &["CREATE TABLE IF NOT EXISTS delayed_room (room_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID"];
+const DELAYED: Step = &["CREATE TABLE IF NOT EXISTS delayed_room (room_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID"];
 
-const FIRST: &[&str] = &[
+const FIRST: Step = &[
     // One row: the stream's position, the newest position of each kind of news, and figures that ride along.
     "CREATE TABLE IF NOT EXISTS hub (
         id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, constructed INTEGER NOT NULL,
@@ -98,7 +102,7 @@ const FIRST: &[&str] = &[
 
 /// What is unread. Sums stand in the room's row, marks in the inbox beside their events; when these go, what is unread of
 /// them is packed. So a message costs no row more for being counted.
-const UNREAD: [&str; 11] = [
+const UNREAD: Step = &[
     "ALTER TABLE room ADD COLUMN notifications INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE room ADD COLUMN highlights INTEGER NOT NULL DEFAULT 0",
     // As in `tern_push::Ledger`: read up to here in all threads, and in the main timeline.
@@ -121,36 +125,3 @@ const UNREAD: [&str; 11] = [
         room_id TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (room_id, first)
     ) STRICT, WITHOUT ROWID",
 ];
-
-/// Whether the tables are there and up to date: one read.
-pub(super) fn is_ready(sql: &impl Sql) -> bool {
-    version(sql) >= VERSIONS.len()
-}
-
-/// The hub was written to before, perhaps by an earlier version of this program.
-pub(super) fn exists(sql: &impl Sql) -> bool {
-    version(sql) > 0
-}
-
-/// Makes or upgrades the tables.
-pub(super) fn create(sql: &impl Sql) -> Result<(), SqlError> {
-    let done = version(sql);
-    let newest = u64::try_from(VERSIONS.len()).unwrap_or(u64::MAX);
-    sql.transaction(|| {
-        for statement in VERSIONS.iter().skip(done).copied().flatten() {
-            sql.query(statement, &[])?;
-        }
-        sql.query(
-            "INSERT INTO hub VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-             ON CONFLICT DO UPDATE SET version = excluded.version",
-            &[newest.into()],
-        )?;
-        Ok(())
-    })
-}
-
-fn version(sql: &impl Sql) -> usize {
-    // The table may not exist yet, which is the version before the first.
-    let version = sql.query("SELECT version FROM hub", &[]).ok().and_then(|rows| rows.first()?.int(0));
-    version.and_then(|version| usize::try_from(version).ok()).unwrap_or(0)
-}
