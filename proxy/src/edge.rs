@@ -3,10 +3,11 @@
 use std::{cell::RefCell, rc::Rc};
 
 use tern_auth::{TokenCache, limit::Meters};
+use tern_flows::signing::Keyrings;
 use tern_media::Policy;
-use tern_model::{Config, Millis};
+use tern_model::{Algorithm, Config, Jwk, Millis};
 use tern_ports::{
-    Clock, Entropy, Outbound, Target, Transport, Unreachable,
+    Clock, Crypto, CryptoError, Entropy, KeyPair, Outbound, Target, Transport, Unreachable,
     outbound::{Bounds, HttpAnswer, HttpError, HttpRequest, Reach},
 };
 use worker::Env;
@@ -21,6 +22,7 @@ pub(crate) struct Edge {
     pub(crate) wire: cf::wire::Wire,
     pub(crate) tokens: Rc<RefCell<TokenCache>>,
     pub(crate) meters: Rc<RefCell<Meters>>,
+    pub(crate) keyrings: Rc<Keyrings>,
 }
 
 thread_local! {
@@ -30,6 +32,8 @@ thread_local! {
     static TOKENS: Rc<RefCell<TokenCache>> = Rc::new(RefCell::new(TokenCache::default()));
     /// What was done from where, likewise.
     static METERS: Rc<RefCell<Meters>> = Rc::new(RefCell::new(Meters::default()));
+    /// The keys of id tokens, likewise.
+    static KEYRINGS: Rc<Keyrings> = Rc::default();
 }
 
 impl Edge {
@@ -40,6 +44,7 @@ impl Edge {
             wire: cf::wire::Wire::of(env)?,
             tokens: TOKENS.with(Rc::clone),
             meters: METERS.with(Rc::clone),
+            keyrings: KEYRINGS.with(Rc::clone),
             media: cf::settings::media(env)?,
         })
     }
@@ -80,5 +85,35 @@ impl Outbound for Edge {
 
     async fn exchange(&self, request: &HttpRequest, bounds: &Bounds) -> Result<HttpAnswer, HttpError> {
         cf::outbound::exchange(request, bounds).await
+    }
+}
+
+impl Crypto for Edge {
+    async fn generate(&self, algorithm: Algorithm) -> Result<KeyPair, CryptoError> {
+        cf::crypto::generate(algorithm).await
+    }
+
+    async fn sign(&self, algorithm: Algorithm, private: &[u8], message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        cf::crypto::sign(algorithm, private, message).await
+    }
+
+    async fn verify(
+        &self,
+        algorithm: Algorithm,
+        public: &Jwk,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, CryptoError> {
+        cf::crypto::verify(algorithm, public, message, signature).await
+    }
+
+    async fn seal(&self, key: &[u8; 32], context: &[u8], content: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        let mut nonce = [0; 12];
+        self.fill(&mut nonce);
+        cf::crypto::seal(key, context, content, nonce).await
+    }
+
+    async fn open(&self, key: &[u8; 32], context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        cf::crypto::open(key, context, sealed).await
     }
 }

@@ -61,6 +61,11 @@ impl Answer {
         Self::of(status, Body::Nothing)
     }
 
+    /// A refusal that says how one may identify oneself (RFC 9110, 11.6.1).
+    pub(crate) fn challenge(error: &MatrixError, how: &str) -> Self {
+        Self::of(error.status, Body::Text(error.to_json().to_string())).with_header("www-authenticate", how)
+    }
+
     /// A page for people, at whatever status.
     pub(crate) fn page(status: u16, body: String) -> Self {
         let headers = vec![("content-type", "text/html; charset=utf-8".to_owned())];

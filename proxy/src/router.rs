@@ -73,7 +73,14 @@ pub(crate) async fn serve(edge: &Edge, mut request: Request) -> Result<Answer, M
         return Ok(Answer::nothing());
     };
     let ip = request.headers().get("cf-connecting-ip").ok().flatten();
-    let identity = identity::establish(edge, route.auth, request.headers()).await?;
+    let identity = match identity::establish(edge, route.auth, request.headers()).await {
+        // RFC 6750, 3
+        Err(error) if error.status == 401 && route.auth == Auth::AnyToken => {
+            let how = if error.errcode == "M_MISSING_TOKEN" { "Bearer" } else { "Bearer error=\"invalid_token\"" };
+            return Ok(Answer::challenge(&error, how));
+        }
+        established => established?,
+    };
     limits::admit(edge, route.auth, route.class, identity.as_ref(), ip.as_deref())?;
     if identity.as_ref().is_some_and(|identity| identity.suspended) && route.is_closed_to_suspended() {
         return Err(MatrixError::user_suspended());

@@ -235,7 +235,7 @@ test('every page forbids frames, scripts and caching', async () => {
   const pages: Page[] = [
     await stranger.get('/account/sign-in'), await stranger.get('/account/register'), await stranger.get('/oauth2/authorize?client_id=x'),
     await browser.get('/account'), await browser.get('/account/password'), await browser.get('/device'),
-    await browser.get('/account/deactivate'), await browser.get(`/oauth2/authorize?${query({})}`),
+    await browser.get('/account/deactivate'), await browser.get('/account/reset'), await stranger.get('/account/ended'), await browser.get(`/oauth2/authorize?${query({})}`),
   ];
   for (const page of pages) {
     const policy = page.headers.get('content-security-policy') ?? '';

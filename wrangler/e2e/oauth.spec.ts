@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import * as oauth from 'openid-client';
-import { ask, okay, unique, type Json } from './support/client.ts';
+import { ask, okay, unique, User, type Json } from './support/client.ts';
+import { CrossSigning, publish } from './support/keys.ts';
 import { API, Browser, device, pkce } from './support/pages.ts';
 import { adminToken, shared } from './support/server.ts';
 
@@ -60,7 +61,7 @@ test('the metadata names everything, at its old and new places', async () => {
   assert.deepEqual(stable.response_modes_supported, ['query', 'fragment']);
   assert.ok(stable.prompt_values_supported.includes('create'));
   for (const [name, value] of Object.entries(stable)) {
-    if (name.endsWith('_endpoint')) assert.ok((value as string).startsWith(`${base}/oauth2/`), name);
+    if (name.endsWith('_endpoint') || name === 'jwks_uri') assert.ok((value as string).startsWith(`${base}/oauth2/`), name);
   }
 });
 
@@ -174,10 +175,62 @@ test('a session that is signed out on the account page ends at once', async () =
   okay(await whoami(tokens.access_token));
   const page = await browser.get(`/account?action=org.matrix.device_delete&device_id=${id}`);
   assert.match(page.html, /Generic client/);
-  await browser.submit(page, '/account/session');
+  await browser.submit(page, '/account/session/end');
   const refused = await whoami(tokens.access_token);
   assert.equal(refused.status, 401);
   assert.equal(refused.json.soft_logout, false);
+});
+
+test('the account page opens what an app asks for, by stable and older names', async () => {
+  const id = unique('DEV');
+  await signIn(id);
+  for (const [actions, path] of [
+    [['org.matrix.profile', 'profile', 'org.example.unknown'], '/account'],
+    [['org.matrix.devices_list', 'org.matrix.sessions_list', 'sessions_list'], '/account'],
+    [['org.matrix.device_view', 'org.matrix.session_view', 'session_view'], '/account/session'],
+    [['org.matrix.device_delete', 'org.matrix.session_end', 'session_end'], '/account/session/end'],
+    [['org.matrix.account_deactivate'], '/account/deactivate'],
+    [['org.matrix.cross_signing_reset'], '/account/reset'],
+  ] as [string[], string][]) {
+    for (const action of actions) {
+      const page = await browser.get(`/account?action=${action}&device_id=${id}`);
+      assert.deepEqual([page.status, new URL(page.url).pathname], [200, path], action);
+    }
+  }
+  const gone = await browser.get('/account?action=org.matrix.device_delete&device_id=NOSUCH');
+  assert.equal(new URL(gone.url).pathname, '/account');
+});
+
+test('an app resets the encryption identity once, when its user allows it on the account page', async () => {
+  const [id, other] = [unique('DEV'), unique('DEV')];
+  const session = async (device_id: string) => {
+    const { access_token } = await signIn(device_id);
+    return new User(base, password, { ...okay(await whoami(access_token)), access_token });
+  };
+  const [phone, thief] = [await session(id), await session(other)];
+  await publish(phone);
+  const upload = (by: User, keys: CrossSigning, auth?: Json) =>
+    by.call('POST', '/keys/device_signing/upload', { body: { ...keys.upload(), auth } });
+  okay(await upload(phone, new CrossSigning(phone)));
+
+  const next = new CrossSigning(phone);
+  const challenge = await upload(phone, next);
+  assert.equal(challenge.status, 401, challenge.text);
+  assert.deepEqual(challenge.json.flows, [{ stages: ['m.oauth'] }, { stages: ['org.matrix.cross_signing_reset'] }]);
+  const { url } = challenge.json.params['m.oauth'];
+  assert.deepEqual(challenge.json.params['org.matrix.cross_signing_reset'], { url });
+  const proof = { type: 'm.login.password', identifier: { type: 'm.id.user', user: phone.id }, password };
+  const auth = { session: challenge.json.session };
+  for (const tried of [auth, { ...auth, type: 'm.oauth' }, { ...auth, ...proof }]) {
+    assert.equal((await upload(phone, next, tried)).status, 401, JSON.stringify(tried));
+  }
+  const page = await browser.get(url);
+  assert.match(page.html, /Generic client/);
+  assert.match((await browser.submit(page, '/account/reset')).html, /role="status"/);
+  assert.equal((await upload(thief, new CrossSigning(thief))).status, 401, 'another app was not meant');
+  okay(await upload(phone, next, auth));
+  okay(await upload(phone, next));
+  assert.equal((await upload(phone, new CrossSigning(phone), auth)).status, 401, 'once');
 });
 
 test('a trusted client introspects, with its secret', async (t) => {

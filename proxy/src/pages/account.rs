@@ -1,13 +1,14 @@
-//! Account management (MSC4191, MSC4312): profile, sessions, password, a new identity, the end of the account.
+//! Account management (Client-Server API, "Account management"): profile and sessions. What is grave is in `security`.
 
 use askama::Template;
 use serde_json::json;
-use tern_flows::browser::{self as flow, Signed};
+use tern_auth::oauth::management::Action;
+use tern_flows::browser::Signed;
 use tern_model::{MatrixError, Millis, RawJson};
 use tern_ports::{
-    ask_user,
+    Clock, ask_user,
     wire::{
-        grant::{AllowReset, SignedInDevice},
+        grant::SignedInDevice,
         user::{CloseSessions, WriteProfile},
     },
 };
@@ -22,24 +23,19 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Open Get "/account" => overview;
     Open Post "/account/profile" => write_profile;
     Open Get "/account/session" => session;
-    Open Post "/account/session" => end_session;
-    Open Get "/account/password" => show_password;
-    Open Post "/account/password" => change_password;
-    Open Get "/account/reset" => show_reset;
-    Open Post "/account/reset" => allow_reset;
-    Open Get "/account/deactivate" => show_deactivate;
-    Open Post "/account/deactivate" => deactivate;
+    Open Get "/account/session/end" => ask_to_end;
+    Open Post "/account/session/end" => end_session;
 };
 
-/// Shortest password that the page takes, in characters.
-const SHORTEST_PASSWORD: usize = 8;
-
-struct Session {
-    name: String,
+/// A session as it is shown.
+pub(super) struct Session {
+    pub(super) name: String,
     client: Option<String>,
-    device_id: String,
+    pub(super) device_id: String,
     device_encoded: String,
     seen: Option<String>,
+    /// Where from it was seen last.
+    address: Option<String>,
 }
 
 #[derive(Template)]
@@ -57,30 +53,15 @@ struct Overview<'a> {
 struct OneSession<'a> {
     page: Page<'a>,
     session: Session,
+    /// It is about to be signed out.
+    ending: bool,
 }
 
-#[derive(Template)]
-#[template(path = "password.html")]
-struct Password<'a> {
-    page: Page<'a>,
-    alert: Option<&'a str>,
-    user_id: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "confirm.html")]
-struct Confirm<'a> {
-    page: Page<'a>,
-    lead: &'a str,
-    alert: Option<&'a str>,
-    action: &'a str,
-    button: &'a str,
-    with_password: bool,
-    user_id: &'a str,
-}
+/// How long after signing in somebody may do what cannot be undone, in milliseconds.
+const GRAVE_FOR: u64 = 15 * 60 * 1000;
 
 /// Runs a page for somebody who is signed in; everybody else signs in first.
-async fn own<'a>(
+pub(super) async fn own<'a>(
     edge: &'a Edge,
     request: &'a Incoming,
     work: impl AsyncFnOnce(&Visit<'a>, Signed) -> Result<Answer, MatrixError>,
@@ -92,28 +73,30 @@ async fn own<'a>(
     .await
 }
 
-async fn overview(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let device = encoded(request.query("device_id").unwrap_or_default());
-    // The names of MSC4191 before it was stable, too.
-    let elsewhere = match request.query("action").unwrap_or_default() {
-        "org.matrix.device_view"
-        | "org.matrix.session_view"
-        | "org.matrix.device_delete"
-        | "org.matrix.session_end"
-            if !device.is_empty() =>
-        {
-            Some(format!("/account/session?device_id={device}"))
+/// As [`own`], for what cannot be undone: whoever signed in a while ago does so again (MSC4191, "Security considerations").
+pub(super) async fn own_lately<'a>(
+    edge: &'a Edge,
+    request: &'a Incoming,
+    work: impl AsyncFnOnce(&Visit<'a>, Signed) -> Result<Answer, MatrixError>,
+) -> Result<Answer, MatrixError> {
+    own(edge, request, async |visit, signed| {
+        if edge.now().since(signed.view.since) < GRAVE_FOR {
+            return work(visit, signed).await;
         }
-        "org.matrix.account_deactivate" => Some("/account/deactivate".to_owned()),
-        "org.matrix.cross_signing_reset" => Some("/account/reset".to_owned()),
-        _ => None,
-    };
+        visit.sign_in_again(&signed, &request.address, signed.user_id.localpart()).await
+    })
+    .await
+}
+
+async fn overview(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let elsewhere = elsewhere(request);
     own(edge, request, async |visit, Signed { user_id, view }| {
         if let Some(elsewhere) = elsewhere {
             return Ok(visit.go(&elsewhere));
         }
         let notice = match request.query("done") {
             Some("saved") => Some(visit.text.saved),
+            Some("gone") => Some(visit.text.session_gone),
             Some("ended") => Some(visit.text.session_ended),
             Some("password") => Some(visit.text.password_changed),
             _ => None,
@@ -129,6 +112,20 @@ async fn overview(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
     .await
 }
 
+/// The page that an action is about.
+fn elsewhere(request: &Incoming) -> Option<String> {
+    let device = encoded(request.query("device_id").unwrap_or_default());
+    match Action::named(request.query("action")?)? {
+        Action::Profile => None,
+        Action::DevicesList => Some("/account#sessions".to_owned()),
+        Action::DeviceView | Action::DeviceDelete if device.is_empty() => Some("/account#sessions".to_owned()),
+        Action::DeviceView => Some(format!("/account/session?device_id={device}")),
+        Action::DeviceDelete => Some(format!("/account/session/end?device_id={device}")),
+        Action::AccountDeactivate => Some("/account/deactivate".to_owned()),
+        Action::CrossSigningReset => Some(format!("/account/reset?device_id={device}")),
+    }
+}
+
 async fn write_profile(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     own(edge, request, async |visit, signed| {
         let form = visit.form()?;
@@ -142,125 +139,35 @@ async fn write_profile(edge: &Edge, request: &Incoming) -> Result<Answer, Matrix
 }
 
 async fn session(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own(edge, request, async |visit, signed| {
-        let wanted = request.query("device_id").unwrap_or_default();
-        let mut sessions = signed.view.sessions.into_iter();
-        match sessions.find(|session| session.device.device_id.as_str() == wanted) {
-            Some(session) => visit.show(&OneSession { page: visit.page(visit.text.sessions), session: shown(session) }),
-            None => Ok(visit.go("/account?done=ended")),
-        }
-    })
-    .await
+    own(edge, request, async |visit, signed| one_session(visit, signed, false)).await
+}
+
+async fn ask_to_end(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    own_lately(edge, request, async |visit, signed| one_session(visit, signed, true)).await
+}
+
+fn one_session(visit: &Visit<'_>, signed: Signed, ending: bool) -> Result<Answer, MatrixError> {
+    match named_session(visit.request, signed) {
+        Some(session) => visit.show(&OneSession { page: visit.page(visit.text.sessions), session, ending }),
+        None => Ok(visit.go("/account?done=gone")),
+    }
+}
+
+/// The session that the address names.
+pub(super) fn named_session(request: &Incoming, signed: Signed) -> Option<Session> {
+    let wanted = request.query("device_id")?;
+    let mut sessions = signed.view.sessions.into_iter();
+    sessions.find(|session| session.device.device_id.as_str() == wanted).map(shown)
 }
 
 async fn end_session(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own(edge, request, async |visit, signed| {
+    own_lately(edge, request, async |visit, signed| {
         let form = visit.form()?;
         let devices = vec![form.text("device_id").into()];
         end_tokens(edge, &signed.user_id, Some(&devices));
         let close = CloseSessions { session: None, devices: Some(devices), except: None };
         ask_user(edge, &signed.user_id, close).await?;
         Ok(visit.go("/account?done=ended"))
-    })
-    .await
-}
-
-async fn show_password(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own(edge, request, async |visit, signed| password_page(visit, &signed, None)).await
-}
-
-fn password_page(visit: &Visit<'_>, signed: &Signed, alert: Option<&str>) -> Result<Answer, MatrixError> {
-    visit.show(&Password { page: visit.page(visit.text.change_password), alert, user_id: signed.user_id.as_str() })
-}
-
-async fn change_password(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own(edge, request, async |visit, signed| {
-        let form = visit.form()?;
-        let new = form.text("password");
-        let mistake = if new.chars().count() < SHORTEST_PASSWORD {
-            Some(visit.text.password_short)
-        } else {
-            (new != form.text("repeat")).then_some(visit.text.passwords_differ)
-        };
-        if mistake.is_some() {
-            return Ok(password_page(visit, &signed, mistake)?.with_status(400));
-        }
-        let everywhere = form.get("everywhere").is_some();
-        match flow::change_password(edge, &edge.config, &signed.user_id, form.text("old"), new, everywhere).await {
-            Ok(()) if everywhere => {
-                end_tokens(edge, &signed.user_id, None);
-                Ok(visit.signed_out_now("/account/sign-in"))
-            }
-            Ok(()) => Ok(visit.go("/account?done=password")),
-            Err(error) => match visit.say(&error) {
-                Some(alert) => Ok(password_page(visit, &signed, Some(alert))?.with_status(error.status)),
-                None => Err(error),
-            },
-        }
-    })
-    .await
-}
-
-async fn show_reset(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own(edge, request, async |visit, signed| {
-        visit.show(&Confirm {
-            page: visit.page(visit.text.identity),
-            lead: visit.text.reset_lead,
-            alert: None,
-            action: "/account/reset",
-            button: visit.text.reset_allow,
-            with_password: false,
-            user_id: signed.user_id.as_str(),
-        })
-    })
-    .await
-}
-
-#[derive(Template)]
-#[template(path = "done.html")]
-struct Done<'a> {
-    page: Page<'a>,
-    message: &'a str,
-}
-
-async fn allow_reset(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own(edge, request, async |visit, signed| {
-        visit.form()?;
-        ask_user(edge, &signed.user_id, AllowReset { cookie: visit.cookie().to_owned() }).await?;
-        visit.show(&Done { page: visit.page(visit.text.identity), message: visit.text.reset_allowed })
-    })
-    .await
-}
-
-async fn show_deactivate(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own(edge, request, async |visit, signed| deactivate_page(visit, &signed, None)).await
-}
-
-fn deactivate_page(visit: &Visit<'_>, signed: &Signed, alert: Option<&str>) -> Result<Answer, MatrixError> {
-    visit.show(&Confirm {
-        page: visit.page(visit.text.deactivate),
-        lead: visit.text.deactivate_lead,
-        alert,
-        action: "/account/deactivate",
-        button: visit.text.deactivate,
-        with_password: true,
-        user_id: signed.user_id.as_str(),
-    })
-}
-
-async fn deactivate(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own(edge, request, async |visit, signed| {
-        let form = visit.form()?;
-        match flow::deactivate(edge, &edge.config, &signed.user_id, form.text("password")).await {
-            Ok(()) => {
-                end_tokens(edge, &signed.user_id, None);
-                Ok(visit.signed_out_now("/account/sign-in"))
-            }
-            Err(error) => match visit.say(&error) {
-                Some(alert) => Ok(deactivate_page(visit, &signed, Some(alert))?.with_status(error.status)),
-                None => Err(error),
-            },
-        }
     })
     .await
 }
@@ -274,6 +181,7 @@ fn shown(session: SignedInDevice) -> Session {
         client: client_name,
         device_encoded: encoded(&device_id),
         device_id,
+        address: device.last_seen_ip,
         seen: device.last_seen_ts.filter(|at| *at > Millis(0)).map(http_date),
     }
 }

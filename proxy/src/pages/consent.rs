@@ -3,20 +3,20 @@
 //! Nothing is remembered between the question and the answer: the form carries the request, which is checked again.
 
 use askama::Template;
+use ruma::UserId;
 use tern_auth::oauth::{
     OAuthError,
+    browser::own_page,
     client::Client,
     request::{AuthorizeRequest, Fault, Prompt, ReplyTo, only},
     scope::Scope,
+    silent,
 };
-use tern_flows::{
-    browser::{self as flow, Signed},
-    oauth,
-};
+use tern_flows::{browser::Signed, oauth};
 use tern_model::MatrixError;
 use tern_ports::{Clock, wire::grant::Grant};
 
-use super::visit::{Page, Visit, encoded, page};
+use super::visit::{Page, Visit, encoded, page, sign_in_address};
 use crate::{
     edge::Edge,
     request::Incoming,
@@ -63,23 +63,16 @@ struct EnterCode<'a> {
     user_code: &'a str,
 }
 
-#[derive(Template)]
-#[template(path = "done.html")]
-struct Done<'a> {
-    page: Page<'a>,
-    message: &'a str,
-}
-
 /// A request with the client that makes it, or what is shown in its stead.
 type Asked = Result<(Client, String, AuthorizeRequest), Answer>;
 
 async fn authorize(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     page(edge, request, async |visit| {
-        let (client, _, asked) = match read(visit, &request.query).await? {
+        let (client, client_id, asked) = match read(visit, &request.query).await? {
             Ok(asked) => asked,
             Err(answer) => return Ok(answer),
         };
-        let signed = match admit(visit, &asked).await? {
+        let signed = match admit(visit, (&client, &client_id, &asked)).await? {
             Ok(signed) => signed,
             Err(answer) => return Ok(answer),
         };
@@ -103,6 +96,9 @@ async fn authorize(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErro
 
 async fn decide(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     page(edge, request, async |visit| {
+        if let Some(address) = posted_request(request) {
+            return Ok(visit.go(&address));
+        }
         let form = visit.form()?;
         let (client, client_id, asked) = match read(visit, &parse_query(form.text("request"))).await? {
             Ok(asked) => asked,
@@ -112,19 +108,18 @@ async fn decide(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> 
             return Ok(visit.go(&asked.reply.refusal(&edge.config, OAuthError::AccessDenied)));
         }
         let user_id = visit.claimed_user().ok_or_else(|| MatrixError::unknown_token(false))?;
-        let grant = Grant {
-            client_id,
-            client_name: Some(client.name().to_owned()),
-            redirect_uri: Some(asked.reply.redirect_uri.clone()),
-            scope: asked.scope.text,
-            device_id: asked.scope.device_id,
-            challenge: Some(asked.challenge),
-            nonce: asked.nonce,
-        };
-        let code = oauth::grant(edge, &user_id, visit.cookie(), grant).await?;
-        Ok(visit.go(&asked.reply.address(&edge.config, &[("code", &code)])))
+        send_code(visit, &user_id, (&client, &client_id, &asked)).await
     })
     .await
+}
+
+/// A client may also send its request as a form (OpenID Connect Core, 3.1.2.1): the address that asks the same.
+fn posted_request(request: &Incoming) -> Option<String> {
+    let body = std::str::from_utf8(&request.body).ok()?;
+    let fields = parse_query(body);
+    let has = |name: &str| fields.iter().any(|(key, _)| key == name);
+    let address = (has("client_id") && !has("form_token")).then(|| format!("/oauth2/authorize?{body}"))?;
+    own_page(&address).map(str::to_owned)
 }
 
 /// Reads a request. Whoever is at the browser is told what is wrong with it, and may go back to the client; they are not
@@ -150,24 +145,60 @@ fn told(visit: &Visit<'_>, reply: &ReplyTo, error: OAuthError) -> Result<Answer,
 }
 
 /// The user who is to be asked, or where they go first.
-async fn admit(visit: &Visit<'_>, asked: &AuthorizeRequest) -> Result<Result<Signed, Answer>, MatrixError> {
-    let here = encoded(&visit.request.address);
-    let hint = encoded(asked.login_hint.as_deref().unwrap_or_default());
-    let sign_in = format!("/account/sign-in?continue={here}&username={hint}");
-    let signed = visit.signed_in().await?;
-    match (signed, asked.prompt) {
-        (_, Prompt::None) => told(visit, &asked.reply, OAuthError::ConsentRequired).map(Err),
-        (None, Prompt::Create) => Ok(Err(visit.go(&format!("/account/register?continue={here}")))),
-        (None, Prompt::Any) => Ok(Err(visit.go(&sign_in))),
+async fn admit(
+    visit: &Visit<'_>,
+    (client, client_id, asked): (&Client, &str, &AuthorizeRequest),
+) -> Result<Result<Signed, Answer>, MatrixError> {
+    let (address, hint) = (&visit.request.address, asked.login_hint.as_deref().unwrap_or_default());
+    match (visit.signed_in().await?, asked.prompt) {
+        (signed, Prompt::None) => answer_silently(visit, signed, (client, client_id, asked)).await.map(Err),
+        (None, Prompt::Create) => Ok(Err(visit.go(&format!("/account/register?continue={}", encoded(address))))),
+        (None, Prompt::Any) => Ok(Err(visit.go(&sign_in_address(address, hint)))),
         (Some(signed), _) => {
-            let age = visit.edge.now().since(signed.view.since) / 1000;
-            if asked.max_age.is_none_or(|most| age <= most) {
+            let age_s = visit.edge.now().since(signed.view.since) / 1000;
+            if asked.max_age.is_none_or(|most| age_s <= most) {
                 return Ok(Ok(signed));
             }
-            flow::sign_out(visit.edge, &signed.user_id, visit.cookie()).await?;
-            Ok(Err(visit.signed_out_now(&sign_in)))
+            visit.sign_in_again(&signed, address, hint).await.map(Err)
         }
     }
+}
+
+/// `prompt=none`: who is signed in, and has let the client in before, is sent back at once with a code or a reason.
+/// Everybody else is shown the reason, and may go back.
+async fn answer_silently(
+    visit: &Visit<'_>,
+    signed: Option<Signed>,
+    (client, client_id, asked): (&Client, &str, &AuthorizeRequest),
+) -> Result<Answer, MatrixError> {
+    let Some(Signed { user_id, view }) = signed else { return told(visit, &asked.reply, OAuthError::LoginRequired) };
+    let age_s = visit.edge.now().since(view.since) / 1000;
+    let granted = view.clients.iter().filter(|known| known.client_id == client_id);
+    let granted: Vec<&str> = granted.map(|known| known.scope.as_str()).collect();
+    match silent::decide(asked, &granted, age_s) {
+        None => told(visit, &asked.reply, OAuthError::ConsentRequired),
+        Some(Err(error)) => Ok(visit.go(&asked.reply.refusal(&visit.edge.config, error))),
+        Some(Ok(())) => send_code(visit, &user_id, (client, client_id, asked)).await,
+    }
+}
+
+/// Sends the browser back to the client with an authorization code.
+async fn send_code(
+    visit: &Visit<'_>,
+    user_id: &UserId,
+    (client, client_id, asked): (&Client, &str, &AuthorizeRequest),
+) -> Result<Answer, MatrixError> {
+    let grant = Grant {
+        client_id: client_id.to_owned(),
+        client_name: Some(client.name().to_owned()),
+        redirect_uri: Some(asked.reply.redirect_uri.clone()),
+        scope: asked.scope.text.clone(),
+        device_id: asked.scope.device_id.clone(),
+        challenge: Some(asked.challenge.clone()),
+        nonce: asked.nonce.clone(),
+    };
+    let code = oauth::grant(visit.edge, user_id, visit.cookie(), grant).await?;
+    Ok(visit.go(&asked.reply.address(&visit.edge.config, &[("code", &code)])))
 }
 
 async fn device(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
@@ -230,7 +261,7 @@ async fn decide_device(edge: &Edge, request: &Incoming) -> Result<Answer, Matrix
             return Ok(enter_code(visit, user_code, Some(visit.text.wrong_code))?.with_status(404));
         }
         let message = if allowed { visit.text.device_allowed } else { visit.text.device_denied };
-        visit.show(&Done { page: visit.page(visit.text.device_title), message })
+        visit.done(visit.text.device_title, message)
     })
     .await
 }

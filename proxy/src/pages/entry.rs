@@ -5,7 +5,10 @@ use tern_auth::{oauth::browser::own_page, uia::registration_flows};
 use tern_flows::browser::{self as flow, NewAccount, Visitor};
 use tern_model::MatrixError;
 
-use super::visit::{Page, Visit, encoded, page};
+use super::{
+    security::SHORTEST_PASSWORD,
+    visit::{Page, Visit, encoded, page},
+};
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
@@ -15,9 +18,6 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Open Post "/account/register" => register;
     Open Post "/account/sign-out" => sign_out;
 };
-
-/// Shortest password that the page takes, in characters.
-const SHORTEST_PASSWORD: usize = 8;
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]

@@ -9,5 +9,6 @@ pub(crate) mod account;
 pub(crate) mod consent;
 pub(crate) mod entry;
 pub(crate) mod form;
+pub(crate) mod security;
 pub(crate) mod text;
 pub(crate) mod visit;

@@ -64,6 +64,15 @@ struct Problem<'a> {
     detail: &'a str,
 }
 
+/// Says that something is done.
+#[derive(Template)]
+#[template(path = "done.html")]
+struct Done<'a> {
+    page: Page<'a>,
+    message: &'a str,
+    signed_in: bool,
+}
+
 /// Runs a page. Errors become a page too.
 pub(crate) async fn page<'a>(
     edge: &'a Edge,
@@ -94,7 +103,7 @@ impl<'a> Visit<'a> {
     /// Who is signed in here, or the way to the sign-in page and back.
     pub(crate) async fn must_sign_in(&self) -> Result<Result<Signed, Answer>, MatrixError> {
         let here = browser::own_page(&self.request.address).unwrap_or("/account");
-        Ok(self.signed_in().await?.ok_or_else(|| self.go(&format!("/account/sign-in?continue={}", encoded(here)))))
+        Ok(self.signed_in().await?.ok_or_else(|| self.go(&sign_in_address(here, ""))))
     }
 
     /// The cookie of whoever is signed in here.
@@ -135,6 +144,22 @@ impl<'a> Visit<'a> {
         Ok(if self.is_new { self.with_cookie(answer, &self.cookie, LIFETIME) } else { answer })
     }
 
+    /// Shows that something is done.
+    pub(crate) fn done(&self, title: &str, message: &str) -> Result<Answer, MatrixError> {
+        self.show(&Done { page: self.page(title), message, signed_in: self.claimed_user().is_some() })
+    }
+
+    /// Signs the browser out and asks for the password again, to go on at `address`.
+    pub(crate) async fn sign_in_again(
+        &self,
+        signed: &Signed,
+        address: &str,
+        name: &str,
+    ) -> Result<Answer, MatrixError> {
+        flow::sign_out(self.edge, &signed.user_id, &self.cookie).await?;
+        Ok(self.signed_out_now(&sign_in_address(address, name)))
+    }
+
     /// Sends the browser on to one of our pages.
     pub(crate) fn go(&self, target: &str) -> Answer {
         let answer = guarded(Answer::page(303, String::new())).with_header("location", target);
@@ -169,6 +194,7 @@ impl<'a> Visit<'a> {
     pub(crate) fn say(&self, error: &MatrixError) -> Option<&'static str> {
         Some(match error.errcode.as_ref() {
             "M_FORBIDDEN" | "M_USER_DEACTIVATED" => self.text.wrong_password,
+            "M_USER_LOCKED" => self.text.account_locked,
             "M_USER_IN_USE" => self.text.name_taken,
             "M_INVALID_USERNAME" | "M_EXCLUSIVE" => self.text.name_not_allowed,
             "M_WEAK_PASSWORD" => self.text.password_short,
@@ -194,6 +220,11 @@ impl<'a> Visit<'a> {
 
 /// Marks the refusal of a form, which is shown in words of its own.
 const STALE: &str = "This form is not one of ours";
+
+/// The sign-in page, with the name filled in, that leads on to `target`.
+pub(crate) fn sign_in_address(target: &str, name: &str) -> String {
+    format!("/account/sign-in?continue={}&username={}", encoded(target), encoded(name))
+}
 
 /// A value as it stands in a query.
 pub(crate) fn encoded(text: &str) -> String {

@@ -5,7 +5,7 @@ pub(crate) mod client;
 mod oauth;
 
 use crate::{
-    pages::{account, consent, entry},
+    pages::{account, consent, entry, security},
     router::Route,
 };
 
@@ -58,6 +58,7 @@ pub(crate) static ALL: &[&[Route]] = &[
     admin::users::ROUTES,
     admin::tokens::ROUTES,
     account::ROUTES,
+    security::ROUTES,
     entry::ROUTES,
     consent::ROUTES,
     oauth::ROUTES,

@@ -10,7 +10,8 @@ pub fn base64(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
+/// The bytes of unpadded URL-safe base64.
+pub fn from_base64(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 

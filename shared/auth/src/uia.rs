@@ -127,6 +127,24 @@ pub fn own_account_flows() -> Vec<Flow> {
     vec![vec![Stage::Password]]
 }
 
+/// Completed by the user on the account page, stable name first (MSC4312). Only clients that came by OAuth are sent there.
+const APPROVAL: [&str; 2] = ["m.oauth", "org.matrix.cross_signing_reset"];
+
+/// The challenge to open `url` and allow there what was asked for.
+pub fn approval(session: &str, url: &str) -> MatrixError {
+    let flows: Vec<Value> = APPROVAL.iter().map(|stage| json!({ "stages": [stage] })).collect();
+    let params: Map<String, Value> =
+        APPROVAL.iter().map(|stage| ((*stage).to_owned(), json!({ "url": url }))).collect();
+    let body = [
+        ("flows", Value::from(flows)),
+        ("params", params.into()),
+        ("completed", json!([])),
+        ("session", session.into()),
+    ];
+    let body = body.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    MatrixError { body: Some(body), ..MatrixError::new(401, "", "") }
+}
+
 /// A challenge to be answered.
 #[derive(Clone, Debug)]
 pub struct Challenge<'a> {

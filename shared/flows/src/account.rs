@@ -1,11 +1,12 @@
 //! What somebody does to the account he is signed in to, run in the proxy: a new password, the end of the account, a token
 //! to sign in elsewhere. Each takes user-interactive authentication.
 
-use ruma::{OwnedUserId, UserId};
+use ruma::{DeviceId, OwnedUserId, UserId};
 use sha2::{Digest, Sha256};
 use tern_auth::{
+    oauth::management::Action,
     secret::base64,
-    uia::{Auth, Purpose, own_account_flows},
+    uia::{Auth, Purpose, approval, is_open, open_session, own_account_flows},
 };
 use tern_model::{Config, MatrixError, RawJson};
 use tern_ports::{
@@ -44,6 +45,22 @@ pub async fn prove<E: Transport + Clock + Entropy>(
     let purpose = Purpose { operation, user_id: Some(user_id) };
     pass(edge, config, Door { purpose, flows: &own_account_flows(), ip }, auth).await?;
     Ok(())
+}
+
+/// The challenge for an operation that the account page allows (`m.oauth`): once that was done, the same request passes.
+pub fn await_approval<E: Clock + Entropy>(
+    edge: &E,
+    config: &Config,
+    user_id: &UserId,
+    device_id: &DeviceId,
+    operation: &str,
+    auth: Option<&Auth>,
+) -> MatrixError {
+    let purpose = Purpose { operation, user_id: Some(user_id) };
+    let given = auth.and_then(|auth| auth.session.as_deref());
+    let known = given.filter(|session| is_open(config, &purpose, session, edge.now()));
+    let session = known.map_or_else(|| open_session(config, &purpose, edge.now(), random(edge)), str::to_owned);
+    approval(&session, &Action::CrossSigningReset.address(config, device_id))
 }
 
 /// Replaces the own password, and signs out all other devices unless told not to.

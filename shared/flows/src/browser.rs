@@ -7,13 +7,13 @@ use tern_ports::{
     Clock, Entropy, Transport, ask_storage, ask_user,
     wire::{
         grant::{BrowserView, CloseBrowser, OpenBrowser, ReadBrowser},
-        storage::{DeactivateUser, SetPassword},
+        storage::SetPassword,
         user::CloseSessions,
     },
 };
 
 use crate::{
-    limit,
+    admin, limit,
     register::{Made, create_user, open_flows},
     session::{check_password, random},
     uia,
@@ -136,7 +136,7 @@ pub async fn change_password<E: Transport + Entropy>(
     if everywhere { end_all(edge, user_id).await } else { Ok(()) }
 }
 
-/// Ends an account for ever: no password, no device, no browser.
+/// Ends an account for ever: no password, no device, no browser, no room; with `erase`, no profile and account data.
 ///
 /// # Errors
 /// `M_FORBIDDEN` for a wrong password.
@@ -145,10 +145,10 @@ pub async fn deactivate<E: Transport>(
     config: &Config,
     user_id: &UserId,
     password: &str,
+    erase: bool,
 ) -> Result<(), MatrixError> {
     check_password(edge, config, Some(user_id.to_owned()), password).await?;
-    ask_storage(edge, DeactivateUser { user_id: user_id.to_owned() }).await?;
-    end_all(edge, user_id).await
+    admin::deactivate(edge, config, user_id, erase).await
 }
 
 async fn end_all(edge: &impl Transport, user_id: &UserId) -> Result<(), MatrixError> {

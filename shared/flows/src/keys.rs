@@ -151,8 +151,19 @@ pub async fn upload_cross_signing<E: Transport + Clock + Entropy>(
     auth: Option<&Auth>,
 ) -> Result<(), MatrixError> {
     let first = UploadCrossSigning { proved: false, ..upload };
-    if ask_user(edge, user_id, first.clone()).await? == CrossSigningUploaded::Done {
-        return Ok(());
+    match ask_user(edge, user_id, first.clone()).await? {
+        CrossSigningUploaded::Done => return Ok(()),
+        CrossSigningUploaded::NeedsApproval => {
+            return Err(account::await_approval(
+                edge,
+                config,
+                user_id,
+                &first.session.device_id,
+                "cross_signing",
+                auth,
+            ));
+        }
+        CrossSigningUploaded::NeedsProof => {}
     }
     account::prove(edge, config, user_id, "cross_signing", auth, None).await?;
     ask_user(edge, user_id, UploadCrossSigning { proved: true, ..first }).await?;

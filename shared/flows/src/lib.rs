@@ -8,6 +8,7 @@
 //! - [`session`], [`register`], [`uia`], [`account`], [`admin`], [`browser`], [`oauth`], [`profile`], [`push`], [`create`],
 //!   [`join`], [`directory`], [`spaces`], [`people`], [`report`] and [`upgrade`] are the colder use-cases of the proxy, one
 //!   function per endpoint.
+//! - [`signing`] keeps the keys of id tokens.
 //! - [`turnstile`] is the group commit, and the only lock in the project.
 
 pub mod account;
@@ -31,6 +32,7 @@ pub mod report;
 pub mod room;
 mod schema;
 pub mod session;
+pub mod signing;
 pub mod spaces;
 pub mod to_device;
 pub mod turnstile;

@@ -9,6 +9,7 @@ use tern_auth::{
     oauth::{
         OAuthError,
         client::{Client, DEVICE_CODE},
+        id_token::Subject,
         request::only,
         scope::Scope,
         ticket::{Ticket, hash},
@@ -19,7 +20,7 @@ use tern_auth::{
 };
 use tern_model::{Caller, Config, MatrixError};
 use tern_ports::{
-    Clock, Entropy, Transport, ask_handoff, ask_storage, ask_user,
+    Clock, Crypto, Entropy, Transport, ask_handoff, ask_storage, ask_user,
     wire::{
         grant::{
             Grant, Granted, InspectGrant, Inspected, Inspection, IssueGrant, RedeemGrant, RefreshGrant, RevokeGrant,
@@ -30,7 +31,11 @@ use tern_ports::{
     },
 };
 
-use crate::{handoff, session::random};
+use crate::{
+    handoff,
+    session::random,
+    signing::{Keyrings, id_token},
+};
 
 /// How long a device authorization lasts, in milliseconds.
 pub const DEVICE_GRANT_FOR: u64 = 15 * 60 * 1000;
@@ -51,6 +56,9 @@ pub struct TokenAnswer {
     /// The refresh token; none for a client that only learns who the user is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
+    /// Who signed in, for a client that asked with the scope `openid`; none after a refresh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token: Option<String>,
     /// The scope that was granted.
     pub scope: String,
 }
@@ -113,13 +121,14 @@ pub async fn grant<E: Transport>(
     ask_user(edge, user_id, IssueGrant { cookie: cookie.to_owned(), grant }).await
 }
 
-/// `POST /oauth2/token`. One hop, two for a device.
+/// `POST /oauth2/token`. One hop, two for a device; one or two storage calls for an id token.
 ///
 /// # Errors
 /// As RFC 6749, 5.2 and RFC 8628, 3.5 say.
-pub async fn token<E: Transport + Clock>(
+pub async fn token<E: Transport + Clock + Crypto>(
     edge: &E,
     config: &Config,
+    keyrings: &Keyrings,
     params: &[(String, String)],
     ip: Option<String>,
 ) -> Result<TokenAnswer, MatrixError> {
@@ -147,7 +156,17 @@ pub async fn token<E: Transport + Clock>(
         }
         _ => return Err(OAuthError::UnsupportedGrantType.into()),
     };
-    answer(config, user_id, granted)
+    let nonce = granted.nonce.clone();
+    let (client_id, auth_time) = (granted.client_id.clone(), granted.auth_time);
+    let mut answer = answer(config, &user_id, granted)?;
+    // A refresh does not know when the user gave the password, and gets none (OpenID Connect Core, 12.2).
+    if auth_time.is_some() && Scope::parse(&answer.scope)?.openid {
+        let algorithm = client(edge, &client_id).await?.signed();
+        let (nonce, access_token) = (nonce.as_deref(), answer.access_token.as_str());
+        let subject = Subject { user_id: user_id.as_str(), client_id: &client_id, auth_time, nonce, access_token };
+        answer.id_token = Some(id_token(edge, config, keyrings, algorithm, subject).await?);
+    }
+    Ok(answer)
 }
 
 async fn redeem<E: Transport>(
@@ -160,17 +179,18 @@ async fn redeem<E: Transport>(
     Ok((user_id, granted))
 }
 
-fn answer(config: &Config, user_id: OwnedUserId, granted: Granted) -> Result<TokenAnswer, MatrixError> {
+fn answer(config: &Config, user_id: &UserId, granted: Granted) -> Result<TokenAnswer, MatrixError> {
     let Granted { session, scope, issued, .. } = granted;
     let rights = Scope::parse(&scope)?.rights();
     // Follows from what the client gets anyway, so that a repeated refresh gets the same access token too.
     let seed = hash(session.refresh_token.as_deref().unwrap_or(&session.session_id));
     let nonce = [0, 1, 2, 3, 4, 5].map(|at: usize| seed.get(at).copied().unwrap_or_default());
-    let caller = Caller { user_id, device_id: session.device_id };
+    let caller = Caller { user_id: user_id.to_owned(), device_id: session.device_id };
     let Minted { access_token, .. } = mint_granted(config, &caller, &session.session_id, rights, issued, nonce)
         .map_err(|_| MatrixError::internal())?;
     let expires_in = LIFETIME / 1000;
-    Ok(TokenAnswer { access_token, token_type: "Bearer", expires_in, refresh_token: session.refresh_token, scope })
+    let refresh_token = session.refresh_token;
+    Ok(TokenAnswer { access_token, token_type: "Bearer", expires_in, refresh_token, id_token: None, scope })
 }
 
 /// `POST /oauth2/device`. One storage call and one hop.

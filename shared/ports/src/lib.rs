@@ -3,12 +3,13 @@
 //! (`wire`).
 //!
 //! Two kinds of trait live here. *Host* traits are what a Durable Object or Worker gives to the flow that runs in it:
-//! clock, entropy, background work, alarm, SQLite, parked sockets. *Transport* carries one frame to one part and brings
-//! one frame back; everything a part can be asked is an enum in `wire`, so a new request does not compile until its
-//! owner answers it.
+//! clock, entropy, background work, alarm, SQLite, parked sockets, `crypto`. *Transport* carries one frame to one part
+//! and brings one frame back; everything a part can be asked is an enum in `wire`, so a new request does not compile
+//! until its owner answers it.
 //!
 //! Futures are not `Send`: Workers are single-threaded, and so are the tests.
 
+pub mod crypto;
 pub mod host;
 pub mod outbound;
 pub mod poll;
@@ -16,6 +17,7 @@ pub mod sql;
 pub mod transport;
 pub mod wire;
 
+pub use crypto::{Crypto, CryptoError, KeyPair};
 pub use host::{Clock, Entropy, ObjectHost, Parking, Spawn, Ticket};
 pub use outbound::Outbound;
 pub use poll::{Parked, PollReply, Polls};

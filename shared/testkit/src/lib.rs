@@ -3,6 +3,7 @@
 //! - [`sqlite`]: an object's SQLite with the platform's limits, able to lose what was not yet durable.
 //! - [`executor`]: runs `!Send` futures one step at a time, in order or shuffled by a seed; a stuck test fails at once.
 //! - [`ambient`]: a clock that stands still until it is moved, and seeded entropy.
+//! - [`crypto`]: key pairs and sealing that keep no secret, but notice every mistake.
 //! - [`network`]: where frames go: closures per kind of target, or nowhere.
 //! - [`d1`]: the storage worker's databases, with the real migrations, and the worker itself on top of them.
 //! - [`host`]: [`TestHost`], which offers all of it to one actor as its Durable Object would.
@@ -14,6 +15,7 @@
 
 pub mod ambient;
 pub mod bucket;
+pub mod crypto;
 pub mod d1;
 pub mod executor;
 pub mod host;
@@ -23,6 +25,7 @@ pub mod sqlite;
 pub mod world;
 
 pub use ambient::{SeededEntropy, TestClock};
+pub use crypto::FakeCrypto;
 pub use d1::{D1, StorageNode};
 pub use executor::Executor;
 pub use host::{TestHost, Wake};

@@ -5,7 +5,9 @@ use tern_model::MatrixError;
 use tern_ports::wire::{StorageCommand, frame};
 
 use crate::{
-    commands::{accounts, append, backup, clients, directory, media, relations, rooms, state, sync, timeline, users},
+    commands::{
+        accounts, append, backup, clients, directory, keyring, media, relations, rooms, state, sync, timeline, users,
+    },
     shard::ShardMap,
     sql::Databases,
 };
@@ -81,6 +83,8 @@ impl<D: Databases> Storage<'_, D> {
             }
             StorageCommand::RecordAudit(ask) => reply(&accounts::record_audit(self, *ask).await),
             StorageCommand::ReadAudit(ask) => reply(&accounts::read_audit(self, *ask).await),
+            StorageCommand::LoadKeyring(ask) => reply(&keyring::load_keyring(self, *ask).await),
+            StorageCommand::SaveKeyring(ask) => reply(&keyring::save_keyring(self, *ask).await),
         }
     }
 }

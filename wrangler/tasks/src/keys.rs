@@ -4,11 +4,17 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use lexopt::{Arg, ValueExt as _};
 use serde_json::{Value, json};
+
+use crate::administration::{self, Call, Print, Server};
+use crate::checkout::Checkout;
+use crate::progress::Runner;
 
 const KEY_ID_ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
@@ -96,8 +102,29 @@ fn write_private(path: &Path, text: &str) -> Result<()> {
     fs::rename(&draft, path).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// `cargo xtask keys`: the secrets of the public worker, in the form `wrangler secret bulk` reads.
-pub(crate) fn print() -> Result<()> {
+/// `cargo xtask keys`, and `cargo xtask keys rotate`.
+pub(crate) fn run(checkout: &Checkout, runner: &Runner, mut arguments: lexopt::Parser) -> Result<ExitCode> {
+    let (mut rotate, mut anew, mut server) = (false, false, Server::default());
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Arg::Value(verb) if verb == "rotate" => rotate = true,
+            Arg::Long("anew") => anew = true,
+            Arg::Long("state") => server.state = Some(arguments.value()?.into()),
+            Arg::Long("port") => server.port = Some(arguments.value()?.parse()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if !rotate {
+        return print().map(|()| ExitCode::SUCCESS);
+    }
+    administration::run(checkout, runner, &server, || {
+        let (path, body) = ("/oauth/keys".to_owned(), Some(json!({ "anew": anew })));
+        Ok(Call { method: "POST", path, body, print: Print::Lines("keys"), generated: None })
+    })
+}
+
+/// The secrets of the public worker, in the form `wrangler secret bulk` reads.
+fn print() -> Result<()> {
     let keys = generate("")?;
     let text = |pointer: &str| keys.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let secrets = json!({

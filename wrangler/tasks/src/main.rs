@@ -5,12 +5,14 @@
 //! | `dev` | [`dev`]: install, build, start the server |
 //! | `user …` | [`user`]: accounts and registration tokens of a running or stopped server |
 //! | `test` | [`mod@test`]: every check, from formatting to end-to-end tests |
-//! | `build`, `wrangler`, `keys` | what a deployment needs |
+//! | `build`, `wrangler`, `keys` | what a deployment needs; [`keys`] also turns the keys of id tokens |
 //!
 //! The server itself is started by `launch.mjs` beside this package, which uses wrangler's own libraries.
 
+mod administration;
 mod cargo_tools;
 mod checkout;
+mod chromium;
 mod dev;
 mod fingerprint;
 mod gate;
@@ -53,7 +55,9 @@ cargo xtask build [--release]
 cargo xtask wrangler ARGUMENTS…
     Run the pinned wrangler, for example `wrangler deploy --config wrangler/proxy.jsonc`.
 cargo xtask keys
-    Print fresh secrets for a deployment.";
+    Print fresh secrets for a deployment.
+cargo xtask keys rotate [--anew] [--state .tern] [--port PORT]
+    Let the next key sign id tokens. --anew replaces all of them at once: for keys that have become known.";
 
 fn main() -> ExitCode {
     match run() {
@@ -83,7 +87,7 @@ fn run() -> Result<ExitCode> {
         "test" => Ok(test::run(&checkout, &runner, &test::Options::parse(arguments)?)),
         "build" => build(&checkout, &runner, arguments),
         "wrangler" => wrangler(&checkout, &runner, arguments),
-        "keys" => keys::print().map(|()| ExitCode::SUCCESS),
+        "keys" => keys::run(&checkout, &runner, arguments),
         other => bail!("unknown command {other}\n\n{USAGE}"),
     }
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check, with the same names locally and elsewhere.
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
@@ -11,7 +12,7 @@ use crate::rust_target::capture;
 use crate::steps::Steps;
 use crate::tools::Toolbox;
 use crate::workers::{self, Profile};
-use crate::{gate, python};
+use crate::{chromium, gate, python};
 
 const CARGO_DENY: &str = "0.20.2";
 /// Where cargo-deny gets its advisories.
@@ -117,7 +118,11 @@ impl Checks<'_> {
         }
         steps.run("size", || gate::check(self.checkout));
         steps.run("deploy", || self.deploy_dry_run(tools));
-        steps.run("e2e", || self.end_to_end(tools, options));
+        let chromium = chromium::ensure(self.runner);
+        if let Err(error) = &chromium {
+            steps.unavailable("pages", &format!("{error:#}"));
+        }
+        steps.run("e2e", || self.end_to_end(tools, options, chromium.ok()));
     }
 
     fn cargo(&self, label: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
@@ -148,13 +153,14 @@ impl Checks<'_> {
     }
 
     /// The specs print what they show, so their output is not hidden.
-    fn end_to_end(&self, tools: &Toolbox, options: &Options) -> Result<()> {
+    fn end_to_end(&self, tools: &Toolbox, options: &Options, chromium: Option<PathBuf>) -> Result<()> {
         python::ensure(self.checkout, self.runner)?;
         let mut node = tools.command("node");
         node.arg(self.checkout.path("wrangler/e2e/run.ts")).arg("--release");
         if options.full {
             node.arg("--full");
         }
+        node.envs(chromium.map(|path| ("TERN_CHROMIUM", path)));
         let status = node.current_dir(self.checkout.root()).status().context("cannot start Node")?;
         anyhow::ensure!(status.success(), "end-to-end tests: {status}");
         Ok(())

@@ -1,18 +1,16 @@
 //! `cargo xtask user …`: accounts and registration tokens of a running or stopped server.
 
 use std::io::{IsTerminal as _, Write as _, stderr, stdin};
-use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 use lexopt::prelude::*;
 use serde_json::{Value as Json, json};
 
+use crate::administration::{self, Call, Print, Server};
 use crate::checkout::Checkout;
+use crate::keys;
 use crate::progress::Runner;
-use crate::tools::Toolbox;
-use crate::workers::{self, Profile};
-use crate::{dev, keys};
 
 pub(crate) struct Options {
     /// What to do, such as `lock` or `token add`.
@@ -25,8 +23,7 @@ pub(crate) struct Options {
     search: Option<String>,
     uses: Option<u64>,
     expires: Option<u64>,
-    state: Option<PathBuf>,
-    port: Option<u16>,
+    server: Server,
 }
 
 impl Options {
@@ -40,8 +37,7 @@ impl Options {
             search: None,
             uses: None,
             expires: None,
-            state: None,
-            port: None,
+            server: Server::default(),
         };
         while let Some(argument) = arguments.next()? {
             match argument {
@@ -54,8 +50,8 @@ impl Options {
                 Long("search") => options.search = Some(arguments.value()?.string()?),
                 Long("uses") => options.uses = Some(arguments.value()?.parse()?),
                 Long("expires") => options.expires = Some(arguments.value()?.parse()?),
-                Long("state") => options.state = Some(arguments.value()?.into()),
-                Long("port") => options.port = Some(arguments.value()?.parse()?),
+                Long("state") => options.server.state = Some(arguments.value()?.into()),
+                Long("port") => options.server.port = Some(arguments.value()?.parse()?),
                 other => return Err(other.unexpected().into()),
             }
         }
@@ -67,53 +63,8 @@ impl Options {
     }
 }
 
-/// A request to the administration interface, and what to print of its answer.
-struct Call {
-    method: &'static str,
-    path: String,
-    body: Option<Json>,
-    print: Print,
-    /// A password that was made up, to be told.
-    generated: Option<String>,
-}
-
-#[derive(Clone, Copy)]
-enum Print {
-    /// The field `user_id`.
-    UserId,
-    /// One JSON object a line, of the list in this field.
-    Lines(&'static str),
-    /// The answer, if it says anything.
-    Answer,
-}
-
 pub(crate) fn run(checkout: &Checkout, runner: &Runner, options: &Options) -> Result<ExitCode> {
-    let state = dev::state_folder(checkout, options.state.clone())?;
-    if !state.join("keys.json").is_file() {
-        bail!("{} is not the folder of a server; start one with `cargo xtask dev`", state.display());
-    }
-    let call = call(options)?;
-    let tools = Toolbox::ensure(checkout, runner, &[])?;
-    workers::build_if_missing(checkout, runner, &tools, Profile::Dev)?;
-
-    let mut script = dev::script(checkout, &tools, "admin.mjs", &state);
-    script.args(["--method", call.method, "--path", &call.path]);
-    if let Some(port) = options.port {
-        script.args(["--port", &port.to_string()]);
-    }
-    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("cannot start Node")?;
-    let mut input = child.stdin.take().context("Node has no stdin")?;
-    input.write_all(call.body.as_ref().map(Json::to_string).unwrap_or_default().as_bytes())?;
-    drop(input);
-    let output = child.wait_with_output()?;
-    if !output.status.success() {
-        return Ok(ExitCode::FAILURE);
-    }
-    print(call.print, &serde_json::from_slice(&output.stdout).context("the answer is not JSON")?);
-    if let Some(password) = call.generated {
-        println!("password: {password}");
-    }
-    Ok(ExitCode::SUCCESS)
+    administration::run(checkout, runner, &options.server, || call(options))
 }
 
 fn call(options: &Options) -> Result<Call> {
@@ -173,19 +124,6 @@ fn token_call(verb: &str, options: &Options) -> Result<Call> {
 fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
-}
-
-fn print(print: Print, answer: &Json) {
-    match print {
-        Print::UserId => println!("{}", answer.get("user_id").and_then(Json::as_str).unwrap_or_default()),
-        Print::Lines(field) => {
-            for row in answer.get(field).and_then(Json::as_array).into_iter().flatten() {
-                println!("{row}");
-            }
-        }
-        Print::Answer if answer.as_object().is_some_and(serde_json::Map::is_empty) => {}
-        Print::Answer => println!("{answer}"),
-    }
 }
 
 /// The password, and a copy of it if we made it up.

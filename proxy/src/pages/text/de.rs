@@ -84,4 +84,12 @@ pub(super) static TEXT: Text = Text {
     sign_out_everywhere: "Alle Apps und Browser abmelden, auch diesen",
     password_changed: "Das Passwort wurde geändert.",
     never_mind: "Lieber nicht",
+    account_locked: "Dieses Konto ist gesperrt.",
+    session_gone: "Diese Sitzung ist schon beendet.",
+    address: "Von",
+    end_question: "Diese Sitzung abmelden?",
+    reset_device: "Die App, die das darf",
+    erase: "Auch mein Profil und meine Einstellungen löschen",
+    deactivated: "Dein Konto ist beendet, und alle Apps sind abgemeldet.",
+    goodbye: "Leb wohl",
 };

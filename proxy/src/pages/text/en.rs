@@ -84,4 +84,12 @@ pub(super) static TEXT: Text = Text {
     sign_out_everywhere: "Sign out all apps and browsers, this one too",
     password_changed: "The password was changed.",
     never_mind: "Never mind",
+    account_locked: "This account has been locked.",
+    session_gone: "This session has ended already.",
+    address: "From",
+    end_question: "Sign out this session?",
+    reset_device: "The app that may do it",
+    erase: "Also erase my profile and settings",
+    deactivated: "Your account has ended, and every app was signed out.",
+    goodbye: "Goodbye",
 };

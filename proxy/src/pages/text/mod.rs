@@ -88,6 +88,14 @@ pub(crate) struct Text {
     pub(crate) sign_out_everywhere: &'static str,
     pub(crate) password_changed: &'static str,
     pub(crate) never_mind: &'static str,
+    pub(crate) account_locked: &'static str,
+    pub(crate) session_gone: &'static str,
+    pub(crate) address: &'static str,
+    pub(crate) end_question: &'static str,
+    pub(crate) reset_device: &'static str,
+    pub(crate) erase: &'static str,
+    pub(crate) deactivated: &'static str,
+    pub(crate) goodbye: &'static str,
 }
 
 const LANGUAGES: [&Text; 2] = [&en::TEXT, &de::TEXT];

@@ -5,7 +5,10 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tern_auth::oauth::{OAuthError, metadata::metadata, request::only};
-use tern_flows::oauth;
+use tern_flows::{
+    admin::{self, Actor},
+    oauth,
+};
 use tern_model::MatrixError;
 
 use crate::{
@@ -17,6 +20,8 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Open Get "/_matrix/client/v1/auth_metadata" => discover;
     Open Get "/_matrix/client/unstable/org.matrix.msc2965/auth_metadata" => discover;
     Open Get "/.well-known/oauth-authorization-server" => discover;
+    Open Get "/.well-known/openid-configuration" => discover;
+    Open Get "/oauth2/keys" => keys;
     Open Post "/oauth2/register" => register;
     Open Post "/oauth2/token" => token;
     Open Post "/oauth2/device" => device;
@@ -25,6 +30,7 @@ pub(crate) const ROUTES: &[Route] = routes! {
     AnyToken Get "/oauth2/userinfo" => userinfo;
     AnyToken Post "/oauth2/userinfo" => userinfo;
     Admin Post "/_tern/admin/v1/oauth/clients" => trust;
+    Admin Post "/_tern/admin/v1/oauth/keys" => turn_keys;
 };
 
 /// Longest registration, in bytes.
@@ -33,6 +39,25 @@ const MAX_REGISTRATION: usize = 32 << 10;
 /// `GET /auth_metadata` and the well-known documents.
 async fn discover(edge: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
     Ok(Answer::json(&metadata(&edge.config))?.with_header("cache-control", "public, max-age=3600"))
+}
+
+/// The keys of id tokens (RFC 7517). Remembered for less than the time between two turns of theirs.
+async fn keys(edge: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
+    let keyring = edge.keyrings.get(edge, &edge.config).await?;
+    Ok(Answer::json(&keyring.published())?.with_header("cache-control", "public, max-age=3000"))
+}
+
+/// Lets the keys of id tokens take turns.
+async fn turn_keys(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    #[derive(Deserialize)]
+    struct Body {
+        #[serde(default)]
+        anew: bool,
+    }
+    let body: Body = request.json_or_empty()?;
+    admin::record(edge, &Actor::Operator, "turn_signing_keys", if body.anew { "anew" } else { "next" }).await?;
+    let keyring = edge.keyrings.turn(edge, &edge.config, body.anew).await?;
+    Answer::json(&keyring.published())
 }
 
 /// RFC 7591
@@ -49,7 +74,8 @@ async fn register(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
 /// RFC 6749, 3.2
 async fn token(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let form = form(request)?;
-    Ok(unstored(Answer::json(&oauth::token(edge, &edge.config, form.pairs(), request.ip.clone()).await?)?))
+    let answer = oauth::token(edge, &edge.config, &edge.keyrings, form.pairs(), request.ip.clone()).await?;
+    Ok(unstored(Answer::json(&answer)?))
 }
 
 /// RFC 8628, 3.1
@@ -70,8 +96,15 @@ async fn revoke(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> 
 
 /// RFC 7662
 async fn introspect(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let (client_id, secret) = basic(request).ok_or(OAuthError::InvalidClient)?;
-    oauth::trusted(edge, &client_id, &secret).await?;
+    let admitted = match basic(request) {
+        Some((client_id, secret)) => oauth::trusted(edge, &client_id, &secret).await,
+        None => Err(OAuthError::InvalidClient.into()),
+    };
+    match admitted {
+        // RFC 6749, 5.2
+        Err(error) if error.status == 401 => return Ok(Answer::challenge(&error, "Basic realm=\"introspection\"")),
+        admitted => admitted?,
+    }
     let form = form(request)?;
     let token = only(form.pairs(), "token")?.ok_or(OAuthError::InvalidRequest("token is missing"))?;
     let answer = match oauth::introspect(edge, &edge.config, token).await? {
@@ -102,11 +135,13 @@ async fn introspect(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErr
 async fn userinfo(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let identity = request.identity()?;
     if !identity.rights.openid {
-        return Err(MatrixError::forbidden("This access token has not the scope openid"));
+        let error = MatrixError::forbidden("This access token has not the scope openid");
+        return Ok(Answer::challenge(&error, "Bearer error=\"insufficient_scope\", scope=\"openid\""));
     }
     let profile = tern_ports::ask_user(edge, &identity.caller.user_id, tern_ports::wire::user::ReadProfile {}).await;
     let name = profile.ok().and_then(|profile| profile.get("displayname").cloned());
-    let mut answer = json!({ "sub": identity.caller.user_id });
+    let user_id = &identity.caller.user_id;
+    let mut answer = json!({ "sub": user_id, "preferred_username": user_id.localpart() });
     if let (Some(name), Some(answer)) =
         (name.and_then(|name| serde_json::from_str(name.text()).ok()), answer.as_object_mut())
     {

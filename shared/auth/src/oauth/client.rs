@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use tern_model::Algorithm;
 use url::{Host, Url};
 
 use super::OAuthError;
@@ -52,6 +53,9 @@ pub struct Client {
     pub application_type: String,
     /// `token_endpoint_auth_method`: always `none`, since nobody can keep a secret that was given to everybody.
     pub token_endpoint_auth_method: String,
+    /// `id_token_signed_response_alg`; the first of [`Algorithm::ALL`] when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_token_signed_response_alg: Option<Algorithm>,
 }
 
 impl Client {
@@ -80,6 +84,10 @@ impl Client {
         }
         let response_types =
             if redirects { known(metadata, "response_types", &["code"], &["code"])? } else { Vec::new() };
+        let signed = text("id_token_signed_response_alg").map(|name| {
+            let unknown = OAuthError::InvalidClientMetadata("id_token_signed_response_alg is neither RS256 nor ES256");
+            Algorithm::named(name).ok_or(unknown)
+        });
         // What is only shown is left out when it is not the client's own.
         let own = |name: &str| text(name).filter(|uri| https(uri).is_some_and(|url| is_within(&url, home_host)));
         Ok(Self {
@@ -93,6 +101,7 @@ impl Client {
             response_types,
             application_type: if is_native { "native" } else { "web" }.to_owned(),
             token_endpoint_auth_method: "none".to_owned(),
+            id_token_signed_response_alg: signed.transpose()?,
         })
     }
 
@@ -112,6 +121,11 @@ impl Client {
     pub fn host(&self) -> &str {
         let rest = self.client_uri.split_once("://").map_or("", |(_, rest)| rest);
         rest.split(['/', '?', '#']).next().unwrap_or_default()
+    }
+
+    /// How its id tokens are signed.
+    pub fn signed(&self) -> Algorithm {
+        self.id_token_signed_response_alg.unwrap_or(Algorithm::Rs256)
     }
 
     /// Whether it registered for a grant type.

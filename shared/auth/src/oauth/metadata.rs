@@ -1,26 +1,21 @@
 //! What the provider says of itself (RFC 8414; OpenID Connect Discovery; Client-Server API, "Server metadata discovery").
 
 use serde_json::{Value, json};
-use tern_model::Config;
+use tern_model::{Algorithm, Config};
 
-use super::{client::GRANT_TYPES, request::issuer};
+use super::{client::GRANT_TYPES, management::Action, request::issuer};
 
-/// What the account page can be opened for (MSC4191), stable names.
-pub const ACTIONS: [&str; 6] = [
-    "org.matrix.profile",
-    "org.matrix.devices_list",
-    "org.matrix.device_view",
-    "org.matrix.device_delete",
-    "org.matrix.account_deactivate",
-    "org.matrix.cross_signing_reset",
-];
+/// What is told of somebody: in id tokens, and by the userinfo endpoint.
+const CLAIMS: [&str; 10] =
+    ["iss", "sub", "aud", "iat", "exp", "auth_time", "nonce", "at_hash", "name", "preferred_username"];
 
 /// The metadata document.
 pub fn metadata(config: &Config) -> Value {
     let base = config.base_url();
     let at = |path: &str| format!("{base}{path}");
     let may_register = !crate::uia::registration_flows(config).is_empty();
-    let prompts: &[&str] = if may_register { &["none", "login", "create"] } else { &["none", "login"] };
+    let create = may_register.then_some("create");
+    let prompts: Vec<&str> = ["none", "login", "consent"].into_iter().chain(create).collect();
     json!({
         "issuer": issuer(config),
         "authorization_endpoint": at("/oauth2/authorize"),
@@ -30,6 +25,7 @@ pub fn metadata(config: &Config) -> Value {
         "registration_endpoint": at("/oauth2/register"),
         "device_authorization_endpoint": at("/oauth2/device"),
         "userinfo_endpoint": at("/oauth2/userinfo"),
+        "jwks_uri": at("/oauth2/keys"),
         "scopes_supported": ["openid", "urn:matrix:client:api:*"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "fragment"],
@@ -40,10 +36,14 @@ pub fn metadata(config: &Config) -> Value {
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic"],
         "authorization_response_iss_parameter_supported": true,
         "subject_types_supported": ["public"],
-        "claims_supported": ["iss", "sub", "name"],
+        "id_token_signing_alg_values_supported": Algorithm::ALL.map(Algorithm::name),
+        "claim_types_supported": ["normal"],
+        "claims_supported": CLAIMS,
+        "claims_parameter_supported": false,
+        "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
         "prompt_values_supported": prompts,
         "account_management_uri": at("/account"),
-        "account_management_actions_supported": ACTIONS,
+        "account_management_actions_supported": Action::ALL.map(Action::name),
     })
 }

@@ -69,6 +69,9 @@ pub enum Fault {
 /// A prompt for a new sign-in is met by one that is this old, in seconds: the way there and back takes its time.
 const JUST_NOW: u64 = 60;
 
+/// The values of `prompt` that are understood. Consent is always asked for, whatever account is chosen.
+const PROMPTS: [&str; 5] = ["none", "login", "consent", "select_account", "create"];
+
 impl AuthorizeRequest {
     /// Reads the parameters of a request by `client`.
     ///
@@ -105,19 +108,30 @@ impl AuthorizeRequest {
         if nonce.as_ref().is_some_and(|nonce| nonce.len() > MAX_OPAQUE) {
             return Err(OAuthError::InvalidRequest("nonce is too long"));
         }
-        let (prompt, anew) = match get("prompt")? {
-            None | Some("consent" | "select_account") => (Prompt::Any, false),
-            Some("login") => (Prompt::Any, true),
-            Some("none") => (Prompt::None, false),
-            Some("create") => (Prompt::Create, false),
-            Some(_) => return Err(OAuthError::InvalidRequest("This prompt is not supported")),
-        };
+        let (prompt, anew) = read_prompt(get("prompt")?.unwrap_or_default())?;
         let max_age = get("max_age")?.map(str::parse::<u64>).transpose();
         let max_age = max_age.map_err(|_| OAuthError::InvalidRequest("max_age is not a number"))?;
         let max_age = if anew { Some(JUST_NOW) } else { max_age.map(|age| age.max(JUST_NOW)) };
         let login_hint = get("login_hint")?.map(|hint| hint.strip_prefix("mxid:").unwrap_or(hint).to_owned());
         Ok(Self { reply, scope, challenge, nonce, prompt, max_age, login_hint })
     }
+}
+
+/// Reads `prompt`, a list; also whether the user has to sign in anew.
+fn read_prompt(text: &str) -> Result<(Prompt, bool), OAuthError> {
+    let values: Vec<&str> = text.split(' ').filter(|value| !value.is_empty()).collect();
+    if values.iter().any(|value| !PROMPTS.contains(value)) {
+        return Err(OAuthError::InvalidRequest("This prompt is not supported"));
+    }
+    let prompt = match values.as_slice() {
+        ["none"] => Prompt::None,
+        values if values.contains(&"none") => {
+            return Err(OAuthError::InvalidRequest("Nothing goes with prompt=none"));
+        }
+        values if values.contains(&"create") => Prompt::Create,
+        _ => Prompt::Any,
+    };
+    Ok((prompt, values.contains(&"login")))
 }
 
 impl ReplyTo {
@@ -182,4 +196,25 @@ pub fn only<'a>(params: &'a [(String, String)], name: &'static str) -> Result<Op
     let mut values = params.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let first = values.next().filter(|value| !value.is_empty());
     if values.next().is_some() { Err(OAuthError::InvalidRequest("A parameter is repeated")) } else { Ok(first) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Prompt, read_prompt};
+
+    #[test]
+    fn prompts_are_a_list() {
+        for (text, expected) in [
+            ("", Some((Prompt::Any, false))),
+            ("consent select_account", Some((Prompt::Any, false))),
+            ("login consent", Some((Prompt::Any, true))),
+            ("none", Some((Prompt::None, false))),
+            ("create", Some((Prompt::Create, false))),
+            ("none login", None),
+            ("none none", None),
+            ("register", None),
+        ] {
+            assert_eq!(read_prompt(text).ok(), expected, "{text}");
+        }
+    }
 }

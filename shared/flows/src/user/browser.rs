@@ -1,5 +1,6 @@
 //! Browsers in which the user is signed in on the pages, and what the user allows there.
 
+use ruma::DeviceId;
 use tern_auth::oauth::{
     browser::LIFETIME,
     ticket::{Ticket, hash},
@@ -9,7 +10,7 @@ use tern_ports::{
     ObjectHost, Parking,
     wire::{
         Done,
-        grant::{AllowReset, BrowserView, CloseBrowser, OpenBrowser, ReadBrowser, SignedInDevice},
+        grant::{AllowReset, BrowserView, CloseBrowser, LetIn, OpenBrowser, ReadBrowser, SignedInDevice},
         user::Device,
     },
 };
@@ -25,14 +26,20 @@ const MOST_BROWSERS: u64 = 20;
 const LONGEST_AGENT: usize = 256;
 /// How long the cross-signing identity may be replaced after the user allowed it, in milliseconds.
 const RESET_FOR: u64 = 10 * 60 * 1_000;
-/// The approval of that.
+/// The approval of that, by any device.
 const RESET: &str = "cross_signing_reset";
+
+/// The approval of that, by one device.
+fn reset_by(device_id: &DeviceId) -> String {
+    format!("{RESET}/{device_id}")
+}
 
 impl<H: ObjectHost + Parking> UserActor<H> {
     pub(super) fn open_browser(&self, command: OpenBrowser) -> Result<String, MatrixError> {
         if command.user_id != self.user_id {
             return Err(MatrixError::internal());
         }
+        self.standing.get().admit()?;
         let mut secret = [0; 32];
         self.host.fill(&mut secret);
         let cookie = Ticket::Browser.write(&self.user_id, &secret);
@@ -48,6 +55,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 
     /// When the user signed in with this browser.
     pub(super) fn admit_browser(&self, cookie: &str) -> Result<Millis, MatrixError> {
+        self.standing.get().admit().map_err(|_| MatrixError::unknown_token(false))?;
         let opened = grants::browser(self.host.sql(), &hash(cookie))?;
         let open = opened.filter(|opened| self.host.now().since(*opened) < LIFETIME);
         open.ok_or_else(|| MatrixError::unknown_token(false))
@@ -58,7 +66,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let sql = self.host.sql();
         let display_name =
             profile::read(sql)?.get("displayname").and_then(|name| serde_json::from_str(name.text()).ok());
-        Ok(BrowserView { since, display_name, sessions: self.signed_in()?, reset_until: self.reset_allowed_until()? })
+        let clients = grants::clients(sql)?.into_iter();
+        let clients = clients.map(|client| LetIn { client_id: client.client_id, scope: client.scope }).collect();
+        Ok(BrowserView { since, display_name, sessions: self.signed_in()?, clients })
     }
 
     fn signed_in(&self) -> Result<Vec<SignedInDevice>, MatrixError> {
@@ -82,12 +92,23 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 
     pub(super) fn allow_reset(&self, command: &AllowReset) -> Result<Done, MatrixError> {
         self.admit_browser(&command.cookie)?;
-        grants::approve(self.host.sql(), RESET, self.host.now().plus(RESET_FOR))?;
+        let now = self.host.now();
+        let kind = command.device_id.as_deref().map_or_else(|| RESET.to_owned(), reset_by);
+        self.change(|turn| {
+            grants::drop_approvals_before(turn.sql, now)?;
+            Ok(grants::approve(turn.sql, &kind, now.plus(RESET_FOR))?)
+        })?;
         Ok(Done {})
     }
 
-    /// Until when the cross-signing identity may be replaced without further proof (MSC4312), if that was allowed.
-    pub(super) fn reset_allowed_until(&self) -> Result<Option<Millis>, MatrixError> {
-        Ok(grants::approval(self.host.sql(), RESET)?.filter(|until| self.host.now() < *until))
+    /// Whether this device may replace the cross-signing identity without further proof (MSC4312).
+    pub(super) fn may_reset(&self, device_id: &DeviceId) -> Result<bool, MatrixError> {
+        let now = self.host.now();
+        for kind in [RESET, &reset_by(device_id)] {
+            if grants::approval(self.host.sql(), kind)?.is_some_and(|until| now < until) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }

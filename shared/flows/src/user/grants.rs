@@ -32,8 +32,9 @@ const CODE_FOR: u64 = 60_000;
 const DEVICE_CODE_FOR: u64 = 10 * 60_000;
 /// How long spent codes are remembered, to know one that comes back.
 const SPENT_FOR: u64 = 60 * 60_000;
-/// How long a client without a device is remembered: as long as its access token lives.
-const BARE_FOR: u64 = tern_auth::token::LIFETIME;
+/// How long a client without a device is remembered, and may be let in again without a question: as long as a browser
+/// stays signed in. Its access token lives shorter.
+const BARE_FOR: u64 = tern_auth::oauth::browser::LIFETIME;
 
 /// The answer to a code or refresh token that is not, or no longer, good.
 pub(super) fn invalid_grant() -> MatrixError {
@@ -67,6 +68,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         if self.host.now() >= row.expires || !fits(&row.grant, &command) {
             return Err(invalid_grant());
         }
+        // Who was locked or has left meanwhile lets nobody in.
+        self.standing.get().admit().map_err(|_| invalid_grant())?;
         let CodeRow { grant, auth_time, .. } = row;
         let session = match &grant.device_id {
             Some(device_id) => self.let_in(&grant, device_id.clone(), command.ip, &spent)?,

@@ -11,7 +11,10 @@ use tern_ports::{
     },
 };
 
-use super::{UserActor, store::devices};
+use super::{
+    UserActor,
+    store::{devices, grants},
+};
 
 /// The table.
 pub(super) const TABLES: &[&str] = &["CREATE TABLE IF NOT EXISTS standing (
@@ -84,6 +87,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let rooms = self.change(|turn| {
             write(turn.sql, standing)?;
             let mut known_to_others = false;
+            grants::drop_pages(turn.sql)?;
             for device in devices::all(turn.sql)? {
                 known_to_others |= self.remove_device(turn, &device.device_id)?;
             }

@@ -5,13 +5,13 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use futures::future::FutureExt;
 use ruma::owned_server_name;
 use tern_flows::gate::GateActor;
-use tern_model::{Accounts, Config, Limits, MatrixError, Millis};
+use tern_model::{Accounts, Algorithm, Config, Jwk, Limits, MatrixError, Millis};
 use tern_ports::{
-    Clock, Entropy, Target, Transport, Unreachable,
+    Clock, Crypto, CryptoError, Entropy, KeyPair, Target, Transport, Unreachable,
     wire::{UserCommand, frame, user::Session},
 };
 use tern_testkit::{
-    Executor, Network, Routes, SeededEntropy, StorageNode, TestClock, TestHost,
+    Executor, FakeCrypto, Network, Routes, SeededEntropy, StorageNode, TestClock, TestHost,
     network::{Exchange, refusal, reply},
 };
 
@@ -21,6 +21,7 @@ pub(crate) struct Edge {
     pub(crate) clock: TestClock,
     gates: RefCell<BTreeMap<String, Rc<GateActor<TestHost>>>>,
     entropy: SeededEntropy,
+    crypto: FakeCrypto,
 }
 
 impl Edge {
@@ -31,6 +32,7 @@ impl Edge {
             clock: TestClock::default(),
             gates: RefCell::default(),
             entropy: SeededEntropy::new(1),
+            crypto: FakeCrypto::new(2),
         };
         edge.hubs.users(|user_id, command| match command {
             UserCommand::OpenSession(open) => reply(Session {
@@ -71,6 +73,28 @@ impl Clock for Edge {
 impl Entropy for Edge {
     fn fill(&self, bytes: &mut [u8]) {
         self.entropy.fill(bytes);
+    }
+}
+
+impl Crypto for Edge {
+    async fn generate(&self, algorithm: Algorithm) -> Result<KeyPair, CryptoError> {
+        self.crypto.generate(algorithm).await
+    }
+
+    async fn sign(&self, algorithm: Algorithm, private: &[u8], message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        self.crypto.sign(algorithm, private, message).await
+    }
+
+    async fn verify(&self, alg: Algorithm, key: &Jwk, message: &[u8], signature: &[u8]) -> Result<bool, CryptoError> {
+        self.crypto.verify(alg, key, message, signature).await
+    }
+
+    async fn seal(&self, key: &[u8; 32], context: &[u8], content: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        self.crypto.seal(key, context, content).await
+    }
+
+    async fn open(&self, key: &[u8; 32], context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        self.crypto.open(key, context, sealed).await
     }
 }
 

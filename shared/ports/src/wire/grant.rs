@@ -34,9 +34,18 @@ pub struct BrowserView {
     pub display_name: Option<String>,
     /// The user's sessions.
     pub sessions: Vec<SignedInDevice>,
-    /// Until when the cross-signing identity may be replaced, if that was approved (MSC4312).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reset_until: Option<Millis>,
+    /// The clients that were let in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<LetIn>,
+}
+
+/// A client that was let in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LetIn {
+    /// Which.
+    pub client_id: String,
+    /// What was granted to it.
+    pub scope: String,
 }
 
 /// A device, and the client that was let in as it.
@@ -172,9 +181,12 @@ pub struct Inspection {
     pub scope: Option<String>,
 }
 
-/// The user allows that the cross-signing identity is replaced without further proof (MSC4312), for a few minutes.
+/// The user allows that the cross-signing identity is replaced without further proof (MSC4312): once, within a few minutes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AllowReset {
     /// Who says so.
     pub cookie: String,
+    /// By which device; by any that signed in by OAuth when it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_id: Option<OwnedDeviceId>,
 }

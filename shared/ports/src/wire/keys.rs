@@ -123,6 +123,8 @@ pub enum CrossSigningUploaded {
     Done,
     /// It would replace keys: nothing is stored before the user has proved to be the owner (MSC3967).
     NeedsProof,
+    /// As [`Self::NeedsProof`], by the session of an OAuth client: the user has to allow it on the account page (MSC4312).
+    NeedsApproval,
 }
 
 /// `POST /keys/signatures/upload`.

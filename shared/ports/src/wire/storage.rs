@@ -78,6 +78,8 @@ boundary! {
         DeleteRegistrationToken => Done,
         RecordAudit => Done,
         ReadAudit => Vec<NumberedEntry>,
+        LoadKeyring => Option<StoredKeyring>,
+        SaveKeyring => bool,
     }
 }
 
@@ -316,4 +318,26 @@ pub struct ClientRow {
     /// As in [`SaveClient`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_hash: Option<String>,
+}
+
+/// Reads the keys that sign id tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadKeyring {}
+
+/// The keys that sign id tokens; private halves are sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredKeyring {
+    /// Counts changes.
+    pub version: u64,
+    /// JSON.
+    pub keyring: String,
+}
+
+/// Replaces the keys; `false`, and nothing changes, when somebody else was first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SaveKeyring {
+    /// `version` of the keys that are replaced, zero for none.
+    pub replaces: u64,
+    /// JSON.
+    pub keyring: String,
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use tern_model::RawJson;
 use tern_ports::wire::{
+    grant::{AllowReset, Grant, IssueGrant, OpenBrowser, RedeemGrant},
     keys::{
         ClaimKeys, CrossSigningUploaded, QueryKeys, QueryOwnKeys, UploadCrossSigning, UploadKeys, UploadSignatures,
     },
@@ -12,7 +13,7 @@ use tern_ports::wire::{
 };
 use tern_testkit::SigningKey;
 
-use crate::support::{Hub, alice, bob, everything, raw};
+use crate::support::{Hub, alice, bob, everything, later, raw};
 
 const CURVE: &str = "signed_curve25519";
 
@@ -211,6 +212,50 @@ fn the_first_cross_signing_keys_are_free_and_so_is_a_repeat() {
     assert_eq!(seen.user_signing, None, "only for the owner");
     let own = QueryOwnKeys { session: phone.clone(), devices: Some(vec![]), others: vec![] };
     assert!(hub.ask(own).unwrap().keys.unwrap().user_signing.unwrap().text().contains(&others.usk.public));
+}
+
+/// Signs an OAuth client in as a device, with a browser in which the user has signed in.
+fn by_oauth(hub: &Hub, device: &str) -> (String, SessionRef) {
+    let user_id = alice().to_owned();
+    let cookie = hub.ask(OpenBrowser { user_id, ip: None, agent: None }).unwrap();
+    let grant = Grant {
+        client_id: "client".to_owned(),
+        client_name: None,
+        redirect_uri: None,
+        scope: format!("urn:matrix:client:api:* urn:matrix:client:device:{device}"),
+        device_id: Some(device.into()),
+        challenge: None,
+        nonce: None,
+    };
+    let code = hub.ask(IssueGrant { cookie: cookie.clone(), grant }).unwrap();
+    let redeem = RedeemGrant { code, client_id: "client".to_owned(), redirect_uri: None, verifier: None, ip: None };
+    let session = hub.ask(redeem).unwrap().session;
+    (cookie, SessionRef { device_id: session.device_id, session_id: session.session_id })
+}
+
+#[test]
+fn an_oauth_client_replaces_cross_signing_keys_once_and_only_when_the_user_allows_it() {
+    let hub = Hub::new();
+    let (cookie, phone) = by_oauth(&hub, "PHONE");
+    let (_, thief) = by_oauth(&hub, "THIEF");
+    hub.ask(identity(&phone)).unwrap();
+    hub.ask(identity(&thief)).unwrap();
+    hub.ask(Cross::new("first").upload(&phone, false)).unwrap();
+    let upload = |hub: &Hub, label: &str, session| hub.ask(Cross::new(label).upload(session, true));
+    assert_eq!(upload(&hub, "second", &phone), Ok(CrossSigningUploaded::NeedsApproval), "a password is no approval");
+
+    let allow = |device_id: Option<&str>| AllowReset { cookie: cookie.clone(), device_id: device_id.map(Into::into) };
+    hub.ask(allow(Some("PHONE"))).unwrap();
+    let hub = hub.slept();
+    assert_eq!(upload(&hub, "evil", &thief), Ok(CrossSigningUploaded::NeedsApproval), "it is for one device");
+    assert_eq!(upload(&hub, "second", &phone), Ok(CrossSigningUploaded::Done));
+    assert_eq!(upload(&hub, "third", &phone), Ok(CrossSigningUploaded::NeedsApproval), "it is used once");
+
+    hub.ask(allow(None)).unwrap();
+    later(&hub, 10 * 60_000);
+    assert_eq!(upload(&hub, "third", &phone), Ok(CrossSigningUploaded::NeedsApproval), "it does not last");
+    hub.ask(allow(None)).unwrap();
+    assert_eq!(upload(&hub, "third", &phone), Ok(CrossSigningUploaded::Done));
 }
 
 #[test]

@@ -4,12 +4,13 @@ use serde_json::json;
 use tern_model::{MatrixError, RawJson, news};
 use tern_ports::wire::{
     accounts::{Retire, SetStanding},
+    grant::{OpenBrowser, ReadBrowser},
     user::{
         CheckSession, CloseSessions, ListSessions, ReadProfile, RefreshSession, SlidingSync, SyncStep, WriteProfile,
     },
 };
 
-use crate::support::{Hub, open, rooms_only};
+use crate::support::{Hub, alice, open, rooms_only};
 
 fn stand(hub: &Hub, locked: Option<bool>, suspended: Option<bool>) {
     hub.ask(SetStanding { locked, suspended }).unwrap();
@@ -74,4 +75,20 @@ fn a_deactivated_user_has_no_sessions_and_gets_none_and_says_which_rooms_to_leav
     assert_eq!(code(hub.ask(CheckSession { session })), (401, "M_UNKNOWN_TOKEN".to_owned(), Some(false)));
     assert_eq!(code(hub.ask(open(None, false))), (403, "M_USER_DEACTIVATED".to_owned(), None));
     assert!(hub.ask(ReadProfile {}).unwrap().is_empty());
+}
+
+#[test]
+fn whoever_is_locked_or_gone_is_signed_in_nowhere() {
+    let hub = Hub::new();
+    let open = || OpenBrowser { user_id: alice().to_owned(), ip: None, agent: None };
+    let cookie = hub.ask(open()).unwrap();
+    let read = || ReadBrowser { cookie: cookie.clone() };
+    stand(&hub, Some(true), None);
+    assert_eq!(hub.ask(read()).unwrap_err().status, 401);
+    assert_eq!(hub.ask(open()).unwrap_err().errcode, "M_USER_LOCKED");
+    stand(&hub, Some(false), None);
+    hub.ask(read()).unwrap();
+    hub.ask(Retire { erase: false }).unwrap();
+    assert_eq!(hub.ask(read()).unwrap_err().status, 401);
+    assert_eq!(hub.ask(open()).unwrap_err().errcode, "M_USER_DEACTIVATED");
 }

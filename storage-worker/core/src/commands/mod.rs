@@ -5,6 +5,7 @@ pub(crate) mod append;
 pub(crate) mod backup;
 pub(crate) mod clients;
 pub(crate) mod directory;
+pub(crate) mod keyring;
 pub(crate) mod media;
 pub(crate) mod relations;
 pub(crate) mod rooms;

@@ -11,6 +11,7 @@ mod accounts;
 mod append;
 mod backup;
 mod cost;
+mod keyring;
 mod media;
 mod rooms;
 mod support;

@@ -7,13 +7,17 @@ use tern_keys::{Change, CrossSigningKeys, KeyError, Signed, Usage, cross_signing
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ObjectHost, Parking, Sql, SqlError,
-    wire::keys::{CrossSigningUploaded, SignatureFailures, UploadCrossSigning, UploadSignatures},
+    wire::{
+        keys::{CrossSigningUploaded, SignatureFailures, UploadCrossSigning, UploadSignatures},
+        user::SessionRef,
+    },
 };
 
 use super::device_lists;
 use crate::user::{
     UserActor,
-    store::{devices, keys},
+    sessions::bare_id,
+    store::{devices, grants, keys},
     turn::Turn,
 };
 
@@ -38,13 +42,25 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let signing_key = |device_id: &str| signing_key(self.host.sql(), device_id.into());
         let is_device = |id: &str| devices::load(self.host.sql(), id.into()).is_ok_and(|device| device.is_some());
         match new.check(&stored, &self.user_id, signing_key, is_device)? {
-            Change::None => Ok(CrossSigningUploaded::Done),
-            Change::Replace if !command.proved => Ok(CrossSigningUploaded::NeedsProof),
-            Change::First | Change::Replace => {
-                self.change(|turn| self.replace(turn, &stored, &new))?;
-                Ok(CrossSigningUploaded::Done)
+            Change::None => return Ok(CrossSigningUploaded::Done),
+            Change::First => self.change(|turn| self.replace(turn, &stored, &new))?,
+            Change::Replace if self.came_by_oauth(&command.session)? => {
+                if !self.may_reset(&command.session.device_id)? {
+                    return Ok(CrossSigningUploaded::NeedsApproval);
+                }
+                self.change(|turn| {
+                    grants::drop_approvals(turn.sql)?;
+                    self.replace(turn, &stored, &new)
+                })?;
             }
+            Change::Replace if !command.proved => return Ok(CrossSigningUploaded::NeedsProof),
+            Change::Replace => self.change(|turn| self.replace(turn, &stored, &new))?,
         }
+        Ok(CrossSigningUploaded::Done)
+    }
+
+    fn came_by_oauth(&self, session: &SessionRef) -> Result<bool, SqlError> {
+        Ok(grants::client_of(self.host.sql(), bare_id(&session.session_id).0)?.is_some())
     }
 
     /// A new master key takes the place of all: what the old one vouched for is worth nothing any more.

@@ -64,8 +64,9 @@ pub(in crate::user) fn keep_browsers(sql: &impl Sql, most: u64) -> Result<(), Sq
     Ok(())
 }
 
-/// Ends what the user said yes to on the pages: codes that were not exchanged yet, and approvals.
+/// Ends what the user said yes to on the pages: codes that were not exchanged yet, approvals, clients without a device.
 pub(in crate::user) fn drop_pages(sql: &impl Sql) -> Result<(), SqlError> {
+    sql.query("DELETE FROM oauth_session WHERE device_id = ''", &[])?;
     for table in ["browser", "grant_code", "approval"] {
         sql.query(&format!("DELETE FROM {table}"), &[])?;
     }
@@ -174,7 +175,7 @@ pub(in crate::user) fn drop_clients_of(sql: &impl Sql, device_id: &DeviceId) -> 
     Ok(())
 }
 
-/// Clients without a device leave no other trace, so they go with their access tokens.
+/// Clients without a device leave no other trace.
 pub(in crate::user) fn drop_bare_clients_before(sql: &impl Sql, opened: Millis) -> Result<(), SqlError> {
     sql.query("DELETE FROM oauth_session WHERE device_id = '' AND opened < ?", &[opened.0.into()])?;
     Ok(())
@@ -184,6 +185,17 @@ pub(in crate::user) fn drop_bare_clients_before(sql: &impl Sql, opened: Millis) 
 pub(in crate::user) fn approval(sql: &impl Sql, kind: &str) -> Result<Option<Millis>, SqlError> {
     let rows = sql.query("SELECT until FROM approval WHERE kind = ?", &[kind.into()])?;
     Ok(rows.first().and_then(|row| row.int(0)).map(Millis))
+}
+
+/// An approval is used once, and with it all others of its time.
+pub(in crate::user) fn drop_approvals(sql: &impl Sql) -> Result<(), SqlError> {
+    sql.query("DELETE FROM approval", &[])?;
+    Ok(())
+}
+
+pub(in crate::user) fn drop_approvals_before(sql: &impl Sql, until: Millis) -> Result<(), SqlError> {
+    sql.query("DELETE FROM approval WHERE until < ?", &[until.0.into()])?;
+    Ok(())
 }
 
 pub(in crate::user) fn approve(sql: &impl Sql, kind: &str, until: Millis) -> Result<(), SqlError> {

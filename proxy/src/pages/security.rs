@@ -1,0 +1,138 @@
+//! What is grave: the password, leave to replace the encryption identity (MSC4312), the end of the account.
+
+use askama::Template;
+use tern_flows::browser::{self as flow, Signed};
+use tern_model::MatrixError;
+use tern_ports::{ask_user, wire::grant::AllowReset};
+
+use super::{
+    account::{Session, named_session, own, own_lately},
+    visit::{Page, Visit, page},
+};
+use crate::{
+    edge::Edge, request::Incoming, respond::Answer, router::Route, routes::client::session::end_tokens, routes::routes,
+};
+
+pub(crate) const ROUTES: &[Route] = routes! {
+    Open Get "/account/password" => show_password;
+    Open Post "/account/password" => change_password;
+    Open Get "/account/reset" => show_reset;
+    Open Post "/account/reset" => allow_reset;
+    Open Get "/account/deactivate" => show_deactivate;
+    Open Post "/account/deactivate" => deactivate;
+    Open Get "/account/ended" => ended;
+};
+
+/// Shortest password that the pages take, in characters.
+pub(super) const SHORTEST_PASSWORD: usize = 8;
+
+#[derive(Template)]
+#[template(path = "password.html")]
+struct Password<'a> {
+    page: Page<'a>,
+    alert: Option<&'a str>,
+    user_id: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "reset.html")]
+struct Reset<'a> {
+    page: Page<'a>,
+    session: Option<Session>,
+}
+
+#[derive(Template)]
+#[template(path = "deactivate.html")]
+struct Deactivate<'a> {
+    page: Page<'a>,
+    alert: Option<&'a str>,
+    user_id: &'a str,
+}
+
+async fn show_password(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    own(edge, request, async |visit, signed| password_page(visit, &signed, None)).await
+}
+
+fn password_page(visit: &Visit<'_>, signed: &Signed, alert: Option<&str>) -> Result<Answer, MatrixError> {
+    visit.show(&Password { page: visit.page(visit.text.change_password), alert, user_id: signed.user_id.as_str() })
+}
+
+async fn change_password(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    own(edge, request, async |visit, signed| {
+        let form = visit.form()?;
+        let new = form.text("password");
+        let mistake = if new.chars().count() < SHORTEST_PASSWORD {
+            Some(visit.text.password_short)
+        } else {
+            (new != form.text("repeat")).then_some(visit.text.passwords_differ)
+        };
+        if mistake.is_some() {
+            return Ok(password_page(visit, &signed, mistake)?.with_status(400));
+        }
+        let everywhere = form.get("everywhere").is_some();
+        match flow::change_password(edge, &edge.config, &signed.user_id, form.text("old"), new, everywhere).await {
+            Ok(()) if everywhere => {
+                end_tokens(edge, &signed.user_id, None);
+                Ok(visit.signed_out_now("/account/sign-in"))
+            }
+            Ok(()) => Ok(visit.go("/account?done=password")),
+            Err(error) => match visit.say(&error) {
+                Some(alert) => Ok(password_page(visit, &signed, Some(alert))?.with_status(error.status)),
+                None => Err(error),
+            },
+        }
+    })
+    .await
+}
+
+async fn show_reset(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    own_lately(edge, request, async |visit, signed| {
+        visit.show(&Reset { page: visit.page(visit.text.identity), session: named_session(request, signed) })
+    })
+    .await
+}
+
+async fn allow_reset(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    own_lately(edge, request, async |visit, signed| {
+        let form = visit.form()?;
+        let device_id = form.get("device_id").filter(|device_id| !device_id.is_empty());
+        if device_id.is_some_and(|wanted| !signed.view.sessions.iter().any(|one| one.device.device_id == *wanted)) {
+            return Ok(visit.go("/account?done=gone"));
+        }
+        let allow = AllowReset { cookie: visit.cookie().to_owned(), device_id: device_id.map(Into::into) };
+        ask_user(edge, &signed.user_id, allow).await?;
+        visit.done(visit.text.identity, visit.text.reset_allowed)
+    })
+    .await
+}
+
+async fn show_deactivate(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    own(edge, request, async |visit, signed| deactivate_page(visit, &signed, None)).await
+}
+
+fn deactivate_page(visit: &Visit<'_>, signed: &Signed, alert: Option<&str>) -> Result<Answer, MatrixError> {
+    visit.show(&Deactivate { page: visit.page(visit.text.deactivate), alert, user_id: signed.user_id.as_str() })
+}
+
+async fn deactivate(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    own(edge, request, async |visit, signed| {
+        let form = visit.form()?;
+        let erase = form.get("erase").is_some();
+        let ended = flow::deactivate(edge, &edge.config, &signed.user_id, form.text("password"), erase).await;
+        match ended {
+            Ok(()) => {
+                end_tokens(edge, &signed.user_id, None);
+                Ok(visit.signed_out_now("/account/ended"))
+            }
+            Err(error) => match visit.say(&error) {
+                Some(alert) => Ok(deactivate_page(visit, &signed, Some(alert))?.with_status(error.status)),
+                None => Err(error),
+            },
+        }
+    })
+    .await
+}
+
+async fn ended(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    page(edge, request, async |visit| visit.done(visit.text.goodbye, visit.text.deactivated)).await
+}
