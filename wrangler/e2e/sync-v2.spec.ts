@@ -106,6 +106,8 @@ test('use_state_after: state_after in place of state, with what the timeline cha
   const [plain] = (await follow(loop, 'the message', (next) => says(next, room, 'no state'))).slice(-1);
   assert.deepEqual(plain.rooms.join[room].state_after, { events: [] }, 'the field is there even when empty');
   assert.equal(plain.rooms.join[room].state, undefined);
+  const [proposed] = await initial(alice, room, 'no state', { 'org.matrix.msc4222.use_state_after': true });
+  assert.ok(keys(proposed.rooms.join[room]['org.matrix.msc4222.state_after'].events).includes('m.room.create|'), 'by the name it was asked by');
 });
 
 test('full_state: all state again, in an incremental sync too', async () => {

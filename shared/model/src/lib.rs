@@ -15,6 +15,7 @@ pub mod limits;
 pub mod news;
 pub mod notice;
 pub mod pdu;
+pub mod state_after;
 pub mod summary;
 pub mod time;
 
@@ -29,5 +30,6 @@ pub use json::RawJson;
 pub use limits::{Class, Limits, Rate};
 pub use notice::{EphemeralNotice, Notice, NoticeEvent, Receipt};
 pub use pdu::Pdu;
+pub use state_after::StateAfter;
 pub use summary::{Hero, RoomSummary};
 pub use time::Millis;

@@ -77,9 +77,7 @@ export class JsPeer implements Peer {
     const events = [ClientEvent.Sync, ClientEvent.Room, RoomEvent.Timeline, RoomEvent.MyMembership,
       RoomMemberEvent.Membership, MatrixEventEvent.Decrypted] as any[];
     return new Promise((resolve, reject) => {
-      const look = () => {
-        if (check()) finish(resolve);
-      };
+      const look = () => Promise.resolve().then(check).then((met) => met && finish(resolve), (error) => finish(reject, error));
       const finish = (end: (error?: any) => void, error?: Error) => {
         clearTimeout(timer);
         for (const event of events) this.client.off(event, look);
@@ -130,10 +128,10 @@ export class JsPeer implements Peer {
 
   async enter(room: string): Promise<void> {
     this.room = room;
-    await this.until('the encrypted room', () => {
-      const known = this.client.getRoom(room);
-      return known?.getMyMembership() === 'join' && known.hasEncryptionStateEvent();
-    });
+    const crypto = this.client.getCrypto()!;
+    // The invite alone tells that the room is encrypted; the SDK can send once it has seen that in the room itself.
+    await this.until('the encrypted room', () =>
+      this.client.getRoom(room)?.getMyMembership() === 'join' && crypto.isEncryptionEnabledInRoom(room));
   }
 
   members(count: number): Promise<void> {

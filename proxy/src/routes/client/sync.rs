@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use tern_flows::poll;
-use tern_model::MatrixError;
+use tern_model::{MatrixError, StateAfter};
 use tern_ports::wire::user::{ClassicSync, SlidingSync};
 
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
@@ -49,18 +49,24 @@ async fn sliding(
 async fn classic(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let timeout = request.query_number("timeout")?.unwrap_or(0);
     let full_state = request.query_flag("full_state")?;
-    let use_state_after =
-        request.query_flag("use_state_after")? || request.query_flag("org.matrix.msc4222.use_state_after")?;
+    let state_after = state_after(request)?;
     let session = request.session()?;
     let command = |may_wait| ClassicSync {
         session: session.clone(),
         since: request.query("since").map(str::to_owned),
         filter: request.query("filter").map(str::to_owned),
         full_state,
-        use_state_after,
+        state_after,
         may_wait,
     };
     answer(edge, request, command, timeout).await
+}
+
+fn state_after(request: &Incoming) -> Result<Option<StateAfter>, MatrixError> {
+    if request.query_flag("use_state_after")? {
+        return Ok(Some(StateAfter::Stable));
+    }
+    Ok(request.query_flag("org.matrix.msc4222.use_state_after")?.then_some(StateAfter::Unstable))
 }
 
 async fn answer<C>(

@@ -20,7 +20,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         self.admit(&command.session)?;
         let filter = command.filter.as_deref().map(|filter| self.find_filter(filter)).transpose()?;
         let since = command.since.as_deref();
-        let request = ClassicRequest::parse(since, filter.as_ref(), command.full_state, command.use_state_after)?;
+        let request = ClassicRequest::parse(since, filter.as_ref(), command.full_state, command.state_after)?;
         if let Some(through) = request.to_device_ack() {
             self.acknowledge(&command.session.device_id, through)?;
         }

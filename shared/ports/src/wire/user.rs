@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId};
 use serde::{Deserialize, Serialize};
-use tern_model::{Caller, Millis, Notice, RawJson};
+use tern_model::{Caller, Millis, Notice, RawJson, StateAfter};
 
 use super::{
     Done,
@@ -219,7 +219,8 @@ pub struct ClassicSync {
     /// `full_state`.
     pub full_state: bool,
     /// `use_state_after`.
-    pub use_state_after: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_after: Option<StateAfter>,
     /// As in [`SlidingSync`].
     pub may_wait: bool,
 }

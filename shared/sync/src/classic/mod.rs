@@ -8,7 +8,7 @@ mod room;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ruma::OwnedRoomId;
-use tern_model::{MatrixError, RawJson, Receipt, StreamPos, news};
+use tern_model::{MatrixError, RawJson, Receipt, StateAfter, StreamPos, news};
 
 pub use filter::{EventFilter, Filter, RoomEventFilter, RoomFilter};
 use room::{ClassicRoom, Section};
@@ -61,7 +61,7 @@ pub struct ClassicRequest {
     since: Option<Token>,
     filter: Filter,
     full_state: bool,
-    use_state_after: bool,
+    state_after: Option<StateAfter>,
 }
 
 impl ClassicRequest {
@@ -73,12 +73,12 @@ impl ClassicRequest {
         since: Option<&str>,
         filter: Option<&RawJson>,
         full_state: bool,
-        use_state_after: bool,
+        state_after: Option<StateAfter>,
     ) -> Result<Self, MatrixError> {
         let unknown = || MatrixError::invalid_param("Unknown since token");
         let since = since.map(|text| Token::parse(text).ok_or_else(unknown)).transpose()?;
         let filter = filter.map(Filter::parse).transpose()?.unwrap_or_default();
-        Ok(Self { since, filter, full_state, use_state_after })
+        Ok(Self { since, filter, full_state, state_after })
     }
 
     /// Up to here the client has its to-device messages: they can be deleted.

@@ -192,12 +192,16 @@ impl ClassicRoom {
             }
             Body::Refused(event) => {
                 out.object("timeline", |out| out.array("events", event.iter().map(|event| event.client.text())));
-                if request.use_state_after {
-                    out.object("state_after", |out| out.array("events", event.iter().map(|event| event.client.text())));
+                if let Some(name) = request.state_after {
+                    let events = event.iter().map(|event| event.client.text());
+                    out.object(name.field(), |out| out.array("events", events));
                 }
             }
-            Body::Beside if request.use_state_after => out.object("state_after", |out| out.array::<&str>("events", [])),
-            Body::Beside => {}
+            Body::Beside => {
+                if let Some(name) = request.state_after {
+                    out.object(name.field(), |out| out.array::<&str>("events", []));
+                }
+            }
         }
     }
 
@@ -224,12 +228,12 @@ impl ClassicRoom {
             }
         });
         // State before the timeline is what is left when the timeline's own changes are taken away.
-        let in_timeline = |event: &NoticeEvent| !request.use_state_after && shown.contains(&event.seq);
+        let in_timeline = |event: &NoticeEvent| request.state_after.is_none() && shown.contains(&event.seq);
         let wanted = |event: &&&NoticeEvent| !in_timeline(event) && filter.state.allows(event);
         let state = gathered.state.iter().filter(wanted).map(|event| event.client.text());
         let state: Vec<&str> = state.chain(gathered.members.iter().copied()).collect();
-        if request.use_state_after {
-            out.object("state_after", |out| out.array("events", state));
+        if let Some(name) = request.state_after {
+            out.object(name.field(), |out| out.array("events", state));
         } else if !state.is_empty() {
             out.object("state", |out| out.array("events", state));
         }

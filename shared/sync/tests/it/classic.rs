@@ -1,7 +1,7 @@
 //! Classic `GET /sync` (Client-Server API, "Syncing").
 
 use serde_json::{Value, json};
-use tern_model::{MatrixError, Millis, RawJson, Receipt, news};
+use tern_model::{MatrixError, Millis, RawJson, Receipt, StateAfter, news};
 use tern_sync::{AccountData, ClassicRequest, ToDeviceMessage, TypingPos, classic_answer, classic_plan};
 
 use crate::world::{DEVICE, ME, World, id, user};
@@ -25,7 +25,7 @@ impl Answer {
 struct Ask<'a> {
     since: Option<&'a str>,
     full_state: bool,
-    state_after: bool,
+    state_after: Option<StateAfter>,
 }
 
 fn attempt(world: &World, ask: Ask<'_>, filter: &Value) -> Result<Answer, MatrixError> {
@@ -111,7 +111,7 @@ fn a_gap_gives_the_newest_the_state_before_them_and_a_token() {
     assert_eq!(room["timeline"]["prev_batch"], "t15");
     let state = kinds(&room["state"]);
     assert!(state.contains(&"m.room.topic".to_owned()) && !state.contains(&"m.room.name".to_owned()), "{state:?}");
-    let ask = Ask { since: Some(&first.token()), state_after: true, ..Ask::default() };
+    let ask = Ask { since: Some(&first.token()), state_after: Some(StateAfter::Stable), ..Ask::default() };
     let room = attempt(&world, ask, &filter).unwrap().room("join", "a");
     assert_eq!(room.get("state"), None);
     let state = kinds(&room["state_after"]);
@@ -124,9 +124,21 @@ fn state_after_is_there_even_when_it_is_empty() {
     world.room("a");
     let first = sync(&world, None);
     world.say("a", "x");
-    let ask = Ask { since: Some(&first.token()), state_after: true, ..Ask::default() };
+    let ask = Ask { since: Some(&first.token()), state_after: Some(StateAfter::Stable), ..Ask::default() };
     let room = attempt(&world, ask, &json!({})).unwrap().room("join", "a");
     assert_eq!(room["state_after"], json!({"events": []}));
+}
+
+#[test]
+fn who_asks_by_the_name_of_the_proposal_is_answered_by_it() {
+    let mut world = World::default();
+    world.room("a");
+    let first = sync(&world, None);
+    world.state("a", "m.room.topic", "", json!({"topic": "x"}));
+    let ask = Ask { since: Some(&first.token()), state_after: Some(StateAfter::Unstable), ..Ask::default() };
+    let room = attempt(&world, ask, &json!({})).unwrap().room("join", "a");
+    assert_eq!(kinds(&room["org.matrix.msc4222.state_after"]), ["m.room.topic"]);
+    assert_eq!((room.get("state"), room.get("state_after")), (None, None));
 }
 
 #[test]
@@ -324,7 +336,7 @@ fn to_device_messages_beyond_one_answer_are_left_for_the_next() {
     }
     let first = sync(&world, None);
     assert_eq!(first.json["to_device"]["events"].as_array().unwrap().len(), 100);
-    let request = ClassicRequest::parse(Some(&first.token()), None, false, false).unwrap();
+    let request = ClassicRequest::parse(Some(&first.token()), None, false, None).unwrap();
     assert_eq!(request.to_device_ack().unwrap(), world.to_device[99].at);
     let second = sync(&world, Some(&first.token()));
     assert_eq!(second.json["to_device"]["events"].as_array().unwrap().len(), 50);
@@ -377,11 +389,11 @@ fn unknown_tokens_and_filters_are_refused_and_tokens_of_the_future_start_over() 
     let mut world = World::default();
     world.room("a");
     for since in ["", "12", "s", "sx", "s1_", "t3"] {
-        let error = ClassicRequest::parse(Some(since), None, false, false).unwrap_err();
+        let error = ClassicRequest::parse(Some(since), None, false, None).unwrap_err();
         assert_eq!(error.errcode, "M_INVALID_PARAM", "{since}");
     }
     let filter = RawJson::from_value(&json!({"room": 3})).unwrap();
-    assert_eq!(ClassicRequest::parse(None, Some(&filter), false, false).unwrap_err().errcode, "M_BAD_JSON");
+    assert_eq!(ClassicRequest::parse(None, Some(&filter), false, None).unwrap_err().errcode, "M_BAD_JSON");
     assert!(!sync(&world, Some("s99999")).room("join", "a").is_null());
 }
 
@@ -389,7 +401,7 @@ fn unknown_tokens_and_filters_are_refused_and_tokens_of_the_future_start_over() 
 fn interest_follows_the_filter() {
     let interest = |filter: Value| {
         let filter = RawJson::from_value(&filter).unwrap();
-        ClassicRequest::parse(None, Some(&filter), false, false).unwrap().interest()
+        ClassicRequest::parse(None, Some(&filter), false, None).unwrap().interest()
     };
     assert!(interest(json!({})) & news::TYPING > 0);
     let quiet = interest(json!({"room": {"ephemeral": {"types": []}}}));

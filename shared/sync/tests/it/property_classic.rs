@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tern_model::RawJson;
+use tern_model::{RawJson, StateAfter};
 use tern_sync::{ClassicRequest, classic_answer, classic_plan};
 
 use crate::world::{ME, World, id, user};
@@ -44,6 +44,7 @@ struct Room {
 
 fn ask(world: &World, since: Option<&str>, limit: u8, state_after: bool) -> Value {
     let filter = RawJson::from_value(&json!({"room": {"timeline": {"limit": limit}}})).unwrap();
+    let state_after = state_after.then_some(StateAfter::Stable);
     let request = ClassicRequest::parse(since, Some(&filter), false, state_after).unwrap();
     let plan = classic_plan(world, &request);
     let slices = world.load(&plan.asks(), |slices| plan.unmet(slices));

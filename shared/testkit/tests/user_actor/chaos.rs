@@ -2,7 +2,7 @@
 //! arrive, sleep, crashes before anything is durable, storage that lags. Every message is shown once, in order.
 
 use serde_json::{Value, json};
-use tern_model::{Notice, RoomSeq};
+use tern_model::{Notice, RoomSeq, StateAfter};
 use tern_ports::wire::{
     UserCommand,
     user::{ClassicSync, Deliver, SessionRef, SlidingSync},
@@ -119,7 +119,7 @@ impl World {
             since: self.since.clone(),
             filter: Some(json!({"room": {"timeline": {"limit": LIMIT}}}).to_string()),
             full_state: false,
-            use_state_after: true,
+            state_after: Some(StateAfter::Stable),
             may_wait: true,
         }
     }

@@ -42,7 +42,7 @@ impl Hub {
             since: None,
             filter: Some(filter.to_string()),
             full_state: false,
-            use_state_after: false,
+            state_after: None,
             may_wait: false,
         };
         let body = crate::support::step(self.handle(sync)).unwrap().body();

@@ -247,7 +247,7 @@ impl Hub {
             since: since.map(str::to_owned),
             filter: None,
             full_state: false,
-            use_state_after: false,
+            state_after: None,
             may_wait,
         }))
     }

@@ -52,7 +52,7 @@ impl Follower {
                 SlidingSync { session, body, pos: token, stable: false, may_wait }.into()
             } else {
                 let (since, filter) = (token, None);
-                ClassicSync { session, since, filter, full_state: false, use_state_after: false, may_wait }.into()
+                ClassicSync { session, since, filter, full_state: false, state_after: None, may_wait }.into()
             }
         };
         let Ok(answer) = poll::long_poll(world, world, self.me(), question, 0).await else { return false };
