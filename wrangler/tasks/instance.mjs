@@ -5,7 +5,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
 /** Variables and secrets of the public worker. They reach workerd through a pipe, never a command line. */
-export function proxyVars({ state, port, openRegistration = false, unlimited = false, registrationToken }) {
+export function proxyVars({ state, port, openRegistration = false, unlimited = false, registrationToken, further = {} }) {
   const keys = JSON.parse(readFileSync(path.join(state, "keys.json"), "utf8"));
   return {
     SERVER_NAME: keys.server_name,
@@ -16,13 +16,17 @@ export function proxyVars({ state, port, openRegistration = false, unlimited = f
     OPEN_REGISTRATION: String(openRegistration),
     UNLIMITED: String(unlimited),
     ...(registrationToken && { REGISTRATION_TOKEN: registrationToken }),
-    ...ownVars(state),
+    ...further,
+    ...ownVars(state, further),
   };
 }
 
-function ownVars(state) {
+/** What the owner of the folder wants; of a variable that is an object, only the parts that are named. */
+function ownVars(state, further) {
   const file = path.join(state, "vars.json");
-  return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
+  const own = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
+  if (own.MAIL && further.MAIL) own.MAIL = { ...further.MAIL, ...own.MAIL };
+  return own;
 }
 
 export function adminToken(state) {

@@ -4,6 +4,7 @@
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { announce, proxyVars, runningServer, withdraw } from "./instance.mjs";
+import { openMailbox } from "./mailbox.mjs";
 import { freePort, startServer } from "./server.mjs";
 
 const say = (text) => process.stderr.write(`${text}\n`);
@@ -16,6 +17,7 @@ const { values: options } = parseArgs({
     "open-registration": { type: "boolean" },
     "unlimited": { type: "boolean" },
     "chaos": { type: "boolean" },
+    "mail": { type: "boolean" },
   },
 });
 
@@ -41,6 +43,7 @@ async function start(state) {
     openRegistration: options["open-registration"],
     unlimited: options.unlimited,
     registrationToken: takeRegistrationToken(),
+    further: options.mail ? await openMailbox(state) : {},
   });
   const onExit = (reason) => {
     withdraw(state);

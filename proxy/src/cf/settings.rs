@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use ruma::OwnedServerName;
 use serde::de::DeserializeOwned;
 use tern_media::Policy;
-use tern_model::{Accounts, Config, Millis};
+use tern_model::{Accounts, Config, Mail, Millis};
 use worker::{Env, Error};
 
 /// Reads the configuration; fails when something needed is missing or malformed.
@@ -31,9 +31,16 @@ pub(crate) fn read(env: &Env) -> worker::Result<Config> {
             password_pepper: optional(env, "PASSWORD_PEPPER").map(String::into_bytes),
             registration_tokens: flag(env, "REGISTRATION_TOKENS"),
             terms: object(env, "TERMS")?,
+            mail: mail(env)?,
         },
         outbound_private: flag(env, "OUTBOUND_PRIVATE"),
     })
+}
+
+/// How mail leaves. The secret is a variable of its own.
+fn mail(env: &Env) -> worker::Result<Option<Mail>> {
+    let mail: Option<Mail> = object(env, "MAIL")?;
+    Ok(mail.map(|mail| Mail { secret: optional(env, "MAIL_SECRET").unwrap_or_default(), ..mail }))
 }
 
 /// Reads the limits of media; what is not set is as it is by default.

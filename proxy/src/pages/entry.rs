@@ -1,12 +1,17 @@
 //! Signing in, signing out, and new accounts.
 
 use askama::Template;
-use tern_auth::{oauth::browser::own_page, uia::registration_flows};
+use tern_auth::{
+    mail::{Creds, Occasion},
+    oauth::browser::own_page,
+    uia::registration_flows,
+};
 use tern_flows::browser::{self as flow, NewAccount, Visitor};
 use tern_model::MatrixError;
 
 use super::{
-    security::SHORTEST_PASSWORD,
+    mail::address_page,
+    security::password_mistake,
     visit::{Page, Visit, encoded, page},
 };
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
@@ -28,6 +33,7 @@ struct SignIn<'a> {
     target_encoded: String,
     username: &'a str,
     may_register: bool,
+    may_recover: bool,
 }
 
 #[derive(Template)]
@@ -40,6 +46,8 @@ struct Register<'a> {
     username: &'a str,
     token: &'a str,
     needs_token: bool,
+    /// The proof of a mail address, and the token of the mail.
+    mail: Option<(&'a Creds, &'a str)>,
 }
 
 async fn show_sign_in(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
@@ -70,8 +78,16 @@ async fn sign_in(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError>
 
 async fn show_register(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     page(edge, request, async |visit| {
-        let blank = NewAccount { token: request.query("token"), ..NewAccount::default() };
-        register_page(visit, target(request.query("continue")), &blank, None)
+        let target = target(request.query("continue"));
+        let query = |name| request.query(name).unwrap_or_default();
+        let creds = Creds { sid: query("sid").to_owned(), client_secret: query("client_secret").to_owned() };
+        let mail = (!creds.sid.is_empty()).then_some((&creds, query("token")));
+        let wants_mail = edge.config.accounts.mail.as_ref().is_some_and(|mail| mail.required);
+        if wants_mail && mail.is_none() && !registration_flows(&edge.config).is_empty() {
+            return address_page(visit, Occasion::Register, target, "", None);
+        }
+        let token = if mail.is_none() { request.query("token") } else { None };
+        register_page(visit, target, &NewAccount { token, mail, ..NewAccount::default() }, None)
     })
     .await
 }
@@ -80,16 +96,14 @@ async fn register(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
     page(edge, request, async |visit| {
         let form = visit.form()?;
         let target = target(form.get("continue"));
+        let creds = Creds { sid: form.text("sid").to_owned(), client_secret: form.text("client_secret").to_owned() };
         let account = NewAccount {
             name: form.text("username").trim(),
             password: form.text("password"),
             token: form.get("token"),
+            mail: (!creds.sid.is_empty()).then_some((&creds, form.text("mail_token"))),
         };
-        let mistake = if account.password.chars().count() < SHORTEST_PASSWORD {
-            Some(visit.text.password_short)
-        } else {
-            (account.password != form.text("repeat")).then_some(visit.text.passwords_differ)
-        };
+        let mistake = password_mistake(visit, &form, account.password);
         if mistake.is_some() {
             return Ok(register_page(visit, target, &account, mistake)?.with_status(400));
         }
@@ -123,6 +137,7 @@ fn sign_in_page(visit: &Visit<'_>, target: &str, username: &str, alert: Option<&
         target_encoded: encoded(target),
         username,
         may_register: !registration_flows(&visit.edge.config).is_empty(),
+        may_recover: visit.edge.config.accounts.mail.is_some(),
     })
 }
 
@@ -143,12 +158,13 @@ fn register_page(
         username: account.name,
         token: account.token.unwrap_or_default(),
         needs_token: !config.open_registration && !closed,
+        mail: account.mail,
     })?;
     Ok(if closed { answer.with_status(403) } else { answer })
 }
 
 /// Where to go on, which is one of our pages whatever was asked for.
-fn target(asked: Option<&str>) -> &str {
+pub(super) fn target(asked: Option<&str>) -> &str {
     asked.and_then(own_page).unwrap_or("/account")
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod account;
 pub(crate) mod consent;
 pub(crate) mod entry;
 pub(crate) mod form;
+pub(crate) mod mail;
 pub(crate) mod security;
 pub(crate) mod text;
 pub(crate) mod visit;

@@ -7,6 +7,7 @@ use tern_ports::{ask_user, wire::grant::AllowReset};
 
 use super::{
     account::{Session, named_session, own, own_lately},
+    form::Form,
     visit::{Page, Visit, page},
 };
 use crate::{
@@ -24,7 +25,7 @@ pub(crate) const ROUTES: &[Route] = routes! {
 };
 
 /// Shortest password that the pages take, in characters.
-pub(super) const SHORTEST_PASSWORD: usize = 8;
+const SHORTEST_PASSWORD: usize = 8;
 
 #[derive(Template)]
 #[template(path = "password.html")]
@@ -57,15 +58,19 @@ fn password_page(visit: &Visit<'_>, signed: &Signed, alert: Option<&str>) -> Res
     visit.show(&Password { page: visit.page(visit.text.change_password), alert, user_id: signed.user_id.as_str() })
 }
 
+/// What is wrong with a new password, as it was typed twice.
+pub(super) fn password_mistake(visit: &Visit<'_>, form: &Form, password: &str) -> Option<&'static str> {
+    if password.chars().count() < SHORTEST_PASSWORD {
+        return Some(visit.text.password_short);
+    }
+    (password != form.text("repeat")).then_some(visit.text.passwords_differ)
+}
+
 async fn change_password(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     own(edge, request, async |visit, signed| {
         let form = visit.form()?;
         let new = form.text("password");
-        let mistake = if new.chars().count() < SHORTEST_PASSWORD {
-            Some(visit.text.password_short)
-        } else {
-            (new != form.text("repeat")).then_some(visit.text.passwords_differ)
-        };
+        let mistake = password_mistake(visit, &form, new);
         if mistake.is_some() {
             return Ok(password_page(visit, &signed, mistake)?.with_status(400));
         }

@@ -5,7 +5,7 @@ pub(crate) mod client;
 mod oauth;
 
 use crate::{
-    pages::{account, consent, entry, security},
+    pages::{account, consent, entry, mail, security},
     router::Route,
 };
 
@@ -54,6 +54,7 @@ pub(crate) static ALL: &[&[Route]] = &[
     client::around::ROUTES,
     client::credentials::ROUTES,
     client::moderation::ROUTES,
+    client::threepids::ROUTES,
     admin::ROUTES,
     admin::users::ROUTES,
     admin::tokens::ROUTES,
@@ -61,6 +62,7 @@ pub(crate) static ALL: &[&[Route]] = &[
     security::ROUTES,
     entry::ROUTES,
     consent::ROUTES,
+    mail::ROUTES,
     oauth::ROUTES,
     oauth::RENDEZVOUS,
 ];

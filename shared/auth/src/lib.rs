@@ -8,6 +8,7 @@
 //! - [`limit`]: how often somebody may try, and do anything else.
 //! - [`username`]: which names may be registered and which may be signed in with.
 //! - [`login`], [`uia`]: the legacy login types and user-interactive authentication (Client-Server API, "Legacy API").
+//! - [`mail`]: proof that a mail address is somebody's.
 //! - [`oauth`]: the OAuth 2.0 provider's rules.
 //!
 //! Time and random bytes are parameters.
@@ -16,6 +17,7 @@ pub mod cache;
 mod hs256;
 pub mod limit;
 pub mod login;
+pub mod mail;
 pub mod oauth;
 pub mod openid;
 pub mod password;

@@ -48,6 +48,10 @@ pub struct Identifier {
     pub kind: String,
     /// Localpart or whole id, of `m.id.user`.
     pub user: Option<String>,
+    /// Of `m.id.thirdparty`.
+    pub medium: Option<String>,
+    /// Of `m.id.thirdparty`.
+    pub address: Option<String>,
 }
 
 /// What somebody shows to sign in.
@@ -77,6 +81,12 @@ impl LoginBody {
 }
 
 impl Credentials {
+    /// The mail address given in place of a name.
+    pub fn mail(&self) -> Option<&str> {
+        let identifier = self.identifier.as_ref().filter(|identifier| identifier.kind == "m.id.thirdparty")?;
+        identifier.address.as_deref().filter(|_| identifier.medium.as_deref() == Some("email"))
+    }
+
     /// The name given, as localpart or whole id.
     ///
     /// # Errors

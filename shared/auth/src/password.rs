@@ -48,12 +48,21 @@ impl From<PasswordError> for MatrixError {
 /// # Errors
 /// When the password is empty or too long.
 pub fn hash(accounts: &Accounts, password: &str, salt: &[u8; SALT]) -> Result<String, PasswordError> {
+    check(password)?;
+    argon2id(accounts.password_pepper.as_deref())
+        .and_then(|argon2id| argon2id.hash_password_with_salt(password.as_bytes(), salt).ok())
+        .map(|hash: PasswordHash| hash.to_string())
+        .ok_or(PasswordError::Failed)
+}
+
+/// Whether a password can be hashed, before anything is used up for it.
+///
+/// # Errors
+/// When it is empty or too long.
+pub const fn check(password: &str) -> Result<(), PasswordError> {
     match password.len() {
         0 => Err(PasswordError::Empty),
-        1..=MAX_LENGTH => argon2id(accounts.password_pepper.as_deref())
-            .and_then(|argon2id| argon2id.hash_password_with_salt(password.as_bytes(), salt).ok())
-            .map(|hash: PasswordHash| hash.to_string())
-            .ok_or(PasswordError::Failed),
+        1..=MAX_LENGTH => Ok(()),
         _ => Err(PasswordError::TooLong),
     }
 }

@@ -14,6 +14,7 @@ use tern_model::{Config, MatrixError, Millis};
 
 use crate::{
     login::Credentials,
+    mail::Creds,
     secret::{base64, from_base64},
 };
 
@@ -35,6 +36,8 @@ pub enum Stage {
     Terms,
     /// `m.login.password`: the password of the account.
     Password,
+    /// `m.login.email.identity`: a proven mail address.
+    Email,
 }
 
 impl Stage {
@@ -45,6 +48,7 @@ impl Stage {
             Self::RegistrationToken => "m.login.registration_token",
             Self::Terms => "m.login.terms",
             Self::Password => "m.login.password",
+            Self::Email => "m.login.email.identity",
         }
     }
 }
@@ -62,6 +66,9 @@ pub struct Auth {
     pub session: Option<String>,
     /// Of the registration token stage.
     pub token: Option<String>,
+    /// Of the mail stage, under its older name as well.
+    #[serde(alias = "threepidCreds")]
+    pub threepid_creds: Option<Creds>,
     /// Of the password stage.
     #[serde(flatten)]
     pub credentials: Credentials,
@@ -119,7 +126,13 @@ pub fn registration_flows(config: &Config) -> Vec<Flow> {
     let by_token = config.registration_token.is_some() || config.accounts.registration_tokens;
     let invited = by_token.then_some(Stage::RegistrationToken);
     let terms = (!config.accounts.terms.is_empty()).then_some(Stage::Terms);
-    open.into_iter().chain(invited).map(|stage| terms.into_iter().chain([stage]).collect()).collect()
+    let ways = open.into_iter().chain(invited);
+    let plain: Vec<Flow> = ways.map(|stage| terms.into_iter().chain([stage]).collect()).collect();
+    let Some(mail) = &config.accounts.mail else { return plain };
+    let proven =
+        |flow: &Flow| flow.iter().copied().filter(|stage| *stage != Stage::Dummy).chain([Stage::Email]).collect();
+    let by_mail: Vec<Flow> = plain.iter().map(proven).collect();
+    if mail.required { by_mail } else { [plain, by_mail].concat() }
 }
 
 /// What is asked of somebody who wants to do something grave to the account he is signed in to.

@@ -5,14 +5,15 @@ use ruma::{DeviceId, OwnedUserId, UserId};
 use sha2::{Digest, Sha256};
 use tern_auth::{
     oauth::management::Action,
+    password,
     secret::base64,
-    uia::{Auth, Purpose, approval, is_open, open_session, own_account_flows},
+    uia::{Auth, Purpose, Stage, approval, is_open, open_session, own_account_flows},
 };
 use tern_model::{Config, MatrixError, RawJson};
 use tern_ports::{
     Clock, Entropy, Transport, ask_gate, ask_user,
     wire::{
-        gate::{LeaveNote, TakeNotes},
+        gate::{LeaveNote, Proof, TakeNotes},
         user::{CloseSessions, SessionRef},
     },
 };
@@ -20,6 +21,7 @@ use tern_ports::{
 use crate::{
     admin,
     session::random,
+    threepid,
     uia::{Door, pass},
 };
 
@@ -81,6 +83,46 @@ pub async fn change_password<E: Transport + Clock + Entropy>(
         ask_user(edge, user_id, CloseSessions { session: Some(session), devices: None, except }).await?;
     }
     Ok(())
+}
+
+/// Replaces a password that was forgotten: whoever reads the account's mail may. Signs out every device unless told not to.
+///
+/// # Errors
+/// `M_MISSING_TOKEN` when there is no mail here, and nobody is signed in; the challenge of user-interactive
+/// authentication; a password that cannot be used.
+pub async fn reset_password<E: Transport + Clock + Entropy>(
+    edge: &E,
+    config: &Config,
+    auth: Option<&Auth>,
+    secret: &str,
+    sign_out: bool,
+    ip: Option<&str>,
+) -> Result<OwnedUserId, MatrixError> {
+    if config.accounts.mail.is_none() {
+        return Err(MatrixError::missing_token());
+    }
+    password::check(secret)?;
+    let purpose = Purpose { operation: "password", user_id: None };
+    let passed = pass(edge, config, Door { purpose, flows: &[vec![Stage::Email]], ip }, auth).await?;
+    let proof = passed.proof().ok_or_else(MatrixError::internal)?;
+    replace_password(edge, config, &proof, secret, sign_out).await
+}
+
+/// Replaces the password of the account that has the address.
+pub(crate) async fn replace_password<E: Transport + Clock + Entropy>(
+    edge: &E,
+    config: &Config,
+    proof: &Proof,
+    secret: &str,
+    sign_out: bool,
+) -> Result<OwnedUserId, MatrixError> {
+    let owner = threepid::owner(edge, &proof.address).await?;
+    let user_id = owner.ok_or_else(|| MatrixError::new(400, "M_THREEPID_NOT_FOUND", "No account has this address"))?;
+    admin::set_password(edge, config, &user_id, secret).await?;
+    if sign_out {
+        ask_user(edge, &user_id, CloseSessions { session: None, devices: None, except: None }).await?;
+    }
+    Ok(user_id)
 }
 
 /// Makes a token with which one new device can sign in as this user, once and soon.

@@ -1,22 +1,27 @@
 //! Signing in on the pages. Run in the proxy: users are in the storage worker, browsers in their users' hubs.
 
 use ruma::{OwnedUserId, UserId};
-use tern_auth::{oauth::ticket::Ticket, password, uia::Stage, username};
+use tern_auth::{
+    mail::{Creds, Occasion},
+    oauth::ticket::Ticket,
+    password, username,
+};
 use tern_model::{Class, Config, MatrixError};
 use tern_ports::{
     Clock, Entropy, Transport, ask_storage, ask_user,
     wire::{
         grant::{BrowserView, CloseBrowser, OpenBrowser, ReadBrowser},
         storage::SetPassword,
+        threepid::Threepid,
         user::CloseSessions,
     },
 };
 
 use crate::{
-    admin, limit,
-    register::{Made, create_user, open_flows},
-    session::{check_password, random},
-    uia,
+    account, admin, limit,
+    register::{Made, check_free, create_user, open_flows},
+    session::{by_mail, check_password, random},
+    threepid, uia,
 };
 
 /// Where a visitor comes from.
@@ -46,6 +51,8 @@ pub struct NewAccount<'a> {
     pub password: &'a str,
     /// The registration token.
     pub token: Option<&'a str>,
+    /// The address that was proven, with the token of the mail.
+    pub mail: Option<(&'a Creds, &'a str)>,
 }
 
 /// Signs a browser in; answers with its cookie.
@@ -60,7 +67,12 @@ pub async fn sign_in<E: Transport + Clock + Entropy>(
     visitor: Visitor,
 ) -> Result<String, MatrixError> {
     limit::by_address(edge, config, Class::Login, visitor.ip.as_deref()).await?;
-    let user_id = check_password(edge, config, username::for_login(name, &config.server_name), password).await?;
+    let named = if name.contains('@') && !name.starts_with('@') {
+        by_mail(edge, config, name).await?
+    } else {
+        username::for_login(name, &config.server_name)
+    };
+    let user_id = check_password(edge, config, named, password).await?;
     open(edge, user_id, visitor).await
 }
 
@@ -77,15 +89,53 @@ pub async fn register<E: Transport + Clock + Entropy>(
 ) -> Result<String, MatrixError> {
     limit::by_address(edge, config, Class::Register, visitor.ip.as_deref()).await?;
     let token = account.token.map(str::trim).filter(|token| !token.is_empty());
-    if !open_flows(config)?.iter().any(|flow| flow.contains(&Stage::Dummy))
-        && !uia::is_registration_token(edge, config, token.unwrap_or_default()).await?
-    {
+    open_flows(config)?;
+    if !config.open_registration && !uia::is_registration_token(edge, config, token.unwrap_or_default()).await? {
         return Err(MatrixError::new(403, "M_UNAUTHORIZED", "Invalid registration token"));
     }
     let used = token.filter(|token| !uia::is_operators(config, token)).map(str::to_owned);
     let user_id = username::for_registration(account.name, &config.server_name)?;
-    create_user(edge, config, &user_id, account.password, Made { admin: false, registration_token: used }).await?;
+    let identifiers = proven(edge, config, &user_id, &account).await?;
+    create_user(edge, config, &user_id, account.password, Made { admin: false, registration_token: used, identifiers })
+        .await?;
     open(edge, user_id, visitor).await
+}
+
+/// The address that somebody who wants an account has proven. It is used up by that, so what else can go wrong is looked
+/// at before.
+async fn proven<E: Transport + Clock>(
+    edge: &E,
+    config: &Config,
+    user_id: &UserId,
+    account: &NewAccount<'_>,
+) -> Result<Vec<Threepid>, MatrixError> {
+    let Some((creds, token)) = account.mail else {
+        let required = config.accounts.mail.as_ref().is_some_and(|mail| mail.required);
+        let missing = || MatrixError::new(403, "M_THREEPID_AUTH_FAILED", "A mail address is needed");
+        return if required { Err(missing()) } else { Ok(Vec::new()) };
+    };
+    password::check(account.password)?;
+    check_free(edge, user_id).await?;
+    threepid::confirm(edge, config, &creds.sid, token).await?;
+    let proof = threepid::spend(edge, config, Occasion::Register, creds).await?;
+    Ok(vec![threepid::of(proof, edge)])
+}
+
+/// Sets a new password for whoever reads the account's mail, and signs out every device and browser.
+///
+/// # Errors
+/// `M_THREEPID_AUTH_FAILED` for a link that is worth nothing, a password that cannot be used.
+pub async fn recover<E: Transport + Clock + Entropy>(
+    edge: &E,
+    config: &Config,
+    creds: &Creds,
+    token: &str,
+    new: &str,
+) -> Result<OwnedUserId, MatrixError> {
+    password::check(new)?;
+    threepid::confirm(edge, config, &creds.sid, token).await?;
+    let proof = threepid::spend(edge, config, Occasion::Password, creds).await?;
+    account::replace_password(edge, config, &proof, new, true).await
 }
 
 /// Who a browser belongs to; nobody when it is not, or no longer, signed in.

@@ -9,6 +9,7 @@
 //!   [`join`], [`directory`], [`spaces`], [`people`], [`report`] and [`upgrade`] are the colder use-cases of the proxy, one
 //!   function per endpoint.
 //! - [`signing`] keeps the keys of id tokens.
+//! - [`threepid`] is mail addresses of accounts, and [`mail`] how mail is sent.
 //! - [`turnstile`] is the group commit, and the only lock in the project.
 
 pub mod account;
@@ -22,6 +23,7 @@ pub mod handoff;
 pub mod join;
 pub mod keys;
 pub mod limit;
+pub mod mail;
 pub mod oauth;
 pub mod people;
 pub mod poll;
@@ -34,6 +36,7 @@ mod schema;
 pub mod session;
 pub mod signing;
 pub mod spaces;
+pub mod threepid;
 pub mod to_device;
 pub mod turnstile;
 pub mod uia;

@@ -34,6 +34,19 @@ pub async fn by_account<E: Transport>(
     take(edge, config, class, user_id.as_str()).await
 }
 
+/// Counts something done to a mailbox, whoever does it.
+///
+/// # Errors
+/// `M_LIMIT_EXCEEDED`.
+pub async fn by_mailbox<E: Transport>(
+    edge: &E,
+    config: &Config,
+    class: Class,
+    address: &str,
+) -> Result<(), MatrixError> {
+    take(edge, config, class, address).await
+}
+
 async fn take<E: Transport>(edge: &E, config: &Config, class: Class, subject: &str) -> Result<(), MatrixError> {
     if config.unlimited {
         return Ok(());

@@ -12,6 +12,7 @@ use tern_ports::{
     Clock, Entropy, Transport, ask_storage,
     wire::{
         storage::{CreateUser, LoadUser},
+        threepid::Threepid,
         user::OpenSession,
     },
 };
@@ -19,6 +20,7 @@ use tern_ports::{
 use crate::{
     limit,
     session::{SignedIn, check_device_id, random, sign_in},
+    threepid,
     uia::{self, Door},
 };
 
@@ -68,7 +70,8 @@ pub async fn register<E: Transport + Clock + Entropy>(
     let secret = body.password.as_deref().ok_or_else(|| MatrixError::missing_param("The password is missing"))?;
     let user_id = wanted.map_or_else(|| made_up_name(edge, config), Ok)?;
     let token = passed.registration_token().filter(|token| !uia::is_operators(config, token));
-    create_user(edge, config, &user_id, secret, Made { admin: false, registration_token: token }).await?;
+    let identifiers = passed.proof().map(|proof| threepid::of(proof, edge)).into_iter().collect();
+    create_user(edge, config, &user_id, secret, Made { admin: false, registration_token: token, identifiers }).await?;
     if body.inhibit_login {
         return Ok(SignedIn { user_id, tokens: None });
     }
@@ -103,7 +106,7 @@ pub async fn add_user<E: Transport + Clock + Entropy>(
     admin: bool,
 ) -> Result<OwnedUserId, MatrixError> {
     let user_id = username::for_registration(name, &config.server_name)?;
-    create_user(edge, config, &user_id, secret, Made { admin, registration_token: None }).await?;
+    create_user(edge, config, &user_id, secret, Made { admin, ..Made::default() }).await?;
     Ok(user_id)
 }
 
@@ -117,7 +120,7 @@ fn made_up_name(entropy: &impl Entropy, config: &Config) -> Result<OwnedUserId, 
     username::for_registration(&letters.iter().collect::<String>(), &config.server_name)
 }
 
-async fn check_free(edge: &impl Transport, user_id: &UserId) -> Result<(), MatrixError> {
+pub(crate) async fn check_free(edge: &impl Transport, user_id: &UserId) -> Result<(), MatrixError> {
     match ask_storage(edge, LoadUser { user_id: user_id.to_owned() }).await? {
         None => Ok(()),
         Some(_) => Err(MatrixError::new(400, "M_USER_IN_USE", "User ID already taken")),
@@ -129,6 +132,7 @@ async fn check_free(edge: &impl Transport, user_id: &UserId) -> Result<(), Matri
 pub(crate) struct Made {
     pub(crate) admin: bool,
     pub(crate) registration_token: Option<String>,
+    pub(crate) identifiers: Vec<Threepid>,
 }
 
 pub(crate) async fn create_user<E: Transport + Clock + Entropy>(
@@ -139,8 +143,9 @@ pub(crate) async fn create_user<E: Transport + Clock + Entropy>(
     made: Made,
 ) -> Result<(), MatrixError> {
     let password_hash = Some(password::hash(&config.accounts, secret, &random(edge))?);
-    let Made { admin, registration_token } = made;
-    let create = CreateUser { user_id: user_id.to_owned(), password_hash, admin, ts: edge.now(), registration_token };
+    let Made { admin, registration_token, identifiers } = made;
+    let (user_id, ts) = (user_id.to_owned(), edge.now());
+    let create = CreateUser { user_id, password_hash, admin, ts, registration_token, identifiers };
     ask_storage(edge, create).await?;
     Ok(())
 }

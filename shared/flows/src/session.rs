@@ -4,8 +4,11 @@
 use ruma::{OwnedDeviceId, OwnedUserId, UserId};
 use serde::Serialize;
 use tern_auth::{
-    login::{self, LoginBody, Proof},
+    login::{self, Credentials, LoginBody, Proof},
+    mail,
+    oauth::ticket::hash,
     password, refresh,
+    secret::base64,
     token::mint,
     uia::Auth,
     username,
@@ -19,7 +22,7 @@ use tern_ports::{
     },
 };
 
-use crate::{account, limit};
+use crate::{account, limit, threepid};
 
 /// Longest device id, in bytes.
 const MAX_DEVICE_ID: usize = 255;
@@ -72,7 +75,7 @@ pub async fn login<E: Transport + Clock + Entropy>(
     limit::by_address(edge, config, Class::Login, ip.as_deref()).await?;
     let user_id = match proof {
         Proof::Password(credentials) => {
-            let user_id = username::for_login(credentials.user()?, &config.server_name);
+            let user_id = named(edge, config, credentials).await?;
             check_password(edge, config, user_id, credentials.password()?).await?
         }
         Proof::Token(token) => account::redeem_login_token(edge, token).await?,
@@ -140,6 +143,33 @@ pub(crate) fn check_device_id(device_id: Option<&OwnedDeviceId>) -> Result<(), M
         None | Some(1..=MAX_DEVICE_ID) => Ok(()),
         Some(_) => Err(MatrixError::invalid_param("The device id is empty or too long")),
     }
+}
+
+/// The local user whom credentials name. An address that belongs to nobody names somebody who is not there, so that it is
+/// refused as slowly, and counted, as one that does.
+pub(crate) async fn named<E: Transport>(
+    edge: &E,
+    config: &Config,
+    credentials: &Credentials,
+) -> Result<Option<OwnedUserId>, MatrixError> {
+    match credentials.mail() {
+        Some(address) => by_mail(edge, config, address).await,
+        None => Ok(username::for_login(credentials.user()?, &config.server_name)),
+    }
+}
+
+/// The same for a mail address.
+pub(crate) async fn by_mail<E: Transport>(
+    edge: &E,
+    config: &Config,
+    address: &str,
+) -> Result<Option<OwnedUserId>, MatrixError> {
+    let Ok(address) = mail::address(address) else { return Ok(None) };
+    let nobody = || {
+        let name = base64(&hash(&address)).to_ascii_lowercase();
+        UserId::parse(format!("@mail/{name}:{}", config.server_name)).ok()
+    };
+    Ok(threepid::owner(edge, &address).await?.or_else(nobody))
 }
 
 /// The user, if the password is right. Takes as long when there is no such user, and counts as a guess before anything is

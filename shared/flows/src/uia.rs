@@ -6,22 +6,23 @@
 use ruma::{OwnedUserId, UserId};
 use tern_auth::{
     login::Credentials,
+    mail::Occasion,
     secret,
     uia::{self, Auth, Challenge, Flow, Purpose, Stage},
-    username,
 };
 use tern_model::{Class, Config, MatrixError, RawJson};
 use tern_ports::{
     Clock, Entropy, Transport, ask_gate, ask_storage,
     wire::{
         accounts::CheckRegistrationToken,
-        gate::{LeaveNote, Notes, ReadNotes, TakeNotes},
+        gate::{LeaveNote, Notes, Proof, ReadNotes, TakeNotes},
     },
 };
 
 use crate::{
     limit,
-    session::{check_password, random},
+    session::{check_password, named, random},
+    threepid,
 };
 
 /// Something that takes authentication.
@@ -43,6 +44,11 @@ impl Passed {
     /// The registration token that was given.
     pub fn registration_token(&self) -> Option<String> {
         self.0.get(Stage::RegistrationToken.name()).and_then(|note| note.read().ok())
+    }
+
+    /// The mail address that was proven.
+    pub fn proof(&self) -> Option<Proof> {
+        self.0.get(Stage::Email.name()).and_then(|note| note.read().ok())
     }
 
     fn stages(&self, challenge: &Challenge<'_>) -> Vec<Stage> {
@@ -138,6 +144,23 @@ async fn attempt<E: Transport + Clock>(
             let Some(user_id) = door.purpose.user_id else { return Ok(Err("Nobody is signed in")) };
             own_password(edge, config, user_id, &auth.credentials).await
         }
+        Stage::Email => proven_mail(edge, config, door, auth).await,
+    }
+}
+
+/// An address that was proven for what is behind the door.
+async fn proven_mail<E: Transport>(
+    edge: &E,
+    config: &Config,
+    door: &Door<'_>,
+    auth: &Auth,
+) -> Result<Result<RawJson, &'static str>, MatrixError> {
+    let Some(creds) = &auth.threepid_creds else { return Ok(Err("threepid_creds is missing")) };
+    let occasion = if door.purpose.operation == "register" { Occasion::Register } else { Occasion::Password };
+    match threepid::spend(edge, config, occasion, creds).await {
+        Ok(proof) => Ok(Ok(RawJson::from_value(&proof).map_err(|_| MatrixError::internal())?)),
+        Err(error) if error.status == 403 => Ok(Err("The mail address was not confirmed")),
+        Err(error) => Err(error),
     }
 }
 
@@ -148,7 +171,7 @@ async fn own_password(
     user_id: &UserId,
     credentials: &Credentials,
 ) -> Result<Result<RawJson, &'static str>, MatrixError> {
-    let named = username::for_login(credentials.user()?, &config.server_name);
+    let named = named(edge, config, credentials).await?;
     let Some(named) = named.filter(|named: &OwnedUserId| named == user_id) else {
         return Ok(Err("This is not your account"));
     };

@@ -2,7 +2,7 @@
 
 use ruma::OwnedServerName;
 
-use crate::Limits;
+use crate::{Limits, Mail};
 
 /// Configuration of one deployment, read once per isolate.
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ pub struct Accounts {
     /// What people have to agree to when they register, by name, in the shape of the `m.login.terms` stage; empty for
     /// nothing.
     pub terms: serde_json::Map<String, serde_json::Value>,
+    /// How mail leaves; without it there are no mail addresses.
+    pub mail: Option<Mail>,
 }
 
 impl Config {

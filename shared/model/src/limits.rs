@@ -86,4 +86,6 @@ classes! {
     Password password = 10, 60;
     /// Registrations, per address, counted exactly.
     Register register = 10, 60;
+    /// Mails, per address where they are asked for and per mailbox where they go, counted exactly.
+    Mail mail = 5, 20;
 }

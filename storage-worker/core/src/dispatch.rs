@@ -6,7 +6,8 @@ use tern_ports::wire::{StorageCommand, frame};
 
 use crate::{
     commands::{
-        accounts, append, backup, clients, directory, keyring, media, relations, rooms, state, sync, timeline, users,
+        accounts, append, backup, clients, directory, keyring, media, relations, rooms, state, sync, threepids,
+        timeline, users,
     },
     shard::ShardMap,
     sql::Databases,
@@ -29,6 +30,7 @@ impl<D: Databases> Storage<'_, D> {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a line for each command")]
     async fn dispatch(&self, command: StorageCommand) -> Vec<u8> {
         match command {
             StorageCommand::AppendEvents(ask) => reply(&append::append_events(self, *ask).await),
@@ -59,6 +61,10 @@ impl<D: Databases> Storage<'_, D> {
             StorageCommand::LoadUser(ask) => reply(&users::load_user(self, *ask).await),
             StorageCommand::SetPassword(ask) => reply(&users::set_password(self, *ask).await),
             StorageCommand::DeactivateUser(ask) => reply(&users::deactivate_user(self, *ask).await),
+            StorageCommand::AddThreepid(ask) => reply(&threepids::add(self, *ask).await),
+            StorageCommand::RemoveThreepid(ask) => reply(&threepids::remove(self, *ask).await),
+            StorageCommand::ListThreepids(ask) => reply(&threepids::list(self, *ask).await),
+            StorageCommand::FindThreepid(ask) => reply(&threepids::find(self, *ask).await),
             StorageCommand::ReserveMedia(ask) => reply(&media::reserve_media(self, *ask).await),
             StorageCommand::QuarantineMedia(ask) => reply(&media::quarantine_media(self, *ask).await),
             StorageCommand::PurgeMedia(ask) => reply(&media::purge_media(self, *ask).await),

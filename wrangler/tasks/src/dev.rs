@@ -37,6 +37,8 @@ impl Options {
                 Long("server-name") => options.server_name = Some(arguments.value()?.string()?),
                 Long("release") => options.profile = Profile::Release,
                 Long("open-registration") => options.switches.push("--open-registration"),
+                // Mails are written to a file of the state folder.
+                Long("mail") => options.switches.push("--mail"),
                 Long("unlimited") => options.switches.push("--unlimited"),
                 // For tests: storage can be made to fail by control lines on stdin. Not for people.
                 Long("chaos") => options.switches.push("--chaos"),

@@ -4,6 +4,10 @@
 mod de;
 mod en;
 
+use tern_auth::mail::Occasion;
+use tern_flows::threepid::News;
+use tern_model::Config;
+
 /// The words of one language.
 pub(crate) struct Text {
     /// Its tag (RFC 5646).
@@ -96,6 +100,40 @@ pub(crate) struct Text {
     pub(crate) erase: &'static str,
     pub(crate) deactivated: &'static str,
     pub(crate) goodbye: &'static str,
+    pub(crate) email: &'static str,
+    pub(crate) forgot: &'static str,
+    pub(crate) recover: &'static str,
+    pub(crate) recover_lead: &'static str,
+    pub(crate) register_mail_lead: &'static str,
+    pub(crate) send_link: &'static str,
+    pub(crate) mail_sent: &'static str,
+    pub(crate) mail_title: &'static str,
+    pub(crate) mail_lead: &'static str,
+    pub(crate) mail_confirm: &'static str,
+    pub(crate) mail_confirmed: &'static str,
+    pub(crate) mail_stale: &'static str,
+    pub(crate) mail_invalid: &'static str,
+    pub(crate) mail_in_use: &'static str,
+    pub(crate) letter_address: &'static str,
+    pub(crate) letter_password: &'static str,
+    pub(crate) letter_confirm: &'static str,
+    pub(crate) letter_recover: &'static str,
+    pub(crate) letter_known: &'static str,
+    pub(crate) letter_unknown: &'static str,
+}
+
+impl Text {
+    /// Subject and text of a mail.
+    pub(crate) fn letter(&self, config: &Config, news: News<'_>) -> (String, String) {
+        let (subject, text, link) = match news {
+            News::Link(Occasion::Password, link) => (self.letter_password, self.letter_recover, link),
+            News::Link(Occasion::Register | Occasion::Add, link) => (self.letter_address, self.letter_confirm, link),
+            News::Known => (self.letter_address, self.letter_known, ""),
+            News::Unknown => (self.letter_password, self.letter_unknown, ""),
+        };
+        let server = config.server_name.as_str();
+        (subject.replace("{server}", server), text.replace("{server}", server).replace("{link}", link))
+    }
 }
 
 const LANGUAGES: [&Text; 2] = [&en::TEXT, &de::TEXT];

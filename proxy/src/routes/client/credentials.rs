@@ -10,7 +10,7 @@ use super::session::end_tokens;
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
-    Token Post "/_matrix/client/v3/account/password" => change_password;
+    Optional Post "/_matrix/client/v3/account/password" => change_password;
     Token Post "/_matrix/client/v3/account/deactivate" => deactivate;
     Token Post "/_matrix/client/v1/login/get_token" => get_token;
 };
@@ -36,6 +36,15 @@ async fn change_password(edge: &Edge, request: &Incoming) -> Result<Answer, Matr
         logout_devices: bool,
     }
     let body: Body = request.json()?;
+    if request.identity.is_none() {
+        let secret = body.new_password.ok_or_else(|| MatrixError::missing_param("new_password is missing"))?;
+        let (auth, ip) = (body.auth.as_ref(), request.ip.as_deref());
+        let user_id = account::reset_password(edge, &edge.config, auth, &secret, body.logout_devices, ip).await?;
+        if body.logout_devices {
+            end_tokens(edge, &user_id, None);
+        }
+        return Ok(Answer::empty());
+    }
     prove(edge, request, "password", body.auth.as_ref()).await?;
     let secret = body.new_password.ok_or_else(|| MatrixError::missing_param("new_password is missing"))?;
     let (user_id, session) = (&request.caller()?.user_id, request.session()?);

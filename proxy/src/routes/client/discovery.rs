@@ -61,7 +61,7 @@ async fn capabilities(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixE
         "m.set_displayname": enabled,
         "m.set_avatar_url": enabled,
         "m.profile_fields": enabled,
-        "m.3pid_changes": disabled,
+        "m.3pid_changes": if edge.config.accounts.mail.is_some() { &enabled } else { &disabled },
         "m.get_login_token": enabled,
         "m.forget_forced_upon_leave": disabled,
     });

@@ -5,10 +5,12 @@
 //! | `limit/{class}/{subject}` | how often somebody may try | [`turns`] |
 //! | `uia/{session}` | the stages of interactive authentication that were completed | [`notes`] |
 //! | `login/{digest}` | whom a login token signs in, once | [`notes`] |
+//! | `mail/{proof}` | whether a mail address was proven | [`proof`] |
 //!
 //! A gate forgets everything once nothing in it counts any more, so that strangers cannot make objects that stay.
 
 mod notes;
+mod proof;
 mod turns;
 
 use std::{cell::Cell, rc::Rc};
@@ -23,7 +25,7 @@ use tern_ports::{
 use crate::schema::{NUMBER, READ_NUMBER, Schema, Step, WRITE_NUMBER};
 
 pub(crate) const SCHEMA: Schema = Schema {
-    steps: &[FIRST, NUMBERED],
+    steps: &[FIRST, NUMBERED, PROOFS],
     read: READ_NUMBER,
     write: WRITE_NUMBER,
     signs: &["SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'bucket'"],
@@ -38,6 +40,12 @@ const FIRST: Step = &[
 ];
 
 const NUMBERED: Step = &[NUMBER];
+
+// At most one row. `secret` and `token` as in `OpenProof`.
+const PROOFS: Step = &["CREATE TABLE IF NOT EXISTS proof (
+        id INTEGER PRIMARY KEY CHECK (id = 1), address TEXT NOT NULL, secret TEXT NOT NULL, attempt INTEGER NOT NULL,
+        token TEXT NOT NULL, confirmed INTEGER, until INTEGER NOT NULL
+    ) STRICT"];
 
 /// The actor in a gate.
 pub struct GateActor<H> {
@@ -64,6 +72,10 @@ impl<H: ObjectHost> GateActor<H> {
             GateCommand::LeaveNote(ask) => reply(&self.leave_note(*ask).await),
             GateCommand::ReadNotes(_) => reply(&self.read_notes()),
             GateCommand::TakeNotes(_) => reply(&self.take_notes()),
+            GateCommand::OpenProof(ask) => reply(&self.open_proof(*ask).await),
+            GateCommand::ConfirmProof(ask) => reply(&self.confirm_proof(&ask)),
+            GateCommand::SpendProof(ask) => reply(&self.spend_proof(&ask)),
+            GateCommand::DropProof(_) => reply(&self.drop_proof()),
         }
     }
 
@@ -74,7 +86,8 @@ impl<H: ObjectHost> GateActor<H> {
     pub async fn is_over(&self) -> Result<bool, MatrixError> {
         self.prepare()?;
         self.alarm.set(None);
-        let over = turns::full_at(self.host.sql())?.max(notes::until(self.host.sql())?);
+        let sql = self.host.sql();
+        let over = turns::full_at(sql)?.max(notes::until(sql)?).max(proof::until(sql)?);
         if over > self.host.now() {
             self.look_again(over).await;
             return Ok(false);

@@ -17,6 +17,10 @@ boundary! {
         LeaveNote => Done,
         ReadNotes => Notes,
         TakeNotes => Notes,
+        OpenProof => bool,
+        ConfirmProof => bool,
+        SpendProof => Option<Proof>,
+        DropProof => Done,
     }
 }
 
@@ -58,3 +62,45 @@ pub struct ReadNotes {}
 /// As [`ReadNotes`], and takes them away: of any number of takers one gets them, the others get none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TakeNotes {}
+
+/// Somebody wants an address proven: `true` when a mail has to be sent, `false` when that was done for this attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenProof {
+    /// The address.
+    pub address: String,
+    /// SHA-256 of the client's secret, in base64.
+    pub secret: String,
+    /// `send_attempt`.
+    pub attempt: u64,
+    /// SHA-256 of the token that the mail carries, in base64.
+    pub token: String,
+    /// When the proof ends.
+    pub until: Millis,
+}
+
+/// Whoever has the mail says so. `false` for another token, and when there is nothing to prove.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfirmProof {
+    /// SHA-256 of the token, in base64.
+    pub token: String,
+}
+
+/// Takes a proof, which is then gone; nothing for another secret, and while it is not confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpendProof {
+    /// SHA-256 of the client's secret, in base64.
+    pub secret: String,
+}
+
+/// A proven address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The address.
+    pub address: String,
+    /// When it was confirmed.
+    pub confirmed: Millis,
+}
+
+/// The mail could not be sent: the next attempt of the same number sends it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropProof {}

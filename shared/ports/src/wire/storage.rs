@@ -22,6 +22,7 @@ use super::{
     media::{PurgeMedia, Purged, QuarantineMedia, ReserveMedia},
     relations::{FindByTime, LoadAggregations, PageRelations, PageThreads, StoredAggregation, ThreadPage},
     sync::{SyncAsk, SyncRoom, VisibilityFacts},
+    threepid::{AddThreepid, FindThreepid, ListThreepids, RemoveThreepid, Threepid},
 };
 
 boundary! {
@@ -58,6 +59,10 @@ boundary! {
         LoadUser => Option<UserRow>,
         SetPassword => Done,
         DeactivateUser => Done,
+        AddThreepid => Done,
+        RemoveThreepid => Done,
+        ListThreepids => Vec<Threepid>,
+        FindThreepid => Option<OwnedUserId>,
         ReserveMedia => Done,
         QuarantineMedia => Done,
         PurgeMedia => Purged,
@@ -245,6 +250,9 @@ pub struct CreateUser {
     /// A registration token that has to be good, and is used by this; fails with 403 when it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration_token: Option<String>,
+    /// Identifiers of other systems that become the user's. Fails with 400 `M_THREEPID_IN_USE` when somebody has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identifiers: Vec<Threepid>,
 }
 
 /// Looks a user up.

@@ -11,5 +11,6 @@ pub(crate) mod relations;
 pub(crate) mod rooms;
 pub(crate) mod state;
 pub(crate) mod sync;
+pub(crate) mod threepids;
 pub(crate) mod timeline;
 pub(crate) mod users;

@@ -16,6 +16,7 @@ fn add(worker: &Worker, name: &str, ts: u64, token: Option<&str>) -> Result<(), 
         admin: false,
         ts: Millis(ts),
         registration_token: token.map(str::to_owned),
+        identifiers: Vec::new(),
     };
     worker.try_ask(create).map(|_| ()).map_err(|error| (error.status, error.errcode.into_owned()))
 }

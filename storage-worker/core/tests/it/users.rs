@@ -14,6 +14,7 @@ fn create(worker: &Worker, name: &str, hash: Option<&str>) -> Result<Done, Matri
         admin: name == "root",
         ts: Millis(7),
         registration_token: None,
+        identifiers: Vec::new(),
     })
 }
 
