@@ -19,7 +19,7 @@ pub(crate) struct Edge {
     pub(crate) config: Rc<Config>,
     /// What is allowed of media.
     pub(crate) media: Policy,
-    pub(crate) wire: cf::wire::Wire,
+    pub(crate) wire: Rc<cf::wire::Wire>,
     pub(crate) tokens: Rc<RefCell<TokenCache>>,
     pub(crate) meters: Rc<RefCell<Meters>>,
     pub(crate) keyrings: Rc<Keyrings>,
@@ -41,7 +41,7 @@ impl Edge {
     pub(crate) fn of(env: &Env) -> worker::Result<Self> {
         Ok(Self {
             config: config(env)?,
-            wire: cf::wire::Wire::of(env)?,
+            wire: Rc::new(cf::wire::Wire::of(env)?),
             tokens: TOKENS.with(Rc::clone),
             meters: METERS.with(Rc::clone),
             keyrings: KEYRINGS.with(Rc::clone),

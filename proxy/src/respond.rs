@@ -1,5 +1,6 @@
 //! From a handler's result to HTTP: the one place that writes a response.
 
+use futures::{Stream, StreamExt, TryStreamExt, stream::LocalBoxStream};
 use serde::Serialize;
 use tern_model::{MatrixError, RawJson};
 use worker::{EncodeBody, Headers, Response, ResponseBody, ResponseBuilder};
@@ -20,9 +21,13 @@ enum Body {
     Nothing,
     /// Text, by default JSON.
     Text(String),
+    /// JSON in pieces that are made while the client reads.
+    Pieces(Pieces),
     /// Content that is passed through unread.
     Content(ResponseBody),
 }
+
+type Pieces = LocalBoxStream<'static, Result<String, MatrixError>>;
 
 impl Answer {
     /// 200 with `value`.
@@ -39,6 +44,11 @@ impl Answer {
     /// 200 with JSON text that is ready.
     pub(crate) const fn text(body: String) -> Self {
         Self::of(200, Body::Text(body))
+    }
+
+    /// 200 with JSON whose pieces are made while the client reads them; an error breaks it off.
+    pub(crate) fn pieces(pieces: impl Stream<Item = Result<String, MatrixError>> + 'static) -> Self {
+        Self::of(200, Body::Pieces(pieces.boxed_local()))
     }
 
     /// Content with headers of its own.
@@ -106,15 +116,21 @@ pub(crate) fn write(result: Result<Answer, MatrixError>, cors: bool) -> worker::
     let builder = ResponseBuilder::new().with_status(answer.status);
     match answer.body {
         Body::Nothing => Ok(builder.with_headers(headers).empty()),
-        Body::Text(text) => {
-            if !headers.has("content-type")? {
-                headers.set("content-type", "application/json")?;
-            }
-            Ok(builder.with_headers(headers).fixed(text.into_bytes()))
+        Body::Text(text) => Ok(builder.with_headers(as_json(headers)?).fixed(text.into_bytes())),
+        Body::Pieces(pieces) => {
+            let broken = |error: MatrixError| worker::Error::RustError(error.to_string());
+            builder.with_headers(as_json(headers)?).from_stream(pieces.map_ok(String::into_bytes).map_err(broken))
         }
         // As it is: the length that was announced holds, and pictures do not get smaller.
         Body::Content(body) => Ok(builder.with_headers(headers).with_encode_body(EncodeBody::Manual).body(body)),
     }
+}
+
+fn as_json(headers: Headers) -> worker::Result<Headers> {
+    if !headers.has("content-type")? {
+        headers.set("content-type", "application/json")?;
+    }
+    Ok(headers)
 }
 
 fn refusal(error: &MatrixError, headers: &Headers) -> worker::Result<Answer> {

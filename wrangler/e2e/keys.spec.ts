@@ -1,7 +1,7 @@
 // End-to-end encryption: the server hands public keys on, each one-time key once, and never reads or logs what is secret.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { at, brief, okay, pair, people, refused, register, unique, type Json, type User } from './support/client.ts';
+import { at, brief, login, okay, pair, people, refused, register, unique, type Json, type User } from './support/client.ts';
 import { CrossSigning, CURVE, publish, SigningKey } from './support/keys.ts';
 import { own, shared, uncontrolled } from './support/server.ts';
 import { Classic, follow, Sliding } from './support/sync.ts';
@@ -70,6 +70,7 @@ test('keys are uploaded, queried and claimed', async () => {
   assert.equal(claimed(await bob.post('/keys/claim', claimOf(alice)), alice), undefined);
   refused(await alice.call('POST', '/keys/upload', { body: { device_keys: { ...key.identity(), algorithms: [] } } }), 400, 'M_INVALID_SIGNATURE');
   refused(await bob.call('POST', '/keys/upload', { body: { device_keys: key.identity() } }), 400, 'M_INVALID_PARAM');
+  refused(await bob.call('PUT', at`/sendToDevice/m.x/${unique()}`, { body: { messages: { [alice.id]: { '*': 'text' } } } }), 400, 'M_BAD_JSON');
   refused(await bob.call('GET', '/keys/changes', { query: { from: 'x', to: 'y' } }), 400, 'M_INVALID_PARAM');
 });
 
@@ -99,6 +100,8 @@ test('cross-signing keys are free the first time, and take the password after th
 
   const auth = { type: 'm.login.password', identifier: { type: 'm.id.user', user: alice.id }, password: alice.password, session: challenge.json.session };
   okay(await alice.call('POST', '/keys/device_signing/upload', { body: { ...others.upload(), auth } }));
+  const taken = await login(base, alice.id, alice.password, { device_id: others.master.publicKey });
+  refused(taken, 403, 'M_FORBIDDEN');
   const replaced = await bob.post('/keys/query', query);
   assert.ok(replaced.master_keys[alice.id].keys[`ed25519:${others.master.publicKey}`]);
   assert.equal(replaced.device_keys[alice.id][alice.device].signatures[alice.id][`ed25519:${keys.self.publicKey}`], undefined);
@@ -169,6 +172,41 @@ test('a backup keeps the better key, and tells exactly how much there is', async
   assert.equal(okay(await alice.call('DELETE', path, { query: { version } })).count, 300);
   okay(await alice.call('DELETE', at`/room_keys/version/${version}`));
   refused(await alice.call('GET', path, { query: { version } }), 404, 'M_NOT_FOUND');
+});
+
+test('a backup larger than one page, and than an isolate, comes back whole', { timeout: 900_000 }, async (t) => {
+  const count = process.env.TERN_FULL ? 100_000 : 5_000;
+  const alice = await register(base);
+  const method = { algorithm: 'm.megolm_backup.v1.curve25519-aes-sha2', auth_data: { public_key: 'abc', signatures: {} } };
+  const { version } = await alice.post('/room_keys/version', method);
+  const data = { ephemeral: 'e'.repeat(43), mac: 'm'.repeat(11), ciphertext: 'c'.repeat(700) };
+  const session = (n: number): Json => ({ first_message_index: n, forwarded_count: 0, is_verified: true, session_data: data });
+  for (let first = 0; first < count; first += 2_500) {
+    const numbers = Array.from({ length: 2_500 }, (_, n) => first + n);
+    const rooms = { [`!room${first}:example.org`]: { sessions: Object.fromEntries(numbers.map((n) => [`s${n}`, session(n)])) } };
+    okay(await alice.call('PUT', '/room_keys/keys', { query: { version }, body: { rooms } }));
+  }
+  const whole = await alice.call('GET', '/room_keys/keys', { query: { version }, within: 300_000 });
+  const rooms = Object.values<Json>(okay(whole).rooms);
+  const indices = rooms.flatMap((room) => Object.values<Json>(room.sessions).map((one) => one.first_message_index));
+  assert.deepEqual(indices.toSorted((a, b) => a - b), Array.from({ length: count }, (_, n) => n));
+  assert.ok(rooms.length === count / 2_500 && rooms.every((room) => Object.keys(room.sessions).length === 2_500));
+  const one = await alice.call('GET', at`/room_keys/keys/${'!room0:example.org'}`, { query: { version } });
+  assert.deepEqual(okay(one), whole.json.rooms['!room0:example.org']);
+  t.diagnostic(`${count} keys, ${whole.bytes} bytes in ${whole.ms.toFixed(0)} ms`);
+});
+
+test('an account that ends takes its keys and backups along', async () => {
+  const [alice, bob] = await people(base, 2);
+  await publish(alice);
+  okay(await alice.call('POST', '/keys/device_signing/upload', { body: new CrossSigning(alice).upload() }));
+  await alice.post('/room_keys/version', { algorithm: 'a', auth_data: {} });
+  const challenge = await alice.call('POST', '/account/deactivate', { body: {} });
+  const identifier = { type: 'm.id.user', user: alice.id };
+  const auth = { type: 'm.login.password', identifier, password: alice.password, session: challenge.json.session };
+  okay(await alice.call('POST', '/account/deactivate', { body: { auth } }));
+  const left = await bob.post('/keys/query', { device_keys: { [alice.id]: [] } });
+  assert.deepEqual([left.device_keys[alice.id], left.master_keys?.[alice.id]], [{}, undefined]);
 });
 
 test('a dehydrated device collects messages until it is taken over', async () => {

@@ -9,6 +9,7 @@ use tern_ports::{
     Clock, Entropy, Transport, ask_storage, ask_user,
     wire::{
         accounts::{AuditEntry, ChangeUser, RecordAudit, Retire, SetStanding},
+        backup::DropBackups,
         room::MembershipAction,
         storage::{DeactivateUser, LoadUser, SetPassword, UserRow},
         user::CloseSessions,
@@ -146,8 +147,8 @@ pub(crate) async fn set_password<E: Transport + Entropy>(
     Ok(())
 }
 
-/// Deactivates a user for ever: the name stays taken, sessions end, rooms are left. May be repeated, and then does what
-/// was left undone.
+/// Deactivates a user for ever: the name stays taken, sessions end with all keys, rooms are left, backups of keys are
+/// deleted. May be repeated, and then does what was left undone.
 ///
 /// # Errors
 /// `M_NOT_FOUND`, 503.
@@ -161,6 +162,7 @@ pub async fn deactivate<E: Transport>(
     let rooms = ask_user(edge, user_id, Retire { erase }).await?;
     let leaving = rooms.iter().map(|room_id| leave(edge, config, room_id, user_id));
     let left: Vec<_> = stream::iter(leaving).buffer_unordered(ROOMS_AT_ONCE).collect().await;
+    ask_storage(edge, DropBackups { user_id: user_id.to_owned() }).await?;
     // A room that refuses has no such member; one that is out of reach is left at the next attempt.
     left.into_iter().find(|left| left.as_ref().is_err_and(|error| error.status >= 500)).unwrap_or(Ok(()))
 }

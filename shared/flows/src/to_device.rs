@@ -13,7 +13,7 @@ use crate::keys::{AT_A_TIME, MOST_USERS};
 /// `PUT /sendToDevice/{eventType}/{txnId}`. Hubs know transactions, so a request that failed half-way may be repeated.
 ///
 /// # Errors
-/// `M_TOO_LARGE`; 503 when a hub cannot be reached.
+/// `M_TOO_LARGE`, `M_BAD_JSON` for a message that is no object; 503 when a hub cannot be reached.
 pub async fn send<E: Transport>(
     edge: &E,
     config: &Config,
@@ -24,6 +24,9 @@ pub async fn send<E: Transport>(
 ) -> Result<(), MatrixError> {
     if messages.len() > MOST_USERS {
         return Err(MatrixError::too_large("Too many users"));
+    }
+    if messages.values().flat_map(BTreeMap::values).any(|content| !content.text().starts_with('{')) {
+        return Err(MatrixError::bad_json("A message must be an object"));
     }
     let local = messages.into_iter().filter(|(user_id, _)| user_id.server_name() == config.server_name);
     let deliveries = local.map(|(user_id, messages)| {

@@ -68,6 +68,11 @@ pub fn key_id(key: &Signed) -> Option<String> {
 }
 
 impl CrossSigningKeys {
+    /// The public halves, which are the names of the keys.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        Usage::ALL.into_iter().filter_map(|usage| self.get(usage)).filter_map(public_key)
+    }
+
     /// The key of a usage.
     pub const fn get(&self, usage: Usage) -> Option<&Signed> {
         match usage {
@@ -82,7 +87,7 @@ impl CrossSigningKeys {
     /// # Errors
     /// [`KeyError::BadJson`], [`KeyError::NotYours`].
     pub fn read(json: &RawJson, user_id: &UserId, usage: Usage) -> Result<Signed, KeyError> {
-        let key = Signed::parse(json)?;
+        let mut key = Signed::parse(json)?;
         let user = key.text("user_id").ok_or(KeyError::BadJson("user_id is needed"))?;
         let usages = key.texts("usage").ok_or(KeyError::BadJson("usage is needed"))?;
         if !usages.contains(&usage.name()) {
@@ -95,6 +100,7 @@ impl CrossSigningKeys {
         if user != user_id.as_str() {
             return Err(KeyError::NotYours);
         }
+        key.keep_signatures_of(user_id.as_str());
         Ok(key)
     }
 
@@ -119,8 +125,7 @@ impl CrossSigningKeys {
         if let Some(master) = &self.master {
             check_devices(master, user_id, device)?;
         }
-        let uploaded = || Usage::ALL.iter().filter_map(|usage| self.get(*usage));
-        if uploaded().filter_map(public_key).any(is_device) {
+        if self.names().any(is_device) {
             return Err(KeyError::IdInUse);
         }
         Ok(self.change(stored))

@@ -22,7 +22,7 @@ pub fn signing_key_id(device_id: &str) -> String {
 /// [`KeyError::BadJson`], [`KeyError::NotYours`], [`KeyError::BadSignature`].
 pub fn identity(json: &RawJson, user_id: &UserId, device_id: &DeviceId) -> Result<Signed, KeyError> {
     check_length(json)?;
-    let keys = Signed::parse(json)?;
+    let mut keys = Signed::parse(json)?;
     let (Some(user), Some(device)) = (keys.text("user_id"), keys.text("device_id")) else {
         return Err(KeyError::BadJson("user_id and device_id are needed"));
     };
@@ -40,6 +40,7 @@ pub fn identity(json: &RawJson, user_id: &UserId, device_id: &DeviceId) -> Resul
     if keys.signature(user, &own).is_some() {
         keys.verify(user, &own, keys.key(&own).ok_or(KeyError::BadSignature)?)?;
     }
+    keys.keep_signatures_of(user_id.as_str());
     Ok(keys)
 }
 
@@ -73,6 +74,11 @@ pub fn check_key(json: &RawJson, device: Option<&Signed>) -> Result<(), KeyError
         (Some(_), Some(public)) => key.verify(user, &own, public),
         _ => Ok(()),
     }
+}
+
+/// Two one-time or fallback keys are the same, in whatever order their fields came.
+pub fn same_key(one: &RawJson, other: &RawJson) -> bool {
+    one == other || matches!((Signed::parse(one), Signed::parse(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 fn check_length(json: &RawJson) -> Result<(), KeyError> {

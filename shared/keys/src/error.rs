@@ -29,8 +29,8 @@ pub enum KeyError {
     /// There is no master key that could vouch for the others.
     #[error("There is no master key")]
     NoMaster,
-    /// The public key is the id of a device, so signatures could be mistaken.
-    #[error("A device has this key as its id")]
+    /// The public key is the id of a device, or the other way round, so signatures could be mistaken.
+    #[error("A device cannot have the id of a cross-signing key")]
     IdInUse,
 }
 

@@ -10,8 +10,7 @@ use crate::{KeyError, Signed};
 
 /// Most keys that wait. Clients keep some fifty.
 const MOST: usize = 1_000;
-/// Keys given out that are remembered. A client repeats an upload whose answer was lost, and some of its keys may have
-/// been claimed meanwhile: they must not come back.
+/// Fewest keys given out that are remembered.
 const REMEMBERED: usize = 200;
 
 /// Keys in the order of their upload (MSC4225), each of which is given out once.
@@ -24,6 +23,10 @@ pub struct OneTimeKeys {
     /// Id and fingerprint.
     #[serde(rename = "g", default, skip_serializing_if = "VecDeque::is_empty")]
     given: VecDeque<(String, u64)>,
+    /// The most that ever waited. A client repeats an upload whose answer was lost, and by then all that waited may have
+    /// been claimed: so many have to be remembered, or they would come back.
+    #[serde(rename = "m", default)]
+    most: usize,
 }
 
 impl OneTimeKeys {
@@ -41,6 +44,7 @@ impl OneTimeKeys {
             return Err(KeyError::TooMany);
         }
         self.waiting.push_back((id.to_owned(), key.clone()));
+        self.most = self.most.max(self.waiting.len());
         Ok(true)
     }
 
@@ -48,7 +52,7 @@ impl OneTimeKeys {
     pub fn claim(&mut self) -> Option<(String, RawJson)> {
         let (id, key) = self.waiting.pop_front()?;
         self.given.push_back((id.clone(), fingerprint(&key)));
-        if self.given.len() > REMEMBERED {
+        if self.given.len() > REMEMBERED.max(self.most) {
             self.given.pop_front();
         }
         Some((id, key))

@@ -132,6 +132,14 @@ impl Signed {
         changed
     }
 
+    /// Leaves only what `user_id` signed. Whom somebody else trusts is not for everybody to see (Client-Server API, "Key
+    /// and signature security").
+    pub fn keep_signatures_of(&mut self, user_id: &str) {
+        if let Some(CanonicalJsonValue::Object(signatures)) = self.0.get_mut("signatures") {
+            signatures.retain(|signer, _| signer == user_id);
+        }
+    }
+
     /// Removes the signature that `user_id` made with `key_id`; false when there was none.
     pub fn remove(&mut self, user_id: &str, key_id: &str) -> bool {
         let Some(CanonicalJsonValue::Object(signatures)) = self.0.get_mut("signatures") else { return false };

@@ -33,6 +33,7 @@ pub mod view;
 pub use answer::{Outcome, Save, answer};
 pub use classic::{ClassicOutcome, ClassicPlan, ClassicRequest, classic_answer, classic_plan, stream_position};
 pub use conn::{Begin, Body, Connection};
+pub use extensions::ONE_TIME_ALGORITHM;
 pub use memory::Parts;
 pub use plan::{Plan, plan};
 pub use request::{Request, Shape};

@@ -33,6 +33,14 @@ impl SigningKey {
         Self::make(user_id, label)
     }
 
+    /// Another key under the same name, as of a device that was set up anew.
+    #[must_use]
+    pub fn renewed(&self) -> Self {
+        let seed = self.seed.map(|byte| byte.wrapping_add(1));
+        let public = Base64::<Standard, _>::new(pair(&seed, "x").public_key()).encode();
+        Self { seed, user_id: self.user_id.clone(), name: self.name.clone(), public }
+    }
+
     fn make(user_id: &UserId, label: &str) -> Self {
         let text = format!("{label} of {user_id}");
         let mut seed = [0_u8; 32];

@@ -72,6 +72,7 @@ impl<D: Databases> Storage<'_, D> {
             StorageCommand::ReadBackup(ask) => reply(&backup::read(self, *ask).await),
             StorageCommand::UpdateBackup(ask) => reply(&backup::update(self, *ask).await),
             StorageCommand::DeleteBackup(ask) => reply(&backup::delete(self, *ask).await),
+            StorageCommand::DropBackups(ask) => reply(&backup::drop_all(self, *ask).await),
             StorageCommand::StoreBackupKeys(ask) => reply(&backup::store(self, *ask).await),
             StorageCommand::ReadBackupKeys(ask) => reply(&backup::read_keys(self, *ask).await),
             StorageCommand::DeleteBackupKeys(ask) => reply(&backup::delete_keys(self, *ask).await),

@@ -1,8 +1,11 @@
 //! Backups of room keys.
 
+use std::{future::ready, rc::Rc};
+
+use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::json;
-use tern_flows::backup::{self, Method, Rooms, Scope, Session, Sessions};
+use tern_flows::backup::{self, Export, Method, Rooms, Scope, Session, Sessions};
 use tern_model::MatrixError;
 
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
@@ -84,24 +87,35 @@ async fn store_rooms(edge: &Edge, request: &Incoming, rooms: Rooms) -> Result<An
 
 /// `GET /room_keys/keys`
 async fn load(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let rooms = backup::load(edge, &request.caller()?.user_id, request.query("version"), &Scope::All).await?;
-    Answer::json(&json!({ "rooms": rooms }))
+    export(edge, Export::new(&request.caller()?.user_id, request.query("version"), None)?).await
 }
 
 /// `GET /room_keys/keys/{roomId}`
 async fn load_room(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let room_id = request.room_id()?;
-    let scope = Scope::Room(room_id.clone());
-    let mut rooms = backup::load(edge, &request.caller()?.user_id, request.query("version"), &scope).await?;
-    Answer::json(&rooms.remove(room_id.as_str()).unwrap_or_default())
+    export(edge, Export::new(&request.caller()?.user_id, request.query("version"), Some(request.room_id()?))?).await
+}
+
+/// What fits into one piece is an ordinary answer; the rest follows while the client reads.
+async fn export(edge: &Edge, mut export: Export) -> Result<Answer, MatrixError> {
+    let first = export.next(edge).await?;
+    if export.is_over() {
+        return Ok(Answer::text(first));
+    }
+    let rest = stream::try_unfold((Rc::clone(&edge.wire), export), async |(wire, mut export)| {
+        if export.is_over() {
+            return Ok(None);
+        }
+        let piece = export.next(&*wire).await?;
+        Ok(Some((piece, (wire, export))))
+    });
+    Ok(Answer::pieces(stream::once(ready(Ok(first))).chain(rest)))
 }
 
 /// `GET /room_keys/keys/{roomId}/{sessionId}`
 async fn load_session(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let scope = scope(request)?;
-    let rooms = backup::load(edge, &request.caller()?.user_id, request.query("version"), &scope).await?;
-    let session = rooms.into_values().flat_map(|room| room.sessions.into_values()).next();
-    Answer::json(&session.ok_or_else(|| MatrixError::not_found("There is no such key in the backup"))?)
+    let (version, room_id) = (request.query("version"), request.room_id()?);
+    let user_id = &request.caller()?.user_id;
+    Answer::json(&backup::load(edge, user_id, version, room_id, request.param("sessionId")).await?)
 }
 
 /// `DELETE /room_keys/keys`, of all keys, of a room or of one session

@@ -16,8 +16,8 @@ use tern_ports::{
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
-    Hub Post "/_matrix/client/v3/keys/query" => query;
-    Token Post "/_matrix/client/v3/keys/claim" => claim;
+    Hub(Keys) Post "/_matrix/client/v3/keys/query" => query;
+    Token(Keys) Post "/_matrix/client/v3/keys/claim" => claim;
     Hub Post "/_matrix/client/v3/keys/upload" => upload;
     Hub Get "/_matrix/client/v3/keys/changes" => changes;
     Hub Post "/_matrix/client/v3/keys/signatures/upload" => upload_signatures;

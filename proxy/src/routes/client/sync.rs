@@ -79,7 +79,7 @@ where
     C: Into<tern_ports::wire::UserCommand>,
 {
     let user_id = &request.caller()?.user_id;
-    let polled = poll::long_poll(&edge.wire, edge, user_id, |may_wait| command(may_wait).into(), timeout).await?;
+    let polled = poll::long_poll(&*edge.wire, edge, user_id, |may_wait| command(may_wait).into(), timeout).await?;
     edge.confirmed(request.identity()?, polled.confirmed);
     Ok(Answer::raw(&polled.body))
 }

@@ -96,7 +96,10 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             Some(device_id) if device_id.as_str().is_empty() || device_id.as_str().len() > LONGEST_DEVICE_ID => {
                 return Err(MatrixError::invalid_param("The device id is empty or too long"));
             }
-            Some(device_id) => device_id,
+            Some(device_id) => {
+                self.refuse_taken_name(&device_id)?;
+                device_id
+            }
             None => self.free_device_id()?,
         };
         let session_id = self.random_text::<16>();

@@ -13,7 +13,7 @@ use tern_ports::{
 
 use super::{
     UserActor,
-    store::{devices, grants},
+    store::{devices, grants, keys},
 };
 
 /// The table.
@@ -86,7 +86,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let standing = Standing { retired: true, ..self.standing.get() };
         let rooms = self.change(|turn| {
             write(turn.sql, standing)?;
-            let mut known_to_others = false;
+            let mut known_to_others = keys::drop_identity(turn.sql)?;
             grants::drop_pages(turn.sql)?;
             for device in devices::all(turn.sql)? {
                 known_to_others |= self.remove_device(turn, &device.device_id)?;

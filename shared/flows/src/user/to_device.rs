@@ -39,9 +39,6 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             return Err(MatrixError::too_large("The message is too long"));
         }
         self.change(|turn| {
-            if !to_device::first_time(turn.sql, &command.sender, &command.txn_id, self.host.now())? {
-                return Ok(Done {});
-            }
             // A device that is named gets what names it, not what goes to every device.
             let addressed = devices::all(turn.sql)?.into_iter().filter_map(|device| {
                 let name = device.device_id.as_str();
@@ -49,6 +46,13 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                 Some((device.device_id, content))
             });
             let addressed: Vec<(OwnedDeviceId, &RawJson)> = addressed.collect();
+            // Where nothing is delivered nothing has to be remembered, or strangers could fill the hub of somebody who
+            // has no device.
+            if addressed.is_empty()
+                || !to_device::first_time(turn.sql, &command.sender, &transaction(command), self.host.now())?
+            {
+                return Ok(Done {});
+            }
             for (device_id, content) in addressed {
                 let sender = command.sender.user_id.as_str();
                 let message = RawJson::from_value(&Message { content, sender, kind: &command.kind });
@@ -79,4 +83,11 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         }
         Ok(())
     }
+}
+
+/// A transaction id is one of an endpoint, and the path of this one has the type in it (Client-Server API, "Transaction
+/// identifiers").
+fn transaction(command: &DeliverToDevice) -> String {
+    let DeliverToDevice { kind, txn_id, .. } = command;
+    format!("{}:{kind}{txn_id}", kind.len())
 }

@@ -68,6 +68,13 @@ pub struct DeleteBackup {
     pub version: u64,
 }
 
+/// Deletes all backups of a user, who is not coming back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropBackups {
+    /// The user.
+    pub user_id: OwnedUserId,
+}
+
 /// Adds keys to the current backup, all or none; of two keys of one session the better one stays. Nothing is stored when
 /// the version is not the current one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,7 +122,7 @@ pub struct KeyRange {
     pub until: (String, String),
 }
 
-/// Reads keys in order, at most `limit`; `None` when there is no such backup.
+/// Reads keys in order, at most `limit`, and none more once `most_bytes` are reached; `None` when there is no such backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadBackupKeys {
     /// The user.
@@ -126,6 +133,8 @@ pub struct ReadBackupKeys {
     pub range: KeyRange,
     /// Most keys.
     pub limit: u64,
+    /// Bytes of their data after which no further key comes.
+    pub most_bytes: u64,
 }
 
 /// Deletes keys; `None` when there is no such backup.

@@ -11,8 +11,8 @@ use super::{
         ListUsers, NumberedEntry, ReadAudit, RecordAudit, RegistrationToken, UserEntry,
     },
     backup::{
-        Backup, BackupKey, BackupState, BackupStored, CreateBackup, DeleteBackup, DeleteBackupKeys, ReadBackup,
-        ReadBackupKeys, StoreBackupKeys, UpdateBackup,
+        Backup, BackupKey, BackupState, BackupStored, CreateBackup, DeleteBackup, DeleteBackupKeys, DropBackups,
+        ReadBackup, ReadBackupKeys, StoreBackupKeys, UpdateBackup,
     },
     boundary,
     directory::{
@@ -70,6 +70,7 @@ boundary! {
         ReadBackup => Option<Backup>,
         UpdateBackup => bool,
         DeleteBackup => bool,
+        DropBackups => Done,
         StoreBackupKeys => BackupStored,
         ReadBackupKeys => Option<Vec<BackupKey>>,
         DeleteBackupKeys => Option<BackupState>,

@@ -376,7 +376,7 @@ pub struct ForgetRoom {
     pub room_id: OwnedRoomId,
 }
 
-/// Queues to-device messages for this user's devices. Idempotent by `(sender, device, txn)`.
+/// Queues to-device messages for this user's devices. Idempotent by `(sender, device, kind, txn)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliverToDevice {
     /// Who sends, from which device.

@@ -8,8 +8,8 @@ use crate::hash::fingerprint;
 use crate::json::Object;
 use crate::view::{DeviceListChanges, KeyCounts};
 
-/// The algorithm whose count is told even when it is zero.
-const ALGORITHM: &str = "signed_curve25519";
+/// The algorithm of one-time keys whose count is told even when it is zero.
+pub const ONE_TIME_ALGORITHM: &str = "signed_curve25519";
 
 /// What was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,8 +50,8 @@ pub(crate) fn write_device_lists(out: &mut Object<'_>, lists: &DeviceListChanges
 /// has no fallback keys".
 pub(crate) fn write_keys(out: &mut Object<'_>, keys: &KeyCounts) {
     out.object("device_one_time_keys_count", |out| {
-        if !keys.one_time.contains_key(ALGORITHM) {
-            out.number(ALGORITHM, 0);
+        if !keys.one_time.contains_key(ONE_TIME_ALGORITHM) {
+            out.number(ONE_TIME_ALGORITHM, 0);
         }
         for (algorithm, count) in &keys.one_time {
             out.number(algorithm, *count);

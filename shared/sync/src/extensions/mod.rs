@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tern_model::StreamPos;
 
 pub(crate) use account_data::event;
+pub use e2ee::ONE_TIME_ALGORITHM;
 pub(crate) use e2ee::{write_device_lists, write_keys};
 pub(crate) use receipts::content as receipt_content;
 pub(crate) use typing::content as typing_content;

@@ -238,3 +238,24 @@ fn to_device_messages_arrive_once_and_go_when_acknowledged() {
     let acked = hub.classic(&desk, next["next_batch"].as_str(), false).unwrap().body();
     assert_eq!(numbers(&acked["to_device"]["events"]), [0; 0]);
 }
+
+#[test]
+fn a_transaction_is_one_of_its_type_and_leaves_no_trace_where_nobody_is_addressed() {
+    let hub = Hub::new();
+    let phone = hub.login("PHONE");
+    let first = hub.sliding(&phone, &everything(), None, false).unwrap().body();
+    let send = |kind: &str, to: &str| {
+        let sender = Caller { user_id: bob().to_owned(), device_id: "BOB".into() };
+        let messages = BTreeMap::from([(to.to_owned(), raw(&json!({})))]);
+        hub.ask(DeliverToDevice { sender, kind: kind.to_owned(), txn_id: "t".to_owned(), messages }).unwrap();
+    };
+    send("m.room.encrypted", "PHONE");
+    send("m.secret.request", "PHONE");
+    send("m.secret.request", "PHONE");
+    let next = hub.sliding(&phone, &everything(), first["pos"].as_str(), true).unwrap().body();
+    let events = next["extensions"]["to_device"]["events"].as_array().unwrap().clone();
+    let kinds: Vec<_> = events.iter().map(|event| event["type"].clone()).collect();
+    assert_eq!(kinds, ["m.room.encrypted", "m.secret.request"]);
+    let (_, rows) = hub.rows(|| send("m.room.encrypted", "NOBODY"));
+    assert_eq!(rows, 0);
+}

@@ -15,9 +15,9 @@ use tern_testkit::SigningKey;
 
 use crate::support::{Hub, alice, bob, everything, later, raw};
 
-const CURVE: &str = "signed_curve25519";
+pub(crate) const CURVE: &str = "signed_curve25519";
 
-fn upload(session: &SessionRef) -> UploadKeys {
+pub(crate) fn upload(session: &SessionRef) -> UploadKeys {
     UploadKeys {
         session: session.clone(),
         device_keys: None,
@@ -26,22 +26,22 @@ fn upload(session: &SessionRef) -> UploadKeys {
     }
 }
 
-fn device_key(device: &str) -> SigningKey {
+pub(crate) fn device_key(device: &str) -> SigningKey {
     SigningKey::of_device(alice(), device)
 }
 
-fn with_keys(session: &SessionRef, ids: &[&str]) -> UploadKeys {
+pub(crate) fn with_keys(session: &SessionRef, ids: &[&str]) -> UploadKeys {
     let key = device_key(session.device_id.as_str());
     let one_time = ids.iter().map(|id| (format!("{CURVE}:{id}"), key.disposable(id)));
     UploadKeys { one_time_keys: one_time.collect(), ..upload(session) }
 }
 
-fn identity(session: &SessionRef) -> UploadKeys {
+pub(crate) fn identity(session: &SessionRef) -> UploadKeys {
     let keys = device_key(session.device_id.as_str()).identity();
     UploadKeys { device_keys: Some(raw(&keys)), ..upload(session) }
 }
 
-fn claim(hub: &Hub, device: &str) -> Option<String> {
+pub(crate) fn claim(hub: &Hub, device: &str) -> Option<String> {
     let devices = BTreeMap::from([(device.into(), CURVE.to_owned())]);
     let claimed = hub.ask(ClaimKeys { devices }).unwrap();
     let keys = claimed.get(<&ruma::DeviceId>::from(device))?;
@@ -58,6 +58,7 @@ fn one_time_keys_go_out_once_in_order_and_then_the_fallback_key() {
     let phone = hub.login("PHONE");
     hub.ask(identity(&phone)).unwrap();
     assert_eq!(claim(&hub, "PHONE"), None);
+    assert_eq!(hub.ask(upload(&phone)).unwrap(), BTreeMap::from([(CURVE.to_owned(), 0)]), "none is told, too");
     hub.ask(with_keys(&phone, &["z", "y"])).unwrap();
     hub.ask(with_keys(&phone, &["a"])).unwrap();
     let fallback = BTreeMap::from([(format!("{CURVE}:F"), device_key("PHONE").disposable("F"))]);
@@ -81,7 +82,7 @@ fn one_time_keys_go_out_once_in_order_and_then_the_fallback_key() {
     assert_eq!(claim(&hub, "NOBODY"), None);
 }
 
-fn unused(hub: &Hub, session: &SessionRef) -> Vec<String> {
+pub(crate) fn unused(hub: &Hub, session: &SessionRef) -> Vec<String> {
     let body = hub.classic(session, None, false).unwrap().body();
     serde_json::from_value(body["device_unused_fallback_key_types"].clone()).unwrap()
 }
@@ -164,19 +165,19 @@ fn wrong_keys_are_refused() {
     assert_eq!(wrong("signed_curve25519:a", raw(&forged)), "M_INVALID_SIGNATURE");
 }
 
-struct Cross {
-    master: SigningKey,
-    ssk: SigningKey,
-    usk: SigningKey,
+pub(crate) struct Cross {
+    pub(crate) master: SigningKey,
+    pub(crate) ssk: SigningKey,
+    pub(crate) usk: SigningKey,
 }
 
 impl Cross {
-    fn new(label: &str) -> Self {
+    pub(crate) fn new(label: &str) -> Self {
         let key = |what: &str| SigningKey::cross(alice(), &format!("{label} {what}"));
         Self { master: key("master"), ssk: key("self"), usk: key("user") }
     }
 
-    fn upload(&self, session: &SessionRef, proved: bool) -> UploadCrossSigning {
+    pub(crate) fn upload(&self, session: &SessionRef, proved: bool) -> UploadCrossSigning {
         let signed = |key: &SigningKey, usage| Some(raw(&self.master.sign(key.for_usage(usage))));
         UploadCrossSigning {
             session: session.clone(),

@@ -4,9 +4,12 @@ use serde::Serialize;
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     Row, Value,
-    wire::backup::{
-        Backup, BackupKey, BackupState, BackupStored, CreateBackup, DeleteBackup, DeleteBackupKeys, KeyRange,
-        ReadBackup, ReadBackupKeys, StoreBackupKeys, UpdateBackup,
+    wire::{
+        Done,
+        backup::{
+            Backup, BackupKey, BackupState, BackupStored, CreateBackup, DeleteBackup, DeleteBackupKeys, DropBackups,
+            KeyRange, ReadBackup, ReadBackupKeys, StoreBackupKeys, UpdateBackup,
+        },
     },
 };
 
@@ -35,6 +38,10 @@ const EMPTY: &str = "DELETE FROM backup_sessions WHERE backup = \
 /// The row stays, so that the version is not given out again.
 const DELETE: &str = "UPDATE backups SET deleted = 1, auth_data = '{}', count = 0 \
      WHERE user_id = ?1 AND version = ?2 AND deleted = 0 RETURNING 1 AS found";
+
+const DROP_KEYS: &str = "DELETE FROM backup_sessions WHERE backup IN (SELECT num FROM backups WHERE user_id = ?1)";
+
+const DROP: &str = "DELETE FROM backups WHERE user_id = ?1";
 
 const CURRENT: &str = "SELECT version AS version FROM backups WHERE user_id = ?1 AND deleted = 0 \
      ORDER BY version DESC LIMIT 1";
@@ -91,12 +98,15 @@ macro_rules! range {
     };
 }
 
+/// The first key comes whatever its length.
 const READ_KEYS: &str = concat!(
     "SELECT room_id AS room_id, session_id AS session_id, first_message_index AS first_message_index, \
      forwarded_count AS forwarded_count, is_verified AS is_verified, session_data AS session_data \
-     FROM backup_sessions WHERE ",
+     FROM (SELECT *, sum(length(CAST(session_data AS BLOB))) OVER \
+       (ORDER BY room_id, session_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before \
+       FROM (SELECT * FROM backup_sessions WHERE ",
     range!(),
-    " ORDER BY room_id, session_id LIMIT ?7"
+    " ORDER BY room_id, session_id LIMIT ?7)) WHERE before IS NULL OR before < ?8 ORDER BY room_id, session_id"
 );
 
 const UNCOUNT: &str = concat!(
@@ -140,6 +150,13 @@ pub(crate) async fn delete<D: Databases>(storage: &Storage<'_, D>, ask: DeleteBa
     Ok(!found.is_empty())
 }
 
+/// One batch.
+pub(crate) async fn drop_all<D: Databases>(storage: &Storage<'_, D>, ask: DropBackups) -> Result<Done, MatrixError> {
+    let of_user = |sql| Statement::new(sql, [ask.user_id.as_str().into()]);
+    let [_, _] = run(&storage.databases, Database::Global, [of_user(DROP_KEYS), of_user(DROP)]).await?;
+    Ok(Done {})
+}
+
 /// One batch, whatever the number of keys.
 pub(crate) async fn store<D: Databases>(
     storage: &Storage<'_, D>,
@@ -170,7 +187,7 @@ pub(crate) async fn read_keys<D: Databases>(
 ) -> Result<Option<Vec<BackupKey>>, MatrixError> {
     let mut params = range_params(ask.user_id.as_str(), ask.version, ask.range);
     let version = params.iter().take(2).cloned().collect::<Vec<_>>();
-    params.push(ask.limit.into());
+    params.extend([ask.limit.into(), ask.most_bytes.into()]);
     let statements = [Statement::new(STATE, version), Statement::new(READ_KEYS, params)];
     let [found, rows] = run(&storage.databases, Database::Global, statements).await?;
     if found.is_empty() {

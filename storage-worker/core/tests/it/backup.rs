@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use tern_model::RawJson;
 use tern_ports::wire::backup::{
-    BackupKey, BackupState, BackupStored, CreateBackup, DeleteBackup, DeleteBackupKeys, KeyRange, ReadBackup,
-    ReadBackupKeys, StoreBackupKeys, UpdateBackup,
+    BackupKey, BackupState, BackupStored, CreateBackup, DeleteBackup, DeleteBackupKeys, DropBackups, KeyRange,
+    ReadBackup, ReadBackupKeys, StoreBackupKeys, UpdateBackup,
 };
+use tern_storage::Database;
 use tern_testkit::SeededEntropy;
 
 use crate::support::{Worker, user};
@@ -48,7 +49,7 @@ fn range(from: (&str, &str), until: (&str, &str)) -> KeyRange {
 }
 
 fn read(worker: &Worker, version: u64, range: KeyRange, limit: u64) -> Option<Vec<BackupKey>> {
-    worker.ask(ReadBackupKeys { user_id: user("alice"), version, range, limit })
+    worker.ask(ReadBackupKeys { user_id: user("alice"), version, range, limit, most_bytes: 1 << 20 })
 }
 
 #[test]
@@ -168,6 +169,41 @@ fn a_large_upload_is_one_batch_and_one_row_per_key() {
     assert_eq!(seen, 3_000);
 }
 
+#[test]
+fn a_page_ends_when_it_has_bytes_enough() {
+    let worker = Worker::new();
+    let version = create(&worker);
+    let keys: Vec<_> = (0..10)
+        .map(|n| {
+            let mut key = key("!room", &format!("s{n}"), (0, 0, true));
+            key.session_data = data(&json!({ "ciphertext": "ü".repeat(500) }));
+            key
+        })
+        .collect();
+    store(&worker, version, &keys);
+    let page = |most_bytes, limit| {
+        let range = range(("", ""), (LAST, ""));
+        let keys = worker.ask(ReadBackupKeys { user_id: user("alice"), version, range, limit, most_bytes });
+        keys.unwrap().len()
+    };
+    assert_eq!([page(1, 10), page(1_018, 10), page(1_019, 10), page(1 << 20, 10), page(1 << 20, 4)], [1, 2, 2, 10, 4]);
+}
+
+#[test]
+fn backups_of_somebody_who_is_gone_are_gone() {
+    let worker = Worker::new();
+    let versions = [create(&worker), create(&worker)];
+    store(&worker, versions[1], &[key("!r", "s", (0, 0, true))]);
+    worker.ask(DropBackups { user_id: user("bob") });
+    assert_eq!(state(&worker, versions[1]).count, 1);
+    worker.ask(DropBackups { user_id: user("alice") });
+    for version in versions {
+        assert_eq!(worker.ask(ReadBackup { user_id: user("alice"), version: Some(version) }), None);
+        assert_eq!(read(&worker, version, range(("", ""), (LAST, "")), 1), None);
+    }
+    assert_eq!(worker.node.d1.database(Database::Global).find_text("\"ciphertext\""), [""; 0]);
+}
+
 /// Runs every command of this file once.
 pub(crate) fn touch(worker: &Worker) {
     let version = create(worker);
@@ -178,4 +214,5 @@ pub(crate) fn touch(worker: &Worker) {
     let auth_data = data(&json!({}));
     worker.ask(UpdateBackup { user_id: user("alice"), version, algorithm: "a".to_owned(), auth_data });
     worker.ask(DeleteBackup { user_id: user("alice"), version });
+    worker.ask(DropBackups { user_id: user("alice") });
 }

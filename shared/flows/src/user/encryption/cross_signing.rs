@@ -17,7 +17,7 @@ use super::device_lists;
 use crate::user::{
     UserActor,
     sessions::bare_id,
-    store::{devices, grants, keys},
+    store::{companions, devices, grants, keys},
     turn::Turn,
 };
 
@@ -40,7 +40,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         };
         let stored = stored(self.host.sql())?;
         let signing_key = |device_id: &str| signing_key(self.host.sql(), device_id.into());
-        let is_device = |id: &str| devices::load(self.host.sql(), id.into()).is_ok_and(|device| device.is_some());
+        let is_device = |id: &str| !matches!(devices::load(self.host.sql(), id.into()), Ok(None));
         match new.check(&stored, &self.user_id, signing_key, is_device)? {
             Change::None => return Ok(CrossSigningUploaded::Done),
             Change::First => self.change(|turn| self.replace(turn, &stored, &new))?,
@@ -61,6 +61,19 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 
     fn came_by_oauth(&self, session: &SessionRef) -> Result<bool, SqlError> {
         Ok(grants::client_of(self.host.sql(), bare_id(&session.session_id).0)?.is_some())
+    }
+
+    /// A device must not be called like one of the user's cross-signing keys, or signatures could be mistaken (Client-Server
+    /// API, "Key and signature security"), nor like the dehydrated device, which nobody is signed in with.
+    pub(in crate::user) fn refuse_taken_name(&self, device_id: &DeviceId) -> Result<(), MatrixError> {
+        let sql = self.host.sql();
+        if stored(sql)?.names().any(|name| name == device_id.as_str()) {
+            return Err(KeyError::IdInUse.into());
+        }
+        if keys::dehydrated(sql)?.is_some_and(|dehydrated| dehydrated.device_id == *device_id) {
+            return Err(MatrixError::forbidden("The dehydrated device has this id"));
+        }
+        Ok(())
     }
 
     /// A new master key takes the place of all: what the old one vouched for is worth nothing any more.
@@ -133,8 +146,15 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                     }
                 }
             }
-            // Whom the user trusts is nobody else's business: only the own devices look again.
-            device_lists::look_again(turn, &others)?;
+            // Whom the user trusts is nobody else's business: only the own devices look again. Nobody is followed with whom
+            // no room is shared.
+            let mut followed = Vec::new();
+            for user_id in others {
+                if companions::any(turn.sql, &user_id)? {
+                    followed.push(user_id);
+                }
+            }
+            device_lists::look_again(turn, &followed)?;
             if own {
                 self.devices_changed(turn)?;
             }

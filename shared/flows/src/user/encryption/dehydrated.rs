@@ -41,6 +41,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             if let Some(old) = keys::dehydrated(turn.sql)? {
                 self.remove_device(turn, &old.device_id)?;
             }
+            self.refuse_taken_name(device_id)?;
             if devices::load(turn.sql, device_id)?.is_some() {
                 return Err(MatrixError::invalid_param("There is a device of this id"));
             }

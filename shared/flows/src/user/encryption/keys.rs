@@ -30,11 +30,15 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             }
             take_one_time_keys(turn, device_id, &command.one_time_keys)?;
             take_fallback_keys(turn, device_id, &command.fallback_keys)?;
-            Ok(keys::counts(turn.sql, device_id)?)
+            let mut counts = keys::counts(turn.sql, device_id)?;
+            // Clients that are told nothing of it keep the count they knew.
+            counts.entry(tern_sync::ONE_TIME_ALGORITHM.to_owned()).or_insert(0);
+            Ok(counts)
         })
     }
 
-    /// Takes over a device's identity keys. The same again changes nothing, and keeps the signatures made since.
+    /// Takes over a device's identity keys. The same again changes nothing, and keeps the signatures made since. Other
+    /// keys are another device behind the same id: nobody could use what the old one had handed in.
     pub(in crate::user) fn take_identity(
         &self,
         turn: &Turn<'_, H::Sql>,
@@ -42,10 +46,13 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         json: &RawJson,
     ) -> Result<(), MatrixError> {
         let new = device::identity(json, &self.user_id, device_id)?;
-        if let Some(old) = keys::device(turn.sql, device_id)?
-            && old.same_content(&new)
-        {
-            return Ok(());
+        if let Some(old) = keys::device(turn.sql, device_id)? {
+            if old.same_content(&new) {
+                return Ok(());
+            }
+            if old.object("keys") != new.object("keys") {
+                remove_keys(turn, self.user_id.as_str(), device_id)?;
+            }
         }
         keys::set_device(turn.sql, device_id, &new)?;
         self.devices_changed(turn)
@@ -110,16 +117,17 @@ pub(in crate::user) fn take_fallback_keys(
 ) -> Result<(), MatrixError> {
     let owner = keys::device(turn.sql, device_id)?;
     for (algorithm, new) in by_algorithm(uploaded)? {
-        for (id, key) in new {
-            device::check_key(key, owner.as_ref())?;
-            let held = keys::fallback(turn.sql, device_id, algorithm)?;
-            if held.is_some_and(|held| held.key_id == id && held.key == *key) {
-                continue;
-            }
-            let row = FallbackRow { key_id: id.to_owned(), key: key.clone(), used: false };
-            keys::set_fallback(turn.sql, device_id, algorithm, &row)?;
-            turn.advance_quietly(news::E2EE);
+        let &[(id, key)] = new.as_slice() else {
+            return Err(MatrixError::invalid_param("There can be one fallback key of an algorithm"));
+        };
+        device::check_key(key, owner.as_ref())?;
+        let held = keys::fallback(turn.sql, device_id, algorithm)?;
+        if held.is_some_and(|held| held.key_id == id && device::same_key(&held.key, key)) {
+            continue;
         }
+        let row = FallbackRow { key_id: id.to_owned(), key: key.clone(), used: false };
+        keys::set_fallback(turn.sql, device_id, algorithm, &row)?;
+        turn.advance_quietly(news::E2EE);
     }
     Ok(())
 }

@@ -204,6 +204,13 @@ pub(in crate::user) fn set_cross_signing(sql: &impl Sql, usage: Usage, key: Opti
     Ok(())
 }
 
+/// Removes the cross-signing keys and what they signed of others; false when there were none.
+pub(in crate::user) fn drop_identity(sql: &impl Sql) -> Result<bool, SqlError> {
+    sql.query("DELETE FROM signature", &[])?;
+    let gone = sql.query("DELETE FROM cross_signing_key RETURNING 1", &[])?;
+    Ok(!gone.is_empty())
+}
+
 /// The user's signatures over master keys of `users`.
 pub(in crate::user) fn signatures(sql: &impl Sql, users: &str) -> Result<Vec<OwnSignature>, SqlError> {
     let rows = sql.query(

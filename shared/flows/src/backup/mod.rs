@@ -1,6 +1,8 @@
 //! Backups of room keys (Client-Server API, "Server-side key backups"), run in the proxy. The storage worker keeps number
 //! of keys and etag in step with the keys; nothing about them is held anywhere else.
 
+mod export;
+
 use std::collections::BTreeMap;
 
 use ruma::{OwnedRoomId, UserId};
@@ -15,14 +17,14 @@ use tern_ports::{
     },
 };
 
+pub use export::Export;
+
 /// Longest `auth_data` and `session_data`, in bytes.
 const LONGEST_DATA: usize = 64 * 1024;
 /// Longest session id, in bytes.
 const LONGEST_ID: usize = 255;
-/// Keys read at a time, so that one reply of the storage worker stays at some megabytes.
-const PAGE: u64 = 2_000;
-/// Most bytes of keys in one answer: an isolate's memory ends at 128 MB.
-const MOST_BYTES: usize = 48 << 20;
+/// First number that JSON does not carry exactly (Appendices, "Canonical JSON").
+const TOO_HIGH: u64 = 1 << 53;
 /// Sorts after every id.
 const LAST: &str = "\u{10FFFF}";
 
@@ -171,6 +173,9 @@ pub async fn store<E: Transport>(
     for (room_id, sessions) in rooms {
         for (session_id, session) in sessions.sessions {
             check_session_id(&session_id)?;
+            if session.first_message_index.max(session.forwarded_count) >= TOO_HIGH {
+                return Err(MatrixError::bad_json("first_message_index or forwarded_count is too high"));
+            }
             check_data(&session.session_data)?;
             keys.push(key(room_id.to_string(), session_id, session));
         }
@@ -185,38 +190,23 @@ pub async fn store<E: Transport>(
     }
 }
 
-/// `GET /room_keys/keys` in its three forms: the keys of `scope`.
+/// `GET /room_keys/keys/{roomId}/{sessionId}`.
 ///
 /// # Errors
-/// `M_NOT_FOUND`; `M_TOO_LARGE` for more than fits into one answer, which is then to be read room by room.
+/// `M_NOT_FOUND`.
 pub async fn load<E: Transport>(
     edge: &E,
     user_id: &UserId,
     version: Option<&str>,
-    scope: &Scope,
-) -> Result<BTreeMap<String, Sessions>, MatrixError> {
-    let version = number(version.ok_or_else(no_version)?)?;
-    let mut range = scope.range();
-    let (mut rooms, mut bytes) = (BTreeMap::<String, Sessions>::new(), 0);
-    loop {
-        let read = ReadBackupKeys { user_id: user_id.to_owned(), version, range: range.clone(), limit: PAGE };
-        let keys = ask_storage(edge, read).await?.ok_or_else(unknown)?;
-        let more = keys.len() as u64 == PAGE;
-        if let Some(last) = keys.last() {
-            range.from = after(&last.room_id, &last.session_id);
-        }
-        for key in keys {
-            bytes += key.session_data.text().len() + key.session_id.len();
-            let (room_id, session_id, session) = session(key);
-            rooms.entry(room_id).or_default().sessions.insert(session_id, session);
-        }
-        if bytes > MOST_BYTES {
-            return Err(MatrixError::too_large("The backup is too large for one answer: ask room by room"));
-        }
-        if !more {
-            return Ok(rooms);
-        }
-    }
+    room_id: OwnedRoomId,
+    session_id: &str,
+) -> Result<Session, MatrixError> {
+    let (user_id, version) = (user_id.to_owned(), number(version.ok_or_else(no_version)?)?);
+    let range = Scope::Session(room_id, session_id.to_owned()).range();
+    let read = ReadBackupKeys { user_id, version, range, limit: 1, most_bytes: 1 };
+    let keys = ask_storage(edge, read).await?.ok_or_else(unknown)?;
+    let session = keys.into_iter().next().map(Session::from);
+    session.ok_or_else(|| MatrixError::not_found("There is no such key in the backup"))
 }
 
 /// `DELETE /room_keys/keys` in its three forms.
@@ -239,9 +229,11 @@ fn key(room_id: String, session_id: String, session: Session) -> BackupKey {
     BackupKey { room_id, session_id, first_message_index, forwarded_count, is_verified, session_data }
 }
 
-fn session(key: BackupKey) -> (String, String, Session) {
-    let BackupKey { room_id, session_id, first_message_index, forwarded_count, is_verified, session_data } = key;
-    (room_id, session_id, Session { first_message_index, forwarded_count, is_verified, session_data })
+impl From<BackupKey> for Session {
+    fn from(key: BackupKey) -> Self {
+        let BackupKey { first_message_index, forwarded_count, is_verified, session_data, .. } = key;
+        Self { first_message_index, forwarded_count, is_verified, session_data }
+    }
 }
 
 fn state_body(state: BackupState) -> Map<String, Value> {
@@ -249,9 +241,10 @@ fn state_body(state: BackupState) -> Map<String, Value> {
     Map::from_iter([("etag".to_owned(), etag.to_string().into()), ("count".to_owned(), json!(count))])
 }
 
-/// Versions are numbers; no other text is one.
+/// Versions are numbers; no other text is one, nor another way to write the number.
 fn number(version: &str) -> Result<u64, MatrixError> {
-    version.parse().ok().filter(|number| *number < 1 << 53).ok_or_else(unknown)
+    let number = version.parse::<u64>().ok().filter(|number| *number < TOO_HIGH && number.to_string() == version);
+    number.ok_or_else(unknown)
 }
 
 fn check_session_id(id: &str) -> Result<(), MatrixError> {
