@@ -5,7 +5,9 @@ use tern_model::MatrixError;
 use tern_ports::wire::{StorageCommand, frame};
 
 use crate::{
-    commands::{accounts, append, backup, clients, directory, media, relations, rooms, state, sync, timeline, users},
+    commands::{
+        accounts, append, backup, clients, directory, media, relations, rooms, search, state, sync, timeline, users,
+    },
     shard::ShardMap,
     sql::Databases,
 };
@@ -38,6 +40,7 @@ impl<D: Databases> Storage<'_, D> {
             StorageCommand::LoadAggregations(ask) => reply(&relations::load_aggregations(self, *ask).await),
             StorageCommand::PageThreads(ask) => reply(&relations::page_threads(self, *ask).await),
             StorageCommand::FindByTime(ask) => reply(&timeline::find_by_time(self, *ask).await),
+            StorageCommand::SearchEvents(ask) => reply(&search::search_events(self, *ask).await),
             StorageCommand::RegisterRoom(ask) => reply(&rooms::register_room(self, *ask).await),
             StorageCommand::ResolveAlias(ask) => reply(&rooms::resolve_alias(self, *ask).await),
             StorageCommand::ReleaseAlias(ask) => reply(&rooms::release_alias(self, *ask).await),

@@ -8,6 +8,7 @@ pub(crate) mod directory;
 pub(crate) mod media;
 pub(crate) mod relations;
 pub(crate) mod rooms;
+pub(crate) mod search;
 pub(crate) mod state;
 pub(crate) mod sync;
 pub(crate) mod timeline;

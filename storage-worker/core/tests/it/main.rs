@@ -13,6 +13,7 @@ mod backup;
 mod cost;
 mod media;
 mod rooms;
+mod search;
 mod support;
 mod sync;
 mod thumbnail;
