@@ -192,6 +192,12 @@ pub struct Hall {
     pub signer: Signer,
     /// A member of no special power.
     pub member: OwnedUserId,
+    /// Who made the room.
+    pub(crate) creator: OwnedUserId,
+    /// The other members.
+    pub(crate) members: Vec<OwnedUserId>,
+    /// Its events, oldest first.
+    pub(crate) events: Vec<Pdu>,
 }
 
 impl Hall {
@@ -207,6 +213,9 @@ impl Hall {
             newest: Extremity { event_id: plan.create.id().to_owned(), depth: 1 },
             signer: signer(config),
             member: others.last().expect("there is another member").clone(),
+            creator,
+            members: others.clone(),
+            events: Vec::new(),
         };
         hall.take(plan.create.clone());
         for draft in plan.drafts.into_iter().chain(others.iter().map(join)) {
@@ -222,7 +231,14 @@ impl Hall {
         tern_room::Draft::new(self.member.clone(), "m.room.message".to_owned(), None, content, None)
     }
 
-    fn take(&mut self, pdu: Pdu) {
+    /// The current state event of a type, with an empty state key.
+    pub(crate) fn now(&self, kind: &str) -> Option<&Pdu> {
+        self.state.get(kind)?.get("")
+    }
+
+    /// Goes on with an event that is allowed.
+    pub(crate) fn take(&mut self, pdu: Pdu) {
+        self.events.push(pdu.clone());
         self.newest = Extremity { event_id: pdu.id().to_owned(), depth: pdu.depth() };
         let Some(state_key) = pdu.key() else { return };
         self.state.entry(pdu.kind().to_string()).or_default().insert(state_key.to_owned(), pdu);

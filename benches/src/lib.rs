@@ -8,6 +8,7 @@
 //!   actor.
 //! - [`phone`]: a signed-in device and its part of the edge.
 //! - [`corpus`]: rooms of any size, accounts with any number of rooms, the same for the same numbers.
+//! - [`graph`]: rooms in which several servers write, as the rules see them.
 //! - [`cost`]: what one request has caused; [`counting`] counts allocations where it is installed.
 //! - [`workloads`]: everything that has a budget, with `encryption`; [`budget`]: the file with the ceilings.
 
@@ -23,6 +24,7 @@ pub mod corpus;
 pub mod cost;
 pub mod counting;
 mod encryption;
+pub mod graph;
 pub mod host;
 mod media;
 pub mod phone;

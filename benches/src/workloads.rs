@@ -21,6 +21,7 @@ use crate::{
     Cluster, Cost,
     corpus::{Account, Hall, MEMBERS, ROOMS, Room, TEXT, WINDOW},
     cost::{measure, measure_work},
+    graph::{Forks, InitialState},
     media,
     phone::{Synced, sync_request},
 };
@@ -51,6 +52,7 @@ impl Costs {
         for members in MEMBERS {
             costs.of_rules(members);
         }
+        costs.of_graphs();
         for (name, cost) in media::costs() {
             costs.add(name.to_owned(), cost);
         }
@@ -151,6 +153,15 @@ impl Costs {
             let signed = || build(&hall, &draft, now, &hall.signer).expect("the draft is good");
             self.add("event_signed".to_owned(), measure_work(signed, bytes));
         }
+    }
+
+    fn of_graphs(&mut self) {
+        let cluster = Cluster::default();
+        let forks = Forks::new(cluster.config(), 100);
+        self.add("resolve_2_forks_100".to_owned(), measure_work(|| forks.resolve(), |_| 0));
+        let state = InitialState::new(cluster.config(), 500);
+        assert_eq!(state.len(), 500, "the corpus is of the size it is called by");
+        self.add("initial_state_500".to_owned(), measure_work(|| state.build(), |_| 0));
     }
 
     fn of_frames(&mut self, account: &Account) {

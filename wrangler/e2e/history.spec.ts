@@ -235,3 +235,21 @@ test('the sender of a message is never wrong: an event is sent by the owner of t
   assert.equal(event.sender, bob.id);
   assert.equal(event.room_id, room);
 });
+
+test('messages can be asked for by what relates to them', async () => {
+  const [alice, bob, room] = await pair(base);
+  const [thread, liked, plain] = [await alice.send(room, 'thread'), await alice.send(room, 'liked'), await alice.send(room, 'plain')];
+  const relate = (user: User, type: string, relation: Json) =>
+    user.put(at`/rooms/${room}/send/${type}/${unique()}`, { ...text('about it'), 'm.relates_to': relation });
+  await relate(bob, 'm.room.message', { rel_type: 'm.thread', event_id: thread });
+  await relate(alice, 'm.reaction', { rel_type: 'm.annotation', event_id: liked, key: '+' });
+  const found = async (filter: Json) => {
+    const query = { dir: 'b', limit: 50, filter: JSON.stringify(filter) };
+    return (await alice.get(at`/rooms/${room}/messages`, query)).chunk.map((event: Json) => event.event_id);
+  };
+  assert.deepEqual(await found({ related_by_rel_types: ['m.thread'] }), [thread]);
+  assert.deepEqual(await found({ related_by_rel_types: ['m.thread', 'm.annotation'] }), [liked, thread]);
+  assert.deepEqual(await found({ related_by_senders: [bob.id] }), [thread]);
+  assert.deepEqual(await found({ related_by_senders: [bob.id], related_by_rel_types: ['m.annotation'] }), []);
+  assert.ok((await found({ types: ['m.room.message'] })).includes(plain));
+});

@@ -115,6 +115,8 @@ test('who was kicked reads up to there and no further, by every way', async () =
     assert.ok(!JSON.stringify(answer.json).includes('secret'), `${path} tells what came after: ${JSON.stringify(answer.json)}`);
   }
   refused(await bob.call('GET', at`/rooms/${room}/event/${secret}`), 404, 'M_NOT_FOUND');
+  const found = await bob.post('/search', { search_categories: { room_events: { search_term: 'secret', filter: { rooms: [room] } } } });
+  assert.equal(found.search_categories.room_events.count, 0);
   refused(await bob.call('GET', at`/rooms/${room}/joined_members`), 403, 'M_FORBIDDEN');
   assert.ok(!JSON.stringify((await subscribed(bob, room)) ?? {}).includes('secret'));
 });

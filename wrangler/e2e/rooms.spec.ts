@@ -240,3 +240,28 @@ test('someone who was kicked or never joined reads nothing that came later', asy
     assert.ok(!sync.text.includes('after the kick'));
   }
 });
+
+test('a canonical alias has to lead to the room', async () => {
+  const [alice, bob, room] = await pair(base);
+  const alias = (name: string) => `#${name}:${alice.server}`;
+  const [own, other] = [alias(unique('own')), alias(unique('other'))];
+  const elsewhere = await bob.createRoom();
+  await alice.put(at`/directory/room/${own}`, { room_id: room });
+  await bob.put(at`/directory/room/${other}`, { room_id: elsewhere });
+  const set = (content: Json) => alice.call('PUT', at`/rooms/${room}/state/m.room.canonical_alias`, { body: content });
+  for (const [content, errcode] of [
+    [{ alias: other }, 'M_BAD_ALIAS'],
+    [{ alias: alias(unique('none')) }, 'M_BAD_ALIAS'],
+    [{ alias: own, alt_aliases: [other] }, 'M_BAD_ALIAS'],
+    [{ alias: 'own' }, 'M_INVALID_PARAM'],
+    [{ alt_aliases: [room] }, 'M_INVALID_PARAM'],
+    [{ alt_aliases: own }, 'M_INVALID_PARAM'],
+    [{ alias: 7 }, 'M_INVALID_PARAM'],
+  ] as const) {
+    refused(await set(content), 400, errcode);
+  }
+  okay(await set({ alias: own, alt_aliases: [own] }));
+  okay(await set({ alias: own }));
+  assert.equal((await bob.state(room, 'm.room.canonical_alias')).alias, own);
+  okay(await set({}));
+});

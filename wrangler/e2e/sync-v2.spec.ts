@@ -1,9 +1,9 @@
 // Classic /sync: every section of the answer, and what each parameter and filter does to it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { at, bodies, pair, people, refused, register, unique, type Json, type User } from './support/client.ts';
+import { at, bodies, okay, pair, people, refused, register, unique, type Json, type User } from './support/client.ts';
 import { shared } from './support/server.ts';
-import { Classic, follow, knows, park, says } from './support/sync.ts';
+import { Classic, Sliding, follow, knows, park, says } from './support/sync.ts';
 
 const base = await shared();
 
@@ -263,4 +263,32 @@ test('one-time key counts are there for a device, and a token of another user is
   const answer = await stranger.call('GET', '/sync', { query: { since: mine.since, timeout: 0 } });
   assert.ok(answer.status === 400 || !answer.text.includes('secret of alice'), answer.text);
   refused(await bob.call('GET', '/sync', { token: null }), 401, 'M_MISSING_TOKEN');
+});
+
+test('a timeline that begins anew tells what is said about its events, on both syncs', async () => {
+  const [alice, bob, room] = await pair(base);
+  for (let number = 0; number < 12; number += 1) await alice.send(room, `old ${number}`);
+  const root = await alice.send(room, 'root');
+  const relate = async (user: User, body: string, relation: Json, more: Json = {}) =>
+    (await user.put(at`/rooms/${room}/send/m.room.message/${unique()}`, { msgtype: 'm.text', body, ...more, 'm.relates_to': relation })).event_id;
+  const edit = await relate(alice, '* better', { rel_type: 'm.replace', event_id: root }, { 'm.new_content': { msgtype: 'm.text', body: 'better' } });
+  await relate(alice, 'first reply', { rel_type: 'm.thread', event_id: root });
+  const reply = await relate(bob, 'second reply', { rel_type: 'm.thread', event_id: root });
+  await relate(bob, '* second reply, mended', { rel_type: 'm.replace', event_id: reply }, { 'm.new_content': { msgtype: 'm.text', body: 'mended' } });
+  const reference = await relate(bob, 'as was said', { rel_type: 'm.reference', event_id: root });
+  await alice.send(room, 'last');
+  const [classic] = await initial(bob, room, 'last', limit(8));
+  const sliding = okay(await new Sliding(bob, { limit: 8 }).poll(0));
+  const { timeline } = classic.rooms.join[room];
+  assert.equal(timeline.limited, true);
+  for (const events of [timeline.events, sliding.rooms[room].timeline] as Json[][]) {
+    const told = events.find((event) => event.event_id === root)!.unsigned['m.relations'];
+    assert.equal(told['m.replace'].event_id, edit);
+    assert.equal(told['m.thread'].count, 2);
+    assert.equal(told['m.thread'].current_user_participated, true);
+    assert.equal(told['m.thread'].latest_event.event_id, reply);
+    assert.equal(told['m.thread'].latest_event.unsigned['m.relations']['m.replace'].content['m.new_content'].body, 'mended');
+    assert.deepEqual(told['m.reference'].chunk, [{ event_id: reference }]);
+    assert.ok(events.filter((event) => event.content.body === 'last').every((event) => !event.unsigned?.['m.relations']));
+  }
 });

@@ -50,6 +50,7 @@ pub(crate) static ALL: &[&[Route]] = &[
     client::session::ROUTES,
     client::discovery::ROUTES,
     client::directory::ROUTES,
+    client::search::ROUTES,
     client::delayed::ROUTES,
     client::around::ROUTES,
     client::credentials::ROUTES,

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ruma::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId, UserId};
 use serde::Deserialize;
-use tern_model::{Config, MatrixError};
+use tern_model::{Config, MatrixError, RawJson};
 use tern_ports::{
     Clock, Transport, ask_room, ask_storage,
     wire::{
@@ -106,10 +106,65 @@ async fn forget_canonical<E: Transport>(
     if content == event.content {
         return Ok(());
     }
-    let content = tern_model::RawJson::from_value(&content).map_err(|_| MatrixError::internal())?;
+    let content = RawJson::from_value(&content).map_err(|_| MatrixError::internal())?;
     let draft = Draft { sender: caller.to_owned(), kind, state_key: Some(String::new()), content, redacts: None };
     ask_room(edge, room_id, SendEvent { draft, device_id: device_id.to_owned(), txn_id: None }).await?;
     Ok(())
+}
+
+/// Whether `content` may become `m.room.canonical_alias` of the room (`PUT /rooms/{roomId}/state/…`): every alias that was
+/// not in there before has to be one of the room's.
+///
+/// # Errors
+/// 400 `M_INVALID_PARAM` for what is no alias, `M_BAD_ALIAS` for one that does not exist or leads elsewhere.
+pub async fn check_canonical<E: Transport>(
+    edge: &E,
+    caller: &UserId,
+    room_id: &RoomId,
+    content: &RawJson,
+) -> Result<(), MatrixError> {
+    let mut new = named_aliases(content)?;
+    if new.is_empty() {
+        return Ok(());
+    }
+    let kind = "m.room.canonical_alias".to_owned();
+    let read = ReadStateEvent { caller: caller.to_owned(), kind, state_key: String::new() };
+    #[derive(Deserialize)]
+    struct Event {
+        content: RawJson,
+    }
+    match ask_room(edge, room_id, read).await {
+        Ok(event) => {
+            let before = event.read::<Event>().ok().and_then(|event| named_aliases(&event.content).ok());
+            new.retain(|alias| !before.iter().flatten().any(|known| known == alias));
+        }
+        // None was set, or the caller may not even read it: the room will say so.
+        Err(error) if error.status < 500 => {}
+        Err(error) => return Err(error),
+    }
+    if new.is_empty() {
+        return Ok(());
+    }
+    let known = ask_storage(edge, ListAliases { room_id: room_id.to_owned() }).await?;
+    match new.iter().find(|alias| !known.contains(alias)) {
+        Some(alias) => Err(MatrixError::new(400, "M_BAD_ALIAS", format!("{alias} does not lead to this room"))),
+        None => Ok(()),
+    }
+}
+
+/// The aliases that a canonical alias event names.
+fn named_aliases(content: &RawJson) -> Result<Vec<OwnedRoomAliasId>, MatrixError> {
+    #[derive(Deserialize)]
+    struct Content {
+        #[serde(default)]
+        alias: Option<String>,
+        #[serde(default)]
+        alt_aliases: Option<Vec<String>>,
+    }
+    let no_alias = || MatrixError::invalid_param("alias and alt_aliases must be room aliases");
+    let Content { alias, alt_aliases } = content.read().map_err(|_| no_alias())?;
+    let named = alias.filter(|alias| !alias.is_empty()).into_iter().chain(alt_aliases.into_iter().flatten());
+    named.map(|alias| RoomAliasId::parse(alias).map_err(|_| no_alias())).collect()
 }
 
 /// `GET /rooms/{roomId}/aliases`: for those who may read the room's state.
@@ -242,7 +297,7 @@ impl Place {
     }
 }
 
-fn membership_of(event: &tern_model::RawJson) -> Option<String> {
+fn membership_of(event: &RawJson) -> Option<String> {
     #[derive(Deserialize)]
     struct Content {
         membership: String,

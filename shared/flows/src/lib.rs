@@ -6,7 +6,7 @@
 //! - [`poll`] is the waiting of a long poll, which happens in the proxy worker.
 //! - [`keys`], [`to_device`] and [`backup`] are what end-to-end encryption asks of the proxy.
 //! - [`session`], [`register`], [`uia`], [`account`], [`admin`], [`browser`], [`oauth`], [`profile`], [`push`], [`create`],
-//!   [`join`], [`directory`], [`spaces`], [`people`], [`report`] and [`upgrade`] are the colder use-cases of the proxy, one
+//!   [`join`], [`directory`], [`search`], [`spaces`], [`people`], [`report`] and [`upgrade`] are the colder use-cases of the proxy, one
 //!   function per endpoint.
 //! - [`signing`] keeps the keys of id tokens.
 //! - [`threepid`] is mail addresses of accounts, and [`mail`] how mail is sent.
@@ -33,6 +33,7 @@ pub mod register;
 pub mod report;
 pub mod room;
 mod schema;
+pub mod search;
 pub mod session;
 pub mod signing;
 pub mod spaces;

@@ -98,18 +98,28 @@ pub fn stripped_event(pdu: &Pdu) -> Result<RawJson, serde_json::Error> {
 
 /// The client form `event` with `unsigned.transaction_id` added.
 pub fn with_transaction_id(event: &RawJson, transaction_id: &str) -> RawJson {
+    let Some(id) = json_string(transaction_id) else { return event.clone() };
+    with_unsigned(event, "transaction_id", &id)
+}
+
+/// The client form `event` with `unsigned.m.relations` added.
+pub fn with_relations(event: &RawJson, relations: &RawJson) -> RawJson {
+    with_unsigned(event, "m.relations", relations.text())
+}
+
+/// The client form `event` with a member of `unsigned` that is not there yet.
+fn with_unsigned(event: &RawJson, name: &str, value: &str) -> RawJson {
     #[derive(Deserialize)]
     struct Event<'a> {
         #[serde(borrow, default)]
         unsigned: Option<&'a RawValue>,
     }
-    let Some(id) = json_string(transaction_id) else { return event.clone() };
     let unsigned = event.read::<Event<'_>>().ok().and_then(|event| event.unsigned);
     let Some(unsigned) = unsigned else {
-        return with_member(event.text(), "unsigned", &format!("{{\"transaction_id\":{id}}}"))
+        return with_member(event.text(), "unsigned", &format!("{{\"{name}\":{value}}}"))
             .unwrap_or_else(|| event.clone());
     };
-    splice(event.text(), unsigned.get(), "transaction_id", &id).unwrap_or_else(|| event.clone())
+    splice(event.text(), unsigned.get(), name, value).unwrap_or_else(|| event.clone())
 }
 
 /// The client form `event`, made without `room_id`, with it.

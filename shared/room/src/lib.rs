@@ -38,6 +38,7 @@
 //! committed.
 
 pub mod accept;
+pub mod aggregate;
 pub mod audience;
 pub mod auth;
 pub mod build;

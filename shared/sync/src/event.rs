@@ -1,20 +1,25 @@
 //! One event on its way into an answer.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use ruma::DeviceId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tern_model::NoticeEvent;
+use tern_model::{NoticeEvent, RawJson, RoomSeq};
 
 use crate::json::push_text;
 use crate::state::MEMBER;
 use crate::view::{Membership, RoomView, UserView};
 
 /// The event's JSON for `device_id`: with its transaction id if that device sent it (Client-Server API, "Transaction
-/// identifiers"). The rest of the text is copied as it is.
-pub(crate) fn client_json<'a>(event: &'a NoticeEvent, device_id: &DeviceId) -> Cow<'a, str> {
-    let text = event.client.text();
+/// identifiers"), and with what is said about it, if it is among `aggregated`. The rest of the text is copied as it is.
+pub(crate) fn client_json<'a>(
+    event: &'a NoticeEvent,
+    device_id: &DeviceId,
+    aggregated: &'a BTreeMap<RoomSeq, RawJson>,
+) -> Cow<'a, str> {
+    let text = aggregated.get(&event.seq).unwrap_or(&event.client).text();
     match &event.txn {
         Some(txn) if txn.device_id == device_id => with_txn(text, &txn.txn_id).map_or(text.into(), Cow::Owned),
         _ => text.into(),

@@ -1,6 +1,6 @@
 //! One room of a sliding sync answer (MSC4186, "Room results").
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use ruma::UserId;
@@ -331,7 +331,9 @@ fn write_events(
         out.array("required_state", state.chain(gathered.members.iter().copied()));
     }
     if !gathered.timeline.is_empty() {
-        out.array("timeline", gathered.timeline.iter().map(|event| client_json(event, device_id)));
+        // What relates to an event comes after it, so that only a timeline that has begun anew holds both.
+        let aggregated = if gathered.limited { view.aggregated(&gathered.timeline) } else { BTreeMap::new() };
+        out.array("timeline", gathered.timeline.iter().map(|event| client_json(event, device_id, &aggregated)));
     }
     if gathered.limited {
         out.flag("limited", true);

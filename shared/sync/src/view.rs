@@ -196,6 +196,10 @@ pub trait UserView {
     /// A member event in client form, if the hub happens to have it (from the inbox or from an earlier slice).
     fn member(&self, room_id: &RoomId, user_id: &UserId) -> Option<RawJson>;
 
+    /// Of a room's newest events, without gaps, those that others of them relate to: by position, in client form, with
+    /// what is said about them (Client-Server API, "Aggregations of child events").
+    fn aggregated(&self, timeline: &[&NoticeEvent]) -> BTreeMap<RoomSeq, RawJson>;
+
     /// Global account data changed after a position; deleted entries have the content `{}`.
     fn account_data(&self, after: StreamPos) -> Vec<AccountData>;
 

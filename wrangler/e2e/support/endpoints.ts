@@ -53,6 +53,10 @@ export const ENDPOINTS: Endpoint[] = [
     method: 'POST', path: () => V3 + '/refresh', auth: false,
     body: () => ({ refresh_token: 'nothing' }), wrong: { refresh_token: 7 },
   },
+  {
+    method: 'POST', path: () => V3 + '/search', body: () => ({ search_categories: { room_events: { search_term: 'word' } } }),
+    wrong: { search_categories: 'all' },
+  },
   { method: 'POST', path: () => V3 + '/logout', bare: true },
   { method: 'POST', path: () => V3 + '/logout/all', bare: true },
   { method: 'GET', path: () => V3 + '/account/whoami' },

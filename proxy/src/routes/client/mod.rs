@@ -18,6 +18,7 @@ pub(crate) mod moderation;
 pub(crate) mod profile;
 pub(crate) mod push;
 pub(crate) mod relations;
+pub(crate) mod search;
 pub(crate) mod send;
 pub(crate) mod session;
 pub(crate) mod sync;

@@ -27,6 +27,7 @@ async fn context(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError>
         event_id: request.event_id()?,
         limits: (limit / 2, limit - limit / 2),
         filter: room_event_filter(request)?,
+        only_members: false,
     };
     let context = ask_room(edge, &request.room_id()?, ask).await?;
     let mut body = format!("{{\"event\":{}", context.event.text());

@@ -3,6 +3,7 @@
 use ruma::RoomId;
 use serde::Deserialize;
 use serde_json::json;
+use tern_flows::directory;
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ask_room,
@@ -99,6 +100,9 @@ async fn send(
     draft: Draft,
     txn_id: Option<String>,
 ) -> Result<Answer, MatrixError> {
+    if draft.kind == "m.room.canonical_alias" && draft.state_key.as_deref() == Some("") {
+        directory::check_canonical(edge, &draft.sender, room_id, &draft.content).await?;
+    }
     if let Some(delay_ms) = delayed::delay(request)?.filter(|_| draft.redacts.is_none()) {
         return delayed::schedule(edge, request, draft, txn_id, delay_ms).await;
     }

@@ -16,7 +16,8 @@ use tern_ports::{
 };
 use tern_room::{
     Aggregation, Relation, Thread,
-    relations::{References, aggregates, newer_edit, replaces},
+    aggregate::Related,
+    relations::{References, aggregates, replaces},
 };
 
 use super::{
@@ -26,9 +27,6 @@ use super::{
     store::{Head, damaged},
     timeline::Range,
 };
-
-/// References told of with one event, at most.
-const MOST_REFERENCES: usize = 100;
 
 /// Who reads, and how far.
 pub(super) struct Reading<'a> {
@@ -46,15 +44,7 @@ impl Reading<'_> {
     }
 }
 
-/// What relates to one event.
-#[derive(Default)]
-struct Gathered {
-    edit: Option<StoredEvent>,
-    thread: Option<(StoredEvent, u64, bool)>,
-    references: Vec<OwnedEventId>,
-}
-
-type AllGathered = BTreeMap<OwnedEventId, Gathered>;
+type AllGathered = BTreeMap<OwnedEventId, Related>;
 
 impl<H: ObjectHost> RoomActor<H> {
     /// Events in client form, each with what others have said about it.
@@ -118,7 +108,12 @@ impl<H: ObjectHost> RoomActor<H> {
         for event in self.store().related(&ids, tail, Kinds::default(), u32::MAX)? {
             let Some(relation) = Relation::of(&event).filter(|_| reading.sees(&event)) else { continue };
             let Some(target) = targets.get(&relation.event_id) else { continue };
-            gathered.entry(relation.event_id).or_default().add(&relation.rel_type, target, event, reading.caller);
+            gathered.entry(relation.event_id).or_default().add(
+                &relation.rel_type,
+                target,
+                event,
+                &reading.caller.user_id,
+            );
         }
         Ok(gathered)
     }
@@ -142,26 +137,5 @@ impl<H: ObjectHost> RoomActor<H> {
             until: reading.end.min(tail),
         };
         ask_storage(&*self.host, ask).await
-    }
-}
-
-impl Gathered {
-    /// Adds an event that comes after all that were added.
-    fn add(&mut self, rel_type: &str, target: &StoredEvent, event: StoredEvent, caller: &Caller) {
-        match rel_type {
-            "m.replace" if replaces(target, &event) => {
-                self.edit = Some(match self.edit.take() {
-                    Some(edit) => newer_edit(edit, event),
-                    None => event,
-                });
-            }
-            "m.thread" => {
-                let (count, participated) = self.thread.take().map_or((0, false), |(_, count, own)| (count, own));
-                let own = caller.user_id == event.sender;
-                self.thread = Some((event, count + 1, participated || own));
-            }
-            "m.reference" if self.references.len() < MOST_REFERENCES => self.references.push(event.event_id),
-            _ => {}
-        }
     }
 }

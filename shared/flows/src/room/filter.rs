@@ -7,20 +7,22 @@ use tern_model::{MatrixError, RawJson, StoredEvent};
 /// Which events of a room a client wants.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct RoomEventFilter {
-    pub(super) limit: Option<u32>,
+pub(crate) struct RoomEventFilter {
+    pub(crate) limit: Option<u32>,
     types: Option<Vec<String>>,
     not_types: Vec<String>,
-    senders: Option<Vec<String>>,
-    not_senders: Vec<String>,
+    pub(crate) senders: Option<Vec<String>>,
+    pub(crate) not_senders: Vec<String>,
     rooms: Option<Vec<OwnedRoomId>>,
     not_rooms: Vec<OwnedRoomId>,
-    contains_url: Option<bool>,
+    pub(crate) contains_url: Option<bool>,
     pub(super) lazy_load_members: bool,
+    related_by_senders: Option<Vec<String>>,
+    related_by_rel_types: Option<Vec<String>>,
 }
 
 impl RoomEventFilter {
-    pub(super) fn read(filter: Option<&RawJson>) -> Result<Self, MatrixError> {
+    pub(crate) fn read(filter: Option<&RawJson>) -> Result<Self, MatrixError> {
         match filter {
             Some(filter) => {
                 filter.read().map_err(|_| MatrixError::invalid_param("The filter is not a RoomEventFilter"))
@@ -30,16 +32,31 @@ impl RoomEventFilter {
     }
 
     /// Nothing of this room passes.
-    pub(super) fn excludes_room(&self, room_id: &ruma::RoomId) -> bool {
+    pub(crate) fn excludes_room(&self, room_id: &ruma::RoomId) -> bool {
         let named = |rooms: &[OwnedRoomId]| rooms.iter().any(|named| named == room_id);
         named(&self.not_rooms) || self.rooms.as_deref().is_some_and(|rooms| !named(rooms))
     }
 
+    /// Only events pass to which certain others relate.
+    pub(super) fn asks_for_relations(&self) -> bool {
+        self.related_by_senders.is_some() || self.related_by_rel_types.is_some()
+    }
+
+    /// The event that `related` relates to passes, as far as relations are concerned.
+    pub(super) fn passes_related(&self, related: &StoredEvent, rel_type: &str) -> bool {
+        self.related_by_senders.as_ref().is_none_or(|senders| senders.contains(&related.sender))
+            && self.related_by_rel_types.as_ref().is_none_or(|types| types.iter().any(|wanted| wanted == rel_type))
+    }
+
+    /// Events of this type may pass.
+    pub(crate) fn passes_type(&self, kind: &str) -> bool {
+        let typed = |patterns: &[String]| patterns.iter().any(|pattern| type_matches(pattern, kind));
+        !typed(&self.not_types) && self.types.as_deref().is_none_or(typed)
+    }
+
     pub(super) fn passes(&self, event: &StoredEvent) -> bool {
-        let typed = |patterns: &[String]| patterns.iter().any(|pattern| type_matches(pattern, &event.kind));
         let sent = |senders: &[String]| senders.contains(&event.sender);
-        !typed(&self.not_types)
-            && self.types.as_deref().is_none_or(typed)
+        self.passes_type(&event.kind)
             && !sent(&self.not_senders)
             && self.senders.as_deref().is_none_or(sent)
             && self.contains_url.is_none_or(|wanted| wanted == contains_url(event))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ruma::UserId;
+use ruma::{OwnedEventId, UserId};
 use tern_model::{MatrixError, RawJson, RoomSeq, StoredEvent};
 use tern_ports::{
     ObjectHost,
@@ -12,14 +12,16 @@ use tern_ports::{
         sync::VisibilityFacts,
     },
 };
+use tern_room::Relation;
 
 use super::{
     RoomActor,
     access::visible,
     aggregate::Reading,
     filter::RoomEventFilter,
+    related::Kinds,
     store::Head,
-    timeline::{Range, read_token, token},
+    timeline::{Page, Range, read_token, token},
 };
 
 /// Most events of one page.
@@ -27,6 +29,9 @@ pub(super) const MOST_EVENTS: u32 = 250;
 
 /// Events looked at for one page, when a filter or visibility leaves many out. The client goes on from there.
 const MOST_SCANNED: u32 = 1_000;
+
+/// Events looked at that relate to those of one step, when the filter asks for them.
+const MOST_RELATED: u32 = 2_000;
 
 /// Events fetched at once while scanning.
 const STEP: u32 = 100;
@@ -119,20 +124,36 @@ impl<H: ObjectHost> RoomActor<H> {
         let shown: Vec<_> = before.chunk.iter().chain([&event]).chain(&after.chunk).cloned().collect();
         let mut forms = self.show(&reading, &shown).await?.into_iter();
         let last = after.chunk.last().map_or(event.seq, |last| last.seq);
-        let mut state = self.state_at(&head, last, "*", "*").await?;
-        if filter.lazy_load_members {
-            let senders: BTreeSet<&str> = shown.iter().map(|event| event.sender.as_str()).collect();
-            let sent = |key: &Option<String>| key.as_deref().is_some_and(|key| senders.contains(key));
-            state.retain(|event| event.kind != "m.room.member" || sent(&event.state_key));
-        }
+        let state = if request.only_members {
+            self.members_of(&head, last, &shown).await?
+        } else {
+            self.context_state(&head, last, &shown, filter.lazy_load_members).await?
+        };
         Ok(EventContext {
             start: token(before.range.until),
             end: token(after.range.after),
             before: forms.by_ref().take(around).collect(),
             event: forms.next().ok_or_else(MatrixError::internal)?,
             after: forms.collect(),
-            state: self.client_forms(&head, &state)?,
+            state,
         })
+    }
+
+    /// The state at `at`; with `lazy` only of those who sent the events.
+    async fn context_state(
+        &self,
+        head: &Head,
+        at: RoomSeq,
+        events: &[StoredEvent],
+        lazy: bool,
+    ) -> Result<Vec<RawJson>, MatrixError> {
+        let mut state = self.state_at(head, at, "*", "*").await?;
+        if lazy {
+            let senders: BTreeSet<&str> = events.iter().map(|event| event.sender.as_str()).collect();
+            let sent = |key: &Option<String>| key.as_deref().is_some_and(|key| senders.contains(key));
+            state.retain(|event| event.kind != "m.room.member" || sent(&event.state_key));
+        }
+        self.client_forms(head, &state)
     }
 
     /// Fills a page with up to `limit` events that the reader may see and the filter lets through.
@@ -156,10 +177,12 @@ impl<H: ObjectHost> RoomActor<H> {
                 scan.exhausted = true;
                 return Ok(());
             }
+            let related = self.related_targets(head, reader, filter, &page).await?;
             for event in page.events {
                 scanned += 1;
                 scan.pass(&event);
-                if visible(reader, &page.facts, &event) && filter.passes(&event) {
+                let passes = filter.passes(&event) && related.as_ref().is_none_or(|ids| ids.contains(&event.event_id));
+                if passes && visible(reader, &page.facts, &event) {
                     scan.chunk.push(event);
                 }
                 if scan.chunk.len() == limit as usize {
@@ -172,6 +195,28 @@ impl<H: ObjectHost> RoomActor<H> {
             step = step.max(STEP);
         }
         Ok(())
+    }
+
+    /// Of a page's events those to which others relate as the filter asks; nothing when it does not ask.
+    async fn related_targets(
+        &self,
+        head: &Head,
+        reader: &UserId,
+        filter: &RoomEventFilter,
+        page: &Page,
+    ) -> Result<Option<BTreeSet<OwnedEventId>>, MatrixError> {
+        if !filter.asks_for_relations() {
+            return Ok(None);
+        }
+        let targets: Vec<_> = page.events.iter().map(|event| event.event_id.clone()).collect();
+        let first = page.events.iter().map(|event| event.seq).min().unwrap_or_default();
+        let range = Range { after: first, until: self.reach(reader).await?.end(head.newest), backwards: true };
+        let related = self.page_related(head, reader, &targets, range, Kinds::default(), MOST_RELATED).await?;
+        let wanted = |event: &StoredEvent| {
+            let relation = Relation::of(event).filter(|relation| filter.passes_related(event, &relation.rel_type));
+            relation.filter(|_| visible(reader, &related.facts, event)).map(|relation| relation.event_id)
+        };
+        Ok(Some(related.events.iter().filter_map(wanted).collect()))
     }
 
     /// The member events, at `at`, of those who sent these events.

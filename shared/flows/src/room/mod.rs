@@ -45,7 +45,7 @@ mod delayed;
 mod desk;
 mod ephemeral;
 mod facts;
-mod filter;
+pub(crate) mod filter;
 mod forget;
 mod forward;
 mod history;

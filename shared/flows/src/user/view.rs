@@ -8,9 +8,10 @@ use std::{
 };
 
 use ruma::{DeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
-use tern_model::{NoticeEvent, RawJson, Receipt, RoomSeq, StreamPos};
+use tern_model::{NoticeEvent, RawJson, Receipt, RoomSeq, StoredEvent, StreamPos};
 use tern_ports::{ObjectHost, Parking, SqlError};
 use tern_push::Counts;
+use tern_room::aggregate;
 use tern_sync::{AccountData, DeviceListChanges, KeyCounts, RoomView, ToDeviceMessage, TypingPos, Unread, UserView};
 
 use super::{
@@ -207,6 +208,25 @@ fn view(row: RoomRow, facts: Facts, direct: &BTreeSet<OwnedRoomId>, tags: BTreeS
     }
 }
 
+/// An event as the rules of relations read it: what they ask of a PDU, its client form has as well.
+fn as_stored(event: &NoticeEvent) -> StoredEvent {
+    #[derive(serde::Deserialize)]
+    struct Event {
+        unsigned: RawJson,
+    }
+    StoredEvent {
+        seq: event.seq,
+        event_id: event.event_id.clone(),
+        kind: event.kind.clone(),
+        sender: event.sender.to_string(),
+        state_key: event.state_key.clone(),
+        ts: event.ts,
+        pdu: event.client.clone(),
+        unsigned: event.client.read::<Event>().ok().map(|event| event.unsigned),
+        txn: None,
+    }
+}
+
 const fn unread(counts: Counts) -> Unread {
     Unread { notifications: counts.notifications, highlights: counts.highlights }
 }
@@ -253,6 +273,14 @@ impl<H: ObjectHost + Parking> UserView for View<'_, H> {
     fn member(&self, room_id: &RoomId, user_id: &UserId) -> Option<RawJson> {
         let room = self.room(room_id)?;
         self.or_fail(inbox::member(self.sql(), room_id, user_id, room.inbox_from))
+    }
+
+    fn aggregated(&self, timeline: &[&NoticeEvent]) -> BTreeMap<RoomSeq, RawJson> {
+        if !timeline.iter().any(|event| event.client.text().contains("m.relates_to")) {
+            return BTreeMap::new();
+        }
+        let events: Vec<_> = timeline.iter().map(|event| as_stored(event)).collect();
+        self.or_fail(aggregate::aggregated(&self.actor.user_id, &events).map_err(|error| SqlError(error.to_string())))
     }
 
     fn account_data(&self, after: StreamPos) -> Vec<AccountData> {

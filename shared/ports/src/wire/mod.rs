@@ -16,6 +16,7 @@ pub mod keys;
 pub mod media;
 pub mod relations;
 pub mod room;
+pub mod search;
 pub mod storage;
 pub mod sync;
 pub mod threepid;

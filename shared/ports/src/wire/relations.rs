@@ -134,6 +134,9 @@ pub struct ReadContext {
     /// `RoomEventFilter`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<RawJson>,
+    /// Of the state only those who sent the events.
+    #[serde(default)]
+    pub only_members: bool,
 }
 
 /// The answer to [`ReadContext`]: events in client form with `room_id`.

@@ -21,6 +21,7 @@ use super::{
     },
     media::{PurgeMedia, Purged, QuarantineMedia, ReserveMedia},
     relations::{FindByTime, LoadAggregations, PageRelations, PageThreads, StoredAggregation, ThreadPage},
+    search::{Matches, SearchEvents},
     sync::{SyncAsk, SyncRoom, VisibilityFacts},
     threepid::{AddThreepid, FindThreepid, ListThreepids, RemoveThreepid, Threepid},
 };
@@ -40,6 +41,7 @@ boundary! {
         LoadAggregations => Vec<StoredAggregation>,
         PageThreads => ThreadPage,
         FindByTime => Option<RoomSeq>,
+        SearchEvents => Matches,
         RegisterRoom => Done,
         ResolveAlias => Option<OwnedRoomId>,
         ReleaseAlias => Done,

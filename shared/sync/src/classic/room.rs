@@ -1,6 +1,6 @@
 //! One room of a classic answer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use ruma::{OwnedRoomId, OwnedUserId};
@@ -214,11 +214,17 @@ impl ClassicRoom {
         mut gathered: Gathered<'_>,
     ) {
         let filter = &request.filter.room;
+        // What relates to an event comes after it, so that only a timeline that has begun anew holds both.
+        let anew = gathered.limited || gathered.timeline.len() > filter.timeline.limit() as usize;
+        let aggregated = if anew { view.aggregated(&gathered.timeline) } else { BTreeMap::new() };
         sieve(filter, &mut gathered);
         let shown: BTreeSet<_> = gathered.timeline.iter().map(|event| event.seq).collect();
         out.object("timeline", |out| {
             if !gathered.timeline.is_empty() {
-                out.array("events", gathered.timeline.iter().map(|event| client_json(event, view.device_id())));
+                out.array(
+                    "events",
+                    gathered.timeline.iter().map(|event| client_json(event, view.device_id(), &aggregated)),
+                );
             }
             if gathered.limited {
                 out.flag("limited", true);

@@ -390,6 +390,10 @@ impl World {
 }
 
 impl UserView for World {
+    fn aggregated(&self, _: &[&NoticeEvent]) -> BTreeMap<RoomSeq, RawJson> {
+        BTreeMap::new()
+    }
+
     fn user_id(&self) -> &UserId {
         ME.try_into().unwrap()
     }

@@ -244,7 +244,13 @@ fn an_event_has_a_context_and_a_time() {
         let event = all.iter().find(|event| event["content"]["body"] == wanted).unwrap();
         let event_id: OwnedEventId = event["event_id"].as_str().unwrap().try_into().unwrap();
         let filter = Some(raw(&json!({ "types": ["m.room.message"], "lazy_load_members": true })));
-        let ask = ReadContext { caller: caller(BOB), event_id: event_id.clone(), limits: (3, 2), filter };
+        let ask = ReadContext {
+            caller: caller(BOB),
+            event_id: event_id.clone(),
+            limits: (3, 2),
+            filter,
+            only_members: false,
+        };
         let context = scene.ask(ask).unwrap();
         let number: u64 = wanted.parse().unwrap();
         let (before, after): (Vec<_>, Vec<_>) =

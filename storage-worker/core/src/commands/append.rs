@@ -8,7 +8,7 @@ use tern_model::{MatrixError, RawJson, RoomSeq};
 use tern_ports::wire::storage::{AppendEvent, AppendEvents, Appended, Redaction};
 
 use crate::{
-    commands::directory,
+    commands::{directory, search},
     dispatch::Storage,
     sql::{Database, Databases, Statement, json_list, run, run_all},
 };
@@ -56,6 +56,51 @@ const ADD_EVENTS: &str = concat!(
      FROM room CROSS JOIN json_each(?2) j \
      WHERE j.value ->> 0 > room.head AND ?3 <= room.head + 1"
 );
+
+/// Takes the words of redacted events out of the index, while the events still have them; before `REDACT`, with the same
+/// parameters. An event that is rewritten without losing its words stays.
+const UNINDEX: &str = concat!(
+    room!(),
+    ", gone AS MATERIALIZED (\
+       SELECT e.pos AS pos, e.words AS words \
+       FROM room CROSS JOIN json_each(?2) j CROSS JOIN searchable e ON e.event_id = j.value ->> 1 \
+       CROSS JOIN search_docsize d ON d.id = e.pos \
+       WHERE e.pos >> 32 = room.num AND j.value ->> 0 > room.head AND ?3 <= room.head + 1 \
+       AND coalesce(j.value ->> 2 ->> '$.content.body', j.value ->> 2 ->> '$.content.name', \
+                    j.value ->> 2 ->> '$.content.topic') IS NULL\
+     ) \
+     INSERT INTO search (search, rowid, words) SELECT 'delete', pos, words FROM gone"
+);
+
+/// The words of events, unless the room is encrypted; before `ADD_EVENTS`, with the same parameters.
+const INDEX: &str = concat!(
+    room!(),
+    ", said AS MATERIALIZED (\
+       SELECT (room.num << 32) + (j.value ->> 0) AS pos, j.value ->> 6 ->> CASE j.value ->> 2 \
+         WHEN 'm.room.message' THEN '$.content.body' \
+         WHEN 'm.room.name' THEN '$.content.name' \
+         WHEN 'm.room.topic' THEN '$.content.topic' END AS words \
+       FROM room CROSS JOIN json_each(?2) j WHERE j.value ->> 0 > room.head AND ?3 <= room.head + 1 \
+       AND NOT EXISTS (SELECT 1 FROM state_deltas d \
+         WHERE d.room = room.num AND d.kind = 'm.room.encryption' AND d.state_key = '')\
+     ) \
+     INSERT INTO search (rowid, words) SELECT pos, words FROM said WHERE words IS NOT NULL"
+);
+
+/// Takes all words of room `?1` out of the index when it is encrypted.
+const CLOSE: &str = "WITH gone AS MATERIALIZED (\
+       SELECT e.pos AS pos, e.words AS words \
+       FROM rooms r CROSS JOIN search_docsize d ON d.id > (r.num << 32) AND d.id < ((r.num + 1) << 32) \
+       CROSS JOIN searchable e ON e.pos = d.id \
+       WHERE r.room_id = ?1 AND EXISTS (SELECT 1 FROM state_deltas d \
+         WHERE d.room = r.num AND d.kind = 'm.room.encryption' AND d.state_key = '')\
+     ) \
+     INSERT INTO search (search, rowid, words) SELECT 'delete', pos, words FROM gone";
+
+/// Deleted words are wiped out of the index's pages at once, which costs fifty times as much. Those of a room that becomes
+/// encrypted are not, because they are many and its history keeps them. Literals: D1 hands every number over as a real one.
+const WIPE: &str = "INSERT INTO search (search, rank) VALUES ('secure-delete', 1)";
+const LEAVE: &str = "INSERT INTO search (search, rank) VALUES ('secure-delete', 0)";
 
 const HEAD: &str = concat!(room!(), " SELECT head AS head FROM room");
 
@@ -111,17 +156,27 @@ fn statements(ask: &AppendEvents, starts_room: bool) -> Result<Vec<Statement>, M
     let redactions = redactions_within(&ask.events);
     for chunk in chunks(&ask.events) {
         let Some(first) = chunk.first().map(|first| first.event.seq.0) else { continue };
-        // Events last: the guards of the other two look at the head before it moves.
+        // Events last: the guards of the others look at the head before it moves.
         // By event: of several that rewrite the same one, the last holds.
         let rewritten: BTreeMap<_, _> = chunk.iter().flat_map(redaction_rows).map(|row| (row.1, row)).collect();
         if !rewritten.is_empty() {
             let rewritten: Vec<_> = rewritten.into_values().collect();
-            statements.push(Statement::new(REDACT, [room_id(), json_list(&rewritten)?, first.into()]));
+            let rewritten = json_list(&rewritten)?;
+            statements.push(Statement::new(UNINDEX, [room_id(), rewritten.clone(), first.into()]));
+            statements.push(Statement::new(REDACT, [room_id(), rewritten, first.into()]));
         }
         let rows: Vec<_> = chunk.iter().map(|event| event_row(event, &redactions)).collect();
         let rows = json_list(&rows)?;
         if chunk.iter().any(|event| event.is_state) {
             statements.push(Statement::new(ADD_STATE, [room_id(), rows.clone(), first.into()]));
+        }
+        let has = |wanted: fn(&str) -> bool| chunk.iter().any(|event| wanted(&event.event.kind));
+        if has(|kind| kind == "m.room.encryption") {
+            let close = Statement::new(CLOSE, [room_id()]);
+            statements.extend([Statement::new(LEAVE, []), close, Statement::new(WIPE, [])]);
+        }
+        if has(search::is_searched) {
+            statements.push(Statement::new(INDEX, [room_id(), rows.clone(), first.into()]));
         }
         statements.push(Statement::new(ADD_EVENTS, [room_id(), rows, first.into()]));
     }

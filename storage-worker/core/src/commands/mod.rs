@@ -9,6 +9,7 @@ pub(crate) mod keyring;
 pub(crate) mod media;
 pub(crate) mod relations;
 pub(crate) mod rooms;
+pub(crate) mod search;
 pub(crate) mod state;
 pub(crate) mod sync;
 pub(crate) mod threepids;

@@ -81,6 +81,7 @@ fn no_statement_scans_a_table() {
     crate::users::touch(&worker);
     crate::media::touch(&worker);
     crate::backup::touch(&worker);
+    crate::search::touch(&worker);
     for (database, statements) in worker.node.d1.take_batches() {
         for statement in statements {
             let plan = worker.node.d1.database(database).plan(statement.sql).unwrap();

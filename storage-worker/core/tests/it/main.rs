@@ -14,6 +14,7 @@ mod cost;
 mod keyring;
 mod media;
 mod rooms;
+mod search;
 mod support;
 mod sync;
 mod thumbnail;

@@ -1,0 +1,146 @@
+//! Rooms as graphs of events, for what the rules do when several servers write: an initial state judged event by event, and
+//! the resolution of forks.
+
+use std::{collections::HashMap, rc::Rc};
+
+use ruma::{EventId, OwnedEventId, OwnedUserId};
+use serde_json::{Value, json};
+use tern_model::{Config, Pdu};
+use tern_room::{
+    Draft, History, Judged, Present, RoomView as _, StateMap, Unreadable, Verdict, Version, advance, judge, propose,
+    resolve,
+};
+use tern_testkit::TestClock;
+
+use crate::{corpus::Hall, phone::raw};
+
+/// Members of the room that splits.
+const MEMBERS: usize = 200;
+
+/// Events and the state after each.
+struct Graph {
+    version: &'static Version,
+    events: HashMap<OwnedEventId, (Pdu, Rc<StateMap>)>,
+}
+
+impl Graph {
+    fn new(version: &'static Version) -> Self {
+        Self { version, events: HashMap::new() }
+    }
+
+    /// Judges an event, which has to be accepted, and moves the present on to it.
+    fn take(&mut self, present: &Present, pdu: &Pdu) -> Present {
+        let Judged { verdict, after, .. } = judge(self, present, pdu).expect("what it stands on is known");
+        assert_eq!(verdict, Verdict::Accept, "{}", pdu.raw().text());
+        self.events.insert(pdu.id().to_owned(), (pdu.clone(), after));
+        advance(self, present, pdu).expect("the states are known")
+    }
+}
+
+impl History for Graph {
+    fn version(&self) -> &'static Version {
+        self.version
+    }
+
+    fn event(&self, event_id: &EventId) -> Result<Option<Pdu>, Unreadable> {
+        Ok(self.events.get(event_id).map(|(pdu, _)| pdu.clone()))
+    }
+
+    fn is_accepted(&self, event_id: &EventId) -> Result<bool, Unreadable> {
+        Ok(self.events.contains_key(event_id))
+    }
+
+    fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<StateMap>>, Unreadable> {
+        Ok(self.events.get(event_id).map(|(_, after)| Rc::clone(after)))
+    }
+}
+
+/// The events of a room of state alone, oldest first.
+pub struct InitialState {
+    version: &'static Version,
+    events: Vec<Pdu>,
+}
+
+impl InitialState {
+    /// So many events, most of them joins.
+    pub fn new(config: &Config, events: usize) -> Self {
+        let beside_members = Hall::new(config, 2).events.len() - 2;
+        let hall = Hall::new(config, events - beside_members);
+        Self { version: hall.version(), events: hall.events }
+    }
+
+    /// How many events there are.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// There are none.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Judges all events in order, each on top of those before it; how many keys the state has in the end.
+    pub fn build(&self) -> usize {
+        let mut graph = Graph::new(self.version);
+        let present = self.events.iter().fold(Present::default(), |present, pdu| graph.take(&present, pdu));
+        present.state.len()
+    }
+}
+
+/// A room in which two servers wrote without hearing of each other.
+pub struct Forks {
+    graph: Graph,
+    states: [Rc<StateMap>; 2],
+}
+
+impl Forks {
+    /// Two forks of so many state events each, which agree on little.
+    pub fn new(config: &Config, events: usize) -> Self {
+        let [mut left, mut right] = [(); 2].map(|()| Hall::new(config, MEMBERS));
+        let mut graph = Graph::new(left.version());
+        let common = left.events.clone();
+        let present = common.iter().fold(Present::default(), |present, pdu| graph.take(&present, pdu));
+        let mut fork = |hall: &mut Hall, side: usize| {
+            let mut present = present.clone();
+            for number in 0..events {
+                let pdu = propose(&*hall, &said(hall, side, number), TestClock::START, &hall.signer);
+                let pdu = pdu.expect("the event is allowed");
+                present = graph.take(&present, &pdu);
+                hall.take(pdu);
+            }
+            present.state
+        };
+        let states = [fork(&mut left, 0), fork(&mut right, 1)];
+        Self { graph, states }
+    }
+
+    /// Resolves them; how many keys the state has.
+    pub fn resolve(&self) -> usize {
+        resolve(&self.graph, &self.states).expect("the events are known").len()
+    }
+}
+
+/// What a fork says: names, profiles, power levels, and on one side bans of those who speak on the other.
+fn said(hall: &Hall, side: usize, number: usize) -> Draft {
+    let creator = hall.creator.clone();
+    let member = hall.members[number].clone();
+    let state =
+        |sender: OwnedUserId, kind: &str, key: &str, content: Value| Draft::state(sender, kind, key, raw(&content));
+    match number % 4 {
+        0 => state(creator, "m.room.topic", "", json!({ "topic": format!("{side} {number}") })),
+        1 => state(creator, "m.room.power_levels", "", levels(hall, &member)),
+        2 if side == 0 => state(creator, "m.room.member", member.as_str(), json!({ "membership": "ban" })),
+        _ => {
+            let content = json!({ "membership": "join", "displayname": format!("{side} {number}") });
+            state(member.clone(), "m.room.member", member.as_str(), content)
+        }
+    }
+}
+
+/// The room's power levels, with one more moderator.
+fn levels(hall: &Hall, member: &OwnedUserId) -> Value {
+    let now = hall.now("m.room.power_levels").expect("the room has power levels");
+    let mut levels: Value = serde_json::from_str(now.body().get()).expect("they are JSON");
+    levels["users"][member.as_str()] = 50.into();
+    levels
+}

@@ -1,0 +1,96 @@
+// Authorisation rules that another server left out, each shown by a refusal and by what is allowed beside it.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { at, okay, pair, people, refused, register, unique, type Json, type User } from './support/client.ts';
+import { shared } from './support/server.ts';
+
+const base = await shared();
+
+const put = (user: User, room: string, type: string, content: Json, key = '') =>
+  user.call('PUT', at`/rooms/${room}/state/${type}/${key}`, { body: content });
+
+const redact = (user: User, room: string, event: string) =>
+  user.call('PUT', at`/rooms/${room}/redact/${event}/${unique()}`, { body: {} });
+
+test('only the sender and those with the power redact', async () => {
+  const [alice, bob, room] = await pair(base);
+  const carol = await register(base);
+  await carol.join(room);
+  const event = await bob.send(room, 'mine');
+  refused(await redact(carol, room, event), 403, 'M_FORBIDDEN');
+  assert.equal((await alice.get(at`/rooms/${room}/event/${event}`)).content.body, 'mine');
+  okay(await redact(bob, room, event));
+  okay(await redact(alice, room, await bob.send(room, 'moderated')));
+});
+
+test('an entry of the power levels above the own level can be neither removed nor changed', async () => {
+  const [alice, bob, room] = await pair(base, { room_version: '11' });
+  const levels = await alice.state(room, 'm.room.power_levels');
+  const events = { ...levels.events, 'm.room.power_levels': 50, 'org.example.guarded': 75 };
+  const now = { ...levels, events, ban: 75, users: { ...levels.users, [bob.id]: 50 } };
+  await alice.setState(room, 'm.room.power_levels', now);
+  const { 'org.example.guarded': _, ...without } = events;
+  const { ban: __, ...unbanned } = now;
+  const { [alice.id]: ___, ...usersWithout } = now.users;
+  for (const content of [
+    { ...now, events: without }, { ...now, events: { ...events, 'org.example.guarded': 10 } },
+    unbanned, { ...now, ban: 50 }, { ...now, users: usersWithout }, { ...now, users_default: 75 },
+  ]) {
+    refused(await put(bob, room, 'm.room.power_levels', content), 403, 'M_FORBIDDEN');
+  }
+  okay(await put(bob, room, 'm.room.power_levels', { ...now, events: { ...events, 'org.example.free': 50 } }));
+});
+
+test('levels written as text count up to version 9 and are refused after it', async () => {
+  for (const [room_version, good] of [['9', true], ['10', false], ['12', false]] as const) {
+    const [alice, bob, room] = await pair(base, { room_version });
+    const levels = await alice.state(room, 'm.room.power_levels');
+    const answer = await put(alice, room, 'm.room.power_levels', { ...levels, users: { ...levels.users, [bob.id]: '50' } });
+    assert.equal(answer.status, good ? 200 : 403, `version ${room_version}: ${JSON.stringify(answer.json)}`);
+    assert.equal((await put(bob, room, 'm.room.topic', { topic: 'x' })).status, good ? 200 : 403, `version ${room_version}`);
+  }
+});
+
+test('a restricted room lets in who is in an allowed room, and nobody else', async () => {
+  const [alice, bob, carol] = await people(base, 3);
+  const club = await alice.createRoom();
+  await bob.join(club);
+  const room = await alice.createRoom({ preset: 'private_chat', initial_state: [{
+    type: 'm.room.join_rules',
+    content: { join_rule: 'restricted', allow: [{ type: 'm.room_membership', room_id: club }] },
+  }] });
+  refused(await carol.call('POST', at`/rooms/${room}/join`, { body: {} }), 403, 'M_FORBIDDEN');
+  await bob.join(room);
+  await alice.post(at`/rooms/${room}/kick`, { user_id: bob.id });
+  await alice.post(at`/rooms/${club}/kick`, { user_id: bob.id });
+  refused(await bob.call('POST', at`/rooms/${room}/join`, { body: {} }), 403, 'M_FORBIDDEN');
+});
+
+test('creators of a version 12 room are above all levels, and of a version 11 room are not', async () => {
+  for (const room_version of ['11', '12']) {
+    const [alice, bob, room] = await pair(base, { room_version });
+    const levels = await alice.state(room, 'm.room.power_levels');
+    const users = room_version === '12' ? { [bob.id]: 100 } : { [alice.id]: 100, [bob.id]: 100 };
+    await alice.setState(room, 'm.room.power_levels', { ...levels, users });
+    const kick = await bob.call('POST', at`/rooms/${room}/kick`, { body: { user_id: alice.id } });
+    refused(kick, 403, 'M_FORBIDDEN');
+    const listed = await put(alice, room, 'm.room.power_levels', { ...levels, users: { ...users, [alice.id]: 100 } });
+    assert.equal(listed.status, room_version === '12' ? 403 : 200, `version ${room_version}: ${JSON.stringify(listed.json)}`);
+    okay(await put(alice, room, 'm.room.name', { name: 'still mine' }));
+  }
+});
+
+test('a third-party invite is good only with the token and the key that the room knows', async () => {
+  const [alice, , room] = await pair(base, { preset: 'private_chat', initial_state: [
+    { type: 'm.room.join_rules', content: { join_rule: 'public' } },
+  ] });
+  const guest = await register(base);
+  const signed = { mxid: guest.id, token: 'no-such-token', signatures: { 'id.example': { 'ed25519:0': 'A'.repeat(86) } } };
+  const content = { membership: 'invite', third_party_invite: { display_name: 'guest', signed } };
+  refused(await put(alice, room, 'm.room.member', content, guest.id), 403, 'M_FORBIDDEN');
+  await alice.setState(room, 'm.room.third_party_invite', {
+    display_name: 'guest', key_validity_url: 'https://id.example/valid', public_key: 'A'.repeat(43),
+    public_keys: [{ public_key: 'A'.repeat(43) }],
+  }, 'no-such-token');
+  refused(await put(alice, room, 'm.room.member', content, guest.id), 403, 'M_FORBIDDEN');
+});
