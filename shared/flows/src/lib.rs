@@ -19,6 +19,7 @@ pub mod create;
 pub mod directory;
 pub mod gate;
 pub mod handoff;
+pub mod ignored;
 pub mod join;
 pub mod keys;
 pub mod limit;

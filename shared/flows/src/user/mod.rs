@@ -12,6 +12,7 @@
 //! | notices of rooms | [`inbox`], [`redaction`] |
 //! | sync | [`sync`] and [`classic`] over [`view`], with [`slices`] from outside; [`parked`] while there is no news |
 //! | unread counts | [`counting`], and [`missed`] for what was not told |
+//! | ignored users | [`ignored`] |
 //! | account data, tags, push rules | [`account_data`] |
 //! | public keys, device lists | [`encryption`] |
 //! | filters, profile, rooms, to-device | the files of these names |
@@ -24,6 +25,7 @@ mod counting;
 mod encryption;
 mod filters;
 mod grants;
+mod ignored;
 mod inbox;
 mod missed;
 mod parked;
@@ -45,6 +47,7 @@ mod view;
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeSet,
     rc::Rc,
 };
 
@@ -87,8 +90,9 @@ pub struct UserActor<H> {
     standing: Cell<Standing>,
     typing: RefCell<Typing>,
     rooms: RefCell<RoomCache>,
-    /// Push rules and ignored users, ready to be asked.
+    /// Push rules, ready to be asked.
     judge: RefCell<Option<Rc<counting::Judge>>>,
+    ignored: RefCell<Option<Rc<BTreeSet<OwnedUserId>>>>,
     /// Something was missed that has to be counted.
     behind: Cell<bool>,
     /// What was missed is being counted.
@@ -119,6 +123,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             typing: RefCell::default(),
             rooms: RefCell::default(),
             judge: RefCell::default(),
+            ignored: RefCell::default(),
             behind: Cell::default(),
             counting: Cell::default(),
             carrying: Cell::new(false),
@@ -173,6 +178,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             UserCommand::WriteProfile(command) => reply(&self.write_profile(*command).await),
             UserCommand::ListRooms(command) => reply(&self.list_rooms(&command)),
             UserCommand::ListMemberships(command) => reply(&self.list_memberships(&command)),
+            UserCommand::ListIgnored(command) => reply(&self.list_ignored(&command)),
             UserCommand::NoteDelayedRoom(command) => reply(&self.note_delayed_room(&command)),
             UserCommand::ListDelayedRooms(command) => reply(&self.list_delayed_rooms(&command)),
             UserCommand::ForgetRoom(command) => reply(&self.forget_room(&command)),

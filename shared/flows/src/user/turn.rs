@@ -89,6 +89,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let value = value.inspect_err(|_| {
             // What was read on the way may have been undone.
             self.rooms.take();
+            self.judge.take();
+            self.ignored.take();
         })?;
         self.hub.set(turn.hub.get());
         for (device_id, kinds) in turn.wakes.take() {

@@ -49,6 +49,7 @@ boundary! {
         ListRooms => Vec<OwnedRoomId>,
         ListMemberships => BTreeMap<OwnedRoomId, String>,
         ForgetRoom => Done,
+        ListIgnored => Vec<OwnedUserId>,
         NoteDelayedRoom => Done,
         ListDelayedRooms => Vec<OwnedRoomId>,
         DeliverToDevice => Done,
@@ -365,6 +366,13 @@ pub struct ListMemberships {
     /// The session that asks; `None` for the server itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionRef>,
+}
+
+/// The users that the user ignores.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListIgnored {
+    /// The session that asks.
+    pub session: SessionRef,
 }
 
 /// Forgets a room the user has left; 400 while still in it.

@@ -7,6 +7,7 @@ mod counting;
 mod counting_model;
 mod data;
 mod delivery;
+mod ignoring;
 mod keys;
 mod sessions;
 mod standing;
