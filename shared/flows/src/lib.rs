@@ -35,6 +35,7 @@ mod schema;
 pub mod session;
 pub mod signing;
 pub mod spaces;
+pub mod threads;
 pub mod to_device;
 pub mod turnstile;
 pub mod uia;

@@ -33,11 +33,12 @@ pub mod view;
 pub use answer::{Outcome, Save, answer};
 pub use classic::{ClassicOutcome, ClassicPlan, ClassicRequest, classic_answer, classic_plan, stream_position};
 pub use conn::{Begin, Body, Connection};
+pub use extensions::{ThreadRange, thread_page};
 pub use memory::Parts;
 pub use plan::{Plan, plan};
 pub use request::{Request, Shape};
 pub use slice::{Slice, SliceAsk, Slices};
 pub use view::{
-    AccountData, DeviceListChanges, KeyCounts, Membership, RoomView, ToDeviceMessage, TypingPos, Unread, UserView,
+    AccountData, DeviceListChanges, KeyCounts, Membership, RoomView, ThreadSubscription, ToDeviceMessage, TypingPos, Unread, UserView,
     is_bump, relists,
 };

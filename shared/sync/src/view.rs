@@ -144,6 +144,19 @@ pub struct ToDeviceMessage {
     pub event: RawJson,
 }
 
+/// How the user stands to a thread (MSC4306).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThreadSubscription {
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// Id of the thread's root.
+    pub root: String,
+    /// Whether a client subscribed to it of itself; `None` when it is subscribed to no more.
+    pub automatic: Option<bool>,
+    /// When that changed last.
+    pub at: StreamPos,
+}
+
 /// Users whose devices changed, and users of whom nothing more will be heard (Client-Server API, "Tracking the device
 /// list for a user").
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -210,6 +223,9 @@ pub trait UserView {
 
     /// All receipts of a room.
     fn room_receipts(&self, room_id: &RoomId) -> Vec<Receipt>;
+
+    /// The newest `limit` changes of thread subscriptions after a position, newest first.
+    fn thread_subscriptions(&self, after: StreamPos, limit: usize) -> Vec<ThreadSubscription>;
 
     /// Rooms whose set of typing users changed after a position, with that set, empty ones included.
     fn typing(&self, after: TypingPos) -> Vec<(OwnedRoomId, Vec<OwnedUserId>)>;

@@ -21,5 +21,6 @@ pub(crate) mod relations;
 pub(crate) mod send;
 pub(crate) mod session;
 pub(crate) mod sync;
+pub(crate) mod threads;
 pub(crate) mod thumbnails;
 pub(crate) mod to_device;

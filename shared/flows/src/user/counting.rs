@@ -72,19 +72,21 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             }
             return Ok(Filed { thread, highlights: None });
         }
-        let highlights = self.judged(place, event, &read)?.filter(|_| counts(row, event.seq));
+        let judged = self.judged(place, event, &read, thread.as_deref())?;
+        let highlights = judged.filter(|_| counts(row, event.seq));
         if let Some(highlight) = highlights {
             row.ledger.add(&Mark { seq: event.seq, highlight, thread: thread.clone() });
         }
         Ok(Filed { thread, highlights })
     }
 
-    /// Whether the event notifies, and if so, whether it highlights.
+    /// Whether the event, of this thread if any, notifies, and if so, whether it highlights.
     pub(super) fn judged(
         &self,
         place: &Place<'_>,
         event: &NoticeEvent,
         read: &Event<'_>,
+        thread: Option<&str>,
     ) -> Result<Option<bool>, MatrixError> {
         if self.ignored()?.contains(&event.sender) {
             return Ok(None);
@@ -95,7 +97,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             display_name: place.own_name.as_deref(),
             members: place.members,
             pings_room: event.pings_room,
-            subscribed: None,
+            subscribed: self.follows(place.room_id, thread)?,
         };
         let verdict = judge.evaluator.evaluate(read, &context);
         Ok(verdict.filter(|verdict| verdict.notify).map(|verdict| verdict.highlight))

@@ -13,6 +13,7 @@
 //! | sync | [`sync`] and [`classic`] over [`view`], with [`slices`] from outside; [`parked`] while there is no news |
 //! | unread counts | [`counting`], and [`missed`] for what was not told |
 //! | ignored users | [`ignored`] |
+//! | thread subscriptions | [`threads`] |
 //! | account data, tags, push rules | [`account_data`] |
 //! | public keys, device lists | [`encryption`] |
 //! | filters, profile, rooms, to-device | the files of these names |
@@ -40,6 +41,7 @@ mod slices;
 mod standing;
 mod store;
 mod sync;
+mod threads;
 mod to_device;
 mod turn;
 mod typing;
@@ -182,6 +184,10 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             UserCommand::NoteDelayedRoom(command) => reply(&self.note_delayed_room(&command)),
             UserCommand::ListDelayedRooms(command) => reply(&self.list_delayed_rooms(&command)),
             UserCommand::ForgetRoom(command) => reply(&self.forget_room(&command)),
+            UserCommand::SubscribeThread(command) => reply(&self.subscribe_thread(&command)),
+            UserCommand::UnsubscribeThread(command) => reply(&self.unsubscribe_thread(&command)),
+            UserCommand::ReadThreadSubscription(command) => reply(&self.read_thread_subscription(&command)),
+            UserCommand::ListThreadSubscriptions(command) => reply(&self.list_thread_subscriptions(&command)),
             UserCommand::DeliverToDevice(command) => reply(&self.deliver_to_device(&command)),
             UserCommand::UploadKeys(command) => reply(&self.upload_keys(&command)),
             UserCommand::QueryKeys(command) => reply(&self.query_keys(&command)),

@@ -50,6 +50,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         if let Some(through) = request.to_device_ack() {
             self.acknowledge(&command.session.device_id, through)?;
         }
+        if request.extensions.threads.is_some() {
+            self.learn_of_threads()?;
+        }
         for _ in 0..MOST_ROUNDS {
             if let Some(step) = self.sliding_round(&command, &request).await? {
                 return Ok(step);

@@ -60,6 +60,7 @@ impl<S: Sql> Turn<'_, S> {
             (news::E2EE, &mut hub.e2ee),
             (news::ACCOUNT_DATA, &mut hub.account_data),
             (news::RECEIPTS, &mut hub.receipts),
+            (news::THREADS, &mut hub.threads),
         ];
         for (kind, newest) in kinds_of_news {
             if kinds & kind != 0 {

@@ -11,7 +11,9 @@ use ruma::{DeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tern_model::{NoticeEvent, RawJson, Receipt, RoomSeq, StreamPos};
 use tern_ports::{ObjectHost, Parking, SqlError};
 use tern_push::Counts;
-use tern_sync::{AccountData, DeviceListChanges, KeyCounts, RoomView, ToDeviceMessage, TypingPos, Unread, UserView};
+use tern_sync::{
+    AccountData, DeviceListChanges, KeyCounts, RoomView, ThreadSubscription, ToDeviceMessage, TypingPos, Unread, UserView,
+};
 
 use super::{
     UserActor,
@@ -22,7 +24,7 @@ use super::{
         facts::{self, Facts},
         inbox, keys, receipts,
         rooms::{self, RoomRow},
-        to_device,
+        threads, to_device,
     },
 };
 
@@ -215,6 +217,11 @@ fn view(row: RoomRow, facts: Facts, direct: &BTreeSet<OwnedRoomId>, tags: BTreeS
     }
 }
 
+/// A limit as the database takes it.
+fn limit_of(limit: usize) -> u64 {
+    u64::try_from(limit).unwrap_or(u64::MAX).min(u64::MAX >> 11)
+}
+
 const fn unread(counts: Counts) -> Unread {
     Unread { notifications: counts.notifications, highlights: counts.highlights }
 }
@@ -310,6 +317,11 @@ impl<H: ObjectHost + Parking> UserView for View<'_, H> {
         receipts
     }
 
+    fn thread_subscriptions(&self, after: StreamPos, limit: usize) -> Vec<ThreadSubscription> {
+        let Some(span) = self.span(after, self.actor.hub.get().threads) else { return Vec::new() };
+        self.or_fail(threads::changed(self.sql(), span, limit_of(limit)))
+    }
+
     fn typing(&self, after: TypingPos) -> Vec<(OwnedRoomId, Vec<OwnedUserId>)> {
         self.actor.typing.borrow().changed(after)
     }
@@ -324,8 +336,7 @@ impl<H: ObjectHost + Parking> UserView for View<'_, H> {
 
     fn to_device(&self, after: StreamPos, limit: usize) -> Vec<ToDeviceMessage> {
         let Some(span) = self.span(after, self.actor.hub.get().to_device) else { return Vec::new() };
-        let limit = u64::try_from(limit).unwrap_or(u64::MAX >> 11);
-        self.or_fail(to_device::between(self.sql(), self.device_id, span, limit))
+        self.or_fail(to_device::between(self.sql(), self.device_id, span, limit_of(limit)))
     }
 
     fn device_lists(&self, after: StreamPos) -> DeviceListChanges {

@@ -18,6 +18,7 @@ pub mod relations;
 pub mod room;
 pub mod storage;
 pub mod sync;
+pub mod threads;
 pub mod user;
 
 pub use gate::{GateCommand, GateRequest};

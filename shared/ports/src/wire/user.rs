@@ -21,6 +21,7 @@ use super::{
         ReadDehydratedEvents, ReadDeviceLists, SignatureFailures, UploadCrossSigning, UploadKeys, UploadSignatures,
         UserKeys,
     },
+    threads::{ListThreadSubscriptions, ReadThreadSubscription, SubscribeThread, UnsubscribeThread},
 };
 
 boundary! {
@@ -52,6 +53,10 @@ boundary! {
         ListIgnored => Vec<OwnedUserId>,
         NoteDelayedRoom => Done,
         ListDelayedRooms => Vec<OwnedRoomId>,
+        SubscribeThread => Done,
+        UnsubscribeThread => Done,
+        ReadThreadSubscription => Option<bool>,
+        ListThreadSubscriptions => RawJson,
         DeliverToDevice => Done,
         UploadKeys => KeyCount,
         QueryKeys => UserKeys,

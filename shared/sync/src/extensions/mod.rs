@@ -3,6 +3,7 @@
 mod account_data;
 mod e2ee;
 mod receipts;
+mod threads;
 mod to_device;
 mod typing;
 
@@ -15,6 +16,7 @@ use tern_model::StreamPos;
 pub(crate) use account_data::event;
 pub(crate) use e2ee::{write_device_lists, write_keys};
 pub(crate) use receipts::content as receipt_content;
+pub use threads::{ThreadRange, thread_page};
 pub(crate) use typing::content as typing_content;
 
 use crate::hash::fingerprint;
@@ -40,6 +42,8 @@ pub(crate) struct ExtensionsTold {
     account_data: Option<ScopeTold>,
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     receipts: Option<ScopeTold>,
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    threads: Option<StreamPos>,
     #[serde(rename = "y", default, skip_serializing_if = "Option::is_none")]
     typing: Option<typing::TypingTold>,
 }
@@ -152,6 +156,10 @@ pub(crate) fn write(out: &mut Object<'_>, known: &Known<'_>, before: &Extensions
         if let Some(scope) = &wanted.receipts {
             receipts::write(out, known, scope, Known::since(scope, before.receipts.as_ref()));
             told.receipts = Some(known.told(scope));
+        }
+        if let Some(limit) = wanted.threads {
+            threads::write(out, known, limit, before.threads);
+            told.threads = Some(known.at);
         }
         let more = out.len() > 0;
         let mut goes_on = false;

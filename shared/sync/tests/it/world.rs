@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tern_model::{Hero, MatrixError, Millis, NoticeEvent, RawJson, Receipt, RoomSeq, RoomSummary, StreamPos, TxnRef};
 use tern_sync::{
     AccountData, Begin, Body, Connection, DeviceListChanges, KeyCounts, Membership, Parts, Request, RoomView, Shape,
-    Slice, SliceAsk, Slices, ToDeviceMessage, TypingPos, Unread, UserView, answer, is_bump, plan,
+    Slice, SliceAsk, Slices, ThreadSubscription, ToDeviceMessage, TypingPos, Unread, UserView, answer, is_bump, plan,
 };
 
 pub(crate) const ME: &str = "@me:tern.test";
@@ -89,6 +89,8 @@ pub(crate) struct World {
     pub(crate) receipts: Vec<(StreamPos, OwnedRoomId, Receipt)>,
     pub(crate) typing: BTreeMap<OwnedRoomId, (TypingPos, Vec<OwnedUserId>)>,
     pub(crate) to_device: Vec<ToDeviceMessage>,
+    /// Oldest first.
+    pub(crate) threads: Vec<ThreadSubscription>,
     pub(crate) device_lists: Vec<(StreamPos, OwnedUserId, bool)>,
     pub(crate) keys: KeyCounts,
     /// Rooms handed to the engine.
@@ -124,6 +126,7 @@ impl Default for World {
             receipts: Vec::new(),
             typing: BTreeMap::new(),
             to_device: Vec::new(),
+            threads: Vec::new(),
             device_lists: Vec::new(),
             keys: KeyCounts::default(),
             visited: Cell::new(0),
@@ -472,6 +475,11 @@ impl UserView for World {
     fn room_receipts(&self, room_id: &RoomId) -> Vec<Receipt> {
         self.count();
         self.receipts.iter().filter(|(_, room, _)| room == room_id).map(|(_, _, receipt)| receipt.clone()).collect()
+    }
+
+    fn thread_subscriptions(&self, after: StreamPos, limit: usize) -> Vec<ThreadSubscription> {
+        self.count();
+        self.threads.iter().rev().filter(|thread| thread.at > after).take(limit).cloned().collect()
     }
 
     fn typing(&self, after: TypingPos) -> Vec<(OwnedRoomId, Vec<OwnedUserId>)> {

@@ -14,3 +14,4 @@ mod relations;
 mod scene;
 mod sending;
 mod slice;
+mod threads;

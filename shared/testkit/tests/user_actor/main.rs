@@ -13,3 +13,4 @@ mod sessions;
 mod standing;
 mod support;
 mod sync;
+mod threads;
