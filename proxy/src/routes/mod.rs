@@ -44,6 +44,7 @@ pub(crate) static ALL: &[&[Route]] = &[
     client::key_backup::ROUTES,
     client::dehydrated::ROUTES,
     client::profile::ROUTES,
+    client::presence::ROUTES,
     client::media::ROUTES,
     client::thumbnails::ROUTES,
     client::push::ROUTES,

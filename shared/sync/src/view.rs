@@ -62,6 +62,10 @@ pub struct Unread {
 #[serde(transparent)]
 pub struct TypingPos(pub u64);
 
+/// A position among changes of others' presence, which are kept in memory only, as [`TypingPos`] is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PresencePos(pub u64);
+
 /// One room as its member's hub knows it. Forgotten rooms are not shown to the engine at all.
 #[derive(Clone, Debug)]
 pub struct RoomView {
@@ -235,6 +239,12 @@ pub trait UserView {
 
     /// Users typing in a room.
     fn room_typing(&self, room_id: &RoomId) -> Vec<OwnedUserId>;
+
+    /// Users whose presence changed after a position, with the content of the event that tells it.
+    fn presence(&self, after: PresencePos) -> Vec<(OwnedUserId, String)>;
+
+    /// The newest change of presence; zero when there was none in this life of the hub.
+    fn presence_position(&self) -> PresencePos;
 
     /// Up to `limit` of the device's to-device messages after a position, oldest first.
     fn to_device(&self, after: StreamPos, limit: usize) -> Vec<ToDeviceMessage>;

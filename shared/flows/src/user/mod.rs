@@ -14,6 +14,7 @@
 //! | unread counts | [`counting`], and [`missed`] for what was not told |
 //! | ignored users | [`ignored`] |
 //! | thread subscriptions | [`threads`] |
+//! | who is there | [`presence`] |
 //! | account data, tags, push rules | [`account_data`] |
 //! | public keys, device lists | [`encryption`] |
 //! | filters, profile, rooms, to-device | the files of these names |
@@ -30,6 +31,7 @@ mod ignored;
 mod inbox;
 mod missed;
 mod parked;
+mod presence;
 mod probe;
 mod profile;
 mod redaction;
@@ -55,11 +57,12 @@ use std::{
 
 use ruma::{OwnedDeviceId, OwnedUserId};
 use serde::Serialize;
-use tern_model::{Config, MatrixError, RawJson};
+use tern_model::{Config, MatrixError, Millis, RawJson};
 use tern_ports::{
     ObjectHost, Parking, SqlError,
     wire::{UserCommand, frame},
 };
+use tern_sync::Showing;
 
 pub(crate) use schema::SCHEMA;
 
@@ -91,6 +94,13 @@ pub struct UserActor<H> {
     hub: Cell<Hub>,
     standing: Cell<Standing>,
     typing: RefCell<Typing>,
+    /// What others show of themselves, and what this user does.
+    others: RefCell<presence::Others>,
+    showing: RefCell<Option<Rc<Showing>>>,
+    /// A device was last seen.
+    seen: Cell<Millis>,
+    /// What the user shows has to be told.
+    untold: Cell<bool>,
     rooms: RefCell<RoomCache>,
     /// Push rules, ready to be asked.
     judge: RefCell<Option<Rc<counting::Judge>>>,
@@ -123,6 +133,10 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             hub: Cell::default(),
             standing: Cell::default(),
             typing: RefCell::default(),
+            others: RefCell::default(),
+            showing: RefCell::default(),
+            seen: Cell::new(Millis(0)),
+            untold: Cell::new(false),
             rooms: RefCell::default(),
             judge: RefCell::default(),
             ignored: RefCell::default(),
@@ -152,6 +166,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         }
         let handled = self.dispatch(command).await;
         self.answer_parked();
+        if self.untold.take() {
+            self.host.spawn(Box::pin(Rc::clone(self).tell_presence()));
+        }
         // Between the look that parks a poll and the parking nothing may be awaited; such a command changes no devices.
         if matches!(handled, Handled::Reply(_)) && self.unannounced.take() {
             self.wish(self.host.now().plus(announce::RESUME_MS)).await;
@@ -184,6 +201,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             UserCommand::NoteDelayedRoom(command) => reply(&self.note_delayed_room(&command)),
             UserCommand::ListDelayedRooms(command) => reply(&self.list_delayed_rooms(&command)),
             UserCommand::ForgetRoom(command) => reply(&self.forget_room(&command)),
+            UserCommand::SetPresence(command) => reply(&self.set_presence(*command)),
+            UserCommand::ReadPresence(command) => reply(&self.read_presence(&command)),
+            UserCommand::NotePresence(command) => reply(&self.note_presence(*command)),
             UserCommand::SubscribeThread(command) => reply(&self.subscribe_thread(&command)),
             UserCommand::UnsubscribeThread(command) => reply(&self.unsubscribe_thread(&command)),
             UserCommand::ReadThreadSubscription(command) => reply(&self.read_thread_subscription(&command)),
@@ -247,6 +267,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 fn ask_nobody(command: &UserCommand) -> Result<(), MatrixError> {
     match command {
         UserCommand::ReadProfile(_)
+        | UserCommand::ReadPresence(_)
+        | UserCommand::NotePresence(_)
         | UserCommand::DeliverToDevice(_)
         | UserCommand::QueryKeys(_)
         | UserCommand::ClaimKeys(_)

@@ -17,9 +17,11 @@ pub(crate) const SCHEMA: Schema = Schema {
         DELAYED,
         super::standing::TABLES,
         threads::TABLES,
+        super::presence::TABLES,
     ],
     read: "SELECT version FROM hub",
-    write: "INSERT INTO hub (id, version, constructed, position, rooms, to_device, e2ee, account_data, receipts, relisted,
+    write:
+        "INSERT INTO hub (id, version, constructed, position, rooms, to_device, e2ee, account_data, receipts, relisted,
             opened) VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0) ON CONFLICT DO UPDATE SET version = excluded.version",
     signs: &[],
 };

@@ -12,7 +12,8 @@ use tern_model::{NoticeEvent, RawJson, Receipt, RoomSeq, StreamPos};
 use tern_ports::{ObjectHost, Parking, SqlError};
 use tern_push::Counts;
 use tern_sync::{
-    AccountData, DeviceListChanges, KeyCounts, RoomView, ThreadSubscription, ToDeviceMessage, TypingPos, Unread, UserView,
+    AccountData, DeviceListChanges, KeyCounts, PresencePos, RoomView, ThreadSubscription, ToDeviceMessage, TypingPos,
+    Unread, UserView, presence_content,
 };
 
 use super::{
@@ -258,7 +259,8 @@ impl<H: ObjectHost + Parking> UserView for View<'_, H> {
     fn inbox(&self, room_id: &RoomId, after: RoomSeq) -> Vec<Rc<NoticeEvent>> {
         // Events from before a gap are still stored, and not part of the inbox any more.
         let Some(room) = self.room(room_id) else { return Vec::new() };
-        let mut events = self.or_fail(inbox::after(self.sql(), room_id, after.max(room.inbox_from.previous()), self.until));
+        let mut events =
+            self.or_fail(inbox::after(self.sql(), room_id, after.max(room.inbox_from.previous()), self.until));
         let ignored = self.or_fail(self.actor.ignored());
         events.retain(|event| !is_unheard(&ignored, event));
         events
@@ -332,6 +334,16 @@ impl<H: ObjectHost + Parking> UserView for View<'_, H> {
 
     fn room_typing(&self, room_id: &RoomId) -> Vec<OwnedUserId> {
         self.actor.typing.borrow().of_room(room_id)
+    }
+
+    fn presence(&self, after: PresencePos) -> Vec<(OwnedUserId, String)> {
+        let now = self.actor.host.now();
+        let others = self.actor.others.borrow();
+        others.changed(after).map(|(user_id, note)| (user_id.clone(), presence_content(note, now))).collect()
+    }
+
+    fn presence_position(&self) -> PresencePos {
+        self.actor.others.borrow().newest()
     }
 
     fn to_device(&self, after: StreamPos, limit: usize) -> Vec<ToDeviceMessage> {

@@ -8,8 +8,9 @@ use ruma::{DeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
 use tern_model::{Hero, MatrixError, Millis, NoticeEvent, RawJson, Receipt, RoomSeq, RoomSummary, StreamPos, TxnRef};
 use tern_sync::{
-    AccountData, Begin, Body, Connection, DeviceListChanges, KeyCounts, Membership, Parts, Request, RoomView, Shape,
-    Slice, SliceAsk, Slices, ThreadSubscription, ToDeviceMessage, TypingPos, Unread, UserView, answer, is_bump, plan,
+    AccountData, Begin, Body, Connection, DeviceListChanges, KeyCounts, Membership, Parts, PresencePos, Request,
+    RoomView, Shape, Slice, SliceAsk, Slices, ThreadSubscription, ToDeviceMessage, TypingPos, Unread, UserView, answer,
+    is_bump, plan,
 };
 
 pub(crate) const ME: &str = "@me:tern.test";
@@ -88,6 +89,7 @@ pub(crate) struct World {
     pub(crate) account_data: Vec<(StreamPos, Option<OwnedRoomId>, AccountData)>,
     pub(crate) receipts: Vec<(StreamPos, OwnedRoomId, Receipt)>,
     pub(crate) typing: BTreeMap<OwnedRoomId, (TypingPos, Vec<OwnedUserId>)>,
+    pub(crate) presence: BTreeMap<OwnedUserId, (PresencePos, String)>,
     pub(crate) to_device: Vec<ToDeviceMessage>,
     /// Oldest first.
     pub(crate) threads: Vec<ThreadSubscription>,
@@ -125,6 +127,7 @@ impl Default for World {
             account_data: Vec::new(),
             receipts: Vec::new(),
             typing: BTreeMap::new(),
+            presence: BTreeMap::new(),
             to_device: Vec::new(),
             threads: Vec::new(),
             device_lists: Vec::new(),
@@ -495,6 +498,16 @@ impl UserView for World {
     fn room_typing(&self, room_id: &RoomId) -> Vec<OwnedUserId> {
         self.count();
         self.typing.get(room_id).map(|(_, users)| users.clone()).unwrap_or_default()
+    }
+
+    fn presence(&self, after: PresencePos) -> Vec<(OwnedUserId, String)> {
+        self.count();
+        let changed = self.presence.iter().filter(|(_, (at, _))| *at > after);
+        changed.map(|(user_id, (_, content))| (user_id.clone(), content.clone())).collect()
+    }
+
+    fn presence_position(&self) -> PresencePos {
+        self.presence.values().map(|(at, _)| *at).max().unwrap_or_default()
     }
 
     fn to_device(&self, after: StreamPos, limit: usize) -> Vec<ToDeviceMessage> {

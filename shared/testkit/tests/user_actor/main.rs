@@ -9,6 +9,7 @@ mod data;
 mod delivery;
 mod ignoring;
 mod keys;
+mod presence;
 mod sessions;
 mod standing;
 mod support;
