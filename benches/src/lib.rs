@@ -10,6 +10,7 @@
 //! - [`corpus`]: rooms of any size, accounts with any number of rooms, the same for the same numbers.
 //! - [`cost`]: what one request has caused; [`counting`] counts allocations where it is installed.
 //! - [`workloads`]: everything that has a budget, with `encryption`; [`budget`]: the file with the ceilings.
+//! - [`bill`]: what that is in dollars.
 
 #![expect(
     clippy::expect_used,
@@ -17,6 +18,7 @@
     reason = "a benchmark that cannot be set up has to stop, with the reason"
 )]
 
+pub mod bill;
 pub mod budget;
 pub mod cluster;
 pub mod corpus;
