@@ -39,6 +39,11 @@ impl Budgets {
         Self { preamble: preamble.to_owned(), ceilings }
     }
 
+    /// What a workload may cost.
+    pub fn get(&self, name: &str) -> Option<Cost> {
+        self.ceilings.get(name).copied()
+    }
+
     /// The file with these costs as ceilings.
     pub fn written(&self, costs: &[(String, Cost)]) -> String {
         let mut text = format!("{}{TABLE}\n", self.preamble);

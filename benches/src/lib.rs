@@ -11,6 +11,7 @@
 //! - [`graph`]: rooms in which several servers write, as the rules see them.
 //! - [`cost`]: what one request has caused; [`counting`] counts allocations where it is installed.
 //! - [`workloads`]: everything that has a budget, with `encryption`; [`budget`]: the file with the ceilings.
+//! - [`bill`]: what that is in dollars.
 
 #![expect(
     clippy::expect_used,
@@ -18,6 +19,7 @@
     reason = "a benchmark that cannot be set up has to stop, with the reason"
 )]
 
+pub mod bill;
 pub mod budget;
 pub mod cluster;
 pub mod corpus;

@@ -136,7 +136,7 @@ impl Phone {
     pub async fn sync(&self, request: &RawJson, pos: Option<&str>, timeout_ms: u64) -> Synced {
         let question = |may_wait| {
             let (session, pos) = (self.session.clone(), pos.map(str::to_owned));
-            SlidingSync { session, body: request.clone(), pos, stable: false, may_wait }.into()
+            SlidingSync { session, body: request.clone(), pos, stable: false, may_wait, presence: None }.into()
         };
         let polled = long_poll(&self.cluster, &self.cluster, &self.user_id, question, timeout_ms).await;
         self.is_online();

@@ -1,12 +1,13 @@
 //! Every workload costs what `budgets.toml` says: not more, and not so much less that the file is no longer true.
 //!
-//! `TERN_BUDGETS=write cargo test -p tern-benches --test budgets` writes the measured costs into the file.
+//! `TERN_BUDGETS=write cargo test -p tern-benches --test budgets` writes the measured costs into the file, and `COST.md` anew.
 
 #![expect(clippy::unwrap_used, reason = "a missing workload fails the test")]
 
 use std::{env, fs};
 
 use tern_benches::{
+    bill,
     budget::Budgets,
     corpus::ROOMS,
     cost::table,
@@ -25,6 +26,7 @@ fn every_workload_costs_what_its_budget_says() {
     let budgets = Budgets::load();
     if env::var("TERN_BUDGETS").as_deref() == Ok("write") {
         fs::write(Budgets::path(), budgets.written(&costs.0)).unwrap();
+        fs::write(bill::path(), bill::page(&Budgets::load())).unwrap();
         return;
     }
     let verdicts = budgets.verdicts(&costs.0);

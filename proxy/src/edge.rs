@@ -12,7 +12,7 @@ use tern_ports::{
 };
 use worker::Env;
 
-use crate::cf;
+use crate::{cf, trace::Trace};
 
 /// Bindings and configuration of this isolate.
 pub(crate) struct Edge {
@@ -20,6 +20,9 @@ pub(crate) struct Edge {
     /// What is allowed of media.
     pub(crate) media: Policy,
     pub(crate) wire: Rc<cf::wire::Wire>,
+    pub(crate) dataset: cf::meter::Dataset,
+    /// Of the one request that is served.
+    pub(crate) trace: Trace,
     pub(crate) tokens: Rc<RefCell<TokenCache>>,
     pub(crate) meters: Rc<RefCell<Meters>>,
     pub(crate) keyrings: Rc<Keyrings>,
@@ -42,6 +45,8 @@ impl Edge {
         Ok(Self {
             config: config(env)?,
             wire: Rc::new(cf::wire::Wire::of(env)?),
+            dataset: cf::meter::Dataset::of(env),
+            trace: Trace::default(),
             tokens: TOKENS.with(Rc::clone),
             meters: METERS.with(Rc::clone),
             keyrings: KEYRINGS.with(Rc::clone),

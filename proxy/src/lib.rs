@@ -16,6 +16,7 @@ mod request;
 mod respond;
 mod router;
 mod routes;
+mod trace;
 
 use worker::{Context, Env, Request, Response, event};
 
@@ -23,12 +24,15 @@ use worker::{Context, Env, Request, Response, event};
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
     let origin = request.headers().get("origin")?.is_some();
-    let result = match edge::Edge::of(&env) {
-        Ok(edge) => router::serve(&edge, request).await,
+    let edge = match edge::Edge::of(&env) {
+        Ok(edge) => edge,
         Err(error) => {
             worker::console_error!("configuration: {error}");
-            Err(tern_model::MatrixError::internal())
+            return respond::write(Err(tern_model::MatrixError::internal()), origin, None);
         }
     };
-    respond::write(result, origin)
+    let watch = trace::Watch::begin(&edge, &request);
+    let result = router::serve(&edge, request).await;
+    let timing = watch.end(&edge, respond::status(&result), respond::length(&result));
+    respond::write(result, origin, timing)
 }

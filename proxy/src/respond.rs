@@ -98,9 +98,30 @@ impl Answer {
     }
 }
 
-/// Writes the response; with the CORS headers of the Client-Server API only for a request that carried `Origin`.
-pub(crate) fn write(result: Result<Answer, MatrixError>, cors: bool) -> worker::Result<Response> {
+/// The status of what will be written.
+pub(crate) fn status(result: &Result<Answer, MatrixError>) -> u16 {
+    result.as_ref().map_or_else(|error| error.status, |answer| answer.status)
+}
+
+/// Bytes of the body that will be written; of content that is passed through, and of errors, nothing is known.
+pub(crate) fn length(result: &Result<Answer, MatrixError>) -> u64 {
+    match result.as_ref().map(|answer| &answer.body) {
+        Ok(Body::Text(text)) => text.len() as u64,
+        Ok(Body::Nothing | Body::Content(_)) | Err(_) => 0,
+    }
+}
+
+/// Writes the response; with the CORS headers of the Client-Server API only for a request that carried `Origin`, and with
+/// `Server-Timing` only for one that asked.
+pub(crate) fn write(
+    result: Result<Answer, MatrixError>,
+    cors: bool,
+    timing: Option<String>,
+) -> worker::Result<Response> {
     let headers = Headers::new();
+    if let Some(timing) = timing {
+        headers.set("server-timing", &timing)?;
+    }
     if cors && result.as_ref().map_or(true, |answer| answer.shared) {
         headers.set("access-control-allow-origin", "*")?;
         headers.set("access-control-allow-methods", "GET, POST, PUT, DELETE, PATCH, OPTIONS")?;

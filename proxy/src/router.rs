@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use futures::{StreamExt, future::LocalBoxFuture};
 use percent_encoding::percent_decode_str;
 use tern_model::{Class, MatrixError};
+use tern_ports::Clock;
 use worker::{Method, Request};
 
 use crate::{
@@ -72,8 +73,12 @@ pub(crate) async fn serve(edge: &Edge, mut request: Request) -> Result<Answer, M
     let Some(route) = route else {
         return Ok(Answer::nothing());
     };
+    edge.trace.route.set(route.path);
     let ip = request.headers().get("cf-connecting-ip").ok().flatten();
-    let identity = match identity::establish(edge, route.auth, request.headers()).await {
+    let began = edge.now();
+    let established = identity::establish(edge, route.auth, request.headers()).await;
+    edge.trace.auth_ms.set(edge.now().since(began));
+    let identity = match established {
         // RFC 6750, 3
         Err(error) if error.status == 401 && route.auth == Auth::AnyToken => {
             let how = if error.errcode == "M_MISSING_TOKEN" { "Bearer" } else { "Bearer error=\"invalid_token\"" };

@@ -6,7 +6,9 @@ use futures::future::LocalBoxFuture;
 use js_sys::{Date, Object, Promise, Reflect};
 use serde::{Deserialize, Serialize};
 use tern_model::Millis;
-use tern_ports::{Clock, Entropy, ObjectHost, Parking, Spawn, Target, Ticket, Transport, Unreachable};
+use tern_ports::{
+    Clock, Entropy, ObjectHost, Parking, Spawn, Sql, Target, Ticket, Transport, Unreachable, meter::Spent,
+};
 use wasm_bindgen::JsValue;
 use worker::{Delay, Env, State, Storage, WebSocket, WebSocketPair, wasm_bindgen_futures::JsFuture};
 
@@ -109,6 +111,11 @@ fn set_unconfirmed_alarm(storage: &Storage, at: Millis) -> Result<Promise, JsVal
 }
 
 impl Host {
+    /// What was spent by this object so far, in this life.
+    pub(crate) fn spent(&self) -> Spent {
+        Spent { rows: self.sql.rows_written(), ..self.wire.spent() }
+    }
+
     /// Parks a poll; the other end of its socket comes out.
     pub(crate) fn park(&self, ticket: Ticket) -> worker::Result<WebSocket> {
         let pair = WebSocketPair::new()?;

@@ -3,6 +3,7 @@
 pub(crate) mod ambient;
 pub(crate) mod crypto;
 pub(crate) mod host;
+pub(crate) mod meter;
 pub(crate) mod outbound;
 pub(crate) mod settings;
 pub(crate) mod sql;

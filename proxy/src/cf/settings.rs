@@ -28,6 +28,7 @@ pub(crate) fn read(env: &Env) -> worker::Result<Config> {
         unlimited: flag(env, "UNLIMITED"),
         limits: object(env, "LIMITS")?,
         accounts: Accounts {
+            presence: optional(env, "PRESENCE").is_none_or(|value| value != "false"),
             password_pepper: optional(env, "PASSWORD_PEPPER").map(String::into_bytes),
             registration_tokens: flag(env, "REGISTRATION_TOKENS"),
             terms: object(env, "TERMS")?,

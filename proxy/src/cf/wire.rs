@@ -1,11 +1,15 @@
 //! Frames to the storage worker and to objects, and parked sockets.
 
+use std::cell::Cell;
+
+use super::ambient;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::StreamExt;
 use ruma::UserId;
-use tern_model::{MatrixError, RawJson};
+use tern_model::{MatrixError, Millis, RawJson};
 use tern_ports::{
     Parked, PollReply, Polls, Target, Transport, Unreachable,
+    meter::Spent,
     wire::{
         MediaRequest, frame,
         media::{COMMAND_HEADER as MEDIA_COMMAND, REPLY_HEADER},
@@ -22,6 +26,9 @@ pub(crate) const COMMAND_HEADER: &str = "x-tern-command";
 /// Carries the answer of a parked poll to which no news came in time.
 pub(crate) const QUIET_HEADER: &str = "x-tern-quiet";
 
+/// Asks an object for what it spends on a request, and carries its answer back.
+pub(crate) const SPENT_HEADER: &str = "x-tern-spent";
+
 /// Host name of internal requests; never resolved.
 const INTERNAL: &str = "https://tern/";
 
@@ -32,6 +39,9 @@ pub(crate) struct Wire {
     users: ObjectNamespace,
     gates: ObjectNamespace,
     handoffs: ObjectNamespace,
+    spent: Cell<Spent>,
+    /// Objects are asked for what they spend.
+    asks_cost: Cell<bool>,
 }
 
 impl Wire {
@@ -43,13 +53,42 @@ impl Wire {
             users: env.durable_object("USER_HUB")?,
             gates: env.durable_object("GATE")?,
             handoffs: env.durable_object("HANDOFF")?,
+            spent: Cell::default(),
+            asks_cost: Cell::default(),
         })
+    }
+
+    /// From now on objects are asked for what they spend.
+    pub(crate) fn ask_cost(&self) {
+        self.asks_cost.set(true);
+    }
+
+    /// What was spent this way so far.
+    pub(crate) fn spent(&self) -> Spent {
+        self.spent.get()
+    }
+
+    /// Notes one request to another part, which was sent at `began`, and what an object says that it spent itself.
+    fn note(&self, storage: bool, began: Millis, response: &Response) {
+        let ms = ambient::now().since(began);
+        let own = if storage {
+            Spent { storage_ms: ms, storage_calls: 1, ..Spent::default() }
+        } else {
+            Spent { object_ms: ms, hops: 1, ..Spent::default() }
+        };
+        let inner = self.asks_cost.get().then(|| response.headers().get(SPENT_HEADER).ok().flatten());
+        let inner = inner.flatten().and_then(|text| Spent::parse(&text));
+        self.spent.set(self.spent.get() + own + inner.unwrap_or_default());
     }
 
     async fn deliver(&self, target: &Target, frame: &[u8]) -> worker::Result<Vec<u8>> {
         let mut init = RequestInit::new();
         init.with_method(Method::Post).with_body(Some(js_sys::Uint8Array::from(frame).into()));
+        if self.asks_cost.get() {
+            init.headers.set(SPENT_HEADER, "")?;
+        }
         let request = Request::new_with_init(INTERNAL, &init)?;
+        let began = ambient::now();
         let mut response = match target {
             Target::Storage => self.storage.fetch_request(request).await?,
             Target::Room(room_id) => self.rooms.get_by_name(room_id.as_str())?.fetch_with_request(request).await?,
@@ -57,6 +96,7 @@ impl Wire {
             Target::Gate(name) => self.gates.get_by_name(name)?.fetch_with_request(request).await?,
             Target::Handoff(name) => self.handoffs.get_by_name(name)?.fetch_with_request(request).await?,
         };
+        self.note(*target == Target::Storage, began, &response);
         if response.status_code() != 200 {
             return Err(worker::Error::RustError(format!("status {}", response.status_code())));
         }
@@ -87,7 +127,9 @@ impl Wire {
         headers.set(MEDIA_COMMAND, &URL_SAFE_NO_PAD.encode(command))?;
         let mut init = RequestInit::new();
         init.with_method(Method::Post).with_headers(headers).with_body(content.map(Into::into));
+        let began = ambient::now();
         let response: Response = self.storage.fetch_request(Request::new_with_init(INTERNAL, &init)?).await?;
+        self.note(true, began, &response);
         let status = response.status_code();
         let malformed = || worker::Error::RustError(format!("no reply, status {status}"));
         let reply = response.headers().get(REPLY_HEADER)?.ok_or_else(malformed)?;
@@ -104,10 +146,15 @@ impl Wire {
         let headers = Headers::new();
         headers.set("upgrade", "websocket")?;
         headers.set(COMMAND_HEADER, &URL_SAFE_NO_PAD.encode(frame))?;
+        if self.asks_cost.get() {
+            headers.set(SPENT_HEADER, "")?;
+        }
         let mut init = RequestInit::new();
         init.with_headers(headers);
         let request = Request::new_with_init(INTERNAL, &init)?;
+        let began = ambient::now();
         let mut response = self.user(user_id)?.fetch_with_request(request).await?;
+        self.note(false, began, &response);
         if response.status_code() == 200 {
             return Ok(PollReply::Answer(response.bytes().await?));
         }

@@ -5,12 +5,15 @@ mod handoff;
 mod room;
 mod user;
 
-use std::rc::Rc;
+use std::{future::Future, rc::Rc};
 
 use tern_model::Config;
-use worker::{Env, Error, State};
+use worker::{Env, Error, Request, Response, State};
 
-use crate::{cf::host::Host, edge};
+use crate::{
+    cf::{host::Host, wire::SPENT_HEADER},
+    edge,
+};
 
 /// What an actor is built from; an object whose configuration is broken answers every request with the reason.
 type Parts = Result<(Rc<Host>, Rc<Config>, String), String>;
@@ -26,4 +29,25 @@ fn parts(state: &Rc<State>, env: &Env) -> Parts {
 /// Turns a broken start into a platform error.
 fn broken(reason: &str) -> Error {
     Error::RustError(reason.to_owned())
+}
+
+/// Whether a request asks what it costs.
+fn asks_cost(request: &Request) -> bool {
+    request.headers().has(SPENT_HEADER).unwrap_or(false)
+}
+
+/// Answers, with what the object spent meanwhile beside it when that was `asked` for. Requests that are served side by
+/// side are in each other's figures.
+async fn metered(
+    host: &Host,
+    asked: bool,
+    work: impl Future<Output = worker::Result<Response>>,
+) -> worker::Result<Response> {
+    if !asked {
+        return work.await;
+    }
+    let before = host.spent();
+    let response = work.await?;
+    response.headers().set(SPENT_HEADER, &(host.spent() - before).text())?;
+    Ok(response)
 }

@@ -14,7 +14,7 @@ use worker::{
     DurableObject, Env, Headers, Request, Response, State, WebSocket, WebSocketIncomingMessage, durable_object,
 };
 
-use super::{broken, parts};
+use super::{asks_cost, broken, metered, parts};
 use crate::cf::{
     host::Host,
     wire::{COMMAND_HEADER, QUIET_HEADER},
@@ -39,28 +39,12 @@ impl DurableObject for UserHub {
         let (host, actor) = self.actor.as_ref().map_err(|reason| broken(reason))?;
         let poll = request.headers().get(COMMAND_HEADER)?;
         let may_park = poll.is_some();
+        let asked = asks_cost(&request);
         let bytes = match poll {
             Some(text) => URL_SAFE_NO_PAD.decode(text).unwrap_or_default(),
             None => request.bytes().await?,
         };
-        let handled = match frame::read(&bytes) {
-            Ok(command) => actor.handle(command).await,
-            Err(error) => {
-                worker::console_error!("user hub: {error}");
-                Handled::Reply(frame::write_reply::<()>(&Err(MatrixError::from(error))))
-            }
-        };
-        match handled {
-            Handled::Reply(reply) => Response::from_bytes(reply),
-            // No await between the actor's last look and this: news cannot slip between them.
-            Handled::Park { device_id, kinds, quiet } if may_park => {
-                let ticket = Ticket { device_id: device_id.into(), kinds, question: Some(bytes) };
-                let headers = Headers::new();
-                headers.set(QUIET_HEADER, &URL_SAFE_NO_PAD.encode(quiet.text()))?;
-                Ok(Response::from_websocket(host.park(ticket)?)?.with_headers(headers))
-            }
-            Handled::Park { kinds, .. } => Response::from_bytes(frame::write_reply(&Ok(SyncStep::Wait { kinds }))),
-        }
+        metered(host, asked, answer(host, actor, bytes, may_park)).await
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
@@ -84,5 +68,27 @@ impl DurableObject for UserHub {
 
     async fn websocket_error(&self, _socket: WebSocket, _error: worker::Error) -> worker::Result<()> {
         Ok(())
+    }
+}
+
+/// Handles one command; a question that has no answer yet is parked, where it may be.
+async fn answer(host: &Host, actor: &Rc<UserActor<Host>>, bytes: Vec<u8>, may_park: bool) -> worker::Result<Response> {
+    let handled = match frame::read(&bytes) {
+        Ok(command) => actor.handle(command).await,
+        Err(error) => {
+            worker::console_error!("user hub: {error}");
+            Handled::Reply(frame::write_reply::<()>(&Err(MatrixError::from(error))))
+        }
+    };
+    match handled {
+        Handled::Reply(reply) => Response::from_bytes(reply),
+        // No await between the actor's last look and this: news cannot slip between them.
+        Handled::Park { device_id, kinds, quiet } if may_park => {
+            let ticket = Ticket { device_id: device_id.into(), kinds, question: Some(bytes) };
+            let headers = Headers::new();
+            headers.set(QUIET_HEADER, &URL_SAFE_NO_PAD.encode(quiet.text()))?;
+            Ok(Response::from_websocket(host.park(ticket)?)?.with_headers(headers))
+        }
+        Handled::Park { kinds, .. } => Response::from_bytes(frame::write_reply(&Ok(SyncStep::Wait { kinds }))),
     }
 }

@@ -36,6 +36,8 @@ pub struct Config {
 /// How accounts are kept and come to be; every part is optional.
 #[derive(Clone, Debug, Default)]
 pub struct Accounts {
+    /// Who is there is told to those who share a room.
+    pub presence: bool,
     /// A secret that goes into every new password hash, so that a stolen database alone does not allow guessing.
     pub password_pepper: Option<Vec<u8>>,
     /// Administrators may make registration tokens, so that the stage is offered.

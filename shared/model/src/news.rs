@@ -14,5 +14,7 @@ pub const RECEIPTS: u32 = 1 << 4;
 pub const TYPING: u32 = 1 << 5;
 /// Presence.
 pub const PRESENCE: u32 = 1 << 6;
+/// Thread subscriptions.
+pub const THREADS: u32 = 1 << 8;
 /// The session ended.
 pub const LOGOUT: u32 = 1 << 7;

@@ -5,12 +5,13 @@
 //! Two kinds of trait live here. *Host* traits are what a Durable Object or Worker gives to the flow that runs in it:
 //! clock, entropy, background work, alarm, SQLite, parked sockets, `crypto`. *Transport* carries one frame to one part
 //! and brings one frame back; everything a part can be asked is an enum in `wire`, so a new request does not compile
-//! until its owner answers it.
+//! until its owner answers it. `meter` is what a request cost.
 //!
 //! Futures are not `Send`: Workers are single-threaded, and so are the tests.
 
 pub mod crypto;
 pub mod host;
+pub mod meter;
 pub mod outbound;
 pub mod poll;
 pub mod sql;

@@ -24,6 +24,7 @@ mod json;
 mod list;
 pub mod memory;
 pub mod plan;
+pub mod presence;
 pub mod request;
 mod room;
 pub mod slice;
@@ -33,12 +34,13 @@ pub mod view;
 pub use answer::{Outcome, Save, answer};
 pub use classic::{ClassicOutcome, ClassicPlan, ClassicRequest, classic_answer, classic_plan, stream_position};
 pub use conn::{Begin, Body, Connection};
-pub use extensions::ONE_TIME_ALGORITHM;
+pub use extensions::{ONE_TIME_ALGORITHM, ThreadRange, thread_page};
 pub use memory::Parts;
 pub use plan::{Plan, plan};
+pub use presence::{Showing, presence_content};
 pub use request::{Request, Shape};
 pub use slice::{Slice, SliceAsk, Slices};
 pub use view::{
-    AccountData, DeviceListChanges, KeyCounts, Membership, RoomView, ToDeviceMessage, TypingPos, Unread, UserView,
-    is_bump, relists,
+    AccountData, DeviceListChanges, KeyCounts, Membership, PresencePos, RoomView, ThreadSubscription, ToDeviceMessage,
+    TypingPos, Unread, UserView, is_bump, relists,
 };

@@ -130,6 +130,8 @@ pub struct Extensions {
     pub receipts: Option<Scope>,
     /// `typing` (MSC3961).
     pub typing: Option<Scope>,
+    /// `thread_subscriptions` (MSC4308): most changes per answer.
+    pub threads: Option<usize>,
 }
 
 /// A parsed request.
@@ -170,9 +172,9 @@ impl Request {
         request.pos = pos.map(str::to_owned).or(request.pos);
         request.check()?;
         request.rules = fingerprint(&(&request.lists, &request.subscriptions));
-        let Extensions { to_device, e2ee, account_data, receipts, typing } = &request.extensions;
-        request.fingerprint =
-            fingerprint(&(shape, request.rules, to_device.is_some(), e2ee, account_data, receipts, typing));
+        let Extensions { to_device, e2ee, account_data, receipts, typing, threads } = &request.extensions;
+        let others = (account_data, receipts, typing, threads.is_some());
+        request.fingerprint = fingerprint(&(shape, request.rules, to_device.is_some(), e2ee, others));
         Ok(request)
     }
 
@@ -198,7 +200,7 @@ impl Request {
     /// Kinds of news that may give this request something to say (bits of [`news`]).
     pub fn interest(&self) -> u32 {
         let rooms = !self.lists.is_empty() || !self.subscriptions.is_empty();
-        let Extensions { to_device, e2ee, account_data, receipts, typing } = &self.extensions;
+        let Extensions { to_device, e2ee, account_data, receipts, typing, threads } = &self.extensions;
         [
             (rooms, news::ROOMS),
             (to_device.is_some(), news::TO_DEVICE),
@@ -207,6 +209,7 @@ impl Request {
             (account_data.is_some(), news::ACCOUNT_DATA),
             (receipts.is_some(), news::RECEIPTS),
             (typing.is_some(), news::TYPING),
+            (threads.is_some(), news::THREADS),
             (true, news::LOGOUT),
         ]
         .iter()

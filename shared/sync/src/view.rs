@@ -62,6 +62,10 @@ pub struct Unread {
 #[serde(transparent)]
 pub struct TypingPos(pub u64);
 
+/// A position among changes of others' presence, which are kept in memory only, as [`TypingPos`] is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PresencePos(pub u64);
+
 /// One room as its member's hub knows it. Forgotten rooms are not shown to the engine at all.
 #[derive(Clone, Debug)]
 pub struct RoomView {
@@ -144,6 +148,19 @@ pub struct ToDeviceMessage {
     pub event: RawJson,
 }
 
+/// How the user stands to a thread (MSC4306).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThreadSubscription {
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// Id of the thread's root.
+    pub root: String,
+    /// Whether a client subscribed to it of itself; `None` when it is subscribed to no more.
+    pub automatic: Option<bool>,
+    /// When that changed last.
+    pub at: StreamPos,
+}
+
 /// Users whose devices changed, and users of whom nothing more will be heard (Client-Server API, "Tracking the device
 /// list for a user").
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -215,6 +232,9 @@ pub trait UserView {
     /// All receipts of a room.
     fn room_receipts(&self, room_id: &RoomId) -> Vec<Receipt>;
 
+    /// The newest `limit` changes of thread subscriptions after a position, newest first.
+    fn thread_subscriptions(&self, after: StreamPos, limit: usize) -> Vec<ThreadSubscription>;
+
     /// Rooms whose set of typing users changed after a position, with that set, empty ones included.
     fn typing(&self, after: TypingPos) -> Vec<(OwnedRoomId, Vec<OwnedUserId>)>;
 
@@ -223,6 +243,12 @@ pub trait UserView {
 
     /// Users typing in a room.
     fn room_typing(&self, room_id: &RoomId) -> Vec<OwnedUserId>;
+
+    /// Users whose presence changed after a position, with the content of the event that tells it.
+    fn presence(&self, after: PresencePos) -> Vec<(OwnedUserId, String)>;
+
+    /// The newest change of presence; zero when there was none in this life of the hub.
+    fn presence_position(&self) -> PresencePos;
 
     /// Up to `limit` of the device's to-device messages after a position, oldest first.
     fn to_device(&self, after: StreamPos, limit: usize) -> Vec<ToDeviceMessage>;

@@ -97,7 +97,7 @@ impl Hub {
 
 fn question(may_wait: bool) -> UserCommand {
     let session = SessionRef { device_id: "D".into(), session_id: "s".to_owned() };
-    SlidingSync { session, body: RawJson::empty_object(), pos: None, stable: false, may_wait }.into()
+    SlidingSync { session, body: RawJson::empty_object(), pos: None, stable: false, may_wait, presence: None }.into()
 }
 
 fn answer(text: &str) -> RawJson {

@@ -20,8 +20,9 @@ const VERSIONS: [&str; 12] =
 
 /// Simplified sliding sync (MSC4186, under the name that clients ask for), `state_after` (MSC4222), profile fields on
 /// their stable and unstable paths (MSC4133), dehydrated devices (MSC3814), delayed events (MSC4140), room summaries
-/// (MSC3266), QR-code sign-in (MSC4108, MSC4388).
-const FEATURES: [&str; 9] = [
+/// (MSC3266), QR-code sign-in (MSC4108, MSC4388), thread subscriptions
+/// (MSC4306, MSC4308).
+const FEATURES: [&str; 11] = [
     "org.matrix.simplified_msc3575",
     "org.matrix.msc4222",
     "uk.tcpip.msc4133.stable",
@@ -31,6 +32,8 @@ const FEATURES: [&str; 9] = [
     "im.nheko.summary",
     "org.matrix.msc4108",
     "io.element.msc4388",
+    "org.matrix.msc4306",
+    "org.matrix.msc4308",
 ];
 
 /// `GET /versions`

@@ -1,10 +1,13 @@
 //! Reading rooms: events, state, members, history.
 
+use futures::try_join;
 use serde_json::{Map, Value, json};
+use tern_flows::ignored::Ignored;
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ask_room, ask_user,
     wire::{
+        RoomRequest,
         room::{ReadEvent, ReadJoinedMembers, ReadMembers, ReadMessages, ReadState},
         user::ListRooms,
     },
@@ -34,9 +37,9 @@ async fn messages(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
         limit: page_limit(request)?,
         filter: room_event_filter(request)?,
     };
-    let page = ask_room(edge, &request.room_id()?, ask).await?;
+    let (page, ignored) = read(edge, request, ask).await?;
     let mut body = String::from("{\"chunk\":");
-    push_list(&mut body, &page.chunk);
+    push_list(&mut body, &ignored.sift(page.chunk));
     if !page.state.is_empty() {
         body.push_str(",\"state\":");
         push_list(&mut body, &page.state);
@@ -54,7 +57,8 @@ async fn messages(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
 /// `GET /rooms/{roomId}/event/{eventId}`
 async fn event(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let ask = ReadEvent { caller: request.caller()?.clone(), event_id: request.event_id()? };
-    Ok(Answer::raw(&ask_room(edge, &request.room_id()?, ask).await?))
+    let (event, ignored) = read(edge, request, ask).await?;
+    Ok(Answer::raw(&ignored.show(event)?))
 }
 
 /// `GET /rooms/{roomId}/state`
@@ -114,6 +118,16 @@ fn membership(request: &Incoming, name: &str) -> Result<Option<String>, MatrixEr
         Some(value @ ("join" | "invite" | "knock" | "leave" | "ban")) => Ok(Some(value.to_owned())),
         Some(_) => Err(MatrixError::invalid_param(format!("{name} is not a membership"))),
     }
+}
+
+/// Asks the room, and at the same time whom the caller ignores.
+pub(super) async fn read<R: RoomRequest>(
+    edge: &Edge,
+    request: &Incoming,
+    ask: R,
+) -> Result<(R::Reply, Ignored), MatrixError> {
+    let (room_id, caller) = (request.room_id()?, request.caller()?);
+    try_join!(ask_room(edge, &room_id, ask), Ignored::of(edge, &caller.user_id, request.session()?))
 }
 
 /// `limit` of a page.

@@ -7,7 +7,7 @@ use tern_ports::{
     wire::relations::{ReadContext, ReadEventByTime, ReadRelations, ReadThreads},
 };
 
-use super::history::{page_limit, push_list, room_event_filter};
+use super::history::{page_limit, push_list, read, room_event_filter};
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
@@ -29,13 +29,11 @@ async fn context(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError>
         filter: room_event_filter(request)?,
         only_members: false,
     };
-    let context = ask_room(edge, &request.room_id()?, ask).await?;
-    let mut body = format!("{{\"event\":{}", context.event.text());
-    for (name, list) in
-        [("events_before", &context.before), ("events_after", &context.after), ("state", &context.state)]
-    {
+    let (context, ignored) = read(edge, request, ask).await?;
+    let mut body = format!("{{\"event\":{}", ignored.show(context.event)?.text());
+    for (name, list) in [("events_before", context.before), ("events_after", context.after), ("state", context.state)] {
         body.extend([",\"", name, "\":"]);
-        push_list(&mut body, list);
+        push_list(&mut body, &ignored.sift(list));
     }
     push_rest(&mut body, [("start", Some(context.start.into())), ("end", Some(context.end.into()))]);
     Ok(Answer::text(body))
@@ -63,8 +61,8 @@ async fn relations(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErro
         recurse: request.query_flag("recurse")?,
         limit: page_limit(request)?,
     };
-    let page = ask_room(edge, &request.room_id()?, ask).await?;
-    let mut body = chunk(&page.chunk);
+    let (page, ignored) = read(edge, request, ask).await?;
+    let mut body = chunk(&ignored.sift(page.chunk));
     let depth = page.depth.map(Value::from);
     push_rest(&mut body, [("next_batch", page.next.map(Value::from)), ("recursion_depth", depth)]);
     Ok(Answer::text(body))
@@ -83,8 +81,8 @@ async fn threads(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError>
         from: request.query("from").map(str::to_owned),
         limit: page_limit(request)?,
     };
-    let page = ask_room(edge, &request.room_id()?, ask).await?;
-    let mut body = chunk(&page.chunk);
+    let (page, ignored) = read(edge, request, ask).await?;
+    let mut body = chunk(&ignored.sift(page.chunk));
     push_rest(&mut body, [("next_batch", page.next.map(Value::from))]);
     Ok(Answer::text(body))
 }

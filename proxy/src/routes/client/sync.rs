@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use tern_flows::poll;
-use tern_model::{MatrixError, StateAfter};
+use tern_model::{MatrixError, Presence, StateAfter};
 use tern_ports::wire::user::{ClassicSync, SlidingSync};
 
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
@@ -17,7 +17,7 @@ pub(crate) const ROUTES: &[Route] = routes! {
 async fn sliding_unstable(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let pos = request.query("pos").map(str::to_owned);
     let timeout = request.query_number("timeout")?.unwrap_or(0);
-    sliding(edge, request, false, pos, timeout).await
+    sliding(edge, request, false, pos, timeout, set_presence(request)?).await
 }
 
 /// `POST /v4/sync` (MSC4186 as merged: `pos` and `timeout` in the body)
@@ -26,9 +26,11 @@ async fn sliding_stable(edge: &Edge, request: &Incoming) -> Result<Answer, Matri
     struct Position {
         pos: Option<String>,
         timeout: Option<u64>,
+        set_presence: Option<String>,
     }
     let position: Position = request.json()?;
-    sliding(edge, request, true, position.pos, position.timeout.unwrap_or(0)).await
+    let presence = presence(position.set_presence.as_deref())?;
+    sliding(edge, request, true, position.pos, position.timeout.unwrap_or(0), presence).await
 }
 
 async fn sliding(
@@ -37,11 +39,18 @@ async fn sliding(
     stable: bool,
     pos: Option<String>,
     timeout: u64,
+    presence: Option<Presence>,
 ) -> Result<Answer, MatrixError> {
     let body = request.object()?;
     let session = request.session()?;
-    let command =
-        |may_wait| SlidingSync { session: session.clone(), body: body.clone(), pos: pos.clone(), stable, may_wait };
+    let command = |may_wait| SlidingSync {
+        session: session.clone(),
+        body: body.clone(),
+        pos: pos.clone(),
+        stable,
+        may_wait,
+        presence,
+    };
     answer(edge, request, command, timeout).await
 }
 
@@ -50,7 +59,7 @@ async fn classic(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError>
     let timeout = request.query_number("timeout")?.unwrap_or(0);
     let full_state = request.query_flag("full_state")?;
     let state_after = state_after(request)?;
-    let session = request.session()?;
+    let (session, presence) = (request.session()?, set_presence(request)?);
     let command = |may_wait| ClassicSync {
         session: session.clone(),
         since: request.query("since").map(str::to_owned),
@@ -58,6 +67,7 @@ async fn classic(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError>
         full_state,
         state_after,
         may_wait,
+        presence,
     };
     answer(edge, request, command, timeout).await
 }
@@ -67,6 +77,16 @@ fn state_after(request: &Incoming) -> Result<Option<StateAfter>, MatrixError> {
         return Ok(Some(StateAfter::Stable));
     }
     Ok(request.query_flag("org.matrix.msc4222.use_state_after")?.then_some(StateAfter::Unstable))
+}
+
+/// `set_presence` of the query.
+fn set_presence(request: &Incoming) -> Result<Option<Presence>, MatrixError> {
+    presence(request.query("set_presence"))
+}
+
+fn presence(text: Option<&str>) -> Result<Option<Presence>, MatrixError> {
+    let unknown = || MatrixError::invalid_param("Unknown set_presence");
+    text.map(|text| Presence::parse(text).ok_or_else(unknown)).transpose()
 }
 
 async fn answer<C>(

@@ -46,6 +46,7 @@ mod desk;
 mod ephemeral;
 mod facts;
 pub(crate) mod filter;
+mod find_thread;
 mod forget;
 mod forward;
 mod history;
@@ -136,6 +137,7 @@ impl<H: ObjectHost> RoomActor<H> {
             RoomCommand::ReadEventByTime(request) => write_reply(&self.read_event_by_time(*request).await),
             RoomCommand::ReadRelations(request) => write_reply(&self.read_relations(*request).await),
             RoomCommand::ReadThreads(request) => write_reply(&self.read_threads(*request).await),
+            RoomCommand::FindThread(request) => write_reply(&self.find_thread(&request).await),
             RoomCommand::ReadState(request) => write_reply(&self.read_state(&request).await),
             RoomCommand::ReadStateEvent(request) => write_reply(&self.read_state_event(&request).await),
             RoomCommand::ReadMembers(request) => write_reply(&self.read_members(&request).await),

@@ -16,7 +16,7 @@ use tern_push::{Change, PushRules};
 
 use super::{
     UserActor,
-    counting::IGNORED,
+    ignored::IGNORED,
     store::{account_data, rooms},
     turn::Turn,
 };
@@ -137,10 +137,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         }
         let pos = turn.advance(news::ACCOUNT_DATA);
         account_data::write(turn.sql, room_id, kind, content, pos)?;
-        if room_id.is_none() && matches!(kind, PUSH_RULES | IGNORED) {
-            self.judge.take();
-        }
         match (room_id, kind) {
+            (None, PUSH_RULES) => drop(self.judge.take()),
+            (None, IGNORED) => self.ignore(turn, old.as_ref(), content)?,
             (None, DIRECT) => {
                 let before = old.as_ref().map(direct_rooms).unwrap_or_default();
                 for room_id in direct_rooms(content).symmetric_difference(&before) {
@@ -154,7 +153,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     }
 
     /// The room may belong to other lists now.
-    fn relist_room(&self, turn: &Turn<'_, H::Sql>, room_id: &RoomId) -> Result<(), MatrixError> {
+    pub(super) fn relist_room(&self, turn: &Turn<'_, H::Sql>, room_id: &RoomId) -> Result<(), MatrixError> {
         self.rooms.borrow_mut().account_data_changed(room_id);
         let Some(mut row) = rooms::load(turn.sql, room_id)?.filter(|row| !row.forgotten) else { return Ok(()) };
         let pos: StreamPos = turn.advance(news::ROOMS);

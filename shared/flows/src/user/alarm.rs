@@ -29,7 +29,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     /// Takes up unfinished work. What has to be left again wishes for the next alarm itself.
     pub(super) async fn take_up(self: Rc<Self>) {
         let (profile, devices, missed) = (Rc::clone(&self), Rc::clone(&self), Rc::clone(&self));
-        futures::future::join3(profile.carry_profile(), devices.announce_devices(), missed.count_missed()).await;
+        let work = (profile.carry_profile(), devices.announce_devices(), missed.count_missed(), self.check_presence());
+        futures::future::join4(work.0, work.1, work.2, work.3).await;
     }
 
     /// Asks for an alarm, unless an earlier one stands.

@@ -18,6 +18,10 @@ const MOST_HUBS: usize = 900;
 impl<H: ObjectHost + Parking> UserActor<H> {
     pub(super) async fn classic_sync(&self, command: ClassicSync) -> Result<Look, MatrixError> {
         self.admit(&command.session)?;
+        self.show_up(&command.session.device_id, command.presence)?;
+        if command.since.is_none() {
+            self.look_around();
+        }
         let filter = command.filter.as_deref().map(|filter| self.find_filter(filter)).transpose()?;
         let since = command.since.as_deref();
         let request = ClassicRequest::parse(since, filter.as_ref(), command.full_state, command.state_after)?;

@@ -4,12 +4,10 @@
 //! Sums are kept while events come and receipts move; a sync reads them and never counts. What a receipt passes over is
 //! found by a range scan of marks.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::rc::Rc;
 
-use ruma::{EventId, OwnedUserId, RoomId};
-use serde::Deserialize;
-use serde_json::{Map, Value};
-use tern_model::{MatrixError, NoticeEvent, RawJson, Receipt, RoomSeq};
+use ruma::{EventId, RoomId};
+use tern_model::{MatrixError, NoticeEvent, Receipt, RoomSeq};
 use tern_ports::{ObjectHost, Parking, Sql, SqlError};
 use tern_push::{Context, Evaluator, Event, Ledger, Mark, Scope};
 use tern_sync::Membership;
@@ -17,7 +15,6 @@ use tern_sync::Membership;
 use super::{
     UserActor,
     store::{
-        account_data,
         facts::Facts,
         inbox::{self, Filed},
         rooms::RoomRow,
@@ -26,13 +23,9 @@ use super::{
     turn::Turn,
 };
 
-/// Type of the list of ignored users.
-pub(super) const IGNORED: &str = "m.ignored_user_list";
-
 /// What decides about an event, beside the event and its room.
 pub(super) struct Judge {
     evaluator: Evaluator,
-    pub(super) ignored: BTreeSet<OwnedUserId>,
 }
 
 /// What rules ask of the room.
@@ -50,15 +43,13 @@ impl<'a> Place<'a> {
 }
 
 impl<H: ObjectHost + Parking> UserActor<H> {
-    /// The rules and the ignored users, read once.
+    /// The rules, read once.
     pub(super) fn judge(&self) -> Result<Rc<Judge>, MatrixError> {
         if let Some(judge) = &*self.judge.borrow() {
             return Ok(Rc::clone(judge));
         }
         let evaluator = Evaluator::new(&self.user_id, &self.push_rules()?);
-        let ignored = account_data::read(self.host.sql(), None, IGNORED)?;
-        let ignored = ignored.as_ref().map(ignored_users).unwrap_or_default();
-        let judge = Rc::new(Judge { evaluator, ignored });
+        let judge = Rc::new(Judge { evaluator });
         self.judge.replace(Some(Rc::clone(&judge)));
         Ok(judge)
     }
@@ -81,30 +72,32 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             }
             return Ok(Filed { thread, highlights: None });
         }
-        let highlights = self.judged(place, event, &read)?.filter(|_| counts(row, event.seq));
+        let judged = self.judged(place, event, &read, thread.as_deref())?;
+        let highlights = judged.filter(|_| counts(row, event.seq));
         if let Some(highlight) = highlights {
             row.ledger.add(&Mark { seq: event.seq, highlight, thread: thread.clone() });
         }
         Ok(Filed { thread, highlights })
     }
 
-    /// Whether the event notifies, and if so, whether it highlights.
+    /// Whether the event, of this thread if any, notifies, and if so, whether it highlights.
     pub(super) fn judged(
         &self,
         place: &Place<'_>,
         event: &NoticeEvent,
         read: &Event<'_>,
+        thread: Option<&str>,
     ) -> Result<Option<bool>, MatrixError> {
-        let judge = self.judge()?;
-        if judge.ignored.contains(&event.sender) {
+        if self.ignored()?.contains(&event.sender) {
             return Ok(None);
         }
+        let judge = self.judge()?;
         let context = Context {
             room_id: place.room_id,
             display_name: place.own_name.as_deref(),
             members: place.members,
             pings_room: event.pings_room,
-            subscribed: None,
+            subscribed: self.follows(place.room_id, thread)?,
         };
         let verdict = judge.evaluator.evaluate(read, &context);
         Ok(verdict.filter(|verdict| verdict.notify).map(|verdict| verdict.highlight))
@@ -227,14 +220,4 @@ pub(super) fn discount(sql: &impl Sql, row: &mut RoomRow, target: &EventId) -> R
         row.packed = unread::has_packs(sql, &row.room_id)?;
     }
     Ok(())
-}
-
-/// Users that an `m.ignored_user_list` names; what is not well-formed is left out.
-fn ignored_users(content: &RawJson) -> BTreeSet<OwnedUserId> {
-    #[derive(Deserialize)]
-    struct Content {
-        ignored_users: Map<String, Value>,
-    }
-    let users = content.read::<Content>().map(|content| content.ignored_users).unwrap_or_default();
-    users.keys().filter_map(|user| user.as_str().try_into().ok()).collect()
 }

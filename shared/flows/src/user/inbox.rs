@@ -3,9 +3,9 @@
 //! A notice may come again, and one may be lost. The position of each event tells: what is known is skipped, and after a
 //! gap the inbox starts anew, so that a sync reads what is missing from storage or from the room.
 
-use std::rc::Rc;
+use std::{borrow::Cow, rc::Rc};
 
-use ruma::UserId;
+use ruma::{OwnedUserId, UserId};
 use serde::Deserialize;
 use tern_model::{EphemeralNotice, MatrixError, Notice, NoticeEvent, Receipt, RoomSeq, StreamPos, news};
 use tern_ports::{ObjectHost, Parking, Sql, wire::Done};
@@ -14,6 +14,7 @@ use tern_sync::{Membership, is_bump, relists};
 use super::{
     UserActor,
     counting::{Place, discount, pack_before},
+    ignored::is_unheard,
     redaction,
     store::{
         facts::{self, Facts},
@@ -41,7 +42,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         for notice in notices {
             for ephemeral in &notice.ephemeral {
                 if let EphemeralNotice::Typing(users) = ephemeral {
-                    self.merge_typing(notice, users);
+                    self.merge_typing(notice, users)?;
                 }
             }
         }
@@ -61,13 +62,25 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let stale = fresh.is_empty() && !notice.events.is_empty();
         row.forwarded = row.forwarded.max(notice.forwarded);
         if !fresh.is_empty() {
-            let pos = turn.advance(news::ROOMS);
+            let ignored = self.ignored()?;
+            let heard = || fresh.iter().copied().filter(|event| !is_unheard(&ignored, event));
+            // What lies in a gap may well be for the user.
+            let follows = fresh.first().is_some_and(|first| first.seq == row.newest.next());
+            let quiet = follows && heard().next().is_none();
+            let pos = if quiet { turn.advance_quietly(news::ROOMS) } else { turn.advance(news::ROOMS) };
             let previous = row.clone();
-            make_place(turn, &mut row, &fresh, pos)?;
+            make_place(turn, &mut row, &fresh)?;
+            if !quiet {
+                move_room(&mut row, heard(), pos);
+            }
             self.take_membership(turn, &mut row, notice, &fresh, pos);
             let first = fresh.first().map_or(previous.newest, |event| event.seq);
             self.begin_counting(turn, &mut row, &previous, first)?;
             self.file(turn, &mut row, notice, &fresh, pos)?;
+            // A redaction counts, whoever sends it.
+            if quiet && row.ledger != previous.ledger {
+                row.pos = turn.advance(news::ROOMS);
+            }
             trim(turn, &mut row)?;
             let was_in = before.as_ref().is_some_and(|before| before.membership == Membership::Join);
             self.follow_members(turn, &row, was_in, notice, &fresh)?;
@@ -79,9 +92,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             self.take_receipts(turn, &mut row, notice)?;
         }
         // How far storage is alone is not worth a row.
-        if before.is_none_or(|before| before.pos != row.pos || before.ledger != row.ledger)
-            && (known || !fresh.is_empty())
-        {
+        let moved =
+            |before: RoomRow| before.pos != row.pos || before.newest != row.newest || before.ledger != row.ledger;
+        if before.is_none_or(moved) && (known || !fresh.is_empty()) {
             rooms::write(turn.sql, &row)?;
             self.rooms.borrow_mut().changed(room_id);
         }
@@ -198,7 +211,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             EphemeralNotice::Typing(_) => &[],
         });
         let mut fresh: Vec<&Receipt> = Vec::new();
-        for receipt in told {
+        let ignored = self.ignored()?;
+        for receipt in told.filter(|receipt| !ignored.contains(&receipt.user_id)) {
             let old = receipts::same_place(turn.sql, &notice.room_id, receipt)?;
             if old.is_none_or(|old| old != *receipt && old.ts <= receipt.ts) {
                 fresh.push(receipt);
@@ -219,10 +233,16 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         Ok(())
     }
 
-    fn merge_typing(&self, notice: &Notice, users: &[ruma::OwnedUserId]) {
-        if self.typing.borrow_mut().set(&notice.room_id, users, self.host.now()) {
+    fn merge_typing(&self, notice: &Notice, users: &[OwnedUserId]) -> Result<(), MatrixError> {
+        let ignored = self.ignored()?;
+        let mut heard = Cow::Borrowed(users);
+        if users.iter().any(|user_id| ignored.contains(user_id)) {
+            heard.to_mut().retain(|user_id| !ignored.contains(user_id));
+        }
+        if self.typing.borrow_mut().set(&notice.room_id, &heard, self.host.now()) {
             self.announce(None, news::TYPING);
         }
+        Ok(())
     }
 }
 
@@ -237,12 +257,7 @@ fn is_typing_alone(notice: &Notice) -> bool {
 }
 
 /// Makes place for new events: after a gap the inbox starts anew.
-fn make_place(
-    turn: &Turn<'_, impl Sql>,
-    row: &mut RoomRow,
-    fresh: &[&NoticeEvent],
-    pos: StreamPos,
-) -> Result<(), MatrixError> {
+fn make_place(turn: &Turn<'_, impl Sql>, row: &mut RoomRow, fresh: &[&NoticeEvent]) -> Result<(), MatrixError> {
     let Some(first) = fresh.first() else { return Ok(()) };
     if first.seq > row.newest.next() {
         // What is held from before the gap is no part of the inbox any more, but still tells what was known when.
@@ -252,11 +267,15 @@ fn make_place(
         }
         row.inbox_from = first.seq;
     }
-    if let Some(bump) = fresh.iter().rfind(|event| is_bump(&event.kind)) {
+    Ok(())
+}
+
+/// The room goes to its place among the others, by what was heard in it.
+fn move_room<'a>(row: &mut RoomRow, mut heard: impl DoubleEndedIterator<Item = &'a NoticeEvent>, pos: StreamPos) {
+    if let Some(bump) = heard.rfind(|event| is_bump(&event.kind)) {
         row.bump = bump.ts;
     }
     (row.pos, row.activity) = (pos, pos);
-    Ok(())
 }
 
 /// Drops the oldest events when there are too many. Those that storage does not have yet stay, within reason.

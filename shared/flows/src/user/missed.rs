@@ -135,7 +135,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             }
             return Ok(None);
         }
-        let Some(highlight) = self.judged(place, event, &read)?.filter(|_| counts(row, event.seq)) else {
+        let judged = self.judged(place, event, &read, thread.as_deref())?;
+        let Some(highlight) = judged.filter(|_| counts(row, event.seq)) else {
             return Ok(None);
         };
         let mark = Mark { seq: event.seq, highlight, thread };

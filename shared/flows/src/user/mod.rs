@@ -12,6 +12,9 @@
 //! | notices of rooms | [`inbox`], [`redaction`] |
 //! | sync | [`sync`] and [`classic`] over [`view`], with [`slices`] from outside; [`parked`] while there is no news |
 //! | unread counts | [`counting`], and [`missed`] for what was not told |
+//! | ignored users | [`ignored`] |
+//! | thread subscriptions | [`threads`] |
+//! | who is there | [`presence`] |
 //! | account data, tags, push rules | [`account_data`] |
 //! | public keys, device lists | [`encryption`] |
 //! | filters, profile, rooms, to-device | the files of these names |
@@ -24,9 +27,11 @@ mod counting;
 mod encryption;
 mod filters;
 mod grants;
+mod ignored;
 mod inbox;
 mod missed;
 mod parked;
+mod presence;
 mod probe;
 mod profile;
 mod redaction;
@@ -38,6 +43,7 @@ mod slices;
 mod standing;
 mod store;
 mod sync;
+mod threads;
 mod to_device;
 mod turn;
 mod typing;
@@ -45,16 +51,18 @@ mod view;
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeSet,
     rc::Rc,
 };
 
 use ruma::{OwnedDeviceId, OwnedUserId};
 use serde::Serialize;
-use tern_model::{Config, MatrixError, RawJson};
+use tern_model::{Config, MatrixError, Millis, RawJson};
 use tern_ports::{
     ObjectHost, Parking, SqlError,
     wire::{UserCommand, frame},
 };
+use tern_sync::Showing;
 
 pub(crate) use schema::SCHEMA;
 
@@ -86,9 +94,17 @@ pub struct UserActor<H> {
     hub: Cell<Hub>,
     standing: Cell<Standing>,
     typing: RefCell<Typing>,
+    /// What others show of themselves, and what this user does.
+    others: RefCell<presence::Others>,
+    showing: RefCell<Option<Rc<Showing>>>,
+    /// A device was last seen.
+    seen: Cell<Millis>,
+    /// What the user shows has to be told.
+    untold: Cell<bool>,
     rooms: RefCell<RoomCache>,
-    /// Push rules and ignored users, ready to be asked.
+    /// Push rules, ready to be asked.
     judge: RefCell<Option<Rc<counting::Judge>>>,
+    ignored: RefCell<Option<Rc<BTreeSet<OwnedUserId>>>>,
     /// Something was missed that has to be counted.
     behind: Cell<bool>,
     /// What was missed is being counted.
@@ -117,8 +133,13 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             hub: Cell::default(),
             standing: Cell::default(),
             typing: RefCell::default(),
+            others: RefCell::default(),
+            showing: RefCell::default(),
+            seen: Cell::new(Millis(0)),
+            untold: Cell::new(false),
             rooms: RefCell::default(),
             judge: RefCell::default(),
+            ignored: RefCell::default(),
             behind: Cell::default(),
             counting: Cell::default(),
             carrying: Cell::new(false),
@@ -145,6 +166,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         }
         let handled = self.dispatch(command).await;
         self.answer_parked();
+        if self.untold.take() {
+            self.host.spawn(Box::pin(Rc::clone(self).tell_presence()));
+        }
         // Between the look that parks a poll and the parking nothing may be awaited; such a command changes no devices.
         if matches!(handled, Handled::Reply(_)) && self.unannounced.take() {
             self.wish(self.host.now().plus(announce::RESUME_MS)).await;
@@ -173,9 +197,17 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             UserCommand::WriteProfile(command) => reply(&self.write_profile(*command).await),
             UserCommand::ListRooms(command) => reply(&self.list_rooms(&command)),
             UserCommand::ListMemberships(command) => reply(&self.list_memberships(&command)),
+            UserCommand::ListIgnored(command) => reply(&self.list_ignored(&command)),
             UserCommand::NoteDelayedRoom(command) => reply(&self.note_delayed_room(&command)),
             UserCommand::ListDelayedRooms(command) => reply(&self.list_delayed_rooms(&command)),
             UserCommand::ForgetRoom(command) => reply(&self.forget_room(&command)),
+            UserCommand::SetPresence(command) => reply(&self.set_presence(*command)),
+            UserCommand::ReadPresence(command) => reply(&self.read_presence(&command)),
+            UserCommand::NotePresence(command) => reply(&self.note_presence(*command)),
+            UserCommand::SubscribeThread(command) => reply(&self.subscribe_thread(&command)),
+            UserCommand::UnsubscribeThread(command) => reply(&self.unsubscribe_thread(&command)),
+            UserCommand::ReadThreadSubscription(command) => reply(&self.read_thread_subscription(&command)),
+            UserCommand::ListThreadSubscriptions(command) => reply(&self.list_thread_subscriptions(&command)),
             UserCommand::DeliverToDevice(command) => reply(&self.deliver_to_device(&command)),
             UserCommand::UploadKeys(command) => reply(&self.upload_keys(&command)),
             UserCommand::QueryKeys(command) => reply(&self.query_keys(&command)),
@@ -235,6 +267,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 fn ask_nobody(command: &UserCommand) -> Result<(), MatrixError> {
     match command {
         UserCommand::ReadProfile(_)
+        | UserCommand::ReadPresence(_)
+        | UserCommand::NotePresence(_)
         | UserCommand::DeliverToDevice(_)
         | UserCommand::QueryKeys(_)
         | UserCommand::ClaimKeys(_)

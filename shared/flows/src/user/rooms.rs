@@ -17,7 +17,7 @@ use tern_sync::Membership;
 
 use super::{
     UserActor,
-    store::{account_data, facts, inbox, receipts, rooms, unread},
+    store::{account_data, facts, inbox, receipts, rooms, threads, unread},
 };
 
 /// Rooms read at a time.
@@ -84,6 +84,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             unread::delete_room(turn.sql, room_id)?;
             inbox::delete_room(turn.sql, room_id)?;
             receipts::delete_room(turn.sql, room_id)?;
+            threads::delete_room(turn.sql, room_id)?;
             account_data::delete_room(turn.sql, room_id)?;
             self.rooms.borrow_mut().facts_changed(room_id);
             self.rooms.borrow_mut().account_data_changed(room_id);

@@ -3,15 +3,26 @@
 //! Every table with a text key is `WITHOUT ROWID`, so that a row costs one written row and not two. Positions named
 //! `pos` are positions of the user's stream at which the row last changed.
 
-use super::store::{grants, keys};
+use super::store::{grants, keys, threads};
 use crate::schema::{Schema, Step};
 
 /// The number of steps stands in the hub's one row.
 pub(crate) const SCHEMA: Schema = Schema {
-    steps: &[FIRST, keys::TABLES, ANSWERS, grants::TABLES, UNREAD, DELAYED, super::standing::TABLES],
+    steps: &[
+        FIRST,
+        keys::TABLES,
+        ANSWERS,
+        grants::TABLES,
+        UNREAD,
+        DELAYED,
+        super::standing::TABLES,
+        threads::TABLES,
+        super::presence::TABLES,
+    ],
     read: "SELECT version FROM hub",
-    write: "INSERT INTO hub VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-            ON CONFLICT DO UPDATE SET version = excluded.version",
+    write:
+        "INSERT INTO hub (id, version, constructed, position, rooms, to_device, e2ee, account_data, receipts, relisted,
+            opened) VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0) ON CONFLICT DO UPDATE SET version = excluded.version",
     signs: &[],
 };
 

@@ -19,7 +19,7 @@ use tern_room::{
 };
 use tern_sync::{Slice, SliceAsk, Slices};
 
-use super::{UserActor, store::rooms};
+use super::{UserActor, ignored::is_unheard, store::rooms};
 
 /// Rooms asked at a time: as many as an object may have connections.
 const AT_A_TIME: usize = 6;
@@ -79,11 +79,13 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 
     fn take(&self, slices: &mut Slices, room: SyncRoom) -> Result<(), SqlError> {
         let version = self.room_version(&room.room_id)?;
+        let ignored = self.ignored()?;
+        let heard = |event: &NoticeEvent| !is_unheard(&ignored, event);
         let visible = |event: &&StoredEvent| self.may_see(&room.facts, event);
         let client = |event: &StoredEvent| self.client_form(version, event);
         let slice = Slice {
             through: room.through,
-            timeline: room.timeline.iter().filter(visible).filter_map(client).collect(),
+            timeline: room.timeline.iter().filter(visible).filter_map(client).filter(heard).collect(),
             limited: room.limited,
             state: room.state.iter().filter_map(client).collect(),
         };

@@ -45,10 +45,14 @@ pub(super) enum Look {
 impl<H: ObjectHost + Parking> UserActor<H> {
     pub(super) async fn sliding_sync(&self, command: SlidingSync) -> Result<Look, MatrixError> {
         self.admit(&command.session)?;
+        self.show_up(&command.session.device_id, command.presence)?;
         let shape = if command.stable { Shape::Stable } else { Shape::Unstable };
         let request = Request::parse(&command.body, command.pos.as_deref(), shape, &self.user_id)?;
         if let Some(through) = request.to_device_ack() {
             self.acknowledge(&command.session.device_id, through)?;
+        }
+        if request.extensions.threads.is_some() {
+            self.learn_of_threads()?;
         }
         for _ in 0..MOST_ROUNDS {
             if let Some(step) = self.sliding_round(&command, &request).await? {

@@ -60,6 +60,7 @@ impl<S: Sql> Turn<'_, S> {
             (news::E2EE, &mut hub.e2ee),
             (news::ACCOUNT_DATA, &mut hub.account_data),
             (news::RECEIPTS, &mut hub.receipts),
+            (news::THREADS, &mut hub.threads),
         ];
         for (kind, newest) in kinds_of_news {
             if kinds & kind != 0 {
@@ -89,6 +90,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let value = value.inspect_err(|_| {
             // What was read on the way may have been undone.
             self.rooms.take();
+            self.judge.take();
+            self.ignored.take();
         })?;
         self.hub.set(turn.hub.get());
         for (device_id, kinds) in turn.wakes.take() {

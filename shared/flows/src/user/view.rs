@@ -12,17 +12,21 @@ use tern_model::{NoticeEvent, RawJson, Receipt, RoomSeq, StoredEvent, StreamPos}
 use tern_ports::{ObjectHost, Parking, SqlError};
 use tern_push::Counts;
 use tern_room::aggregate;
-use tern_sync::{AccountData, DeviceListChanges, KeyCounts, RoomView, ToDeviceMessage, TypingPos, Unread, UserView};
+use tern_sync::{
+    AccountData, DeviceListChanges, KeyCounts, PresencePos, RoomView, ThreadSubscription, ToDeviceMessage, TypingPos,
+    Unread, UserView, presence_content,
+};
 
 use super::{
     UserActor,
     account_data::{DIRECT, PUSH_RULES, TAG, direct_rooms, tag_names},
+    ignored::is_unheard,
     store::{
         Span, account_data, devices,
         facts::{self, Facts},
         inbox, keys, receipts,
         rooms::{self, RoomRow},
-        to_device,
+        threads, to_device,
     },
 };
 
@@ -100,16 +104,20 @@ impl<'a, H: ObjectHost + Parking> View<'a, H> {
 }
 
 impl<H: ObjectHost + Parking> UserActor<H> {
-    /// One room, unless it is unknown or forgotten.
+    /// One room, unless it is unknown, forgotten, or an invite by somebody ignored.
     pub(super) fn room(&self, room_id: &RoomId) -> Result<Option<Rc<RoomView>>, SqlError> {
         if let Some(view) = self.rooms.borrow().views.get(room_id) {
             return Ok(Some(Rc::clone(view)));
         }
         let sql = self.host.sql();
         let Some(row) = rooms::load(sql, room_id)?.filter(|row| !row.forgotten) else { return Ok(None) };
+        let facts = self.facts(room_id)?;
+        if self.hides(&row, &facts)? {
+            return Ok(None);
+        }
         let tags = account_data::read(sql, Some(room_id), TAG)?;
         let tags = tags.as_ref().map(tag_names).unwrap_or_default();
-        let view = Rc::new(view(row, self.facts(room_id)?, &*self.direct()?, tags));
+        let view = Rc::new(view(row, facts, &*self.direct()?, tags));
         let mut cache = self.rooms.borrow_mut();
         cache.stale.remove(room_id);
         cache.views.insert(room_id.to_owned(), Rc::clone(&view));
@@ -146,6 +154,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let mut views = BTreeMap::new();
         for row in rooms::all(sql)? {
             let facts = facts.remove(&row.room_id).unwrap_or_default();
+            if self.hides(&row, &facts)? {
+                continue;
+            }
             let tags = tags.remove(&row.room_id).as_ref().map(tag_names).unwrap_or_default();
             views.insert(row.room_id.clone(), Rc::new(view(row, facts, &direct, tags)));
         }
@@ -227,6 +238,11 @@ fn as_stored(event: &NoticeEvent) -> StoredEvent {
     }
 }
 
+/// A limit as the database takes it.
+fn limit_of(limit: usize) -> u64 {
+    u64::try_from(limit).unwrap_or(u64::MAX).min(u64::MAX >> 11)
+}
+
 const fn unread(counts: Counts) -> Unread {
     Unread { notifications: counts.notifications, highlights: counts.highlights }
 }
@@ -263,7 +279,11 @@ impl<H: ObjectHost + Parking> UserView for View<'_, H> {
     fn inbox(&self, room_id: &RoomId, after: RoomSeq) -> Vec<Rc<NoticeEvent>> {
         // Events from before a gap are still stored, and not part of the inbox any more.
         let Some(room) = self.room(room_id) else { return Vec::new() };
-        self.or_fail(inbox::after(self.sql(), room_id, after.max(room.inbox_from.previous()), self.until))
+        let mut events =
+            self.or_fail(inbox::after(self.sql(), room_id, after.max(room.inbox_from.previous()), self.until));
+        let ignored = self.or_fail(self.actor.ignored());
+        events.retain(|event| !is_unheard(&ignored, event));
+        events
     }
 
     fn seq_at(&self, room_id: &RoomId, at: StreamPos) -> Option<RoomSeq> {
@@ -314,11 +334,22 @@ impl<H: ObjectHost + Parking> UserView for View<'_, H> {
 
     fn receipts(&self, after: StreamPos) -> Vec<(OwnedRoomId, Receipt)> {
         let Some(span) = self.span(after, self.actor.hub.get().receipts) else { return Vec::new() };
-        self.or_fail(receipts::changed(self.sql(), span))
+        let mut receipts = self.or_fail(receipts::changed(self.sql(), span));
+        let ignored = self.or_fail(self.actor.ignored());
+        receipts.retain(|(_, receipt)| !ignored.contains(&receipt.user_id));
+        receipts
     }
 
     fn room_receipts(&self, room_id: &RoomId) -> Vec<Receipt> {
-        self.or_fail(receipts::of_room(self.sql(), room_id))
+        let mut receipts = self.or_fail(receipts::of_room(self.sql(), room_id));
+        let ignored = self.or_fail(self.actor.ignored());
+        receipts.retain(|receipt| !ignored.contains(&receipt.user_id));
+        receipts
+    }
+
+    fn thread_subscriptions(&self, after: StreamPos, limit: usize) -> Vec<ThreadSubscription> {
+        let Some(span) = self.span(after, self.actor.hub.get().threads) else { return Vec::new() };
+        self.or_fail(threads::changed(self.sql(), span, limit_of(limit)))
     }
 
     fn typing(&self, after: TypingPos) -> Vec<(OwnedRoomId, Vec<OwnedUserId>)> {
@@ -333,10 +364,19 @@ impl<H: ObjectHost + Parking> UserView for View<'_, H> {
         self.actor.typing.borrow().of_room(room_id)
     }
 
+    fn presence(&self, after: PresencePos) -> Vec<(OwnedUserId, String)> {
+        let now = self.actor.host.now();
+        let others = self.actor.others.borrow();
+        others.changed(after).map(|(user_id, note)| (user_id.clone(), presence_content(note, now))).collect()
+    }
+
+    fn presence_position(&self) -> PresencePos {
+        self.actor.others.borrow().newest()
+    }
+
     fn to_device(&self, after: StreamPos, limit: usize) -> Vec<ToDeviceMessage> {
         let Some(span) = self.span(after, self.actor.hub.get().to_device) else { return Vec::new() };
-        let limit = u64::try_from(limit).unwrap_or(u64::MAX >> 11);
-        self.or_fail(to_device::between(self.sql(), self.device_id, span, limit))
+        self.or_fail(to_device::between(self.sql(), self.device_id, span, limit_of(limit)))
     }
 
     fn device_lists(&self, after: StreamPos) -> DeviceListChanges {

@@ -14,12 +14,14 @@ pub mod grant;
 pub mod handoff;
 pub mod keys;
 pub mod media;
+pub mod presence;
 pub mod relations;
 pub mod room;
 pub mod search;
 pub mod storage;
 pub mod sync;
 pub mod threepid;
+pub mod threads;
 pub mod user;
 
 pub use gate::{GateCommand, GateRequest};

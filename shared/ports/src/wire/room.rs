@@ -10,6 +10,7 @@ use super::{
     directory::{CheckCurator, ReadSummary, SeenRoom},
     relations::{EventContext, EventTime, ReadContext, ReadEventByTime, ReadRelations, ReadThreads, RelationPage},
     sync::{SyncAsk, SyncRoom},
+    threads::{FindThread, FoundThread},
 };
 
 boundary! {
@@ -31,6 +32,7 @@ boundary! {
         ReadEventByTime => EventTime,
         ReadRelations => RelationPage,
         ReadThreads => RelationPage,
+        FindThread => FoundThread,
         ReadState => Vec<RawJson>,
         ReadStateEvent => RawJson,
         ReadMembers => Vec<RawJson>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId};
 use serde::{Deserialize, Serialize};
-use tern_model::{Caller, Millis, Notice, RawJson, StateAfter};
+use tern_model::{Caller, Millis, Notice, Presence, PresenceNote, RawJson, StateAfter};
 
 use super::{
     Done,
@@ -21,6 +21,8 @@ use super::{
         ReadDehydratedEvents, ReadDeviceLists, SignatureFailures, UploadCrossSigning, UploadKeys, UploadSignatures,
         UserKeys,
     },
+    presence::{NotePresence, ReadPresence, SetPresence},
+    threads::{ListThreadSubscriptions, ReadThreadSubscription, SubscribeThread, UnsubscribeThread},
 };
 
 boundary! {
@@ -49,8 +51,16 @@ boundary! {
         ListRooms => Vec<OwnedRoomId>,
         ListMemberships => BTreeMap<OwnedRoomId, String>,
         ForgetRoom => Done,
+        ListIgnored => Vec<OwnedUserId>,
         NoteDelayedRoom => Done,
         ListDelayedRooms => Vec<OwnedRoomId>,
+        SetPresence => Done,
+        ReadPresence => RawJson,
+        NotePresence => PresenceNote,
+        SubscribeThread => Done,
+        UnsubscribeThread => Done,
+        ReadThreadSubscription => Option<bool>,
+        ListThreadSubscriptions => RawJson,
         DeliverToDevice => Done,
         UploadKeys => KeyCount,
         QueryKeys => UserKeys,
@@ -203,6 +213,9 @@ pub struct SlidingSync {
     pub stable: bool,
     /// There is still time to wait: with nothing to say the step is [`SyncStep::Wait`]. Otherwise an empty answer.
     pub may_wait: bool,
+    /// `set_presence`; online when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presence: Option<Presence>,
 }
 
 /// One step of `GET /sync`.
@@ -223,6 +236,9 @@ pub struct ClassicSync {
     pub state_after: Option<StateAfter>,
     /// As in [`SlidingSync`].
     pub may_wait: bool,
+    /// As in [`SlidingSync`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presence: Option<Presence>,
 }
 
 /// The result of a sync step.
@@ -365,6 +381,13 @@ pub struct ListMemberships {
     /// The session that asks; `None` for the server itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionRef>,
+}
+
+/// The users that the user ignores.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListIgnored {
+    /// The session that asks.
+    pub session: SessionRef,
 }
 
 /// Forgets a room the user has left; 400 while still in it.

@@ -113,7 +113,8 @@ impl EventFilter {
         self.types.as_deref().is_none_or(any) && !any(&self.not_types)
     }
 
-    fn allows_sender(&self, sender: &str) -> bool {
+    /// The sender passes.
+    pub fn allows_sender(&self, sender: &str) -> bool {
         self.senders.as_ref().is_none_or(|senders| senders.contains(sender)) && !self.not_senders.contains(sender)
     }
 }

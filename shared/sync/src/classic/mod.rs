@@ -16,18 +16,21 @@ use room::{ClassicRoom, Section};
 use crate::extensions::{event as account_data_event, write_device_lists, write_keys};
 use crate::json::Object;
 use crate::slice::{SliceAsk, Slices};
-use crate::view::{AccountData, TypingPos, UserView};
+use crate::view::{AccountData, PresencePos, TypingPos, UserView};
 
+/// Type of presence events.
+const PRESENCE: &str = "m.presence";
 /// Most to-device messages in one answer.
 const MOST_TO_DEVICE: usize = 100;
 
-/// A token: how far the stream, the to-device queue and typing have been told. `s12`, `s12_9` when messages are left over,
-/// `s12_12_1700000000000` once somebody typed.
+/// A token: how far the stream, the to-device queue, typing and presence have been told. `s12`, `s12_9` when messages are
+/// left over, `s12_12_1700000000000` once somebody typed, and a fourth number once somebody came or went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Token {
     stream: StreamPos,
     to_device: StreamPos,
     typing: TypingPos,
+    presence: PresencePos,
 }
 
 impl Token {
@@ -36,16 +39,23 @@ impl Token {
         let stream = numbers.next()??;
         let to_device = numbers.next().unwrap_or(Some(stream))?;
         let typing = numbers.next().unwrap_or(Some(0))?;
-        let token = Self { stream: StreamPos(stream), to_device: StreamPos(to_device), typing: TypingPos(typing) };
+        let presence = numbers.next().unwrap_or(Some(0))?;
+        let token = Self {
+            stream: StreamPos(stream),
+            to_device: StreamPos(to_device),
+            typing: TypingPos(typing),
+            presence: PresencePos(presence),
+        };
         numbers.next().is_none().then_some(token)
     }
 
     fn text(self) -> String {
-        let (stream, to_device, typing) = (self.stream.0, self.to_device.0, self.typing.0);
-        match typing {
-            0 if stream == to_device => format!("s{stream}"),
-            0 => format!("s{stream}_{to_device}"),
-            _ => format!("s{stream}_{to_device}_{typing}"),
+        let (stream, to_device) = (self.stream.0, self.to_device.0);
+        match (self.typing.0, self.presence.0) {
+            (0, 0) if stream == to_device => format!("s{stream}"),
+            (0, 0) => format!("s{stream}_{to_device}"),
+            (typing, 0) => format!("s{stream}_{to_device}_{typing}"),
+            (typing, presence) => format!("s{stream}_{to_device}_{typing}_{presence}"),
         }
     }
 }
@@ -92,7 +102,8 @@ impl ClassicRequest {
         let ephemeral = &self.filter.room.ephemeral;
         let typing = if ephemeral.allows_kind("m.typing") { news::TYPING } else { 0 };
         let receipts = if ephemeral.allows_kind("m.receipt") { news::RECEIPTS } else { 0 };
-        all | typing | receipts
+        let presence = if self.filter.presence.allows_kind(PRESENCE) { news::PRESENCE } else { 0 };
+        all | typing | receipts | presence
     }
 
     /// A token of the future is of another life of this account: the client starts over.
@@ -141,8 +152,11 @@ pub fn classic_plan(view: &dyn UserView, request: &ClassicRequest) -> ClassicPla
     let at = view.position();
     let since = request.since(at);
     let typing = view.typing_position();
-    let settled =
-        |since: Token| since.stream == at && since.to_device == at && since.typing >= typing && !request.full_state;
+    let presence = view.presence_position();
+    let settled = |since: Token| {
+        let told = since.typing >= typing && since.presence >= presence;
+        told && since.stream == at && since.to_device == at && !request.full_state
+    };
     if since.is_some_and(settled) {
         return ClassicPlan { idle: true, at, ..ClassicPlan::default() };
     }
@@ -173,7 +187,8 @@ pub fn classic_answer(
     let left_over = messages.last().filter(|_| messages.len() == MOST_TO_DEVICE).map(|message| message.at);
     // A hub that forgot who types counts from zero until somebody does.
     let typing = view.typing_position().max(since.unwrap_or_default().typing);
-    let next = Token { stream: plan.at, to_device: left_over.unwrap_or(plan.at), typing };
+    let presence = view.presence_position().max(since.unwrap_or_default().presence);
+    let next = Token { stream: plan.at, to_device: left_over.unwrap_or(plan.at), typing, presence };
     let mut text = String::with_capacity(256);
     let mut out = Object::open(&mut text);
     out.text("next_batch", &next.text());
@@ -182,6 +197,7 @@ pub fn classic_answer(
     if !plan.idle {
         write_rooms(&mut out, view, request, plan, slices);
         write_global(&mut out, view, request);
+        write_presence(&mut out, view, &request.filter.presence, since.unwrap_or_default().presence);
         out.object("to_device", |out| {
             if !messages.is_empty() {
                 out.array("events", messages.iter().map(|message| message.event.text()));
@@ -209,6 +225,29 @@ fn write_global(out: &mut Object<'_>, view: &dyn UserView, request: &ClassicRequ
             out.array("events", data.iter().map(account_data_event));
         }
     });
+}
+
+fn write_presence(out: &mut Object<'_>, view: &dyn UserView, filter: &EventFilter, since: PresencePos) {
+    if !filter.allows_kind(PRESENCE) || view.presence_position() <= since {
+        return;
+    }
+    let mut events = view.presence(since);
+    events.retain(|(user_id, _)| filter.allows_sender(user_id.as_str()));
+    out.object("presence", |out| {
+        if !events.is_empty() {
+            out.array("events", events.iter().map(|(user_id, content)| presence_event(user_id.as_str(), content)));
+        }
+    });
+}
+
+fn presence_event(sender: &str, content: &str) -> String {
+    let mut text = String::with_capacity(content.len() + sender.len() + 48);
+    let mut out = Object::open(&mut text);
+    out.text("type", PRESENCE);
+    out.text("sender", sender);
+    out.raw("content", content);
+    out.end();
+    text
 }
 
 /// What changed beside rooms' timelines, by room.

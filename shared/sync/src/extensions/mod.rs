@@ -3,6 +3,7 @@
 mod account_data;
 mod e2ee;
 mod receipts;
+mod threads;
 mod to_device;
 mod typing;
 
@@ -16,6 +17,7 @@ pub(crate) use account_data::event;
 pub use e2ee::ONE_TIME_ALGORITHM;
 pub(crate) use e2ee::{write_device_lists, write_keys};
 pub(crate) use receipts::content as receipt_content;
+pub use threads::{ThreadRange, thread_page};
 pub(crate) use typing::content as typing_content;
 
 use crate::hash::fingerprint;
@@ -41,6 +43,8 @@ pub(crate) struct ExtensionsTold {
     account_data: Option<ScopeTold>,
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     receipts: Option<ScopeTold>,
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    threads: Option<StreamPos>,
     #[serde(rename = "y", default, skip_serializing_if = "Option::is_none")]
     typing: Option<typing::TypingTold>,
 }
@@ -153,6 +157,10 @@ pub(crate) fn write(out: &mut Object<'_>, known: &Known<'_>, before: &Extensions
         if let Some(scope) = &wanted.receipts {
             receipts::write(out, known, scope, Known::since(scope, before.receipts.as_ref()));
             told.receipts = Some(known.told(scope));
+        }
+        if let Some(limit) = wanted.threads {
+            threads::write(out, known, limit, before.threads);
+            told.threads = Some(known.at);
         }
         let more = out.len() > 0;
         let mut goes_on = false;

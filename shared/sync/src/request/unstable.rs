@@ -12,6 +12,8 @@ use super::{
 };
 use crate::state::{MEMBER, Selector, StateNeed, StateRule};
 
+/// Changes of thread subscriptions per answer, at most and when the client does not say.
+const THREADS_LIMIT: usize = 100;
 /// To-device messages per answer when the client does not say.
 const TO_DEVICE_LIMIT: usize = 100;
 
@@ -75,6 +77,16 @@ pub(super) struct ExtensionsBody {
     receipts: Option<ScopeBody>,
     #[serde(default)]
     typing: Option<ScopeBody>,
+    #[serde(default, rename = "io.element.msc4308.thread_subscriptions", alias = "thread_subscriptions")]
+    threads: Option<LimitBody>,
+}
+
+#[derive(Deserialize)]
+struct LimitBody {
+    #[serde(default)]
+    enabled: Option<bool>,
+    #[serde(default)]
+    limit: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -166,9 +178,9 @@ pub(super) fn extensions(body: ExtensionsBody) -> Result<Extensions, MatrixError
         Some(Scope { lists: scope.lists, rooms: scope.rooms })
     };
     let to_device = body.to_device.filter(|to_device| to_device.enabled == Some(true)).map(|to_device| {
-        let limit = to_device.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(TO_DEVICE_LIMIT);
+        let limit = within(to_device.limit, TO_DEVICE_LIMIT);
         let since = to_device_since(to_device.since.as_deref())?;
-        Ok::<_, MatrixError>(ToDeviceRequest { limit: limit.clamp(1, TO_DEVICE_LIMIT), since })
+        Ok::<_, MatrixError>(ToDeviceRequest { limit, since })
     });
     Ok(Extensions {
         to_device: to_device.transpose()?,
@@ -176,5 +188,14 @@ pub(super) fn extensions(body: ExtensionsBody) -> Result<Extensions, MatrixError
         account_data: enabled(body.account_data),
         receipts: enabled(body.receipts),
         typing: enabled(body.typing),
+        threads: body
+            .threads
+            .filter(|threads| threads.enabled == Some(true))
+            .map(|threads| within(threads.limit, THREADS_LIMIT)),
     })
+}
+
+/// A limit that the client may lower.
+fn within(limit: Option<u64>, most: usize) -> usize {
+    limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(most).clamp(1, most)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tern_model::{Millis, RawJson, Receipt};
-use tern_sync::{AccountData, ToDeviceMessage, TypingPos};
+use tern_sync::{AccountData, ThreadRange, ThreadSubscription, ToDeviceMessage, TypingPos, thread_page};
 
 use crate::world::{Device, ME, World, all_rooms, bodies, id, user};
 
@@ -259,4 +259,43 @@ fn interest_follows_the_request() {
     assert_eq!(interest(encryption), news::TO_DEVICE | news::E2EE | news::LOGOUT);
     let all = json!({"extensions": {"account_data": on, "receipts": on, "typing": on, "presence": on}});
     assert_eq!(interest(all), news::ACCOUNT_DATA | news::RECEIPTS | news::TYPING | news::LOGOUT);
+}
+
+const THREADS: &str = "io.element.msc4308.thread_subscriptions";
+
+fn follow(world: &mut World, root: &str, automatic: Option<bool>) {
+    let at = world.tick();
+    world.threads.retain(|thread| thread.root != root);
+    world.threads.push(ThreadSubscription { room_id: id("r"), root: root.to_owned(), automatic, at });
+}
+
+#[test]
+fn thread_subscriptions_come_with_their_state_and_leave_the_rest_to_a_token() {
+    let (mut world, mut device) = (World::default(), Device::default());
+    let body = with(THREADS, json!({"enabled": true, "limit": 2}));
+    for (root, automatic) in [("$a", Some(false)), ("$b", Some(true)), ("$c", None)] {
+        follow(&mut world, root, automatic);
+    }
+    let first = device.sync(&world, &body, None);
+    let told = &first.json()["extensions"][THREADS];
+    assert_eq!(told["subscribed"][id("r").as_str()], json!({"$b": {"automatic": true, "bump_stamp": 2}}));
+    assert_eq!(told["unsubscribed"][id("r").as_str()], json!({"$c": {"bump_stamp": 3}}));
+    let rest = ThreadRange::parse(told["prev_batch"].as_str().unwrap()).unwrap();
+    assert_eq!((rest.after.0, rest.until.0), (0, 1), "the older changes, and no others");
+    let older = world.threads.iter().filter(|thread| thread.at <= rest.until).cloned().collect();
+    let page: Value = thread_page(older, rest.after, 2).read().unwrap();
+    assert_eq!(page, json!({"subscribed": {id("r").as_str(): {"$a": {"automatic": false, "bump_stamp": 1}}}}));
+    assert!(device.sync(&world, &body, Some(&first.pos())).quiet);
+    follow(&mut world, "$a", None);
+    let second = device.sync(&world, &body, Some(&first.pos()));
+    let expected = json!({"unsubscribed": {id("r").as_str(): {"$a": {"bump_stamp": 4}}}});
+    assert_eq!(second.json()["extensions"][THREADS], expected);
+    assert!(device.sync(&world, &body, Some(&second.pos())).quiet);
+}
+
+#[test]
+fn tokens_that_are_none_are_refused() {
+    for token in ["", "t", "1_2", "t1", "t1_", "t_1", "t1_2_3", "tx_1"] {
+        assert_eq!(ThreadRange::parse(token), None, "{token}");
+    }
 }

@@ -8,8 +8,9 @@ use ruma::{DeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
 use tern_model::{Hero, MatrixError, Millis, NoticeEvent, RawJson, Receipt, RoomSeq, RoomSummary, StreamPos, TxnRef};
 use tern_sync::{
-    AccountData, Begin, Body, Connection, DeviceListChanges, KeyCounts, Membership, Parts, Request, RoomView, Shape,
-    Slice, SliceAsk, Slices, ToDeviceMessage, TypingPos, Unread, UserView, answer, is_bump, plan,
+    AccountData, Begin, Body, Connection, DeviceListChanges, KeyCounts, Membership, Parts, PresencePos, Request,
+    RoomView, Shape, Slice, SliceAsk, Slices, ThreadSubscription, ToDeviceMessage, TypingPos, Unread, UserView, answer,
+    is_bump, plan,
 };
 
 pub(crate) const ME: &str = "@me:tern.test";
@@ -88,7 +89,10 @@ pub(crate) struct World {
     pub(crate) account_data: Vec<(StreamPos, Option<OwnedRoomId>, AccountData)>,
     pub(crate) receipts: Vec<(StreamPos, OwnedRoomId, Receipt)>,
     pub(crate) typing: BTreeMap<OwnedRoomId, (TypingPos, Vec<OwnedUserId>)>,
+    pub(crate) presence: BTreeMap<OwnedUserId, (PresencePos, String)>,
     pub(crate) to_device: Vec<ToDeviceMessage>,
+    /// Oldest first.
+    pub(crate) threads: Vec<ThreadSubscription>,
     pub(crate) device_lists: Vec<(StreamPos, OwnedUserId, bool)>,
     pub(crate) keys: KeyCounts,
     /// Rooms handed to the engine.
@@ -123,7 +127,9 @@ impl Default for World {
             account_data: Vec::new(),
             receipts: Vec::new(),
             typing: BTreeMap::new(),
+            presence: BTreeMap::new(),
             to_device: Vec::new(),
+            threads: Vec::new(),
             device_lists: Vec::new(),
             keys: KeyCounts::default(),
             visited: Cell::new(0),
@@ -478,6 +484,11 @@ impl UserView for World {
         self.receipts.iter().filter(|(_, room, _)| room == room_id).map(|(_, _, receipt)| receipt.clone()).collect()
     }
 
+    fn thread_subscriptions(&self, after: StreamPos, limit: usize) -> Vec<ThreadSubscription> {
+        self.count();
+        self.threads.iter().rev().filter(|thread| thread.at > after).take(limit).cloned().collect()
+    }
+
     fn typing(&self, after: TypingPos) -> Vec<(OwnedRoomId, Vec<OwnedUserId>)> {
         self.count();
         let typing = self.typing.iter().filter(|(_, (at, _))| *at > after);
@@ -491,6 +502,16 @@ impl UserView for World {
     fn room_typing(&self, room_id: &RoomId) -> Vec<OwnedUserId> {
         self.count();
         self.typing.get(room_id).map(|(_, users)| users.clone()).unwrap_or_default()
+    }
+
+    fn presence(&self, after: PresencePos) -> Vec<(OwnedUserId, String)> {
+        self.count();
+        let changed = self.presence.iter().filter(|(_, (at, _))| *at > after);
+        changed.map(|(user_id, (_, content))| (user_id.clone(), content.clone())).collect()
+    }
+
+    fn presence_position(&self) -> PresencePos {
+        self.presence.values().map(|(at, _)| *at).max().unwrap_or_default()
     }
 
     fn to_device(&self, after: StreamPos, limit: usize) -> Vec<ToDeviceMessage> {

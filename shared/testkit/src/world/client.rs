@@ -242,7 +242,7 @@ impl Reader {
         let question = |may_wait| {
             let body = RawJson::from_value(&body).expect("the request is JSON");
             let (session, pos) = (client.session.clone(), self.pos.clone());
-            SlidingSync { session, body, pos, stable: false, may_wait }.into()
+            SlidingSync { session, body, pos, stable: false, may_wait, presence: None }.into()
         };
         match poll::long_poll(&client.world, &client.world, &client.user_id, question, timeout_ms).await {
             Ok(polled) => {

@@ -15,3 +15,4 @@ mod relations;
 mod scene;
 mod sending;
 mod slice;
+mod threads;

@@ -13,7 +13,7 @@ use tern_ports::Clock as _;
 use super::scene::{ALICE, BOB, CAROL, Scene, body, caller, numbered, raw, texts, user};
 
 impl Scene {
-    fn relate(
+    pub(crate) fn relate(
         &self,
         sender: &str,
         rel_type: &str,

@@ -110,7 +110,14 @@ impl World {
 
     fn sliding_command(&self) -> SlidingSync {
         let body = raw(&rules());
-        SlidingSync { session: self.session.clone(), body, pos: self.pos.clone(), stable: false, may_wait: true }
+        SlidingSync {
+            session: self.session.clone(),
+            body,
+            pos: self.pos.clone(),
+            stable: false,
+            may_wait: true,
+            presence: None,
+        }
     }
 
     fn classic_command(&self) -> ClassicSync {
@@ -121,6 +128,7 @@ impl World {
             full_state: false,
             state_after: Some(StateAfter::Stable),
             may_wait: true,
+            presence: None,
         }
     }
 

@@ -44,6 +44,7 @@ impl Hub {
             full_state: false,
             state_after: None,
             may_wait: false,
+            presence: None,
         };
         let body = crate::support::step(self.handle(sync)).unwrap().body();
         let room = &body["rooms"]["join"]["!r:x"];

@@ -51,7 +51,7 @@ fn a_suspended_user_reads_and_the_answers_confirm_no_session() {
     let hub = hub.slept();
     assert!(hub.ask(CheckSession { session: session.clone() }).unwrap().suspended);
     let body = RawJson::from_value(&rooms_only()).unwrap();
-    let ask = SlidingSync { session: session.clone(), body, pos: None, stable: false, may_wait: false };
+    let ask = SlidingSync { session: session.clone(), body, pos: None, stable: false, may_wait: false, presence: None };
     assert!(matches!(hub.ask(ask).unwrap(), SyncStep::AnswerSuspended(_)));
     let write = |field: &str| {
         let (field, value) = (field.to_owned(), RawJson::from_value(&json!("Alice")).ok());

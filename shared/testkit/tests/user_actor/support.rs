@@ -44,6 +44,7 @@ pub(crate) struct Hub {
     pub(crate) rooms: Rc<Rooms>,
     /// What the storage worker knows of it.
     pub(crate) storage: Rc<Rooms>,
+    presence: bool,
 }
 
 /// Rooms' events, as somebody outside the hub has them.
@@ -161,12 +162,28 @@ impl Hub {
             StorageCommand::PublishProfile(_) => reply(Done {}),
             other => panic!("{other:?}"),
         });
-        Self { actor: actor(&host), host, routes, rooms, storage }
+        Self { actor: actor(&host, false), host, routes, rooms, storage, presence: false }
+    }
+
+    /// As [`Self::new`], on a server that tells who is there.
+    pub(crate) fn with_presence() -> Self {
+        let hub = Self::new();
+        Self { actor: actor(&hub.host, true), presence: true, ..hub }
+    }
+
+    /// The alarm rings.
+    pub(crate) fn ring(&self) {
+        if self.host.due_alarm().is_none() {
+            return;
+        }
+        self.host.run(self.actor.alarm());
+        self.host.settle();
     }
 
     fn on(&self, host: Rc<TestHost>) -> Self {
         let (rooms, storage) = (Rc::clone(&self.rooms), Rc::clone(&self.storage));
-        Self { actor: actor(&host), host, routes: Rc::clone(&self.routes), rooms, storage }
+        let (actor, routes) = (actor(&host, self.presence), Rc::clone(&self.routes));
+        Self { actor, host, routes, rooms, storage, presence: self.presence }
     }
 
     /// The same hub after it slept.
@@ -233,6 +250,7 @@ impl Hub {
             pos: pos.map(str::to_owned),
             stable: false,
             may_wait,
+            presence: None,
         }))
     }
 
@@ -249,6 +267,7 @@ impl Hub {
             full_state: false,
             state_after: None,
             may_wait,
+            presence: None,
         }))
     }
 
@@ -264,7 +283,7 @@ impl Hub {
     }
 }
 
-fn actor(host: &Rc<TestHost>) -> Rc<UserActor<TestHost>> {
+fn actor(host: &Rc<TestHost>, presence: bool) -> Rc<UserActor<TestHost>> {
     let config = Config {
         server_name: ruma::server_name!("x").to_owned(),
         public_url: None,
@@ -276,7 +295,7 @@ fn actor(host: &Rc<TestHost>) -> Rc<UserActor<TestHost>> {
         registration_token: None,
         unlimited: true,
         limits: Limits::default(),
-        accounts: Accounts::default(),
+        accounts: Accounts { presence, ..Accounts::default() },
         outbound_private: false,
     };
     Rc::new(UserActor::new(Rc::clone(host), Rc::new(config), alice().to_owned()))

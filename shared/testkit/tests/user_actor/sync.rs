@@ -86,6 +86,7 @@ fn the_same_pos_gets_the_same_bytes_and_an_unknown_one_is_refused() {
             pos: pos.map(str::to_owned),
             stable: false,
             may_wait: true,
+            presence: None,
         })
     };
     let Handled::Reply(answer) = ask(&hub) else { panic!("parked") };
@@ -115,7 +116,7 @@ fn of_two_requests_at_once_none_loses_anything() {
     let request = |limit: u64| {
         let body = json!({"lists": {"all": {"ranges": [[0, limit]], "timeline_limit": 20, "required_state": []}}});
         let pos = first["pos"].as_str().map(str::to_owned);
-        SlidingSync { session: session.clone(), body: raw(&body), pos, stable: false, may_wait: true }
+        SlidingSync { session: session.clone(), body: raw(&body), pos, stable: false, may_wait: true, presence: None }
     };
     let answers: Rc<RefCell<Vec<Handled>>> = Rc::default();
     // Both wait for storage at the same time, and a message comes meanwhile.
@@ -174,6 +175,7 @@ fn whatever_happens_between_every_message_is_shown_once() {
                 pos: pos.as_str().map(str::to_owned),
                 stable: false,
                 may_wait: true,
+                presence: None,
             };
             hub.host.run(hub.actor.handle(command.into()));
             hub = hub.crashed();
@@ -314,8 +316,14 @@ fn a_logout_ends_a_step_that_waits_for_storage() {
     hub.deliver(vec![Notice { forwarded: RoomSeq(9), ..notice("r", vec![message(10, "m10")]) }]);
     let answer: Rc<RefCell<Option<Handled>>> = Rc::default();
     let (actor, slot) = (Rc::clone(&hub.actor), Rc::clone(&answer));
-    let command =
-        SlidingSync { session: session.clone(), body: raw(&rooms_only()), pos: None, stable: false, may_wait: true };
+    let command = SlidingSync {
+        session: session.clone(),
+        body: raw(&rooms_only()),
+        pos: None,
+        stable: false,
+        may_wait: true,
+        presence: None,
+    };
     hub.host.executor.spawn(Box::pin(async move {
         let handled = actor.handle(command.into()).await;
         slot.replace(Some(handled));

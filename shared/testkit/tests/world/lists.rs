@@ -49,10 +49,11 @@ impl Follower {
             if self.sliding {
                 let body = json!({ "extensions": { "e2ee": { "enabled": true } } });
                 let body = RawJson::from_value(&body).unwrap();
-                SlidingSync { session, body, pos: token, stable: false, may_wait }.into()
+                SlidingSync { session, body, pos: token, stable: false, may_wait, presence: None }.into()
             } else {
                 let (since, filter) = (token, None);
-                ClassicSync { session, since, filter, full_state: false, state_after: None, may_wait }.into()
+                ClassicSync { session, since, filter, full_state: false, state_after: None, may_wait, presence: None }
+                    .into()
             }
         };
         let Ok(answer) = poll::long_poll(world, world, self.me(), question, 0).await else { return false };

@@ -27,6 +27,12 @@ pub(in crate::user) fn of_room(sql: &impl Sql, room_id: &RoomId) -> Result<Vec<O
     Ok(rows.iter().filter_map(|row| row.text(0)?.try_into().ok()).collect())
 }
 
+/// At most `limit` of those with whom some room is shared.
+pub(in crate::user) fn some(sql: &impl Sql, limit: u64) -> Result<Vec<OwnedUserId>, SqlError> {
+    let rows = sql.query("SELECT DISTINCT user_id FROM companion LIMIT ?", &[limit.into()])?;
+    Ok(rows.iter().filter_map(|row| row.text(0)?.try_into().ok()).collect())
+}
+
 /// Some room is shared.
 pub(in crate::user) fn any(sql: &impl Sql, user_id: &UserId) -> Result<bool, SqlError> {
     let rows = sql.query("SELECT 1 FROM companion WHERE user_id = ? LIMIT 1", &[user_id.as_str().into()])?;

@@ -13,6 +13,8 @@ pub(in crate::user) struct Hub {
     pub(in crate::user) e2ee: StreamPos,
     pub(in crate::user) account_data: StreamPos,
     pub(in crate::user) receipts: StreamPos,
+    /// Zero until a client of the user's knows of subscriptions.
+    pub(in crate::user) threads: StreamPos,
     pub(in crate::user) relisted: StreamPos,
     /// A session was opened once: there is such a user.
     pub(in crate::user) opened: bool,
@@ -20,7 +22,8 @@ pub(in crate::user) struct Hub {
 
 pub(in crate::user) fn read(sql: &impl Sql) -> Result<Hub, SqlError> {
     let rows = sql.query(
-        "SELECT constructed, position, rooms, to_device, e2ee, account_data, receipts, relisted, opened FROM hub",
+        "SELECT constructed, position, rooms, to_device, e2ee, account_data, receipts, relisted, opened,
+         threads FROM hub",
         &[],
     )?;
     let row = rows.into_iter().next().unwrap_or_default();
@@ -35,6 +38,7 @@ pub(in crate::user) fn read(sql: &impl Sql) -> Result<Hub, SqlError> {
         receipts: at(6),
         relisted: at(7),
         opened: row.flag(8),
+        threads: at(9),
     })
 }
 
@@ -43,9 +47,10 @@ pub(in crate::user) fn write(sql: &impl Sql, hub: &Hub) -> Result<(), SqlError> 
     let mut params = vec![hub.constructed.into()];
     params.extend(positions.map(|at| at.0.into()));
     params.push(hub.opened.into());
+    params.push(hub.threads.0.into());
     sql.query(
         "UPDATE hub SET constructed = ?, position = ?, rooms = ?, to_device = ?, e2ee = ?, account_data = ?,
-         receipts = ?, relisted = ?, opened = ?",
+         receipts = ?, relisted = ?, opened = ?, threads = ?",
         &params,
     )?;
     Ok(())

@@ -13,6 +13,7 @@ pub(super) mod keys;
 pub(super) mod profile;
 pub(super) mod receipts;
 pub(super) mod rooms;
+pub(super) mod threads;
 pub(super) mod to_device;
 pub(super) mod unread;
 

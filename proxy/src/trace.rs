@@ -1,0 +1,55 @@
+//! What one request cost on its way through the worker: a point for the dashboards, and `Server-Timing` for whoever asks.
+
+use std::cell::Cell;
+
+use tern_model::Millis;
+use tern_ports::{
+    Clock,
+    meter::{Meter, Point},
+};
+use worker::Request;
+
+use crate::edge::Edge;
+
+/// A request with this header, whatever its value, gets `Server-Timing`.
+const HEADER: &str = "x-tern-timing";
+
+/// What is noted while a request is served.
+#[derive(Default)]
+pub(crate) struct Trace {
+    pub(crate) route: Cell<&'static str>,
+    pub(crate) auth_ms: Cell<u64>,
+}
+
+/// A request under way.
+pub(crate) struct Watch {
+    began: Millis,
+    method: String,
+    asked: bool,
+}
+
+impl Watch {
+    /// Begins to watch `request`.
+    pub(crate) fn begin(edge: &Edge, request: &Request) -> Self {
+        let asked = request.headers().has(HEADER).unwrap_or(false);
+        if asked {
+            edge.wire.ask_cost();
+        }
+        Self { began: edge.now(), method: request.method().to_string(), asked }
+    }
+
+    /// Notes the request as answered. Gives the value of `Server-Timing` if it was asked for.
+    pub(crate) fn end(self, edge: &Edge, status: u16, bytes: u64) -> Option<String> {
+        let point = Point {
+            route: edge.trace.route.get(),
+            method: self.method,
+            status,
+            total_ms: edge.now().since(self.began),
+            auth_ms: edge.trace.auth_ms.get(),
+            spent: edge.wire.spent(),
+            bytes,
+        };
+        edge.dataset.record(&point);
+        self.asked.then(|| point.server_timing())
+    }
+}

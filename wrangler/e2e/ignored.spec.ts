@@ -1,0 +1,74 @@
+// Ignored users: nothing they say reaches the user, in any sync or page; state does, and their invites do not.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { at, bodies, history, pair, people, refused, unique, type Json, type User } from './support/client.ts';
+import { shared } from './support/server.ts';
+import { Classic, Sliding, follow, knows, timeline, type Loop } from './support/sync.ts';
+
+const base = await shared();
+
+function ignore(user: User, ...others: User[]): Promise<Json> {
+  const list = Object.fromEntries(others.map((other) => [other.id, {}]));
+  return user.put(at`/user/${user.id}/account_data/m.ignored_user_list`, { ignored_users: list });
+}
+
+/** All that a room's timeline brought until a message of this text. */
+async function until(loop: Loop, room: string, last: string): Promise<Json[]> {
+  const answers = await follow(loop, last, (json) => bodies(timeline(json, room)).includes(last));
+  return answers.flatMap((json) => timeline(json, room));
+}
+
+test('what an ignored user says is in neither sync, the state they change is', async () => {
+  const [alice, bob, room] = await pair(base, { power_level_content_override: { events: { 'm.room.topic': 0 } } });
+  const [carol] = await people(base, 1);
+  await carol.join(room);
+  await knows(alice, [room]);
+  const loops: Loop[] = [new Classic(alice), new Sliding(alice), new Sliding(alice, { shape: 'stable', conn: 'stable' })];
+  for (const loop of loops) await loop.poll(0);
+  await ignore(alice, bob);
+  await bob.send(room, 'unheard');
+  await bob.setState(room, 'm.room.topic', { topic: 'seen' });
+  await carol.send(room, 'heard');
+  for (const loop of loops) {
+    const events = await until(loop, room, 'heard');
+    assert.deepEqual(bodies(events), ['heard']);
+    assert.ok(events.some((event) => event.type === 'm.room.topic'), 'state comes through');
+  }
+  await ignore(alice);
+  await bob.send(room, 'heard again');
+  assert.ok(bodies(await until(loops[0]!, room, 'heard again')).length === 1, 'what was missed is not sent late');
+});
+
+test('nor is it in pages, around an event, in threads, or by its id', async () => {
+  const [alice, bob, room] = await pair(base);
+  const root = await alice.send(room, 'root');
+  const thread = { 'm.relates_to': { rel_type: 'm.thread', event_id: root } };
+  const unheard = { msgtype: 'm.text', body: 'unheard', ...thread };
+  const said = (await bob.put(at`/rooms/${room}/send/m.room.message/${unique('t')}`, unheard)).event_id;
+  await ignore(alice, bob);
+  for (const dir of ['f', 'b'] as const) assert.deepEqual(bodies(await history(alice, room, dir, 10)), ['root']);
+  const context = await alice.get(at`/rooms/${room}/context/${root}`);
+  assert.deepEqual(bodies([...context.events_before, ...context.events_after]), []);
+  refused(await alice.call('GET', at`/rooms/${room}/event/${said}`), 404, 'M_NOT_FOUND');
+  refused(await alice.call('GET', at`/rooms/${room}/context/${said}`), 404, 'M_NOT_FOUND');
+  assert.deepEqual((await alice.get(at`/_matrix/client/v1/rooms/${room}/relations/${root}`)).chunk, []);
+  assert.ok((await bob.get(at`/rooms/${room}/event/${said}`)).event_id, 'others see it');
+});
+
+test('invites by ignored users are not shown until they are ignored no more', async () => {
+  const [alice, bob] = await people(base, 2);
+  await ignore(alice, bob);
+  const room = await bob.createRoom({ invite: [alice.id] });
+  const open = await bob.createRoom();
+  await alice.join(open);
+  const loops: [Loop, (json: Json) => boolean][] = [
+    [new Classic(alice), (json) => Boolean(json.rooms?.invite?.[room])],
+    [new Sliding(alice), (json) => Boolean(json.rooms?.[room]?.invite_state)],
+  ];
+  for (const [loop, shown] of loops) {
+    const answers = await follow(loop, 'the open room', (json) => json.rooms?.[open] ?? json.rooms?.join?.[open]);
+    assert.ok(!answers.some(shown), 'the invite is hidden');
+  }
+  await ignore(alice);
+  for (const [loop, shown] of loops) await follow(loop, 'the invite', shown);
+});
