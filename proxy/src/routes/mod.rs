@@ -45,6 +45,7 @@ pub(crate) static ALL: &[&[Route]] = &[
     client::profile::ROUTES,
     client::media::ROUTES,
     client::thumbnails::ROUTES,
+    client::preview::ROUTES,
     client::push::ROUTES,
     client::devices::ROUTES,
     client::session::ROUTES,

@@ -9,6 +9,7 @@
 //!   [`join`], [`directory`], [`spaces`], [`people`], [`report`] and [`upgrade`] are the colder use-cases of the proxy, one
 //!   function per endpoint.
 //! - [`signing`] keeps the keys of id tokens.
+//! - [`preview`] looks at a page that somebody names, [`remote_media`] brings what another homeserver has.
 //! - [`turnstile`] is the group commit, and the only lock in the project.
 
 pub mod account;
@@ -25,9 +26,11 @@ pub mod limit;
 pub mod oauth;
 pub mod people;
 pub mod poll;
+pub mod preview;
 pub mod profile;
 pub mod push;
 pub mod register;
+pub mod remote_media;
 pub mod report;
 pub mod room;
 mod schema;
