@@ -1,7 +1,5 @@
 //! Media of other homeservers: what is asked, what is passed on, what is told when it fails.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::cell::{Cell, RefCell};
 
 use futures::stream;

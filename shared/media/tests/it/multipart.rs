@@ -131,6 +131,6 @@ fn what_is_no_such_answer_is_refused() {
     ] {
         assert_eq!(read("multipart/mixed; boundary=x", text.as_bytes(), 3), Err(Malformed), "{text:?}");
     }
-    let endless = [b"--x\r\nA: ".as_slice(), &[b'a'; 20_000]].concat();
+    let endless = [b"--x\r\nA: ".as_slice(), &vec![b'a'; 20_000]].concat();
     assert_eq!(read("multipart/mixed; boundary=x", &endless, 1000), Err(Malformed));
 }

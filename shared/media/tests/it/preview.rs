@@ -68,7 +68,8 @@ fn texts_are_cut_and_cleaned() {
     assert_eq!(long.chars().count(), MAX_TEXT);
     let turned = "<title>a\u{202e}b \u{2066} c\u{1}\u{7f}d</title>";
     assert_eq!(preview(turned).title.as_deref(), Some("ab c d"));
-    let many: String = (0..10_000).map(|at| format!("<meta name=x{at} content=y>")).collect();
+    let many: Vec<_> = (0..10_000).map(|at| format!("<meta name=x{at} content=y>")).collect();
+    let many = many.concat();
     let head = Head::read(many.as_bytes());
     assert_eq!((head.property("x199"), head.property("x200")), (Some("y"), None));
 }

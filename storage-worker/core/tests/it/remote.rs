@@ -67,7 +67,7 @@ fn what_is_no_envelope_leaves_nothing() {
         (&whole[..whole.len() - 40], refusal(400, "M_UNKNOWN")),
         (&whole[..60], refusal(400, "M_UNKNOWN")),
         (&b"<html>not found</html>"[..], refusal(400, "M_UNKNOWN")),
-        (&[b'x'; 20_000][..], refusal(502, "M_UNKNOWN")),
+        (&vec![b'x'; 20_000][..], refusal(502, "M_UNKNOWN")),
     ] {
         assert_eq!(code(scene.store(&copy("a"), broken)), expected);
     }
