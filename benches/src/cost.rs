@@ -19,6 +19,12 @@ pub struct Cost {
     pub bucket_writes: u64,
     /// Billed reads of the bucket (class B) before the answer.
     pub bucket_reads: u64,
+    /// Reads of the cache before the answer.
+    pub cache_reads: u64,
+    /// Writes of the cache before the answer.
+    pub cache_writes: u64,
+    /// Requests to servers that are not ours before the answer.
+    pub outbound: u64,
     /// Messages to objects after the answer.
     pub later_hops: u64,
     /// Messages to the storage worker after the answer.
@@ -44,13 +50,16 @@ pub struct Figure {
 }
 
 /// Every figure, in the order of the table.
-pub const FIGURES: [Figure; 12] = [
+pub const FIGURES: [Figure; 15] = [
     Figure { name: "bytes", of: |cost| &mut cost.bytes, loose: false },
     Figure { name: "hops", of: |cost| &mut cost.hops, loose: false },
     Figure { name: "storage", of: |cost| &mut cost.storage, loose: false },
     Figure { name: "rows", of: |cost| &mut cost.rows, loose: false },
     Figure { name: "bucket_writes", of: |cost| &mut cost.bucket_writes, loose: false },
     Figure { name: "bucket_reads", of: |cost| &mut cost.bucket_reads, loose: false },
+    Figure { name: "cache_reads", of: |cost| &mut cost.cache_reads, loose: false },
+    Figure { name: "cache_writes", of: |cost| &mut cost.cache_writes, loose: false },
+    Figure { name: "outbound", of: |cost| &mut cost.outbound, loose: false },
     Figure { name: "later_hops", of: |cost| &mut cost.later_hops, loose: false },
     Figure { name: "later_storage", of: |cost| &mut cost.later_storage, loose: false },
     Figure { name: "later_rows", of: |cost| &mut cost.later_rows, loose: false },
@@ -115,6 +124,9 @@ pub fn table<'a>(costs: impl IntoIterator<Item = (&'a str, Cost)>) -> String {
         "rows",
         "puts",
         "gets",
+        "kv r",
+        "kv w",
+        "asked",
         "hops",
         "storage",
         "rows",
@@ -122,8 +134,8 @@ pub fn table<'a>(costs: impl IntoIterator<Item = (&'a str, Cost)>) -> String {
         "allocs",
         "allocs after",
     ];
-    let widths = [9, 7, 9, 6, 6, 6, 9, 9, 7, 8, 10, 14];
-    let mut text = format!("{:31}{:^43}  {:^33}\n{:31}", "", "until the answer", "after it", "workload");
+    let widths = [9, 7, 9, 6, 6, 6, 6, 6, 7, 9, 9, 7, 8, 10, 14];
+    let mut text = format!("{:31}{:^62}  {:^33}\n{:31}", "", "until the answer", "after it", "workload");
     for (name, width) in head.iter().zip(widths) {
         // Writing to a string does not fail.
         let _ = write!(text, "{name:>width$}");

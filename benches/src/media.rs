@@ -1,16 +1,20 @@
-//! What media cost: rows of D1 and operations of R2, which are billed, per request.
+//! What media cost: rows of D1, operations of R2 and of KV, which are billed, per request.
+
+use std::future::pending;
 
 use futures::stream;
-use ruma::{OwnedServerName, OwnedUserId};
+use ruma::{OwnedServerName, OwnedUserId, server_name};
 use tern_model::Millis;
 use tern_ports::wire::media::{FetchMedia, FetchThumbnail, MediaRef, StoreMedia};
 use tern_storage::{
     MediaStore,
     media::{PART, Workbench},
 };
-use tern_testkit::{D1, Executor, bucket::Bucket};
+use tern_testkit::{D1, Executor, TestWeb, bucket::Bucket, web::Page};
 
 use crate::Cost;
+
+const PAGE: &str = "https://example.org/";
 
 /// A storage worker with a bucket.
 #[derive(Default)]
@@ -24,6 +28,7 @@ struct Shelf {
 pub(crate) fn costs() -> Vec<(&'static str, Cost)> {
     let shelf = Shelf::default();
     let picture = include_bytes!("picture.png");
+    let site = site(picture);
     vec![
         ("media_upload", shelf.upload("a", picture)),
         ("media_upload_known", shelf.upload("b", picture)),
@@ -32,7 +37,35 @@ pub(crate) fn costs() -> Vec<(&'static str, Cost)> {
         ("media_head", shelf.download(&FetchMedia { body: false, ..fetch("a") })),
         ("media_thumbnail_made", shelf.thumbnail()),
         ("media_thumbnail_kept", shelf.thumbnail()),
+        ("media_preview", preview(&site)),
+        ("media_preview_kept", preview(&site)),
     ]
+}
+
+/// A page with a picture.
+fn site(picture: &[u8]) -> TestWeb {
+    let html = "<title>Page</title><meta property=og:image content=/a.png>";
+    TestWeb::of([(PAGE, Page::of("text/html", html)), ("https://example.org/a.png", Page::of("image/png", picture))])
+}
+
+/// The page and its picture are each one request to another server.
+fn preview(site: &TestWeb) -> Cost {
+    let rows = site.d1.rows_written();
+    let work = tern_flows::preview::preview(site, server_name!("tern.test"), PAGE, pending());
+    let answer = Executor::new().run(work).expect("the page is shown");
+    let operations = site.bucket.take_operations();
+    let (cache_reads, cache_writes) = site.cached.take();
+    Cost {
+        bytes: answer.text().len() as u64,
+        storage: site.stored.take(),
+        rows: site.d1.rows_written() - rows,
+        bucket_writes: operations.a,
+        bucket_reads: operations.b,
+        cache_reads,
+        cache_writes,
+        outbound: site.asked.take().len() as u64,
+        ..Cost::default()
+    }
 }
 
 impl Shelf {
@@ -43,10 +76,12 @@ impl Shelf {
     fn upload(&self, media_id: &str, bytes: &[u8]) -> Cost {
         let ask = StoreMedia {
             media: named(media_id),
-            user_id: OwnedUserId::try_from("@alice:tern.test").expect("a user id"),
+            user_id: Some(OwnedUserId::try_from("@alice:tern.test").expect("a user id")),
             reserved: false,
             content_type: "image/png".to_owned(),
             name: None,
+            picture: false,
+            envelope: None,
             max_length: u64::MAX,
             quota: None,
             ts: Millis(1),
@@ -93,6 +128,7 @@ fn fetch(media_id: &str) -> FetchMedia {
         if_range: None,
         if_none_match: None,
         body: true,
+        envelope: None,
         ts: Millis(2),
     }
 }

@@ -5,10 +5,12 @@ use std::{cell::RefCell, rc::Rc};
 use tern_auth::{TokenCache, limit::Meters};
 use tern_flows::signing::Keyrings;
 use tern_media::Policy;
-use tern_model::{Algorithm, Config, Jwk, Millis};
+use tern_model::{Algorithm, Config, Jwk, MatrixError, Millis};
 use tern_ports::{
-    Clock, Crypto, CryptoError, Entropy, KeyPair, Outbound, Target, Transport, Unreachable,
+    Cache, Charsets, Clock, ContentTransport, Crypto, CryptoError, Entropy, KeyPair, Outbound, Target, Transport,
+    Unreachable,
     outbound::{Bounds, HttpAnswer, HttpError, HttpRequest, Reach},
+    wire::media::{StoreMedia, Stored},
 };
 use worker::Env;
 
@@ -23,6 +25,7 @@ pub(crate) struct Edge {
     pub(crate) dataset: cf::meter::Dataset,
     /// Of the one request that is served.
     pub(crate) trace: Trace,
+    env: Env,
     pub(crate) tokens: Rc<RefCell<TokenCache>>,
     pub(crate) meters: Rc<RefCell<Meters>>,
     pub(crate) keyrings: Rc<Keyrings>,
@@ -47,6 +50,7 @@ impl Edge {
             wire: Rc::new(cf::wire::Wire::of(env)?),
             dataset: cf::meter::Dataset::of(env),
             trace: Trace::default(),
+            env: env.clone(),
             tokens: TOKENS.with(Rc::clone),
             meters: METERS.with(Rc::clone),
             keyrings: KEYRINGS.with(Rc::clone),
@@ -120,5 +124,28 @@ impl Crypto for Edge {
 
     async fn open(&self, key: &[u8; 32], context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, CryptoError> {
         cf::crypto::open(key, context, sealed).await
+    }
+}
+
+impl Cache for Edge {
+    async fn recall(&self, key: &str) -> Option<String> {
+        cf::cache::recall(&self.env, key).await
+    }
+
+    async fn remember(&self, key: &str, text: String, seconds: u64) {
+        cf::cache::remember(&self.env, key, text, seconds).await;
+    }
+}
+
+impl Charsets for Edge {
+    fn decode(&self, label: &str, bytes: &[u8]) -> Option<String> {
+        cf::charset::decode(label, bytes)
+    }
+}
+
+impl ContentTransport for Edge {
+    async fn store_content(&self, ask: StoreMedia, content: Vec<u8>) -> Result<Stored, MatrixError> {
+        let content = js_sys::Uint8Array::from(content.as_slice());
+        self.wire.ask_media(ask, Some(content.into())).await.map(|(stored, _)| stored)
     }
 }

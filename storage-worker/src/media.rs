@@ -66,7 +66,7 @@ type Chunks = futures::stream::LocalBoxStream<'static, std::result::Result<Vec<u
 /// The body of a request; one without any has no stream.
 fn body(request: &Request) -> Chunks {
     match request.inner().body() {
-        Some(stream) => ByteStream::from(stream).map(|chunk| chunk.map_err(|_| BodyError)).boxed_local(),
+        Some(stream) => ByteStream::from(stream).map(|chunk| chunk.map_err(|_| BodyError::BrokeOff)).boxed_local(),
         None => futures::stream::empty().boxed_local(),
     }
 }

@@ -1,7 +1,11 @@
 //! `Objects` over the R2 binding.
 
+use futures::{Stream, StreamExt, stream};
 use tern_storage::media::{ObjectError, Objects, Opened};
-use worker::{Bucket, Data, HttpMetadata, MultipartUpload, Range, ResponseBody, UploadedPart, console_error};
+use worker::{
+    Bucket, ByteStream, Data, HttpMetadata, MultipartUpload, Range, ResponseBody, ResponseBuilder, UploadedPart,
+    console_error,
+};
 
 /// The bucket `MEDIA`.
 pub(crate) struct Media(pub(crate) Bucket);
@@ -53,6 +57,17 @@ impl Objects for Media {
         Ok(body.map(|body| Opened { body, size: object.size(), content_type }))
     }
 
+    fn wrap(&self, before: Vec<u8>, body: ResponseBody, after: Vec<u8>) -> Result<ResponseBody, ObjectError> {
+        let content = match body {
+            ResponseBody::Empty => stream::empty().boxed_local(),
+            ResponseBody::Body(bytes) => piece(bytes).boxed_local(),
+            ResponseBody::Stream(stream) => ByteStream::from(stream).boxed_local(),
+        };
+        let all = piece(before).chain(content).chain(piece(after));
+        let (_, body) = ResponseBuilder::new().from_stream(all).map_err(refused)?.into_parts();
+        Ok(body)
+    }
+
     async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, ObjectError> {
         let object = self.0.get(key).execute().await.map_err(refused)?;
         match object.as_ref().and_then(worker::Object::body) {
@@ -69,6 +84,10 @@ impl Objects for Media {
     async fn delete(&self, keys: Vec<String>) -> Result<(), ObjectError> {
         self.0.delete_multiple(keys).await.map_err(refused)
     }
+}
+
+fn piece(bytes: Vec<u8>) -> impl Stream<Item = worker::Result<Vec<u8>>> {
+    stream::once(async { Ok(bytes) })
 }
 
 /// Keys are random, so that the message tells nothing of the content.

@@ -51,6 +51,7 @@ pub(crate) fn media(env: &Env) -> worker::Result<Policy> {
         max_upload: number(env, "MEDIA_MAX_UPLOAD")?.unwrap_or(default.max_upload),
         quota: number(env, "MEDIA_QUOTA")?,
         open_before: number(env, "MEDIA_OPEN_BEFORE")?.map(Millis),
+        previews: flag(env, "URL_PREVIEWS"),
         ..default
     })
 }

@@ -15,9 +15,10 @@ use tern_ports::{
         media::{COMMAND_HEADER as MEDIA_COMMAND, REPLY_HEADER},
     },
 };
+use wasm_bindgen::JsValue;
 use worker::{
     Delay, Env, Fetcher, Headers, Method, ObjectNamespace, Request, RequestInit, Response, ResponseBody, Stub,
-    WebSocket, WebsocketEvent, console_error, web_sys::ReadableStream,
+    WebSocket, WebsocketEvent, console_error,
 };
 
 /// Carries the command of a poll, which comes as a WebSocket upgrade and thus without a body.
@@ -103,12 +104,12 @@ impl Wire {
         response.bytes().await
     }
 
-    /// Asks the storage worker with content beside the question, and brings the answer with the content beside it. Neither is
-    /// read here.
+    /// Asks the storage worker with content (a stream or bytes) beside the question, and brings the answer with the content
+    /// beside it. Neither is read here.
     pub(crate) async fn ask_media<R: MediaRequest>(
         &self,
         ask: R,
-        content: Option<ReadableStream>,
+        content: Option<JsValue>,
     ) -> Result<(R::Reply, ResponseBody), MatrixError> {
         let sent = self.send_content(&frame::write(&ask.into()), content).await;
         let (reply, content) = sent.map_err(|error| {
@@ -118,15 +119,11 @@ impl Wire {
         frame::read_reply(&reply).map(|reply| (reply, content))
     }
 
-    async fn send_content(
-        &self,
-        command: &[u8],
-        content: Option<ReadableStream>,
-    ) -> worker::Result<(Vec<u8>, ResponseBody)> {
+    async fn send_content(&self, command: &[u8], content: Option<JsValue>) -> worker::Result<(Vec<u8>, ResponseBody)> {
         let headers = Headers::new();
         headers.set(MEDIA_COMMAND, &URL_SAFE_NO_PAD.encode(command))?;
         let mut init = RequestInit::new();
-        init.with_method(Method::Post).with_headers(headers).with_body(content.map(Into::into));
+        init.with_method(Method::Post).with_headers(headers).with_body(content);
         let began = ambient::now();
         let response: Response = self.storage.fetch_request(Request::new_with_init(INTERNAL, &init)?).await?;
         self.note(true, began, &response);

@@ -47,6 +47,7 @@ pub(crate) static ALL: &[&[Route]] = &[
     client::presence::ROUTES,
     client::media::ROUTES,
     client::thumbnails::ROUTES,
+    client::preview::ROUTES,
     client::push::ROUTES,
     client::devices::ROUTES,
     client::session::ROUTES,

@@ -10,6 +10,7 @@
 //!   function per endpoint.
 //! - [`signing`] keeps the keys of id tokens.
 //! - [`threepid`] is mail addresses of accounts, and [`mail`] how mail is sent.
+//! - [`preview`] looks at a page that somebody names, [`remote_media`] brings what another homeserver has.
 //! - [`turnstile`] is the group commit, and the only lock in the project.
 
 pub mod account;
@@ -28,9 +29,11 @@ pub mod mail;
 pub mod oauth;
 pub mod people;
 pub mod poll;
+pub mod preview;
 pub mod profile;
 pub mod push;
 pub mod register;
+pub mod remote_media;
 pub mod report;
 pub mod room;
 mod schema;

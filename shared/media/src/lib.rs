@@ -4,8 +4,11 @@
 //! Synchronous functions of values. The bytes themselves are moved by the storage worker.
 
 pub mod id;
+pub mod multipart;
 pub mod name;
+mod parameter;
 pub mod policy;
+pub mod preview;
 pub mod range;
 pub mod serve;
 pub mod thumbnail;

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::parameter;
 
 /// Longest name that is kept, in bytes.
 const MAX_LEN: usize = 255;
@@ -37,8 +39,20 @@ impl FileName {
             }
             name.push(letter);
         }
-        let name = name.trim().trim_start_matches('.');
+        let name = name.trim_end().trim_start_matches(|letter: char| letter == '.' || letter.is_whitespace());
         (!name.is_empty()).then(|| Self(name.to_owned()))
+    }
+
+    /// The name in a `Content-Disposition` as another server wrote it: the extended parameter, else the plain one.
+    pub fn from_disposition(value: &str) -> Option<Self> {
+        let (_, parameters) = value.split_once(';')?;
+        let extended = parameter::find(parameters, "filename*").and_then(|value| {
+            let (charset, rest) = value.split_once('\'')?;
+            let (_language, name) = rest.split_once('\'')?;
+            let name = percent_decode_str(name).decode_utf8().ok()?.into_owned();
+            charset.eq_ignore_ascii_case("utf-8").then_some(name)
+        });
+        extended.or_else(|| parameter::find(parameters, "filename")).as_deref().and_then(Self::clean)
     }
 
     /// The text.
@@ -100,7 +114,26 @@ mod tests {
         assert_eq!(parameters("größe.txt"), "; filename=\"gr__e.txt\"; filename*=utf-8''gr%C3%B6%C3%9Fe.txt");
     }
 
+    #[test]
+    fn a_name_that_another_server_wrote_is_read_and_cleaned() {
+        let read = |text| FileName::from_disposition(text).map(|name| name.as_str().to_owned());
+        assert_eq!(read("inline; filename=\"a b.png\"").as_deref(), Some("a b.png"));
+        assert_eq!(read("attachment; filename=x; filename*=UTF-8'de'gr%C3%B6%C3%9Fe").as_deref(), Some("größe"));
+        assert_eq!(read("inline; filename*=iso-8859-1''a; filename=b").as_deref(), Some("b"));
+        assert_eq!(read("inline; filename*=utf-8''..%2F..%2Fpasswd%0d%0a").as_deref(), Some("passwd"));
+        assert_eq!(read("inline; filename*=utf-8''%ff"), None);
+        assert_eq!(read("inline"), None);
+    }
+
     proptest::proptest! {
+        #[test]
+        fn a_name_comes_back_as_it_was_sent(text in "\\PC{1,40}") {
+            if let Some(name) = FileName::clean(&text) {
+                let value = format!("inline{}", name.parameters());
+                assert_eq!(FileName::from_disposition(&value), Some(name));
+            }
+        }
+
         #[test]
         fn whatever_the_name_the_header_is_one_line_of_ascii(text in "\\PC*|[\\x00-\\x1f\"\\\\%;']{0,40}") {
             if let Some(name) = FileName::clean(&text) {

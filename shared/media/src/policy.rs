@@ -15,6 +15,8 @@ pub struct Policy {
     pub max_reservations: u64,
     /// The unauthenticated paths serve what was uploaded before this, and nothing when it is `None`.
     pub open_before: Option<Millis>,
+    /// Addresses in messages are looked at for previews.
+    pub previews: bool,
 }
 
 impl Default for Policy {
@@ -25,6 +27,7 @@ impl Default for Policy {
             reservation_ms: 24 * 60 * 60 * 1000,
             max_reservations: 50,
             open_before: None,
+            previews: false,
         }
     }
 }

@@ -73,7 +73,8 @@ pub fn disposition(content_type: &str, name: Option<&FileName>) -> String {
 }
 
 /// A type without its parameters.
-fn essence(content_type: &str) -> &str {
+#[must_use]
+pub fn essence(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 

@@ -23,7 +23,25 @@ const STANDARD: [Size; 5] = [
     Size { width: 800, height: 600, crop: false },
 ];
 
+/// Types that a thumbnail may have (Client-Server API, `GET /media/thumbnail`).
+const TYPES: [&str; 5] = ["image/jpeg", "image/png", "image/apng", "image/gif", "image/webp"];
+
+/// Whether a thumbnail may be of this type, which is without parameters and in small letters.
+#[must_use]
+pub fn is_type(content_type: &str) -> bool {
+    TYPES.contains(&content_type)
+}
+
+/// Whether a picture of this type may move.
+#[must_use]
+pub fn may_move(content_type: &str) -> bool {
+    is_type(content_type) && content_type != "image/jpeg"
+}
+
 impl Size {
+    /// The picture's own, which is not larger: for one that moves and is to stand still.
+    pub const WHOLE: Self = Self { width: u32::MAX, height: u32::MAX, crop: false };
+
     /// A size as a client asks for it; `method` is `crop` or `scale`.
     ///
     /// # Errors

@@ -74,6 +74,8 @@ classes! {
     Upload upload = 30, 1_200;
     /// Downloads and thumbnails, per user.
     Download download = 400, 72_000;
+    /// Previews of addresses, per user.
+    Preview preview = 30, 1_200;
     /// Searches in messages, rooms and users, per user.
     Search search = 30, 1_800;
     /// Anything else that a signed-in user asks, sync included, per user.

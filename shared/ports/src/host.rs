@@ -19,6 +19,13 @@ pub trait Entropy {
     fn fill(&self, bytes: &mut [u8]);
 }
 
+/// Reads text in the encodings of the web.
+pub trait Charsets {
+    /// The text in `bytes`, whatever is malformed replaced; `None` for a label that stands for no encoding (Encoding
+    /// Standard, "Labels").
+    fn decode(&self, label: &str, bytes: &[u8]) -> Option<String>;
+}
+
 /// Runs work after the reply. Best effort: whatever must happen is also resumed by an alarm.
 pub trait Spawn {
     /// Starts `work`; the host keeps it alive for up to 30 s.

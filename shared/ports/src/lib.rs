@@ -1,5 +1,6 @@
 //! The contract between Tern's parts: what an object's host offers (`host`, `sql`), how parts reach each other
-//! (`transport`), how servers that are not ours are asked (`outbound`), and the typed, versioned messages that parts exchange
+//! (`transport`), how servers that are not ours are asked (`outbound`), what
+//! may be lost (`cache`), and the typed, versioned messages that parts exchange
 //! (`wire`).
 //!
 //! Two kinds of trait live here. *Host* traits are what a Durable Object or Worker gives to the flow that runs in it:
@@ -9,6 +10,8 @@
 //!
 //! Futures are not `Send`: Workers are single-threaded, and so are the tests.
 
+pub mod cache;
+pub mod content;
 pub mod crypto;
 pub mod host;
 pub mod meter;
@@ -18,8 +21,10 @@ pub mod sql;
 pub mod transport;
 pub mod wire;
 
+pub use cache::Cache;
+pub use content::ContentTransport;
 pub use crypto::{Crypto, CryptoError, KeyPair};
-pub use host::{Clock, Entropy, ObjectHost, Parking, Spawn, Ticket};
+pub use host::{Charsets, Clock, Entropy, ObjectHost, Parking, Spawn, Ticket};
 pub use outbound::Outbound;
 pub use poll::{Parked, PollReply, Polls};
 pub use sql::{Row, Sql, SqlError, Value};

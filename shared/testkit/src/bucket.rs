@@ -101,6 +101,10 @@ impl Objects for &Bucket {
         Ok(Some(Opened { body, size: bytes.len() as u64, content_type: content_type.clone() }))
     }
 
+    fn wrap(&self, before: Vec<u8>, body: Vec<u8>, after: Vec<u8>) -> Result<Vec<u8>, ObjectError> {
+        Ok([before, body, after].concat())
+    }
+
     async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, ObjectError> {
         self.step(0, 1).await?;
         Ok(self.objects.borrow().get(key).map(|(bytes, _)| bytes.clone()))

@@ -7,6 +7,7 @@
 //! - [`network`]: where frames go: closures per kind of target, or nowhere.
 //! - [`d1`]: the storage worker's databases, with the real migrations, and the worker itself on top of them.
 //! - [`host`]: [`TestHost`], which offers all of it to one actor as its Durable Object would.
+//! - [`web`]: servers that are not ours.
 //! - [`world`]: a whole cluster of real actors in which anything may go wrong.
 //!
 //! Never a normal dependency of anything but the benchmarks.
@@ -22,6 +23,7 @@ pub mod host;
 mod keyring;
 pub mod network;
 pub mod sqlite;
+pub mod web;
 pub mod world;
 
 pub use ambient::{SeededEntropy, TestClock};
@@ -32,4 +34,5 @@ pub use host::{TestHost, Wake};
 pub use keyring::SigningKey;
 pub use network::{Network, Nowhere, Routes};
 pub use sqlite::Sqlite;
+pub use web::TestWeb;
 pub use world::{Client, Faults, Reader, World};

@@ -23,7 +23,10 @@ const RINGS: [(&str, &[&str]); 16] = [
     // 2: the contract.
     ("tern-ports", &["tern-model"]),
     // 3: the flows.
-    ("tern-flows", &["tern-auth", "tern-keys", "tern-model", "tern-ports", "tern-push", "tern-room", "tern-sync"]),
+    (
+        "tern-flows",
+        &["tern-auth", "tern-keys", "tern-media", "tern-model", "tern-ports", "tern-push", "tern-room", "tern-sync"],
+    ),
     // 4: the shells. The storage worker cannot judge an event or a token, since it cannot import the rules.
     ("tern-proxy", &["tern-auth", "tern-flows", "tern-media", "tern-model", "tern-ports"]),
     ("tern-thumbnail", &["tern-media"]),

@@ -6,6 +6,7 @@
 mod decode;
 mod encode;
 mod measure;
+mod moves;
 mod shrink;
 mod webp;
 
@@ -51,7 +52,7 @@ impl Format {
 /// Why there is no thumbnail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The picture is not larger than what is wanted: it serves itself.
+    /// The picture is not larger than what is wanted, and does not move: it serves itself.
     Small,
     /// Not a picture of a known kind, or a damaged one.
     NotAPicture,
@@ -59,7 +60,42 @@ pub enum Refusal {
     TooLarge,
 }
 
-/// Makes a thumbnail of the picture in `file`: JPEG, PNG, WebP, or the first frame of a GIF. `webp`: the client takes WebP.
+/// What a picture is, by its header alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Its content type.
+    pub content_type: &'static str,
+    /// In pixels, as it is seen.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
+}
+
+/// Looks at the header of a picture of a kind that thumbnails are made of.
+///
+/// # Errors
+/// See [`Refusal`].
+pub fn look(file: &[u8]) -> Result<Picture, Refusal> {
+    let source = measure::open(file)?;
+    let (width, height) =
+        if source.is_turned() { (source.height, source.width) } else { (source.width, source.height) };
+    Ok(Picture { content_type: source.content_type, width, height })
+}
+
+/// Most pixels of a picture that is written anew in its own size: all of them are in memory twice.
+const MAX_STILL: u64 = 4 << 20;
+
+/// Whether a first frame is to be made of a picture that is small enough.
+fn still(file: &[u8], source: &measure::Source<'_>) -> Result<(), Refusal> {
+    if !moves::moves(file) {
+        return Err(Refusal::Small);
+    }
+    let pixels = u64::from(source.width).saturating_mul(u64::from(source.height));
+    if pixels > MAX_STILL { Err(Refusal::TooLarge) } else { Ok(()) }
+}
+
+/// Makes a thumbnail of the picture in `file`: JPEG, PNG, WebP, or the first frame of what moves, which is also made of what
+/// is not larger. `webp`: the client takes WebP.
 ///
 /// # Errors
 /// See [`Refusal`].
@@ -67,11 +103,19 @@ pub fn make(file: &[u8], size: Size, webp: bool) -> Result<Thumbnail, Refusal> {
     if file.len() > MAX_INPUT {
         return Err(Refusal::TooLarge);
     }
+    if size == Size::WHOLE && !moves::moves(file) {
+        // Whatever it would cost, it serves itself, if it is a picture at all.
+        return Err(if measure::is_picture(file) { Refusal::Small } else { Refusal::NotAPicture });
+    }
     let source = measure::open(file)?;
     // The plan is carried out on what is stored, before it is turned to what is seen.
     let wanted = if source.is_turned() { size.turned() } else { size };
-    let plan = wanted.plan(source.width, source.height).ok_or(Refusal::Small)?;
+    let plan = wanted.plan(source.width, source.height);
+    if plan.is_none() {
+        still(file, &source)?;
+    }
     let orientation = source.orientation;
-    let small = shrink::shrink(decode::decode(source)?, plan)?;
+    let pixels = decode::decode(source)?;
+    let small = if let Some(plan) = plan { shrink::shrink(pixels, plan)? } else { pixels };
     encode::encode(shrink::orient(small, orientation), webp)
 }

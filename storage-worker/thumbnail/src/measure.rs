@@ -20,6 +20,7 @@ pub(crate) struct Source<'a> {
     pub(crate) height: u32,
     pub(crate) color: ColorType,
     pub(crate) orientation: Orientation,
+    pub(crate) content_type: &'static str,
     pub(crate) decoder: Box<dyn ImageDecoder + 'a>,
 }
 
@@ -31,6 +32,11 @@ impl Source<'_> {
             Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
         )
     }
+}
+
+/// Whether a file begins like a picture of a kind that can be read.
+pub(crate) fn is_picture(file: &[u8]) -> bool {
+    image::guess_format(file).is_ok_and(|format| decoder(file, format).is_ok())
 }
 
 /// Reads the header; refuses what would take too much.
@@ -52,7 +58,7 @@ pub(crate) fn open(file: &[u8]) -> Result<Source<'_>, Refusal> {
     }
     // A damaged orientation is none.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok(Source { width, height, color, orientation, decoder })
+    Ok(Source { width, height, color, orientation, content_type: format.to_mime_type(), decoder })
 }
 
 /// The decoder, and how many bytes a pixel it keeps besides its output.

@@ -95,15 +95,17 @@ async fn store(edge: &Edge, request: &Incoming, media: MediaRef, reserved: bool)
     edge.media.admit(request.header("content-length").and_then(|text| text.parse().ok()))?;
     let ask = StoreMedia {
         media,
-        user_id: request.caller()?.user_id.clone(),
+        user_id: Some(request.caller()?.user_id.clone()),
         reserved,
         content_type: serve::content_type(request.header("content-type").as_deref()),
         name: request.query("filename").and_then(FileName::clean).map(|name| name.as_str().to_owned()),
+        picture: false,
+        envelope: None,
         max_length: edge.media.max_upload,
         quota: edge.media.quota,
         ts: edge.now(),
     };
-    edge.wire.ask_media(ask, request.stream.clone()).await.map(|_| ())
+    edge.wire.ask_media(ask, request.stream.clone().map(Into::into)).await.map(|_| ())
 }
 
 async fn bring(edge: &Edge, request: &Incoming, before: Option<Millis>, body: bool) -> Result<Answer, MatrixError> {
@@ -127,10 +129,12 @@ pub(crate) fn question(
     Ok(FetchMedia {
         media,
         before,
-        range: request.header("range"),
+        // Ranges mean nothing to HEAD (RFC 9110, 14.2).
+        range: request.header("range").filter(|_| body),
         if_range: request.header("if-range"),
         if_none_match: request.header("if-none-match"),
         body,
+        envelope: None,
         ts: edge.now(),
     })
 }

@@ -16,6 +16,7 @@ pub(crate) mod media;
 pub(crate) mod membership;
 pub(crate) mod moderation;
 pub(crate) mod presence;
+pub(crate) mod preview;
 pub(crate) mod profile;
 pub(crate) mod push;
 pub(crate) mod relations;

@@ -35,19 +35,27 @@ pub struct MediaRef {
 }
 
 /// Stores the content that follows. Fails with 413 `M_TOO_LARGE`, 403 `M_FORBIDDEN` (over the quota, or another's
-/// reservation), 404 `M_NOT_FOUND` (no reservation) and 409 `M_CANNOT_OVERWRITE_MEDIA`.
+/// reservation), 404 `M_NOT_FOUND` (no reservation), 409 `M_CANNOT_OVERWRITE_MEDIA`, 400 `M_UNKNOWN` (no picture, where only
+/// a picture is wanted) and 502 `M_UNKNOWN` (not the envelope that was announced).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreMedia {
     /// Its name.
     pub media: MediaRef,
-    /// Who uploads it.
-    pub user_id: OwnedUserId,
+    /// Who uploads it; nobody for a copy of what is elsewhere, which is not kept for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<OwnedUserId>,
     /// The name was reserved before, by this user.
     pub reserved: bool,
     /// As it will be served.
     pub content_type: String,
     /// File name, cleaned.
     pub name: Option<String>,
+    /// Only a picture is stored, as the type that it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub picture: bool,
+    /// The content comes from another homeserver in an envelope with this `Content-Type`, which says what it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub envelope: Option<String>,
     /// Longest content, in bytes.
     pub max_length: u64,
     /// What the user may keep, in bytes.
@@ -57,10 +65,27 @@ pub struct StoreMedia {
 }
 
 /// The answer to [`StoreMedia`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {
     /// Length of the content, in bytes.
     pub size: u64,
+    /// What kind of picture it is, where only a picture was wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<PictureFacts>,
+    /// Nothing was stored: the envelope says that the content is at this address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<String>,
+}
+
+/// What is known of a picture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PictureFacts {
+    /// Its type.
+    pub content_type: String,
+    /// In pixels, as it is seen.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
 }
 
 /// Brings some content, or what is known of it. Fails with 404 `M_NOT_FOUND`, and 504 `M_NOT_YET_UPLOADED` for a name that
@@ -83,6 +108,9 @@ pub struct FetchMedia {
     pub if_none_match: Option<String>,
     /// The content itself is wanted, not only what is known of it.
     pub body: bool,
+    /// All of it, in an envelope for another homeserver, with this boundary between its parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub envelope: Option<String>,
     /// Now.
     pub ts: Millis,
 }

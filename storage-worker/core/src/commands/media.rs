@@ -1,6 +1,7 @@
 //! Names of content, the content behind them, and graves: objects to be deleted from the bucket. See
 //! `wrangler/migrations/SCHEMA.md`.
 
+use ruma::UserId;
 use tern_model::{MatrixError, Millis};
 use tern_ports::{
     Row,
@@ -71,7 +72,7 @@ pub(crate) async fn admission(
     const KNOWN: &str = "SELECT 1 AS known FROM blobs WHERE sha256 = ?1";
     const GRAVE: &str = "INSERT INTO graves (object, due) SELECT ?1, ?2 \
         WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE sha256 = ?3)";
-    let (name, user) = (ask.media.media_id.as_str(), ask.user_id.as_str());
+    let (name, user) = (ask.media.media_id.as_str(), ask.user_id.as_deref().map(UserId::as_str));
     let statements = [
         Statement::new(NAME, [ask.media.origin.as_str().into(), name.into()]),
         Statement::new(RESERVED, [name.into(), ask.ts.0.into()]),
@@ -86,7 +87,7 @@ pub(crate) async fn admission(
     if ask.reserved {
         match reserved.first().and_then(|row| row.text(0)) {
             None => return Err(MatrixError::not_found("No such reservation")),
-            Some(owner) if owner != user => return Err(MatrixError::forbidden("Reserved by somebody else")),
+            owner @ Some(_) if owner != user => return Err(MatrixError::forbidden("Reserved by somebody else")),
             Some(_) => {}
         }
     }
@@ -136,7 +137,7 @@ pub(crate) async fn commit(
         let mut params = vec![
             origin.into(),
             name.into(),
-            ask.user_id.as_str().into(),
+            ask.user_id.as_deref().map(UserId::as_str).into(),
             ask.reserved.into(),
             ask.ts.0.into(),
             ask.quota.into(),

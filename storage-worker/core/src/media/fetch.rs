@@ -4,7 +4,7 @@ use tern_media::{Conditions, Part, range};
 use tern_model::MatrixError;
 use tern_ports::wire::media::{FetchMedia, Fetched, Follows};
 
-use super::{MediaStore, Objects};
+use super::{MediaStore, Objects, envelope};
 use crate::{
     commands::media::{Found, find},
     sql::Databases,
@@ -38,6 +38,19 @@ impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
             _ => None,
         };
         let known = Fetched { content_type: found.content_type, name: found.name, size: found.size, tag, follows };
+        self.sent(ask, known, body)
+    }
+
+    /// As it is sent: as it is, or in an envelope.
+    pub(super) fn sent(
+        &self,
+        ask: &FetchMedia,
+        known: Fetched,
+        body: Option<O::Body>,
+    ) -> Result<(Fetched, Option<O::Body>), MatrixError> {
+        let Some(boundary) = &ask.envelope else { return Ok((known, body)) };
+        let (before, after) = envelope::around(boundary, &known)?;
+        let body = body.map(|content| self.objects.wrap(before, content, after)).transpose()?;
         Ok((known, body))
     }
 }
@@ -51,8 +64,11 @@ fn follows(ask: &FetchMedia, tag: &str, size: u64) -> Follows {
     }
 }
 
-/// The headers of the request.
+/// The headers of the request. An envelope carries everything.
 pub(super) fn conditions(ask: &FetchMedia) -> Conditions<'_> {
+    if ask.envelope.is_some() {
+        return Conditions::default();
+    }
     Conditions {
         range: ask.range.as_deref(),
         if_range: ask.if_range.as_deref(),

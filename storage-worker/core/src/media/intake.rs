@@ -5,13 +5,21 @@ use futures::{Stream, StreamExt};
 use sha2::{Digest, Sha256};
 use tern_model::MatrixError;
 
-/// The body broke off.
+/// The body cannot be read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BodyError;
+pub enum BodyError {
+    /// It broke off.
+    BrokeOff,
+    /// It is not in the envelope that was announced.
+    NoEnvelope,
+}
 
 impl From<BodyError> for MatrixError {
-    fn from(_: BodyError) -> Self {
-        Self::new(400, "M_UNKNOWN", "The body broke off")
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::BrokeOff => Self::new(400, "M_UNKNOWN", "The body broke off"),
+            BodyError::NoEnvelope => Self::new(502, "M_UNKNOWN", "The other server did not answer as it should"),
+        }
     }
 }
 

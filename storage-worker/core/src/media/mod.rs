@@ -4,6 +4,7 @@
 //! closes the grave in the same batch. So whatever happens in between, nothing half is ever seen, and [`sweep`] finds what
 //! was left.
 
+mod envelope;
 mod fetch;
 mod intake;
 mod objects;

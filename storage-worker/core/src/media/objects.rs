@@ -53,6 +53,9 @@ pub trait Objects {
         span: Option<(u64, u64)>,
     ) -> impl Future<Output = Result<Option<Opened<Self::Body>>, ObjectError>>;
 
+    /// A body with something before and after it. No operation.
+    fn wrap(&self, before: Vec<u8>, body: Self::Body, after: Vec<u8>) -> Result<Self::Body, ObjectError>;
+
     /// Reads a whole object; `None` when there is no such object.
     fn read(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, ObjectError>>;
 

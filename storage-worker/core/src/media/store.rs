@@ -2,10 +2,11 @@
 
 use futures::Stream;
 use tern_model::{MatrixError, Millis};
-use tern_ports::wire::media::{StoreMedia, Stored};
+use tern_ports::wire::media::{PictureFacts, StoreMedia, Stored};
 
 use super::{
     BodyError, MediaStore, Objects,
+    envelope::{self, Opened},
     intake::{Content, Intake},
 };
 use crate::{
@@ -34,29 +35,59 @@ impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
         object: &str,
         body: impl Stream<Item = Result<Vec<u8>, BodyError>> + Unpin,
     ) -> Result<Stored, MatrixError> {
+        let Some(envelope) = &ask.envelope else { return self.store_content(ask, object, body).await };
+        match envelope::open(envelope, body).await? {
+            Opened::Elsewhere(url) => Ok(Stored { elsewhere: Some(url), ..Stored::default() }),
+            Opened::Content(what, body) => self.store_content(&envelope::described(ask, what), object, body).await,
+        }
+    }
+
+    async fn store_content(
+        &self,
+        ask: &StoreMedia,
+        object: &str,
+        body: impl Stream<Item = Result<Vec<u8>, BodyError>> + Unpin,
+    ) -> Result<Stored, MatrixError> {
         let mut intake = Intake::new(body, ask.max_length);
         let first = intake.piece(PART).await?;
-        let short = first.len() < PART;
-        let content = short.then(|| intake.digest());
+        if ask.picture {
+            let facts = look(&first)?;
+            let ask = StoreMedia { content_type: facts.content_type.clone(), ..ask.clone() };
+            let stored = self.store_pieces(&ask, object, first, intake).await?;
+            return Ok(Stored { picture: Some(facts), ..stored });
+        }
+        self.store_pieces(ask, object, first, intake).await
+    }
+
+    async fn store_pieces(
+        &self,
+        ask: &StoreMedia,
+        object: &str,
+        first: Vec<u8>,
+        mut intake: Intake<impl Stream<Item = Result<Vec<u8>, BodyError>> + Unpin>,
+    ) -> Result<Stored, MatrixError> {
         let due = Millis(ask.ts.0.saturating_add(GRACE_MS));
-        let known =
-            admission(&self.databases, ask, content.as_ref().map(|content| content.sha256.as_str()), object, due);
-        let known = known.await?;
-        let content = match content {
-            Some(content) => {
-                if known && self.committed(ask, &content, None).await? {
-                    return Ok(Stored { size: content.size });
+        let content = if first.len() < PART {
+            let content = intake.digest();
+            let known = admission(&self.databases, ask, Some(&content.sha256), object, due).await?;
+            if known {
+                if self.committed(ask, &content, None).await? {
+                    return Ok(Stored { size: content.size, ..Stored::default() });
                 }
-                self.objects.put(object, first, ORIGINAL).await?;
-                content
+                // It went just now, so that no grave was dug for the object that is needed after all.
+                admission(&self.databases, ask, None, object, due).await?;
             }
-            None => self.put_parts(object, first, &mut intake).await?,
+            self.objects.put(object, first, ORIGINAL).await?;
+            content
+        } else {
+            admission(&self.databases, ask, None, object, due).await?;
+            self.put_parts(object, first, &mut intake).await?
         };
         if !self.committed(ask, &content, Some(object)).await? {
             // The same content came another way meanwhile; its object counts.
             self.objects.delete(vec![object.to_owned()]).await?;
         }
-        Ok(Stored { size: content.size })
+        Ok(Stored { size: content.size, ..Stored::default() })
     }
 
     /// Makes the content visible. False when the object given is not the one that is used.
@@ -97,4 +128,11 @@ impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
         }
         Ok(())
     }
+}
+
+/// What picture this is.
+fn look(file: &[u8]) -> Result<PictureFacts, MatrixError> {
+    let picture = tern_thumbnail::look(file).map_err(|_| MatrixError::new(400, "M_UNKNOWN", "This is no picture"))?;
+    let (width, height) = (picture.width, picture.height);
+    Ok(PictureFacts { content_type: picture.content_type.to_owned(), width, height })
 }

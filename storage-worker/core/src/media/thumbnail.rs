@@ -2,7 +2,10 @@
 
 use std::cell::Cell;
 
-use tern_media::{Part, range, thumbnail::Size};
+use tern_media::{
+    Part, range, serve,
+    thumbnail::{self, Size},
+};
 use tern_model::MatrixError;
 use tern_ports::wire::media::{FetchThumbnail, Fetched, Follows};
 use tern_thumbnail::{MAX_INPUT, Refusal};
@@ -58,26 +61,45 @@ impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
     /// As [`FetchThumbnail`] says; 503 when the database or the bucket fails.
     pub async fn thumbnail(&self, ask: &FetchThumbnail) -> Result<(Fetched, Option<O::Body>), MatrixError> {
         let found = find(&self.databases, &ask.original).await?;
-        if !found.content_type.starts_with("image/") {
+        let kind = serve::essence(&found.content_type).to_ascii_lowercase();
+        if !kind.starts_with("image/") {
             return Err(not_a_picture());
         }
         let wish = Size { width: ask.width, height: ask.height, crop: ask.crop };
-        // What moves is not made to stand still for a client that likes it to move.
-        let moves = ask.animated && matches!(found.content_type.as_str(), "image/gif" | "image/apng");
-        let Some(size) = wish.standard().filter(|_| !moves) else { return self.content(&ask.original, found).await };
+        let size = match wish.standard() {
+            // What moves is not made to stand still for a client that likes it to move.
+            _ if ask.animated && matches!(kind.as_str(), "image/gif" | "image/apng") => None,
+            // And moves for no other.
+            None if !ask.animated && thumbnail::may_move(&kind) => Some(Size::WHOLE),
+            size => size,
+        };
+        let Some(size) = size else { return self.original(ask, found, &kind).await };
         let variant = format!("{}{}", size.key(), if ask.webp { "-webp" } else { "" });
         let tag = range::entity_tag(&format!("{}-{variant}", found.sha256));
         if range::select(conditions(&ask.original), &tag, 0) == Part::Unchanged {
-            return Ok((thumbnail(String::new(), 0, tag, Follows::Unchanged), None));
+            return Ok((described(String::new(), 0, tag, Follows::Unchanged), None));
         }
         let key = format!("{}{variant}", derived(&found.object));
         let opened = self.made(&found, size, ask.webp, &key).await?;
         match opened.content_type.as_str() {
-            SMALL => self.content(&ask.original, found).await,
+            SMALL => self.original(ask, found, &kind).await,
             LARGE => Err(MatrixError::too_large("The picture is too large for a thumbnail")),
             DAMAGED => Err(not_a_picture()),
-            _ => Ok((thumbnail(opened.content_type, opened.size, tag, Follows::Whole), Some(opened.body))),
+            _ => {
+                let known = described(opened.content_type, opened.size, tag, Follows::Whole);
+                self.sent(&ask.original, known, Some(opened.body))
+            }
         }
+    }
+
+    /// The picture itself, if its type is one of a thumbnail.
+    async fn original(
+        &self,
+        ask: &FetchThumbnail,
+        found: Found,
+        kind: &str,
+    ) -> Result<(Fetched, Option<O::Body>), MatrixError> {
+        if thumbnail::is_type(kind) { self.content(&ask.original, found).await } else { Err(not_a_picture()) }
     }
 
     /// What is kept under `key`, made if nothing is.
@@ -106,7 +128,7 @@ impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
     }
 }
 
-fn thumbnail(content_type: String, size: u64, tag: String, follows: Follows) -> Fetched {
+fn described(content_type: String, size: u64, tag: String, follows: Follows) -> Fetched {
     Fetched { content_type, name: Some("thumbnail".to_owned()), size, tag, follows }
 }
 

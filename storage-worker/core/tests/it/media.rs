@@ -19,8 +19,8 @@ use tern_testkit::{
 
 use crate::support::{Worker, user};
 
-const HOUR: u64 = 60 * 60 * 1000;
-const NOW: Millis = Millis(1_790_000_000_000);
+pub(crate) const HOUR: u64 = 60 * 60 * 1000;
+pub(crate) const NOW: Millis = Millis(1_790_000_000_000);
 
 pub(crate) struct Scene {
     pub(crate) worker: Worker,
@@ -78,10 +78,12 @@ pub(crate) fn named(media_id: &str) -> MediaRef {
 pub(crate) fn put(media_id: &str) -> StoreMedia {
     StoreMedia {
         media: named(media_id),
-        user_id: user("alice"),
+        user_id: Some(user("alice")),
         reserved: false,
         content_type: "image/png".to_owned(),
         name: Some("cat.png".to_owned()),
+        picture: false,
+        envelope: None,
         max_length: 40 << 20,
         quota: None,
         ts: NOW,
@@ -96,16 +98,17 @@ pub(crate) fn get(media_id: &str) -> FetchMedia {
         if_range: None,
         if_none_match: None,
         body: true,
+        envelope: None,
         ts: NOW,
     }
 }
 
-fn code<T: std::fmt::Debug>(result: Result<T, MatrixError>) -> (u16, String) {
+pub(crate) fn code<T: std::fmt::Debug>(result: Result<T, MatrixError>) -> (u16, String) {
     let error = result.unwrap_err();
     (error.status, error.errcode.into_owned())
 }
 
-fn refusal(status: u16, errcode: &str) -> (u16, String) {
+pub(crate) fn refusal(status: u16, errcode: &str) -> (u16, String) {
     (status, errcode.to_owned())
 }
 
@@ -177,7 +180,10 @@ fn a_reserved_name_waits_for_its_owner() {
     let fill = |name: &str| StoreMedia { reserved: true, ..put(name) };
     assert_eq!(code(scene.fetch(&get("d"))), refusal(504, "M_NOT_YET_UPLOADED"));
     assert_eq!(code(scene.store(&fill("never"), b"x")), refusal(404, "M_NOT_FOUND"));
-    assert_eq!(code(scene.store(&StoreMedia { user_id: user("bob"), ..fill("d") }, b"x")), refusal(403, "M_FORBIDDEN"));
+    assert_eq!(
+        code(scene.store(&StoreMedia { user_id: Some(user("bob")), ..fill("d") }, b"x")),
+        refusal(403, "M_FORBIDDEN")
+    );
     scene.store(&fill("d"), b"content").unwrap();
     assert_eq!(scene.content("d").as_deref(), Some(&b"content"[..]));
     assert_eq!(code(scene.store(&fill("d"), b"other")), refusal(409, "M_CANNOT_OVERWRITE_MEDIA"));
@@ -196,7 +202,7 @@ fn limits_hold_for_one_upload_and_for_all_of_a_user() {
     assert_eq!(code(scene.store(&small("a"), &bytes(101))), refusal(413, "M_TOO_LARGE"));
     scene.store(&small("a"), &bytes(100)).unwrap();
     assert_eq!(code(scene.store(&small("b"), &bytes(51))), refusal(403, "M_FORBIDDEN"));
-    scene.store(&StoreMedia { user_id: user("bob"), ..small("b") }, &bytes(51)).expect("another's room");
+    scene.store(&StoreMedia { user_id: Some(user("bob")), ..small("b") }, &bytes(51)).expect("another's room");
     scene.store(&small("c"), &bytes(50)).unwrap();
     assert_eq!(code(scene.store(&small("d"), b"")), refusal(403, "M_FORBIDDEN"));
     let long = StoreMedia { max_length: 2 * PART as u64, ..put("e") };

@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use tern_model::{MatrixError, Millis};
-use tern_ports::wire::media::{FetchThumbnail, Fetched, Follows, Purge, PurgeMedia};
+use tern_ports::wire::media::{FetchThumbnail, Fetched, Follows, Purge, PurgeMedia, StoreMedia};
 use tern_testkit::{Executor, bucket::Operations};
 
 use crate::media::{Scene, get, named, put};
@@ -59,13 +59,53 @@ fn what_is_not_larger_or_too_large_a_wish_is_the_original() {
     for (width, height, operations) in [
         (320, 240, Operations { a: 1, b: 4 }),
         (320, 240, Operations { a: 0, b: 2 }),
-        (4000, 3000, Operations { a: 0, b: 1 }),
+        (4000, 3000, Operations { a: 1, b: 4 }),
+        (4000, 3000, Operations { a: 0, b: 2 }),
     ] {
         scene.bucket.take_operations();
         let (known, body) = ask(&scene, &wish("a", width, height, false)).unwrap();
         assert_eq!((known.content_type.as_str(), body.as_ref()), ("image/png", Some(&small)));
         assert_eq!(scene.bucket.take_operations(), operations);
     }
+}
+
+/// Two frames of one pixel.
+const MOVING: &[u8] = b"GIF89a\x01\0\x01\0\x80\0\0\xff\0\0\0\0\xff\
+    \x21\xf9\x04\0\x0a\0\0\0\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0\
+    \x21\xf9\x04\0\x0a\0\0\0\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x4c\x01\0\x3b";
+
+#[test]
+fn what_moves_stands_still_unless_it_may_move() {
+    let scene = Scene::new();
+    scene.store(&StoreMedia { content_type: "image/gif".to_owned(), ..put("a") }, MOVING).unwrap();
+    for (width, height) in [(32, 32), (320, 240), (4000, 3000)] {
+        let still = wish("a", width, height, false);
+        let (known, body) = ask(&scene, &still).unwrap();
+        assert_eq!((known.content_type.as_str(), dimensions(&body.unwrap())), ("image/jpeg", (1, 1)), "{width}");
+        let (known, body) = ask(&scene, &FetchThumbnail { animated: true, ..still }).unwrap();
+        assert_eq!((known.content_type.as_str(), body.as_deref()), ("image/gif", Some(MOVING)), "{width}");
+    }
+}
+
+#[test]
+fn a_thumbnail_is_of_a_type_that_thumbnails_have() {
+    let scene = Scene::new();
+    let typed = |content_type: &str| StoreMedia { content_type: content_type.to_owned(), ..put("x") };
+    let svg = b"<svg xmlns=\"http://www.w3.org/2000/svg\" onload=\"alert(1)\"/>";
+    let code =
+        |scene: &Scene, width: u32| ask(scene, &wish("x", width, 100, false)).map(|(known, _)| known.content_type);
+    for (content_type, content) in
+        [("image/svg+xml", svg.to_vec()), ("image/png", svg.to_vec()), ("image/heic", picture(10, 10))]
+    {
+        scene.store(&typed(content_type), &content).unwrap();
+        for width in [100, 4000] {
+            let refusal = code(&scene, width).map_err(|error| (error.status, error.errcode.into_owned()));
+            assert_eq!(refusal, Err((400, "M_UNKNOWN".to_owned())), "{content_type} {width}");
+        }
+        scene.worker.ask(PurgeMedia { which: Purge::One(named("x")) });
+    }
+    scene.store(&typed("IMAGE/PNG; a=b"), &picture(500, 500)).unwrap();
+    assert_eq!(code(&scene, 100).as_deref(), Ok("image/jpeg"));
 }
 
 #[test]

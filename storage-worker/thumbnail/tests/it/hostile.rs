@@ -2,12 +2,59 @@
 
 use image::ImageFormat;
 use proptest::prelude::*;
-use tern_thumbnail::{MAX_INPUT, Refusal, make};
+use tern_media::thumbnail::Size;
+use tern_thumbnail::{MAX_INPUT, Refusal, look, make};
 
 use crate::pictures::{FORMATS, glass, photo, size, turned};
 
 fn small(file: &[u8]) -> Result<(), Refusal> {
+    let _look = look(file);
+    let _still = make(file, Size::WHOLE, true);
     make(file, size(32, 32, true), true).map(|_| ())
+}
+
+fn lossy(webp: bool) -> Vec<u8> {
+    make(&photo(640, 480, ImageFormat::Png), size(90, 70, false), webp).unwrap().bytes
+}
+
+/// Two frames of one pixel.
+const MOVING: &[u8] = b"GIF89a\x01\0\x01\0\x80\0\0\xff\0\0\0\0\xff\
+    \x21\xf9\x04\0\x0a\0\0\0\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0\
+    \x21\xf9\x04\0\x0a\0\0\0\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x4c\x01\0\x3b";
+
+const SCRIPT: &[u8] = b"--><html><script>alert(1)</script><svg onload=alert(1)>";
+
+#[test]
+fn what_is_also_a_page_becomes_a_picture_alone() {
+    let comment = |jpeg: &[u8]| {
+        let length = u16::try_from(SCRIPT.len() + 2).unwrap().to_be_bytes();
+        [&jpeg[..2], &[0xff, 0xfe], &length, SCRIPT, &jpeg[2..]].concat()
+    };
+    let mut files: Vec<_> =
+        FORMATS.iter().map(|format| [photo(200, 150, *format).as_slice(), SCRIPT].concat()).collect();
+    files.push(comment(&photo(200, 150, ImageFormat::Jpeg)));
+    for (at, file) in files.iter().enumerate() {
+        assert!(file.windows(8).any(|part| part == b"<script>"));
+        for webp in [false, true] {
+            let made = make(file, size(96, 96, true), webp).unwrap();
+            assert!(!made.bytes.windows(8).any(|part| part == b"<script>"), "{at}");
+        }
+    }
+}
+
+#[test]
+fn a_picture_is_known_by_its_header() {
+    for (format, content_type) in FORMATS.iter().zip(["image/jpeg", "image/png", "image/gif", "image/webp"]) {
+        let file = photo(200, 150, *format);
+        let picture = look(&file).unwrap();
+        assert_eq!((picture.content_type, picture.width, picture.height), (content_type, 200, 150));
+        assert_eq!(make(&file, Size::WHOLE, true), Err(Refusal::Small), "it does not move");
+    }
+    let turned = look(&turned(&photo(200, 150, ImageFormat::Jpeg), 6)).unwrap();
+    assert_eq!((turned.width, turned.height), (150, 200));
+    assert_eq!(look(&bomb(60_000, 60_000)), Err(Refusal::TooLarge));
+    assert_eq!(look(SCRIPT), Err(Refusal::NotAPicture));
+    assert!(make(MOVING, Size::WHOLE, false).is_ok(), "it moves");
 }
 
 /// A PNG of that many pixels whose data is one row.
@@ -75,13 +122,17 @@ proptest! {
     /// Damaged in a few places, above all in the headers: whatever comes of it, no panic and no more memory.
     #[test]
     fn a_damaged_file_does_no_harm(
-        kind in 0_usize..6,
+        kind in 0_usize..9,
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 1..12),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
         let mut file = match kind {
             4 => glass(90, 70),
             5 => turned(&photo(90, 70, ImageFormat::Jpeg), 6),
+            // Lossy WebP and a progressive JPEG, as this crate writes them.
+            6 => lossy(true),
+            7 => lossy(false),
+            8 => MOVING.to_vec(),
             kind => photo(90, 70, FORMATS[kind]),
         };
         for (at, byte, in_header) in damage {
