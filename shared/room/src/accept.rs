@@ -15,7 +15,7 @@ use tern_model::Pdu;
 use crate::{
     auth::{AuthState, allow_with, authorise_with},
     error::{AuthError, Unreadable},
-    history::{History, StateMap},
+    history::{Difference, History, held},
     resolve::resolve,
 };
 
@@ -30,15 +30,15 @@ pub enum Verdict {
     SoftFail(String),
 }
 
-/// An event with its verdict and the state around it.
+/// An event with its verdict and the state around it, told from the present before it.
 #[derive(Clone, Debug)]
 pub struct Judged {
     /// The verdict.
     pub verdict: Verdict,
     /// The state before the event.
-    pub before: Rc<StateMap>,
+    pub before: Rc<Difference>,
     /// The state after it: another only if it is a state event that was not rejected.
-    pub after: Rc<StateMap>,
+    pub after: Rc<Difference>,
 }
 
 /// An event cannot be judged.
@@ -52,22 +52,32 @@ pub enum JudgeError {
     Unreadable(#[from] Unreadable),
 }
 
-/// The room's present: what a new event stands on.
-#[derive(Clone, Debug, Default)]
-pub struct Present {
+/// Judges an event by its auth events alone: one that is known only because others cite it. Never soft-failed.
+///
+/// # Errors
+/// `Missing` when its auth events are not known.
+pub fn judge_cited(history: &impl History, pdu: &Pdu) -> Result<Verdict, JudgeError> {
+    let cited = AuthState::cited(history, pdu)?;
+    let refused = reason(authorise_with(&history.version().rules.authorization, pdu, &cited))?;
+    Ok(refused.or_else(|| unknown_version(history, pdu)).map_or(Verdict::Accept, Verdict::Reject))
+}
+
+/// The room's present after an event.
+#[derive(Clone, Debug)]
+pub struct Advance {
     /// The forward extremities.
     pub extremities: BTreeSet<OwnedEventId>,
-    /// The state that they resolve to.
-    pub state: Rc<StateMap>,
+    /// How the state that they resolve to differs from the present before.
+    pub changes: Rc<Difference>,
 }
 
 /// Judges `pdu` by its auth events, by the state before it, and by the present state, in this order.
 ///
 /// # Errors
 /// `Missing` when its auth events or the state before it are not known.
-pub fn judge(history: &impl History, present: &Present, pdu: &Pdu) -> Result<Judged, JudgeError> {
+pub fn judge(history: &impl History, pdu: &Pdu) -> Result<Judged, JudgeError> {
     let before = state_before(history, pdu)?;
-    let verdict = match refusal(history, &before, &present.state, pdu)? {
+    let verdict = match refusal(history, &before, pdu)? {
         None => Verdict::Accept,
         Some(verdict) => verdict,
     };
@@ -78,12 +88,17 @@ pub fn judge(history: &impl History, present: &Present, pdu: &Pdu) -> Result<Jud
     Ok(Judged { verdict, before, after })
 }
 
-/// The present after an accepted event whose state is known to `history`.
+/// The present after an accepted event, which `history` knows already, and the state after which is `after`.
 ///
 /// # Errors
 /// When a state cannot be read.
-pub fn advance(history: &impl History, present: &Present, pdu: &Pdu) -> Result<Present, Unreadable> {
-    let mut extremities = present.extremities.clone();
+pub fn advance(
+    history: &impl History,
+    extremities: &BTreeSet<OwnedEventId>,
+    pdu: &Pdu,
+    after: &Rc<Difference>,
+) -> Result<Advance, Unreadable> {
+    let mut extremities = extremities.clone();
     let mut built_on: Vec<OwnedEventId> = pdu.prev().to_vec();
     let mut seen: HashSet<OwnedEventId> = built_on.iter().cloned().collect();
     while let Some(previous) = built_on.pop() {
@@ -93,17 +108,19 @@ pub fn advance(history: &impl History, present: &Present, pdu: &Pdu) -> Result<P
             built_on.extend(before.iter().flat_map(Pdu::prev).filter(|id| seen.insert((*id).clone())).cloned());
         }
     }
-    extremities.insert(pdu.id().to_owned());
     let states: Result<Vec<_>, _> = extremities.iter().map(|id| known_state(history, id)).collect();
-    Ok(Present { state: resolve(history, &states?)?, extremities })
+    let mut states = states?;
+    states.push(Rc::clone(after));
+    extremities.insert(pdu.id().to_owned());
+    Ok(Advance { changes: resolve(history, &states)?, extremities })
 }
 
-fn known_state(history: &impl History, event_id: &EventId) -> Result<Rc<StateMap>, Unreadable> {
+fn known_state(history: &impl History, event_id: &EventId) -> Result<Rc<Difference>, Unreadable> {
     history.state_after(event_id)?.ok_or_else(|| Unreadable(format!("the state after {event_id} is not known")))
 }
 
 /// The resolution of the states after the events before it.
-fn state_before(history: &impl History, pdu: &Pdu) -> Result<Rc<StateMap>, JudgeError> {
+fn state_before(history: &impl History, pdu: &Pdu) -> Result<Rc<Difference>, JudgeError> {
     let mut missing = Vec::new();
     let mut states = Vec::with_capacity(pdu.prev().len());
     for previous in pdu.prev() {
@@ -116,13 +133,11 @@ fn state_before(history: &impl History, pdu: &Pdu) -> Result<Rc<StateMap>, Judge
 }
 
 /// The first check that the event does not pass, as a verdict.
-fn refusal(
-    history: &impl History,
-    before: &StateMap,
-    now: &StateMap,
-    pdu: &Pdu,
-) -> Result<Option<Verdict>, JudgeError> {
+fn refusal(history: &impl History, before: &Difference, pdu: &Pdu) -> Result<Option<Verdict>, JudgeError> {
     if let Some(reason) = unknown_version(history, pdu) {
+        return Ok(Some(Verdict::Reject(reason)));
+    }
+    if let Some(reason) = rootless(history, pdu)? {
         return Ok(Some(Verdict::Reject(reason)));
     }
     let rules = &history.version().rules.authorization;
@@ -133,7 +148,21 @@ fn refusal(
     if let Some(reason) = reason(allow_in(history, before, pdu))? {
         return Ok(Some(Verdict::Reject(reason)));
     }
-    Ok(reason(allow_in(history, now, pdu))?.map(Verdict::SoftFail))
+    if before.is_empty() {
+        return Ok(None);
+    }
+    Ok(reason(allow_in(history, &Difference::new(), pdu))?.map(Verdict::SoftFail))
+}
+
+/// Only the create event stands on nothing, and a room has one.
+fn rootless(history: &impl History, pdu: &Pdu) -> Result<Option<String>, Unreadable> {
+    if !pdu.prev().is_empty() {
+        return Ok(None);
+    }
+    let create = history.present(&(StateEventType::RoomCreate, String::new()))?;
+    let is_create = *pdu.kind() == TimelineEventType::RoomCreate;
+    let stands = is_create && create.is_none_or(|create| create == pdu.id());
+    Ok((!stands).then(|| "it stands on no event of the room".to_owned()))
 }
 
 /// A create event must name a version that is recognised, and the one that the room is taken for. A room that names none
@@ -155,12 +184,13 @@ fn unknown_version(history: &impl History, pdu: &Pdu) -> Option<String> {
 }
 
 /// The rules that depend on state, with `state`.
-fn allow_in(history: &impl History, state: &StateMap, pdu: &Pdu) -> Result<(), AuthError> {
+fn allow_in(history: &impl History, state: &Difference, pdu: &Pdu) -> Result<(), AuthError> {
     let rules = &history.version().rules.authorization;
-    let read = |kind: &StateEventType, state_key: &str| match state.get(&(kind.clone(), state_key.to_owned())) {
-        Some(event_id) => history.event(event_id),
-        None => Ok(None),
-    };
+    let read =
+        |kind: &StateEventType, state_key: &str| match held(history, state, &(kind.clone(), state_key.to_owned()))? {
+            Some(event_id) => history.event(&event_id),
+            None => Ok(None),
+        };
     let state = AuthState::select(rules, read, pdu.kind(), pdu.from(), pdu.key(), pdu.body())?;
     allow_with(rules, pdu, &state)
 }
@@ -173,8 +203,8 @@ fn reason(checked: Result<(), AuthError>) -> Result<Option<String>, Unreadable> 
     }
 }
 
-fn with(state: &StateMap, pdu: &Pdu, state_key: &str) -> StateMap {
+fn with(state: &Difference, pdu: &Pdu, state_key: &str) -> Difference {
     let mut state = state.clone();
-    state.insert((pdu.kind().to_string().into(), state_key.to_owned()), pdu.id().to_owned());
+    state.insert((pdu.kind().to_string().into(), state_key.to_owned()), Some(pdu.id().to_owned()));
     state
 }

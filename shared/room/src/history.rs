@@ -1,16 +1,27 @@
 //! What is known of a room's event graph.
 
-use std::rc::Rc;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    rc::Rc,
+};
 
-use ruma::{EventId, OwnedEventId};
+use ruma::{EventId, OwnedEventId, events::StateEventType};
 use tern_model::Pdu;
 
 use crate::{error::Unreadable, version::Version};
 
+/// A type and a state key.
+pub type Key = (StateEventType, String);
+
 /// The state of a room at one moment: the event for each type and state key (Server-Server API, "Room State").
 pub type StateMap = ruma::state_res::StateMap<OwnedEventId>;
 
-/// A room's events and the state after each. Reading is synchronous: what lies elsewhere is fetched before.
+/// A state, told by where it differs from the room's present: the event that it has there, or that it has none. So a
+/// large room's state takes as much memory as has changed since.
+pub type Difference = BTreeMap<Key, Option<OwnedEventId>>;
+
+/// A room's events, its present state, and the state after each event. Reading is synchronous: what lies elsewhere is
+/// fetched before.
 pub trait History {
     /// The room's version.
     fn version(&self) -> &'static Version;
@@ -27,6 +38,20 @@ pub trait History {
         Ok(self.event(event_id)?.map(|event| event.auth().to_vec()))
     }
 
-    /// The state after an event; `None` when it is not known.
-    fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<StateMap>>, Unreadable>;
+    /// The event that the present state has under a key.
+    fn present(&self, key: &Key) -> Result<Option<OwnedEventId>, Unreadable>;
+
+    /// The auth events, each once, of all events of the present state but those under `except`.
+    fn cited_elsewhere(&self, except: &BTreeSet<&Key>) -> Result<HashSet<OwnedEventId>, Unreadable>;
+
+    /// How the state after an event differs from the present; `None` when it is not known.
+    fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<Difference>>, Unreadable>;
+}
+
+/// The event under a key in a state.
+pub(crate) fn held(history: &impl History, state: &Difference, key: &Key) -> Result<Option<OwnedEventId>, Unreadable> {
+    match state.get(key) {
+        Some(event_id) => Ok(event_id.clone()),
+        None => history.present(key),
+    }
 }

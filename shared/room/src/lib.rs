@@ -15,6 +15,7 @@
 //! | is a PDU from elsewhere genuine? | [`receipt`] |
 //! | what becomes of it, and of the room? | [`accept`], over a [`history`] |
 //! | which state, when the room forked? | [`mod@resolve`] |
+//! | which servers does a room keep out? | [`acl`] |
 //! | who may see it? | [`visibility`] |
 //! | what does a room show to those who look for one? | [`facts`] |
 //! | what do others say about it? | [`relations`] |
@@ -38,6 +39,7 @@
 //! committed.
 
 pub mod accept;
+pub mod acl;
 pub mod aggregate;
 pub mod audience;
 pub mod auth;
@@ -63,7 +65,7 @@ pub mod version;
 pub mod view;
 pub mod visibility;
 
-pub use accept::{JudgeError, Judged, Present, Verdict, advance, judge};
+pub use accept::{Advance, JudgeError, Judged, Verdict, advance, judge, judge_cited};
 pub use audience::{Audience, Share};
 pub use auth::{AuthState, authorise};
 pub use build::{build, build_create, propose};
@@ -71,7 +73,7 @@ pub use client::{Form, client_event, stripped_event, with_room_id, with_transact
 pub use create::{CreateRoomRequest, Plan, Profile, plan};
 pub use draft::Draft;
 pub use error::{AuthError, BuildError, CreateError, MembershipError, RedactError, SendError, Unreadable};
-pub use history::{History, StateMap};
+pub use history::{Difference, History, Key, StateMap};
 pub use membership::{Action, Change, Outcome};
 pub use receipt::{Dropped, Received, Unverified};
 pub use relations::{Aggregation, Relation, Thread};

@@ -72,6 +72,11 @@ impl Version {
         !self.rules.authorization.use_room_create_sender
     }
 
+    /// Keys that had expired when an event was made do not sign it (room version 5, "Signing key validity period").
+    pub fn enforces_key_validity(&self) -> bool {
+        self.rules.enforce_key_validity
+    }
+
     /// The create event of `pdu`'s room, where the room's id is made of its id; `None` for the create event itself.
     pub(crate) fn create_event_of(&self, pdu: &Pdu) -> Option<OwnedEventId> {
         let hash = pdu.room().filter(|_| self.room_id_is_create_hash())?.as_str().strip_prefix('!')?;

@@ -76,7 +76,17 @@ impl<H: ObjectHost> RoomActor<H> {
             (head.tail, self.store().changes(head.tail, kind, state_key)?)
         };
         let before = since.first().and_then(value_before).map(|value| (known, value));
-        Ok(before.into_iter().chain(since.iter().map(|event| (event.seq, value_of(event)))).collect())
+        let mut values: Vec<_> =
+            before.into_iter().chain(since.iter().map(|event| (event.seq, value_of(event)))).collect();
+        if head.turned.0 > 0 {
+            for (seq, after) in self.store().turns_of(kind, state_key)? {
+                let event = after.map(|id| self.store().event(&id)).transpose()?.flatten();
+                let nothing = if kind == "m.room.member" { "leave" } else { "shared" };
+                values.push((seq, event.as_ref().map_or_else(|| nothing.to_owned(), value_of)));
+            }
+            values.sort_by_key(|(seq, _)| *seq);
+        }
+        Ok(values)
     }
 
     /// The facts at `seq` and later, from the storage worker if what is here does not tell.

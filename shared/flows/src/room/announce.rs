@@ -17,6 +17,7 @@ use super::{
     alarm::backed_off,
     bundle::Bundle,
     desk::{Desk, Pending},
+    forks::Turns,
     store::Head,
 };
 
@@ -183,8 +184,15 @@ impl<H: ObjectHost> RoomActor<H> {
             let events = self.store().events(absorbed, head.newest, false, CHUNK)?;
             let Some(last) = events.last() else { break };
             absorbed = last.seq;
-            self.queue_audience(&mut desk, &events, &joined);
-            if events.iter().any(affects_summary) {
+            let before = events.first().map_or(absorbed, |first| first.seq.previous());
+            let turns = if head.turned > before { self.store().turns_after(before)? } else { Turns::default() };
+            self.queue_turned(&mut desk, &turns);
+            if turns.lost.is_empty() {
+                self.queue_audience(&mut desk, &events, &joined);
+            } else {
+                self.queue_audience(&mut desk, &turns.effective(&events), &joined);
+            }
+            if !turns.lost.is_empty() || !turns.members.is_empty() || events.iter().any(affects_summary) {
                 let summary = Rc::new(self.summarise(&head)?);
                 if desk.summary.as_ref() != Some(&summary) {
                     desk.summary_changed = absorbed;
@@ -194,6 +202,13 @@ impl<H: ObjectHost> RoomActor<H> {
             desk.absorbed = Some(absorbed);
         }
         Ok(())
+    }
+
+    /// Whose membership a fork turned hears of it, too.
+    fn queue_turned(&self, desk: &mut Desk, turns: &Turns) {
+        for (user_id, seq) in turns.members.iter().filter(|(user_id, _)| self.is_local(user_id)) {
+            desk.enqueue(user_id, Pending { from: Some(*seq), ..Pending::default() });
+        }
     }
 
     fn queue_audience(&self, desk: &mut Desk, events: &[StoredEvent], joined: &[(OwnedUserId, RoomSeq)]) {

@@ -1,6 +1,6 @@
 //! Notices: what one user is told of a range of events.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use ruma::{OwnedUserId, UserId};
 use tern_model::{EphemeralNotice, Notice, NoticeEvent, RoomSeq, RoomSummary, StoredEvent, TxnRef};
@@ -19,6 +19,7 @@ use super::{
     RoomActor,
     announce::affects_summary,
     desk::Pending,
+    forks::Turns,
     store::{Head, damaged},
     view::{Turn, parsed},
 };
@@ -40,6 +41,8 @@ pub(super) struct Bundle {
     newest: RoomSeq,
     events: Vec<(NoticeEvent, Option<TxnRef>)>,
     audience: Audience,
+    /// Members whose membership a fork turned, within the range.
+    turned: BTreeMap<OwnedUserId, RoomSeq>,
     summary: Option<Rc<RoomSummary>>,
     /// Who is in the room, when events had to be left out that may have changed it.
     members: Option<Rc<Vec<OwnedUserId>>>,
@@ -69,13 +72,17 @@ impl<H: ObjectHost> RoomActor<H> {
         let powers = self.powers(head);
         let events = stored.iter().map(|event| Ok((notice_event(head, event, powers.as_ref())?, event.txn.clone())));
         let events = events.collect::<Result<Vec<_>, SqlError>>()?;
+        let turns = if head.turned > after { self.store().turns_after(after)? } else { Turns::default() };
+        let audience =
+            if turns.lost.is_empty() { Audience::of(&stored) } else { Audience::of(&turns.effective(&stored)) };
         let changed = from <= summary_changed && (first > from || stored.iter().any(affects_summary));
         Ok(Bundle {
             from,
             first,
             last: stored.last().map_or(head.newest, |event| event.seq),
             newest: head.newest,
-            audience: Audience::of(&stored),
+            audience,
+            turned: turns.members,
             events,
             summary: if changed { Some(Rc::new(self.summarise(head)?)) } else { None },
             members: if first > from { Some(self.all_joined()?) } else { None },
@@ -206,6 +213,11 @@ impl<H: ObjectHost> RoomActor<H> {
 fn share(bundle: &Bundle, user_id: &UserId, current: (RoomSeq, String)) -> Option<Share> {
     let (since, membership) = current;
     let joined = membership == "join";
+    if bundle.turned.contains_key(user_id) {
+        let share = bundle.audience.joined(user_id, if joined { since } else { RoomSeq(u64::MAX) });
+        let share = share.unwrap_or(Share { first: since, last: since, membership: None });
+        return Some(Share { membership: Some(membership), ..share });
+    }
     // The user's membership changed in what the bundle had to leave out.
     let missed = since >= bundle.from && since < bundle.first;
     match bundle.audience.joined(user_id, if joined { since } else { RoomSeq(u64::MAX) }) {

@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, rc::Rc};
 
-use tern_model::Millis;
+use tern_model::{Millis, RoomSeq};
 use tern_ports::{
     ObjectHost, Sql, SqlError, ask_storage,
     wire::{
@@ -10,7 +10,7 @@ use tern_ports::{
         storage::{AppendEvent, AppendEvents, Appended},
     },
 };
-use tern_room::facts::affects;
+use tern_room::{Difference, facts::affects};
 
 use super::{RoomActor, alarm::backed_off, store::Head};
 
@@ -119,7 +119,7 @@ impl<H: ObjectHost> RoomActor<H> {
         let Some(head) = self.head()? else { return Ok(()) };
         let (least, most) = TRIM;
         let spare = head.newest.0.saturating_sub(KEPT_EVENTS).min(head.tail.0 + most);
-        let until = tern_model::RoomSeq(spare).min(head.forwarded).min(head.announced);
+        let until = RoomSeq(spare).min(head.forwarded).min(head.announced);
         if until.0 < head.tail.0 + least {
             return Ok(());
         }
@@ -133,11 +133,30 @@ impl<H: ObjectHost> RoomActor<H> {
         }
         let trimmed = Head { tail: until, ..(*head).clone() };
         self.host.sql().transaction(|| {
+            self.leave_forks(&head, until)?;
             self.store().trim(head.tail, until)?;
             self.store().write_head(&trimmed)
         })?;
         self.adopt(trimmed);
         Ok(())
+    }
+}
+
+impl<H: ObjectHost> RoomActor<H> {
+    /// Keeps what forks need of the events up to `until`, and forgets what no fork needs.
+    fn leave_forks(&self, head: &Head, until: RoomSeq) -> Result<(), SqlError> {
+        let store = self.store();
+        store.keep_past(head.tail, until)?;
+        if let [_, _, ..] = head.extremities.as_slice() {
+            for event_id in &head.extremities {
+                // Its row will be gone, and with it what tells that its state was the trunk's.
+                if let (None, Some(seq)) = (store.fork(event_id.as_str())?, store.seq_of(event_id.as_str())?) {
+                    let number = store.add_fork_state(seq, &Difference::new())?;
+                    store.put_fork(event_id.as_str(), number, seq)?;
+                }
+            }
+        }
+        store.compact_forks(until, &head.extremities)
     }
 }
 

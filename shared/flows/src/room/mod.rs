@@ -8,6 +8,7 @@
 //! | part | what |
 //! |---|---|
 //! | `send`, `membership`, `create` | changes |
+//! | `receive`, `admit`, `graph`, `forks` | events from other servers, and rooms that forked |
 //! | `facts` | what the room shows to those outside |
 //! | `delayed` | events that are sent later |
 //! | `ephemeral` | typing and receipts |
@@ -35,6 +36,7 @@ use tern_room::{BadKey, Signer};
 use crate::turnstile::Turnstile;
 
 mod access;
+mod admit;
 mod aggregate;
 mod alarm;
 mod announce;
@@ -48,10 +50,13 @@ mod facts;
 pub(crate) mod filter;
 mod find_thread;
 mod forget;
+mod forks;
 mod forward;
+mod graph;
 mod history;
 mod membership;
 mod read;
+mod receive;
 mod related;
 mod relations;
 mod schema;
@@ -151,6 +156,7 @@ impl<H: ObjectHost> RoomActor<H> {
             RoomCommand::ManageDelayed(request) => write_reply(&self.manage_delayed(&request).await),
             RoomCommand::ListDelayed(request) => write_reply(&self.list_delayed(&request)),
             RoomCommand::ProbeRoom(request) => write_reply(&self.probe(*request)),
+            RoomCommand::ReceiveEvents(request) => write_reply(&self.receive_events(*request).await),
         }
     }
 

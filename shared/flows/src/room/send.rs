@@ -18,7 +18,11 @@ use tern_room::{
 };
 
 use super::{
-    RoomActor, not_in_room,
+    RoomActor,
+    admit::Admitted,
+    graph::Fetched,
+    not_in_room,
+    receive::Batch,
     related::Kinds,
     timeline::Range,
     view::{Entry, Turn, redacts},
@@ -37,6 +41,8 @@ pub(super) enum Job {
         vouching: Vec<OwnedRoomId>,
     },
     Profile(SetMemberProfile),
+    /// Events from elsewhere.
+    Receive(Rc<Batch>),
     /// A scheduled event whose time has come.
     Delayed {
         delay_id: String,
@@ -107,6 +113,10 @@ impl<H: ObjectHost> RoomActor<H> {
     /// A refusal is the job's own; a failed write undoes the whole turn.
     fn commit_one(&self, turn: &Turn<'_, H::Sql>, job: Job) -> Result<Answer, SqlError> {
         let plan = match job {
+            Job::Receive(batch) => {
+                self.receive_batch(turn, &batch)?;
+                return Ok(Ok(None));
+            }
             Job::Send { request, target } => self.plan_event(turn, *request, target),
             Job::Membership { request, vouching } => self.plan_membership(turn, &request, &vouching),
             Job::Profile(request) => self.plan_profile(turn, &request),
@@ -117,7 +127,9 @@ impl<H: ObjectHost> RoomActor<H> {
         };
         Ok(match plan {
             Ok(Plan::Append(entry)) => {
-                turn.append(&entry)?;
+                if let Err(error) = append(turn, &entry)? {
+                    return Ok(Err(error));
+                }
                 if let Some(state_key) = entry.pdu.key() {
                     let (kind, sender) = (entry.pdu.kind().to_string(), entry.pdu.from().as_str());
                     turn.store().supersede_delayed(&kind, state_key, sender)?;
@@ -175,6 +187,19 @@ impl<H: ObjectHost> RoomActor<H> {
         let load = LoadEvent { room_id: self.room_id.clone(), event_id, user_id: request.draft.sender.clone() };
         ask_storage(&*self.host, load).await
     }
+}
+
+/// Appends an event made here. It stands on all extremities, unless there are more than an event may name: then it is
+/// judged like one from elsewhere.
+fn append<S: Sql>(turn: &Turn<'_, S>, entry: &Entry) -> Result<Result<(), MatrixError>, SqlError> {
+    if entry.pdu.prev().len() >= turn.extremities_now().len() {
+        return turn.append(entry).map(Ok);
+    }
+    Ok(match turn.admit(entry, &Fetched::new())? {
+        Admitted::Accepted => Ok(()),
+        Admitted::Aside(_, reason) => Err(MatrixError::forbidden(reason)),
+        Admitted::Missing(_) | Admitted::Unjudged(_) => Err(MatrixError::unavailable()),
+    })
 }
 
 /// Refuses relations that clients are told not to state, as far as the tail knows: of older events a repeated reaction

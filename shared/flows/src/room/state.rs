@@ -37,6 +37,12 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
+    /// Takes a type and state key out of the current state.
+    pub(super) fn drop_state(self, kind: &str, state_key: &str) -> Result<(), SqlError> {
+        self.0.query("DELETE FROM state WHERE kind = ? AND state_key = ?", &[kind.into(), state_key.into()])?;
+        Ok(())
+    }
+
     /// Current state that matches a pattern and was set after `after`, in order of position.
     pub(super) fn state_like(self, kind: &str, state_key: &str, after: RoomSeq) -> Result<Vec<StoredEvent>, SqlError> {
         const FROM: &str =

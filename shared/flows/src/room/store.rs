@@ -28,6 +28,9 @@ pub(super) struct Head {
     pub(super) joined: u64,
     /// Members with membership `invite`.
     pub(super) invited: u64,
+    /// The last position at which the state moved otherwise than by the event there taking its place; zero in a room that
+    /// never forked. Its truth is the table `turns`.
+    pub(super) turned: RoomSeq,
 }
 
 impl Head {
@@ -44,6 +47,7 @@ impl Head {
             tail: zero,
             joined: 0,
             invited: 0,
+            turned: zero,
         }
     }
 }
@@ -76,7 +80,8 @@ impl<S: Sql> Store<'_, S> {
     /// The head, of a room that exists.
     pub(super) fn head(self) -> Result<Option<Head>, SqlError> {
         let rows = self.0.query(
-            "SELECT version, newest, depth, extremities, forwarded, announced, tail, joined, invited FROM head",
+            "SELECT version, newest, depth, extremities, forwarded, announced, tail, joined, invited,
+                 (SELECT coalesce(max(seq), 0) FROM turns) FROM head",
             &[],
         )?;
         rows.first().map(head_of).transpose()
@@ -97,7 +102,8 @@ impl<S: Sql> Store<'_, S> {
             head.invited.into(),
         ];
         self.0.query(
-            "INSERT INTO head VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            "INSERT INTO head (id, version, newest, depth, extremities, forwarded, announced, tail, joined, invited)
+             VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (id) DO UPDATE SET version = excluded.version, newest = excluded.newest, depth = excluded.depth,
                  extremities = excluded.extremities, forwarded = excluded.forwarded, announced = excluded.announced,
                  tail = excluded.tail, joined = excluded.joined, invited = excluded.invited",
@@ -179,20 +185,27 @@ impl<S: Sql> Store<'_, S> {
         all(&self.0.query(sql, &[after.0.into(), until.0.into(), u64::from(limit).into()])?)
     }
 
-    /// Events of one type and state key with positions above `after`, oldest first.
+    /// Events of one type and state key with positions above `after` that became current, oldest first.
     pub(super) fn changes(self, after: RoomSeq, kind: &str, state_key: &str) -> Result<Vec<StoredEvent>, SqlError> {
         let sql = concat!(
             "SELECT ",
             event_columns!(),
-            " FROM events e WHERE seq > ? AND kind = ? AND state_key = ? ORDER BY seq"
+            " FROM events e WHERE seq > ? AND kind = ? AND state_key = ? AND NOT EXISTS
+                 (SELECT 1 FROM turns t WHERE t.seq = e.seq AND t.kind = e.kind AND t.state_key = e.state_key)
+             ORDER BY seq"
         );
         all(&self.0.query(sql, &[after.0.into(), kind.into(), state_key.into()])?)
     }
 
     /// The journal above `after`, oldest first.
     pub(super) fn journal(self, after: RoomSeq, limit: u32) -> Result<Vec<AppendEvent>, SqlError> {
-        let sql =
-            concat!("SELECT ", event_columns!(), ", e.redaction FROM events e WHERE seq > ? ORDER BY seq LIMIT ?");
+        let sql = concat!(
+            "SELECT ",
+            event_columns!(),
+            ", e.redaction, e.state_key IS NOT NULL AND NOT EXISTS
+                 (SELECT 1 FROM turns t WHERE t.seq = e.seq AND t.kind = e.kind AND t.state_key = e.state_key)
+             FROM events e WHERE seq > ? ORDER BY seq LIMIT ?"
+        );
         let rows = self.0.query(sql, &[after.0.into(), u64::from(limit).into()])?;
         rows.iter().map(entry_of).collect()
     }
@@ -221,7 +234,7 @@ fn head_of(row: &Row) -> Result<Head, SqlError> {
     let number = |index| row.int(index).ok_or_else(|| SqlError(format!("head column {index} is damaged")));
     let version = row.text(0).unwrap_or_default();
     Ok(Head {
-        version: Version::find(version).ok_or_else(|| SqlError(format!("room version `{version}` is unknown")))?,
+        version: Version::known(version).ok_or_else(|| SqlError(format!("room version `{version}` is unknown")))?,
         newest: RoomSeq(number(1)?),
         depth: number(2)?,
         extremities: serde_json::from_str(row.text(3).unwrap_or_default()).map_err(damaged)?,
@@ -230,6 +243,7 @@ fn head_of(row: &Row) -> Result<Head, SqlError> {
         tail: RoomSeq(number(6)?),
         joined: number(7)?,
         invited: number(8)?,
+        turned: RoomSeq(number(9)?),
     })
 }
 
@@ -254,7 +268,7 @@ pub(super) fn event_of(row: &Row) -> Result<StoredEvent, SqlError> {
 fn entry_of(row: &Row) -> Result<AppendEvent, SqlError> {
     let event = event_of(row)?;
     Ok(AppendEvent {
-        is_state: event.state_key.is_some(),
+        is_state: row.flag(11),
         event,
         redaction: row.text(10).map(serde_json::from_str).transpose().map_err(damaged)?,
     })

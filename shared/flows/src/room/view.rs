@@ -1,9 +1,13 @@
 //! The room as the rules see it, and the events being added to it in one turn.
 
-use std::{cell::RefCell, collections::BTreeMap, num::NonZeroUsize};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
+};
 
 use lru::LruCache;
-use ruma::{OwnedUserId, RoomId, events::StateEventType};
+use ruma::{OwnedEventId, OwnedUserId, RoomId, events::StateEventType};
 use tern_model::{Pdu, RawJson, RoomSeq, StoredEvent, TxnRef};
 use tern_ports::{Sql, SqlError, wire::storage::Redaction};
 use tern_room::{Extremity, RoomView, Unreadable, Version, auth::membership_of, redact, unsigned};
@@ -34,8 +38,8 @@ pub(super) struct Turn<'a, S> {
     store: Store<'a, S>,
     cache: &'a Cache,
     head: RefCell<Head>,
-    /// State this turn has changed.
-    changed: RefCell<BTreeMap<Key, Current>>,
+    /// State this turn has changed; nothing where it took it away.
+    changed: RefCell<BTreeMap<Key, Option<Current>>>,
 }
 
 /// An event decided upon.
@@ -78,7 +82,10 @@ impl<'a, S: Sql> Turn<'a, S> {
     pub(super) fn committed(self) -> Head {
         let mut cache = self.cache.0.borrow_mut();
         for (key, current) in self.changed.into_inner() {
-            cache.put(key, current);
+            match current {
+                Some(current) => drop(cache.put(key, current)),
+                None => drop(cache.pop(&key)),
+            }
         }
         self.head.into_inner()
     }
@@ -88,11 +95,29 @@ impl<'a, S: Sql> Turn<'a, S> {
         self.store.write_head(&self.head.borrow())
     }
 
-    /// Appends an event; its writes are part of the turn's transaction.
+    /// The forward extremities.
+    pub(super) fn extremities_now(&self) -> BTreeSet<OwnedEventId> {
+        self.head.borrow().extremities.iter().cloned().collect()
+    }
+
+    /// Appends an event that stands on all extremities and in the present state; its writes are part of the turn's
+    /// transaction.
     pub(super) fn append(&self, entry: &Entry) -> Result<(), SqlError> {
+        self.append_to(entry, true, vec![entry.pdu.id().to_owned()])
+    }
+
+    /// Appends an event, after which the extremities are these. A state event takes its place in the present state only
+    /// when it is `current`.
+    pub(super) fn append_to(
+        &self,
+        entry: &Entry,
+        current: bool,
+        extremities: Vec<OwnedEventId>,
+    ) -> Result<(), SqlError> {
         let Entry { pdu, txn, redacts } = entry;
         let seq = self.newest().next();
-        let previous = match pdu.key() {
+        let state_key = pdu.key().filter(|_| current);
+        let previous = match state_key {
             Some(state_key) => self.current(&pdu.kind().to_string(), state_key)?,
             None => None,
         };
@@ -101,13 +126,69 @@ impl<'a, S: Sql> Turn<'a, S> {
             StoredEvent { unsigned: unsigned.transpose().map_err(damaged)?, txn: txn.clone(), ..stored(seq, pdu) };
         let redaction = redacts.as_ref().map(|redacts| self.redact(redacts)).transpose()?;
         self.store.insert_event(&stored, redaction.as_ref())?;
-        if let Some(state_key) = &stored.state_key {
+        if let Some(state_key) = state_key {
             self.replace_state((&stored.kind, state_key), (seq, pdu), previous.as_ref())?;
         }
         let mut head = self.head.borrow_mut();
         head.newest = seq;
-        head.depth = pdu.depth();
-        head.extremities = vec![stored.event_id];
+        // With several extremities, the greatest depth of them.
+        head.depth = if extremities.len() == 1 { pdu.depth() } else { head.depth.max(pdu.depth()) };
+        head.extremities = extremities;
+        Ok(())
+    }
+
+    /// Has the present move, with the newest event, to another event of a place, or to none.
+    pub(super) fn turn_to(
+        &self,
+        (kind, state_key): &tern_room::Key,
+        event_id: Option<&OwnedEventId>,
+    ) -> Result<(), SqlError> {
+        let kind = kind.to_string();
+        let previous = self.current(&kind, state_key)?;
+        let before = previous.as_ref().map(|(_, pdu)| pdu.id().as_str());
+        self.note_turn((&kind, state_key), before, event_id.map(|id| id.as_str()))?;
+        match event_id {
+            Some(event_id) => {
+                let event = self.store.event(event_id.as_str())?.ok_or_else(|| damaged("current state is not here"))?;
+                self.replace_state((&kind, state_key), (event.seq, &parsed(&event)?), previous.as_ref())
+            }
+            None => self.remove_state((&kind, state_key), previous.as_ref()),
+        }
+    }
+
+    /// Notes that the newest event left a place of the present as it was.
+    pub(super) fn stay_at(&self, (kind, state_key): &tern_room::Key) -> Result<(), SqlError> {
+        let kind = kind.to_string();
+        let current = self.current(&kind, state_key)?;
+        let current = current.as_ref().map(|(_, pdu)| pdu.id().as_str());
+        self.note_turn((&kind, state_key), current, current)
+    }
+
+    fn note_turn(&self, key: (&str, &str), before: Option<&str>, after: Option<&str>) -> Result<(), SqlError> {
+        let newest = self.newest();
+        self.head.borrow_mut().turned = newest;
+        self.store.put_turn(newest, key, before, after)
+    }
+
+    fn remove_state(&self, (kind, state_key): (&str, &str), previous: Option<&Current>) -> Result<(), SqlError> {
+        self.store.drop_state(kind, state_key)?;
+        self.leave_place(kind, previous)?;
+        self.changed.borrow_mut().insert((kind.to_owned(), state_key.to_owned()), None);
+        Ok(())
+    }
+
+    /// An event is not current any more.
+    fn leave_place(&self, kind: &str, previous: Option<&Current>) -> Result<(), SqlError> {
+        let Some((old, previous)) = previous else { return Ok(()) };
+        if *old <= self.head.borrow().tail {
+            // It stayed behind the tail only for being current.
+            self.store.keep_past(old.previous(), *old)?;
+            self.store.drop_event(*old)?;
+        }
+        if kind == "m.room.member" {
+            let before = membership_of(previous).ok();
+            count(&mut self.head.borrow_mut(), before.as_deref(), |n| n.saturating_sub(1));
+        }
         Ok(())
     }
 
@@ -120,20 +201,12 @@ impl<'a, S: Sql> Turn<'a, S> {
         let member = key.0 == "m.room.member";
         let after = if member { Some(membership_of(new.1).map_err(damaged)?) } else { None };
         self.store.put_state(key.0, key.1, new.0, after.as_deref())?;
-        if let Some((old, _)) = previous
-            && *old <= self.head.borrow().tail
-        {
-            // It stayed behind the tail only for being current.
-            self.store.drop_event(*old)?;
-        }
+        self.leave_place(key.0, previous)?;
         if member {
-            let before = previous.and_then(|(_, previous)| membership_of(previous).ok());
-            let mut head = self.head.borrow_mut();
-            count(&mut head, before.as_deref(), |n| n.saturating_sub(1));
-            count(&mut head, after.as_deref(), |n| n + 1);
+            count(&mut self.head.borrow_mut(), after.as_deref(), |n| n + 1);
         }
         let key = (key.0.to_owned(), key.1.to_owned());
-        self.changed.borrow_mut().insert(key, (new.0, new.1.clone()));
+        self.changed.borrow_mut().insert(key, Some((new.0, new.1.clone())));
         Ok(())
     }
 
@@ -147,7 +220,7 @@ impl<'a, S: Sql> Turn<'a, S> {
         let current = self.current(&target.kind, state_key)?;
         if current.is_some_and(|(seq, _)| seq == target.seq) {
             let key = (target.kind.clone(), state_key.clone());
-            self.changed.borrow_mut().insert(key, (target.seq, pdu));
+            self.changed.borrow_mut().insert(key, Some((target.seq, pdu)));
         }
         Ok(Redaction { also: copy.into_iter().collect(), ..becomes.clone() })
     }
@@ -173,7 +246,7 @@ impl<'a, S: Sql> Turn<'a, S> {
     fn current(&self, kind: &str, state_key: &str) -> Result<Option<Current>, SqlError> {
         let key = (kind.to_owned(), state_key.to_owned());
         if let Some(current) = self.changed.borrow().get(&key) {
-            return Ok(Some(current.clone()));
+            return Ok(current.clone());
         }
         if let Some(current) = self.cache.0.borrow_mut().get(&key) {
             return Ok(Some(current.clone()));
@@ -204,7 +277,7 @@ impl<S: Sql> RoomView for Turn<'_, S> {
 
     fn extremities(&self) -> Result<Vec<Extremity>, Unreadable> {
         let head = self.head.borrow();
-        let extremity = |event_id: &ruma::OwnedEventId| Extremity { event_id: event_id.clone(), depth: head.depth };
+        let extremity = |event_id: &OwnedEventId| Extremity { event_id: event_id.clone(), depth: head.depth };
         Ok(head.extremities.iter().map(extremity).collect())
     }
 
@@ -264,7 +337,7 @@ pub(super) fn redacts(
 fn replaces(unsigned: &RawJson, target: &StoredEvent) -> bool {
     #[derive(serde::Deserialize)]
     struct Unsigned {
-        replaces_state: Option<ruma::OwnedEventId>,
+        replaces_state: Option<OwnedEventId>,
     }
     unsigned.read::<Unsigned>().is_ok_and(|unsigned| unsigned.replaces_state.as_ref() == Some(&target.event_id))
 }

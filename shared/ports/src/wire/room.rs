@@ -8,6 +8,7 @@ use super::{
     Done, boundary,
     delayed::{DelayEvent, Delayed, ListDelayed, ManageDelayed, ScheduledEvent},
     directory::{CheckCurator, ReadSummary, SeenRoom},
+    receive::{Receipted, ReceiveEvents},
     relations::{EventContext, EventTime, ReadContext, ReadEventByTime, ReadRelations, ReadThreads, RelationPage},
     sync::{SyncAsk, SyncRoom},
     threads::{FindThread, FoundThread},
@@ -46,6 +47,7 @@ boundary! {
         ManageDelayed => Done,
         ListDelayed => Vec<ScheduledEvent>,
         ProbeRoom => RoomProbe,
+        ReceiveEvents => Vec<Receipted>,
     }
 }
 

@@ -2,55 +2,77 @@
 //! resolution", definitions; room version 12 adds the conflicted state subgraph).
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     rc::Rc,
 };
 
-use ruma::{OwnedEventId, state_res::utils::event_id_set::EventIdSet};
+use ruma::{
+    OwnedEventId,
+    state_res::{auth_types_for_event, utils::event_id_set::EventIdSet},
+};
 
 use crate::{
     error::Unreadable,
-    history::{History, StateMap},
+    history::{Difference, History, Key, StateMap, held},
 };
 
-/// The events of several states, parted.
+/// Several states, parted into what they agree on and what they do not.
 pub(super) struct Conflict {
-    /// In every state.
-    agreed: HashSet<OwnedEventId>,
-    /// In some but not in all.
-    disputed: HashSet<OwnedEventId>,
+    /// Where all differ from the present in the same way.
+    pub(super) agreed: Difference,
+    /// What each has where not all have the same.
+    pub(super) disputed: Vec<StateMap>,
+    /// Keys of the latter, also where a state has nothing.
+    pub(super) keys: BTreeSet<Key>,
+    /// Events of the latter.
+    events: HashSet<OwnedEventId>,
 }
 
 impl Conflict {
-    pub(super) fn between(states: &[Rc<StateMap>]) -> Self {
-        let mut holders: HashMap<&OwnedEventId, usize> = HashMap::new();
-        for event_id in states.iter().flat_map(|state| state.values()) {
-            *holders.entry(event_id).or_default() += 1;
+    pub(super) fn between(history: &impl History, states: &[Rc<Difference>]) -> Result<Self, Unreadable> {
+        let mut agreed = Difference::new();
+        let mut disputed = vec![StateMap::new(); states.len()];
+        let mut keys = BTreeSet::new();
+        for key in states.iter().flat_map(|state| state.keys()).collect::<BTreeSet<_>>() {
+            let values: Result<Vec<_>, _> = states.iter().map(|state| held(history, state, key)).collect();
+            let values = values?;
+            if values.windows(2).all(|pair| matches!(pair, [one, two] if one == two)) {
+                agreed.extend(values.into_iter().next().map(|value| (key.clone(), value)));
+                continue;
+            }
+            keys.insert(key.clone());
+            for (state, value) in disputed.iter_mut().zip(values) {
+                state.extend(value.map(|event_id| (key.clone(), event_id)));
+            }
         }
-        let (agreed, disputed) = holders.into_iter().partition::<HashMap<_, _>, _>(|(_, count)| *count == states.len());
-        Self { agreed: agreed.into_keys().cloned().collect(), disputed: disputed.into_keys().cloned().collect() }
+        let events = disputed.iter().flat_map(|state| state.values()).cloned().collect();
+        Ok(Self { agreed, disputed, keys, events })
     }
 
     /// For each state its full auth chain, without what is in the auth chain of events that all states agree on: those are
     /// in every chain, so the auth difference is the same, and a large room's chains need not be copied for each state.
-    pub(super) fn auth_chains(
-        &self,
-        history: &impl History,
-        states: &[Rc<StateMap>],
-    ) -> Result<Vec<EventIdSet<OwnedEventId>>, Unreadable> {
-        let shared = chain(history, &self.agreed, &HashSet::new())?;
-        let of = |state: &Rc<StateMap>| {
-            let own = state.values().filter(|event_id| self.disputed.contains(*event_id));
-            chain(history, own, &shared).map(|chain| chain.into_iter().collect())
+    pub(super) fn auth_chains(&self, history: &impl History) -> Result<Vec<EventIdSet<OwnedEventId>>, Unreadable> {
+        let except: BTreeSet<&Key> = self.keys.iter().chain(self.agreed.keys()).collect();
+        let mut cited: Vec<OwnedEventId> = history.cited_elsewhere(&except)?.into_iter().collect();
+        for event_id in self.agreed.values().flatten() {
+            cited.extend(history.auth_events(event_id)?.unwrap_or_default());
+        }
+        let shared = chain(history, cited, &HashSet::new())?;
+        let of = |state: &StateMap| {
+            let mut cited = Vec::new();
+            for event_id in state.values() {
+                cited.extend(history.auth_events(event_id)?.unwrap_or_default());
+            }
+            Ok(chain(history, cited, &shared)?.into_iter().collect())
         };
-        states.iter().map(of).collect()
+        self.disputed.iter().map(of).collect()
     }
 
     /// Every event on a path through the auth graph from one disputed event to another, both ends included.
     pub(super) fn subgraph(&self, history: &impl History) -> Result<EventIdSet<OwnedEventId>, Unreadable> {
         let mut cited_by: HashMap<OwnedEventId, Vec<OwnedEventId>> = HashMap::new();
-        let mut below: HashSet<OwnedEventId> = self.disputed.clone();
-        let mut open: Vec<OwnedEventId> = self.disputed.iter().cloned().collect();
+        let mut below: HashSet<OwnedEventId> = self.events.clone();
+        let mut open: Vec<OwnedEventId> = self.events.iter().cloned().collect();
         while let Some(event_id) = open.pop() {
             for auth in history.auth_events(&event_id)?.unwrap_or_default() {
                 cited_by.entry(auth.clone()).or_default().push(event_id.clone());
@@ -61,7 +83,7 @@ impl Conflict {
         }
         // Everything seen is below a disputed event; upwards from the disputed ones lies what is above one as well.
         let mut between = EventIdSet::new();
-        let mut open: Vec<&OwnedEventId> = self.disputed.iter().collect();
+        let mut open: Vec<&OwnedEventId> = self.events.iter().collect();
         while let Some(event_id) = open.pop() {
             if between.insert(event_id.clone()) {
                 open.extend(cited_by.get(event_id).into_iter().flatten());
@@ -69,19 +91,59 @@ impl Conflict {
         }
         Ok(between)
     }
+
+    /// The states as far as the algorithms look: what is disputed, and of the rest what bears on the disputed events and
+    /// on `more`, their own places and what the rules for them read.
+    pub(super) fn states<'a>(
+        &'a self,
+        history: &impl History,
+        more: impl IntoIterator<Item = &'a OwnedEventId>,
+    ) -> Result<Vec<StateMap>, Unreadable> {
+        let rules = &history.version().rules.authorization;
+        let mut wanted = BTreeSet::new();
+        for event_id in self.events.iter().chain(more) {
+            let Some(event) = history.event(event_id)? else { continue };
+            wanted.extend(event.key().map(|key| (event.kind().to_string().into(), key.to_owned())));
+            // The rules refuse an event of a wrong shape without reading any state.
+            let read = auth_types_for_event(event.kind(), event.from(), event.key(), event.body(), rules);
+            wanted.extend(read.unwrap_or_default());
+        }
+        let mut rest = BTreeMap::new();
+        for key in wanted.into_iter().filter(|key| !self.keys.contains(key)) {
+            rest.extend(held(history, &self.agreed, &key)?.map(|event_id| (key, event_id)));
+        }
+        let whole = |state: &StateMap| {
+            let rest = rest.iter().map(|(key, event_id)| (key.clone(), event_id.clone()));
+            state.iter().map(|(key, event_id)| (key.clone(), event_id.clone())).chain(rest).collect()
+        };
+        Ok(self.disputed.iter().map(whole).collect())
+    }
+
+    /// What was resolved, as it differs from the present.
+    pub(super) fn settled(self, history: &impl History, resolved: &StateMap) -> Result<Difference, Unreadable> {
+        let mut difference = self.agreed;
+        for key in self.keys.into_iter().filter(|key| !resolved.contains_key(key)) {
+            difference.insert(key, None);
+        }
+        difference.extend(resolved.iter().map(|(key, event_id)| (key.clone(), Some(event_id.clone()))));
+        let mut settled = Difference::new();
+        for (key, event_id) in difference {
+            if history.present(&key)? != event_id {
+                settled.insert(key, event_id);
+            }
+        }
+        Ok(settled)
+    }
 }
 
-/// The auth chains of `events` together, stopping at what is in `except`. Unknown events end their path.
-fn chain<'a>(
+/// `events` and their auth chains, stopping at what is in `except`. Unknown events end their path.
+fn chain(
     history: &impl History,
-    events: impl IntoIterator<Item = &'a OwnedEventId>,
+    events: Vec<OwnedEventId>,
     except: &HashSet<OwnedEventId>,
 ) -> Result<HashSet<OwnedEventId>, Unreadable> {
     let mut chain = HashSet::new();
-    let mut open = Vec::new();
-    for event_id in events {
-        open.extend(history.auth_events(event_id)?.unwrap_or_default());
-    }
+    let mut open = events;
     while let Some(event_id) = open.pop() {
         if !except.contains(&event_id) && !chain.contains(&event_id) {
             open.extend(history.auth_events(&event_id)?.unwrap_or_default());

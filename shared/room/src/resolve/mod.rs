@@ -10,7 +10,7 @@ mod v1;
 use std::{cell::RefCell, rc::Rc};
 
 use ruma::{
-    EventId,
+    EventId, OwnedEventId,
     room_version_rules::{StateResolutionV2Rules, StateResolutionVersion},
     state_res::{self, utils::event_id_set::EventIdSet},
 };
@@ -18,30 +18,34 @@ use tern_model::Pdu;
 
 use crate::{
     error::Unreadable,
-    history::{History, StateMap},
+    history::{Difference, History, StateMap},
 };
 use conflict::Conflict;
 
-/// Resolves `states`. The result depends on neither their order nor their number of repetitions.
+/// Resolves `states`. The result depends on neither their order nor their number of repetitions. Time and memory go with
+/// what the states disagree about and not with the size of the room, but for one walk over its auth chains.
 ///
 /// # Errors
 /// When an event that the algorithm has to look at cannot be read.
-pub fn resolve(history: &impl History, states: &[Rc<StateMap>]) -> Result<Rc<StateMap>, Unreadable> {
+pub fn resolve(history: &impl History, states: &[Rc<Difference>]) -> Result<Rc<Difference>, Unreadable> {
     let states = distinct(states);
-    let state = match states.as_slice() {
+    match states.as_slice() {
         [] => return Ok(Rc::default()),
         [only] => return Ok(Rc::clone(only)),
-        _ => match &history.version().rules.state_res {
-            StateResolutionVersion::V1 => v1::resolve(history, &states)?,
-            StateResolutionVersion::V2(rules) => v2(history, &states, *rules)?,
-            other => return Err(Unreadable(format!("state resolution {other:?} is unknown"))),
-        },
+        _ => {}
+    }
+    let conflict = Conflict::between(history, &states)?;
+    let resolved = match &history.version().rules.state_res {
+        _ if conflict.keys.is_empty() => StateMap::new(),
+        StateResolutionVersion::V1 => v1::resolve(history, &conflict.states(history, [])?)?,
+        StateResolutionVersion::V2(rules) => v2(history, &conflict, *rules)?,
+        other => return Err(Unreadable(format!("state resolution {other:?} is unknown"))),
     };
-    Ok(Rc::new(state))
+    Ok(Rc::new(conflict.settled(history, &resolved)?))
 }
 
-fn distinct(states: &[Rc<StateMap>]) -> Vec<Rc<StateMap>> {
-    let mut distinct: Vec<Rc<StateMap>> = Vec::with_capacity(states.len());
+fn distinct(states: &[Rc<Difference>]) -> Vec<Rc<Difference>> {
+    let mut distinct: Vec<Rc<Difference>> = Vec::with_capacity(states.len());
     for state in states {
         if !distinct.iter().any(|other| Rc::ptr_eq(other, state) || other == state) {
             distinct.push(Rc::clone(state));
@@ -50,20 +54,19 @@ fn distinct(states: &[Rc<StateMap>]) -> Vec<Rc<StateMap>> {
     distinct
 }
 
-fn v2(history: &impl History, states: &[Rc<StateMap>], rules: StateResolutionV2Rules) -> Result<StateMap, Unreadable> {
-    let conflict = Conflict::between(states);
+fn v2(history: &impl History, conflict: &Conflict, rules: StateResolutionV2Rules) -> Result<StateMap, Unreadable> {
     let subgraph =
         if rules.consider_conflicted_state_subgraph { conflict.subgraph(history)? } else { EventIdSet::new() };
+    let chains = conflict.auth_chains(history)?;
+    let states = {
+        let looked_at: EventIdSet<OwnedEventId> = chains.iter().flatten().chain(&subgraph).cloned().collect();
+        conflict.states(history, &looked_at)?
+    };
     let failure = RefCell::new(None);
     let fetch = |event_id: &EventId| read(history, event_id, &failure);
-    let resolved = state_res::resolve(
-        &history.version().rules.authorization,
-        &rules,
-        states.iter().map(Rc::as_ref),
-        conflict.auth_chains(history, states)?,
-        fetch,
-        |_| Some(subgraph.clone()),
-    );
+    let resolved = state_res::resolve(&history.version().rules.authorization, &rules, &states, chains, fetch, |_| {
+        Some(subgraph.clone())
+    });
     match failure.into_inner() {
         Some(failure) => Err(failure),
         None => resolved.map_err(|error| Unreadable(error.to_string())),

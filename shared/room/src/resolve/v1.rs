@@ -3,7 +3,6 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashSet},
-    rc::Rc,
 };
 
 use ruma::{OwnedEventId, events::StateEventType, state_res::check_state_dependent_auth_rules};
@@ -12,16 +11,14 @@ use tern_model::Pdu;
 
 use crate::{
     error::Unreadable,
-    history::{History, StateMap},
+    history::{History, Key, StateMap},
 };
-
-type Key = (StateEventType, String);
 
 /// Kinds whose conflicts are resolved first and in this order, since the rules look at them.
 const AUTH_KINDS: [StateEventType; 3] =
     [StateEventType::RoomPowerLevels, StateEventType::RoomJoinRules, StateEventType::RoomMember];
 
-pub(super) fn resolve(history: &impl History, states: &[Rc<StateMap>]) -> Result<StateMap, Unreadable> {
+pub(super) fn resolve(history: &impl History, states: &[StateMap]) -> Result<StateMap, Unreadable> {
     let (mut resolved, mut conflicts) = split(history, states)?;
     for kind in AUTH_KINDS {
         let of_kind: Vec<Key> = conflicts.keys().filter(|(other, _)| *other == kind).cloned().collect();
@@ -43,7 +40,7 @@ pub(super) fn resolve(history: &impl History, states: &[Rc<StateMap>]) -> Result
 }
 
 /// The state that is not in dispute, and the events in dispute by what they set.
-fn split(history: &impl History, states: &[Rc<StateMap>]) -> Result<(StateMap, BTreeMap<Key, Vec<Pdu>>), Unreadable> {
+fn split(history: &impl History, states: &[StateMap]) -> Result<(StateMap, BTreeMap<Key, Vec<Pdu>>), Unreadable> {
     let mut candidates: BTreeMap<&Key, HashSet<&OwnedEventId>> = BTreeMap::new();
     for (key, event_id) in states.iter().flat_map(|state| state.iter()) {
         candidates.entry(key).or_default().insert(event_id);

@@ -12,8 +12,8 @@ use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, events::StateEventTyp
 use serde_json::{Value, json};
 use tern_model::{Millis, Pdu};
 use tern_room::{
-    Draft, Extremity, History, JudgeError, RoomView, SUPPORTED, Signer, Unreadable, Verdict, Version, build,
-    build_create, propose, resolve,
+    Draft, Extremity, JudgeError, RoomView, SUPPORTED, Signer, Unreadable, Verdict, Version, build, build_create,
+    propose,
 };
 
 use crate::{graph::Graph, support::raw};
@@ -308,11 +308,11 @@ impl World {
             let mut events: Vec<&Pdu> = server.graph.events().collect();
             events.sort_by_key(|pdu| pdu.id());
             let mut states: Vec<_> =
-                (0..3).map(|_| server.graph.state_after(self.chance.pick(&events).id()).unwrap().unwrap()).collect();
-            let one_way = resolve(&server.graph, &states).unwrap();
+                (0..3).map(|_| server.graph.state_of(self.chance.pick(&events).id()).unwrap()).collect();
+            let one_way = server.graph.resolve(&states).unwrap();
             states.push(Rc::clone(&states[0]));
             states.reverse();
-            assert_eq!(resolve(&server.graph, &states).unwrap(), one_way, "seed {}", self.seed);
+            assert_eq!(server.graph.resolve(&states).unwrap(), one_way, "seed {}", self.seed);
         }
     }
 

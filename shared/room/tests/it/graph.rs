@@ -1,13 +1,22 @@
 //! A room's event graph in memory.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     rc::Rc,
 };
 
 use ruma::{EventId, OwnedEventId};
 use tern_model::Pdu;
-use tern_room::{History, JudgeError, Judged, Present, StateMap, Unreadable, Verdict, Version, advance, judge};
+use tern_room::{
+    Difference, History, JudgeError, Judged, Key, StateMap, Unreadable, Verdict, Version, advance, judge, resolve,
+};
+
+/// What a new event stands on.
+#[derive(Clone, Default)]
+pub(crate) struct Present {
+    pub(crate) extremities: BTreeSet<OwnedEventId>,
+    pub(crate) state: Rc<StateMap>,
+}
 
 /// Events, the state after each, and the present.
 pub(crate) struct Graph {
@@ -26,14 +35,38 @@ impl Graph {
 
     /// Judges an event and keeps it.
     pub(crate) fn take(&mut self, pdu: &Pdu) -> Result<Verdict, JudgeError> {
-        let Judged { verdict, after, .. } = judge(&*self, &self.present, pdu)?;
+        let Judged { verdict, after, .. } = judge(&*self, pdu)?;
         let kept = if matches!(verdict, Verdict::Reject(_)) { pdu.clone().into_rejected() } else { pdu.clone() };
-        self.events.insert(pdu.id().to_owned(), (kept, after));
+        self.events.insert(pdu.id().to_owned(), (kept, self.whole(&after)));
         if verdict == Verdict::Accept {
             self.accepted.insert(pdu.id().to_owned());
-            self.present = advance(&*self, &self.present, pdu)?;
+            let advance = advance(&*self, &self.present.extremities, pdu, &after)?;
+            self.present = Present { state: self.whole(&advance.changes), extremities: advance.extremities };
         }
         Ok(verdict)
+    }
+
+    /// One state out of several.
+    pub(crate) fn resolve(&self, states: &[Rc<StateMap>]) -> Result<Rc<StateMap>, Unreadable> {
+        let differences: Vec<_> = states.iter().map(|state| Rc::new(self.difference(state))).collect();
+        Ok(self.whole(&*resolve(self, &differences)?))
+    }
+
+    fn difference(&self, state: &StateMap) -> Difference {
+        let keys = state.keys().chain(self.present.state.keys());
+        let differs = keys.filter(|key| state.get(*key) != self.present.state.get(*key));
+        differs.map(|key| (key.clone(), state.get(key).cloned())).collect()
+    }
+
+    fn whole(&self, difference: &Difference) -> Rc<StateMap> {
+        let mut state = StateMap::clone(&self.present.state);
+        for (key, event_id) in difference {
+            match event_id {
+                Some(event_id) => drop(state.insert(key.clone(), event_id.clone())),
+                None => drop(state.remove(key)),
+            }
+        }
+        Rc::new(state)
     }
 
     pub(crate) fn find(&self, event_id: &EventId) -> Option<&Pdu> {
@@ -42,6 +75,10 @@ impl Graph {
 
     pub(crate) fn events(&self) -> impl Iterator<Item = &Pdu> {
         self.events.values().map(|(pdu, _)| pdu)
+    }
+
+    pub(crate) fn state_of(&self, event_id: &EventId) -> Option<Rc<StateMap>> {
+        self.events.get(event_id).map(|(_, state)| Rc::clone(state))
     }
 
     /// The event that the present state has for a type and state key.
@@ -69,8 +106,21 @@ impl History for Graph {
         Ok(self.accepted.contains(event_id))
     }
 
-    fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<StateMap>>, Unreadable> {
+    fn present(&self, key: &Key) -> Result<Option<OwnedEventId>, Unreadable> {
         self.readable()?;
-        Ok(self.events.get(event_id).map(|(_, state)| Rc::clone(state)))
+        Ok(self.present.state.get(key).cloned())
+    }
+
+    fn cited_elsewhere(&self, except: &BTreeSet<&Key>) -> Result<HashSet<OwnedEventId>, Unreadable> {
+        let mut cited = HashSet::new();
+        for (_, event_id) in self.present.state.iter().filter(|(key, _)| !except.contains(key)) {
+            cited.extend(self.auth_events(event_id)?.unwrap_or_default());
+        }
+        Ok(cited)
+    }
+
+    fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<Difference>>, Unreadable> {
+        self.readable()?;
+        Ok(self.state_of(event_id).map(|state| Rc::new(self.difference(&state))))
     }
 }

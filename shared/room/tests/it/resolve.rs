@@ -5,7 +5,7 @@ use std::rc::Rc;
 use ruma::events::StateEventType;
 use serde_json::{Value, json};
 use tern_model::Pdu;
-use tern_room::{History, KNOWN, StateMap, Version, judge, resolve};
+use tern_room::{History, KNOWN, StateMap, Version, judge};
 
 use crate::scene::{ALICE, BOB, CAROL, Event, MOD, Scene, member, state};
 
@@ -50,7 +50,7 @@ fn problem_a(version: &'static Version) -> Option<Value> {
     let of_bob = altered(&scene, &[&before], &[]);
     scene.add(named(MOD, "mod++"));
     let of_mod = altered(&scene, &[&public, &bob], &[]);
-    let resolved = resolve(&scene.graph, &[of_bob, of_mod]).unwrap();
+    let resolved = scene.graph.resolve(&[of_bob, of_mod]).unwrap();
     content(&scene, &resolved, "m.room.join_rules")
 }
 
@@ -78,7 +78,7 @@ fn problem_b(version: &'static Version) -> bool {
     scene.add(member(eve, eve, "join"));
     scene.add(named(eve, "eve++"));
     let of_eve = altered(&scene, &[&first], &[zara]);
-    let resolved = resolve(&scene.graph, &[of_eve, of_zara]).unwrap();
+    let resolved = scene.graph.resolve(&[of_eve, of_zara]).unwrap();
     resolved[&(StateEventType::RoomPowerLevels, String::new())] == last.id()
 }
 
@@ -96,7 +96,7 @@ fn between(scene: &mut Scene, first: Event, second: Event) -> (Pdu, Pdu, Rc<Stat
     let one = altered(scene, &[], &[]);
     let second = scene.add(second);
     let other = altered(scene, &[], &[]);
-    let resolved = resolve(&scene.graph, &[one, other]).unwrap();
+    let resolved = scene.graph.resolve(&[one, other]).unwrap();
     (first, second, resolved)
 }
 
@@ -116,7 +116,7 @@ fn version_1_takes_the_deepest_event_that_is_allowed() {
     let second = scene.add(topic(MOD, "two"));
     scene.add(member(MOD, MOD, "leave"));
     let states = [altered(&scene, &[&first], &[]), altered(&scene, &[&second], &[])];
-    let resolved = resolve(&scene.graph, &states).unwrap();
+    let resolved = scene.graph.resolve(&states).unwrap();
     assert_eq!(resolved[&(StateEventType::RoomTopic, String::new())], first.id());
 }
 
@@ -137,7 +137,7 @@ fn version_1_follows_power_levels_as_far_as_each_allows_the_next() {
     levels["users"][BOB] = 20.into();
     scene.add(state("m.room.power_levels", MOD, levels));
     let states = [told.state, Rc::clone(&scene.graph.present.state)];
-    let resolved = resolve(&scene.graph, &states).unwrap();
+    let resolved = scene.graph.resolve(&states).unwrap();
     assert_eq!(resolved[&(StateEventType::RoomPowerLevels, String::new())], demotion.id());
 }
 
@@ -149,8 +149,8 @@ fn what_cannot_be_read_is_a_failure_and_never_a_state() {
         let second = scene.add(topic(MOD, "two"));
         let states = [altered(&scene, &[&first], &[]), altered(&scene, &[&second], &[])];
         scene.graph.broken = true;
-        assert!(resolve(&scene.graph, &states).is_err(), "version {}", version.id);
-        assert!(judge(&scene.graph, &scene.graph.present, &second).is_err(), "version {}", version.id);
+        assert!(scene.graph.resolve(&states).is_err(), "version {}", version.id);
+        assert!(judge(&scene.graph, &second).is_err(), "version {}", version.id);
         assert!(scene.graph.event(first.id()).is_err());
     }
 }

@@ -138,7 +138,7 @@ impl Scene {
     /// Whether the event is accepted, without its being kept.
     pub(crate) fn judge(&mut self, event: Event) -> Verdict {
         let pdu = self.make(event);
-        tern_room::judge(&self.graph, &self.graph.present, &pdu).unwrap().verdict
+        tern_room::judge(&self.graph, &pdu).unwrap().verdict
     }
 
     /// An event that must be accepted.
