@@ -1,14 +1,17 @@
 //! Rooms as graphs of events, for what the rules do when several servers write: an initial state judged event by event, and
 //! the resolution of forks.
 
-use std::{collections::HashMap, rc::Rc};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    rc::Rc,
+};
 
 use ruma::{EventId, OwnedEventId, OwnedUserId};
 use serde_json::{Value, json};
 use tern_model::{Config, Pdu};
 use tern_room::{
-    Draft, History, Judged, Present, RoomView as _, StateMap, Unreadable, Verdict, Version, advance, judge, propose,
-    resolve,
+    Advance, Difference, Draft, History, Judged, Key, RoomView as _, StateMap, Unreadable, Verdict, Version, advance,
+    judge, propose, resolve,
 };
 use tern_testkit::TestClock;
 
@@ -17,23 +20,44 @@ use crate::{corpus::Hall, phone::raw};
 /// Members of the room that splits.
 const MEMBERS: usize = 200;
 
-/// Events and the state after each.
+/// What the next event stands on.
+#[derive(Clone, Default)]
+struct Present {
+    head: BTreeSet<OwnedEventId>,
+    state: StateMap,
+}
+
+/// Events, and the state after the newest.
 struct Graph {
     version: &'static Version,
-    events: HashMap<OwnedEventId, (Pdu, Rc<StateMap>)>,
+    events: HashMap<OwnedEventId, Pdu>,
+    present: Present,
 }
 
 impl Graph {
     fn new(version: &'static Version) -> Self {
-        Self { version, events: HashMap::new() }
+        Self { version, events: HashMap::new(), present: Present::default() }
     }
 
     /// Judges an event, which has to be accepted, and moves the present on to it.
-    fn take(&mut self, present: &Present, pdu: &Pdu) -> Present {
-        let Judged { verdict, after, .. } = judge(self, present, pdu).expect("what it stands on is known");
+    fn take(&mut self, pdu: &Pdu) {
+        let Judged { verdict, after, .. } = judge(&*self, pdu).expect("what it stands on is known");
         assert_eq!(verdict, Verdict::Accept, "{}", pdu.raw().text());
-        self.events.insert(pdu.id().to_owned(), (pdu.clone(), after));
-        advance(self, present, pdu).expect("the states are known")
+        self.events.insert(pdu.id().to_owned(), pdu.clone());
+        let moved = advance(&*self, &self.present.head, pdu, &after).expect("the states are known");
+        let Advance { extremities, changes } = moved;
+        for (key, event_id) in changes.iter() {
+            let event_id = event_id.clone().expect("nothing is taken out of the state of a room without forks");
+            self.present.state.insert(key.clone(), event_id);
+        }
+        self.present.head = extremities;
+    }
+
+    /// How a state differs from the present one.
+    fn difference(&self, state: &StateMap) -> Rc<Difference> {
+        let keys = state.keys().chain(self.present.state.keys());
+        let differs = keys.filter(|key| state.get(*key) != self.present.state.get(*key));
+        Rc::new(differs.map(|key| (key.clone(), state.get(key).cloned())).collect())
     }
 }
 
@@ -43,15 +67,28 @@ impl History for Graph {
     }
 
     fn event(&self, event_id: &EventId) -> Result<Option<Pdu>, Unreadable> {
-        Ok(self.events.get(event_id).map(|(pdu, _)| pdu.clone()))
+        Ok(self.events.get(event_id).cloned())
     }
 
     fn is_accepted(&self, event_id: &EventId) -> Result<bool, Unreadable> {
         Ok(self.events.contains_key(event_id))
     }
 
-    fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<StateMap>>, Unreadable> {
-        Ok(self.events.get(event_id).map(|(_, after)| Rc::clone(after)))
+    fn present(&self, key: &Key) -> Result<Option<OwnedEventId>, Unreadable> {
+        Ok(self.present.state.get(key).cloned())
+    }
+
+    fn cited_elsewhere(&self, except: &BTreeSet<&Key>) -> Result<HashSet<OwnedEventId>, Unreadable> {
+        let mut cited = HashSet::new();
+        for (_, event_id) in self.present.state.iter().filter(|(key, _)| !except.contains(key)) {
+            cited.extend(self.auth_events(event_id)?.unwrap_or_default());
+        }
+        Ok(cited)
+    }
+
+    /// Nothing is built on any but the newest event, after which the state is the present one.
+    fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<Difference>>, Unreadable> {
+        Ok(self.present.head.contains(event_id).then(Rc::default))
     }
 }
 
@@ -82,15 +119,15 @@ impl InitialState {
     /// Judges all events in order, each on top of those before it; how many keys the state has in the end.
     pub fn build(&self) -> usize {
         let mut graph = Graph::new(self.version);
-        let present = self.events.iter().fold(Present::default(), |present, pdu| graph.take(&present, pdu));
-        present.state.len()
+        self.events.iter().for_each(|pdu| graph.take(pdu));
+        graph.present.state.len()
     }
 }
 
-/// A room in which two servers wrote without hearing of each other.
+/// A room in which two servers wrote without hearing of each other; its present is where they parted.
 pub struct Forks {
     graph: Graph,
-    states: [Rc<StateMap>; 2],
+    states: [Rc<Difference>; 2],
 }
 
 impl Forks {
@@ -98,23 +135,22 @@ impl Forks {
     pub fn new(config: &Config, events: usize) -> Self {
         let [mut left, mut right] = [(); 2].map(|()| Hall::new(config, MEMBERS));
         let mut graph = Graph::new(left.version());
-        let common = left.events.clone();
-        let present = common.iter().fold(Present::default(), |present, pdu| graph.take(&present, pdu));
+        left.events.iter().for_each(|pdu| graph.take(pdu));
+        let parted = graph.present.clone();
         let mut fork = |hall: &mut Hall, side: usize| {
-            let mut present = present.clone();
             for number in 0..events {
                 let pdu = propose(&*hall, &said(hall, side, number), TestClock::START, &hall.signer);
                 let pdu = pdu.expect("the event is allowed");
-                present = graph.take(&present, &pdu);
+                graph.take(&pdu);
                 hall.take(pdu);
             }
-            present.state
+            std::mem::replace(&mut graph.present, parted.clone()).state
         };
-        let states = [fork(&mut left, 0), fork(&mut right, 1)];
+        let states = [fork(&mut left, 0), fork(&mut right, 1)].map(|state| graph.difference(&state));
         Self { graph, states }
     }
 
-    /// Resolves them; how many keys the state has.
+    /// Resolves them; how many keys of the state it changes.
     pub fn resolve(&self) -> usize {
         resolve(&self.graph, &self.states).expect("the events are known").len()
     }

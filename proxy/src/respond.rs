@@ -107,7 +107,7 @@ pub(crate) fn status(result: &Result<Answer, MatrixError>) -> u16 {
 pub(crate) fn length(result: &Result<Answer, MatrixError>) -> u64 {
     match result.as_ref().map(|answer| &answer.body) {
         Ok(Body::Text(text)) => text.len() as u64,
-        Ok(Body::Nothing | Body::Content(_)) | Err(_) => 0,
+        Ok(Body::Nothing | Body::Content(_) | Body::Pieces(_)) | Err(_) => 0,
     }
 }
 
