@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { Companion } from './companion.ts';
 import type { Json } from './http.ts';
+import { Remote } from './peers.ts';
 import { secret } from './secrets.ts';
 import { CHECKOUT } from './server.ts';
 
@@ -54,4 +55,15 @@ export async function play(t: TestContext, name: string, base: string, help: Hel
     rmSync(folder, { recursive: true, force: true });
   }
   return shown;
+}
+
+/** One encrypted client that does what it is told. */
+export async function rust(t: TestContext, base: string): Promise<Remote> {
+  const folder = mkdtempSync(join(tmpdir(), 'tern-rust-sdk-'));
+  const peer = await Remote.start('rust', PROGRAM, ['peer', base, folder]);
+  t.after(async () => {
+    await peer.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return peer;
 }

@@ -1,9 +1,12 @@
 //! Scenarios played by matrix-rust-sdk as published: `tern-rust-sdk-scenarios NAME BASE_URL FOLDER`.
 //!
 //! Each claim that was shown is a line on stdout. What a scenario cannot do itself (restart the server, use a browser)
-//! it asks of whoever started it, see [`stage`]. `FOLDER` holds the clients' stores.
+//! it asks of whoever started it, see [`stage`]; as `peer` it does what it is told, see [`peer`]. `FOLDER` holds the
+//! clients' stores.
 
 mod device;
+mod files;
+mod peer;
 mod room_list;
 mod rooms;
 mod stage;
@@ -28,6 +31,7 @@ async fn main() -> Result<()> {
     let homeserver = Homeserver { base: next("base URL")?, folder: PathBuf::from(next("folder")?) };
     let mut stage = Stage::new();
     match name.as_str() {
+        "peer" => peer::play(&homeserver, &mut stage).await,
         "rooms" => rooms::play(&homeserver, &mut stage).await,
         _ => bail!("no scenario named {name}"),
     }

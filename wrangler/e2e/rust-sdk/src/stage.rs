@@ -18,12 +18,21 @@ impl Stage {
         println!("{}", json!({ "shown": claim }));
     }
 
+    pub fn tell(&self, answer: &Value) {
+        println!("{answer}");
+    }
+
+    /// What the other side says next; nothing at its end.
+    pub async fn next(&mut self) -> Result<Option<Value>> {
+        let line = self.answers.next_line().await?;
+        Ok(line.map(|line| serde_json::from_str(&line)).transpose()?)
+    }
+
     /// Asks for something only the other side can do and waits until it says it is done.
     pub async fn ask(&mut self, what: &str, with: Value) -> Result<Value> {
         println!("{}", json!({ "ask": what, "with": with }));
-        let line = self.answers.next_line().await?.context("the other side went away")?;
-        let answer: Value = serde_json::from_str(&line)?;
-        ensure!(answer["done"] == what, "asked for {what}, got {line}");
+        let answer = self.next().await?.context("the other side went away")?;
+        ensure!(answer["done"] == what, "asked for {what}, got {answer}");
         Ok(answer)
     }
 }
