@@ -256,6 +256,6 @@ fn a_transaction_is_one_of_its_type_and_leaves_no_trace_where_nobody_is_addresse
     let events = next["extensions"]["to_device"]["events"].as_array().unwrap().clone();
     let kinds: Vec<_> = events.iter().map(|event| event["type"].clone()).collect();
     assert_eq!(kinds, ["m.room.encrypted", "m.secret.request"]);
-    let (_, rows) = hub.rows(|| send("m.room.encrypted", "NOBODY"));
+    let ((), rows) = hub.rows(|| send("m.room.encrypted", "NOBODY"));
     assert_eq!(rows, 0);
 }
