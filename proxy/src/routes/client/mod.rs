@@ -24,7 +24,7 @@ pub(crate) mod search;
 pub(crate) mod send;
 pub(crate) mod session;
 pub(crate) mod sync;
-pub(crate) mod threepids;
 pub(crate) mod threads;
+pub(crate) mod threepids;
 pub(crate) mod thumbnails;
 pub(crate) mod to_device;

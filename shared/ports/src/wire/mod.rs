@@ -21,8 +21,8 @@ pub mod room;
 pub mod search;
 pub mod storage;
 pub mod sync;
-pub mod threepid;
 pub mod threads;
+pub mod threepid;
 pub mod user;
 
 pub use gate::{GateCommand, GateRequest};
