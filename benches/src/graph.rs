@@ -159,7 +159,7 @@ impl Forks {
 /// What a fork says: names, profiles, power levels, and on one side bans of those who speak on the other.
 fn said(hall: &Hall, side: usize, number: usize) -> Draft {
     let creator = hall.creator.clone();
-    let member = hall.members[number].clone();
+    let member = hall.members.get(number).expect("there are enough members").clone();
     let state =
         |sender: OwnedUserId, kind: &str, key: &str, content: Value| Draft::state(sender, kind, key, raw(&content));
     match number % 4 {
@@ -177,6 +177,7 @@ fn said(hall: &Hall, side: usize, number: usize) -> Draft {
 fn levels(hall: &Hall, member: &OwnedUserId) -> Value {
     let now = hall.now("m.room.power_levels").expect("the room has power levels");
     let mut levels: Value = serde_json::from_str(now.body().get()).expect("they are JSON");
-    levels["users"][member.as_str()] = 50.into();
+    let users = levels.get_mut("users").and_then(Value::as_object_mut).expect("they name users");
+    users.insert(member.to_string(), 50.into());
     levels
 }

@@ -144,6 +144,19 @@ test('nobody finds what they may not read', async () => {
   assert.deepEqual(texts(await search(bob, word)), [`${word} seen`]);
 });
 
+test('nobody finds what an ignored user said, nor sees it around what is found', async () => {
+  const [alice, bob, room] = await pair(base);
+  const word = unique('said');
+  await alice.send(room, `mine ${word}`);
+  await bob.send(room, `theirs ${word}`);
+  await finds(alice, word, 2);
+  await alice.put(at`/user/${alice.id}/account_data/m.ignored_user_list`, { ignored_users: { [bob.id]: {} } });
+  const found = await search(alice, word, { event_context: {} });
+  assert.deepEqual(texts(found), [`mine ${word}`]);
+  assert.deepEqual(found.results[0].context.events_after, []);
+  assert.equal((await search(bob, word)).results.length, 2);
+});
+
 test('a redacted message is not found any more', async () => {
   const [alice, bob, room] = await pair(base);
   const word = unique('gone');

@@ -123,16 +123,16 @@ pub async fn check_canonical<E: Transport>(
     room_id: &RoomId,
     content: &RawJson,
 ) -> Result<(), MatrixError> {
+    #[derive(Deserialize)]
+    struct Event {
+        content: RawJson,
+    }
     let mut new = named_aliases(content)?;
     if new.is_empty() {
         return Ok(());
     }
     let kind = "m.room.canonical_alias".to_owned();
     let read = ReadStateEvent { caller: caller.to_owned(), kind, state_key: String::new() };
-    #[derive(Deserialize)]
-    struct Event {
-        content: RawJson,
-    }
     match ask_room(edge, room_id, read).await {
         Ok(event) => {
             let before = event.read::<Event>().ok().and_then(|event| named_aliases(&event.content).ok());

@@ -30,9 +30,12 @@ impl Ignored {
             state_key: Option<String>,
         }
         !self.0.is_empty()
-            && event
-                .read::<Said>()
-                .is_ok_and(|said| said.state_key.is_none() && self.0.iter().any(|user_id| *user_id == said.sender))
+            && event.read::<Said>().is_ok_and(|said| self.hides_what(&said.sender, said.state_key.as_deref()))
+    }
+
+    /// Whether an event of this sender and state key is kept from the reader.
+    pub(crate) fn hides_what(&self, sender: &str, state_key: Option<&str>) -> bool {
+        state_key.is_none() && self.0.iter().any(|user_id| user_id == sender)
     }
 
     /// The events that the reader is shown.

@@ -3,7 +3,7 @@
 //!
 //! `TERN_SEEDS` sets how many histories are played (a few dozen by default), `TERN_SEED` plays one.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -480,7 +480,8 @@ impl World {
                 let _ = write!(line, "\n    {}: {}", home.name, row[1]);
             }
         }
-        lines.into_iter().map(|((_, id), line)| format!("{id} {line}\n")).collect()
+        let lines: Vec<_> = lines.into_iter().map(|((_, id), line)| format!("{id} {line}")).collect();
+        lines.join("\n")
     }
 
     /// Somebody of the room reads it to its end and finds nothing forged.

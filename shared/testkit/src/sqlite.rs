@@ -25,12 +25,13 @@ const GREATEST_INTEGER: u64 = 1 << 53;
 /// A SQLite database with the platform's limits.
 ///
 /// Writes stay undone until [`Sqlite::make_durable`], as a Durable Object's do until its output gate opens:
-/// [`Sqlite::crash`] loses the rest. `rows_written` is SQLite's own count of changed rows; index rows, which the platform
-/// bills too, are not in it.
+/// [`Sqlite::crash`] loses the rest. `rows_written` counts the rows that statements changed; index rows, which the platform
+/// bills too, are not in it, nor are the inner tables of a full-text index, which it does not bill.
 pub struct Sqlite {
     connection: RefCell<Connection>,
     in_transaction: Cell<bool>,
     statements: Cell<u64>,
+    rows_written: Cell<u64>,
 }
 
 impl Sqlite {
@@ -57,7 +58,12 @@ impl Sqlite {
         connection.set_prepared_statement_cache_capacity(256);
         run(&connection, "PRAGMA foreign_keys = ON");
         run(&connection, "BEGIN");
-        Self { connection: RefCell::new(connection), in_transaction: Cell::new(false), statements: Cell::new(0) }
+        Self {
+            connection: RefCell::new(connection),
+            in_transaction: Cell::new(false),
+            statements: Cell::new(0),
+            rows_written: Cell::new(0),
+        }
     }
 
     /// Runs a script of several statements, a migration for instance.
@@ -152,6 +158,10 @@ impl Sql for Sqlite {
             let columns = (0..width).map(|index| row.get_ref(index).map_err(refused).and_then(column));
             all.push(Row(columns.collect::<Result<_, _>>()?));
         }
+        drop(rows);
+        if !statement.readonly() {
+            self.rows_written.set(self.rows_written.get() + connection.changes());
+        }
         Ok(all)
     }
 
@@ -170,7 +180,7 @@ impl Sql for Sqlite {
     }
 
     fn rows_written(&self) -> u64 {
-        self.connection.borrow().total_changes()
+        self.rows_written.get()
     }
 }
 

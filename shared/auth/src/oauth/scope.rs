@@ -92,10 +92,11 @@ impl Scope {
     }
 }
 
-/// Unreserved characters (RFC 3986, 2.3), as the specification advises.
+/// Unreserved characters (RFC 3986, 2.3), as the specification advises, and those of unpadded base64: a device that signs
+/// in by a QR code is named by its Curve25519 key (MSC4108).
 fn is_device_id(id: &str) -> bool {
     (1..=MAX_DEVICE_ID).contains(&id.len())
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
 }
 
 #[cfg(test)]
@@ -113,6 +114,9 @@ mod tests {
             Scope::parse(&format!("{both} urn:matrix:client:device:ABC")).map(|scope| scope.device_id.is_some()),
             Ok(true)
         );
+        let key = "wjLpTLRqbqBzLs63aYaEv2Boi6cFEbbM/sSRQ2oAKk4";
+        let scanned = Scope::parse(&format!("urn:matrix:client:api:* urn:matrix:client:device:{key}"));
+        assert_eq!(scanned.map(|scope| scope.device_id), Ok(Some(key.into())));
         for bad in [
             "",
             "urn:matrix:client:api:*",
@@ -120,7 +124,7 @@ mod tests {
             "urn:synapse:admin:*",
             "email",
             "urn:matrix:client:api:* urn:matrix:client:device:",
-            "urn:matrix:client:api:* urn:matrix:client:device:a/b",
+            "urn:matrix:client:api:* urn:matrix:client:device:a%b",
             "urn:matrix:client:api:* urn:matrix:client:device:A urn:matrix:client:device:B",
         ] {
             assert!(matches!(Scope::parse(bad), Err(OAuthError::InvalidScope(_))), "{bad}");

@@ -157,10 +157,10 @@ impl<H: ObjectHost> RoomActor<H> {
     }
 
     /// One turn over the whole batch, again and again while something new is taken in.
-    pub(super) fn receive_batch(&self, turn: &Turn<'_, H::Sql>, batch: &Batch) -> Result<(), SqlError> {
+    pub(super) fn receive_batch(turn: &Turn<'_, H::Sql>, batch: &Batch) -> Result<(), SqlError> {
         let fetched = batch.fetched.borrow();
         batch.fates.borrow_mut().clear();
-        self.cite(turn, batch, &fetched)?;
+        Self::cite(turn, batch, &fetched)?;
         let mut open: Vec<&Pdu> = batch.events.iter().collect();
         loop {
             let before = open.len();
@@ -180,7 +180,7 @@ impl<H: ObjectHost> RoomActor<H> {
     }
 
     /// Makes cited events known, those that their own auth events allow.
-    fn cite(&self, turn: &Turn<'_, H::Sql>, batch: &Batch, fetched: &Fetched) -> Result<(), SqlError> {
+    fn cite(turn: &Turn<'_, H::Sql>, batch: &Batch, fetched: &Fetched) -> Result<(), SqlError> {
         for pdu in &batch.cited {
             let store = turn.store();
             let known = store.seq_of(pdu.id().as_str())?.is_some() || store.aside(pdu.id().as_str())?.is_some();

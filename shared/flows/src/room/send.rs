@@ -114,7 +114,7 @@ impl<H: ObjectHost> RoomActor<H> {
     fn commit_one(&self, turn: &Turn<'_, H::Sql>, job: Job) -> Result<Answer, SqlError> {
         let plan = match job {
             Job::Receive(batch) => {
-                self.receive_batch(turn, &batch)?;
+                Self::receive_batch(turn, &batch)?;
                 return Ok(Ok(None));
             }
             Job::Send { request, target } => self.plan_event(turn, *request, target),

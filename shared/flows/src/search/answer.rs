@@ -16,6 +16,7 @@ use tern_ports::{
 };
 
 use super::criteria::{Around, Group};
+use crate::ignored::Ignored;
 
 /// Events around a result, unless the client says, and at most.
 const AROUND: (u32, u32) = (5, 50);
@@ -75,6 +76,7 @@ pub(super) struct FoundGroup {
 pub(super) async fn show<E: Transport>(
     edge: &E,
     caller: &Caller,
+    ignored: &Ignored,
     page: &[MatchedEvent],
     around: Option<Around>,
 ) -> Result<Vec<FoundEvent>, MatrixError> {
@@ -89,7 +91,7 @@ pub(super) async fn show<E: Transport>(
             only_members: true,
         };
         match ask_room(edge, &event.room_id, ask).await {
-            Ok(context) => Ok(Some(found_event(event, context, around))),
+            Ok(context) => Ok(Some(found_event(event, context, around, ignored))),
             Err(error) if error.status < 500 => Ok(None),
             Err(error) => Err(error),
         }
@@ -98,12 +100,12 @@ pub(super) async fn show<E: Transport>(
     shown.into_iter().filter_map(Result::transpose).collect()
 }
 
-fn found_event(event: &MatchedEvent, context: EventContext, around: Option<Around>) -> FoundEvent {
+fn found_event(event: &MatchedEvent, context: EventContext, around: Option<Around>, ignored: &Ignored) -> FoundEvent {
     let context_of = |around: Around| Context {
         start: context.start,
         end: context.end,
-        events_before: context.before,
-        events_after: context.after,
+        events_before: ignored.sift(context.before),
+        events_after: ignored.sift(context.after),
         profile_info: around.include_profile.then(|| context.state.iter().filter_map(profile).collect()),
     };
     FoundEvent { rank: f64::from(event.score) / 1_000.0, result: context.event, context: around.map(context_of) }

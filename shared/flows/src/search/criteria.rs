@@ -107,7 +107,7 @@ impl Criteria {
     /// The event types to search.
     pub(super) fn kinds(&self, filter: &RoomEventFilter) -> Result<Vec<String>, MatrixError> {
         let known = |key: &String| KEYS.iter().any(|(known, _)| known == key);
-        if !self.keys.iter().flatten().all(|key| known(key)) {
+        if !self.keys.iter().flatten().all(known) {
             return Err(MatrixError::invalid_param("keys may be content.body, content.name and content.topic"));
         }
         let keys = self.keys.as_ref().filter(|keys| !keys.is_empty());

@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
+use futures::try_join;
 use ruma::OwnedRoomId;
 use tern_model::{Caller, MatrixError, Millis};
 use tern_ports::{
@@ -18,7 +19,7 @@ use tern_ports::{
 };
 use tern_room::visibility::{Facts, may_see};
 
-use crate::room::filter::RoomEventFilter;
+use crate::{ignored::Ignored, room::filter::RoomEventFilter};
 
 mod answer;
 mod criteria;
@@ -45,6 +46,7 @@ struct Search {
     order: Order,
     limit: usize,
     after: Option<Token>,
+    ignored: Ignored,
 }
 
 /// One page of what the caller may see of events with the words of `criteria`.
@@ -63,7 +65,10 @@ pub async fn room_events<E: Transport>(
     let words = criteria.words()?;
     let filter = RoomEventFilter::read(criteria.filter.as_ref())?;
     let kinds = criteria.kinds(&filter)?;
-    let memberships = ask_user(edge, &caller.user_id, ListMemberships { session: Some(session) }).await?;
+    let (memberships, ignored) = try_join!(
+        ask_user(edge, &caller.user_id, ListMemberships { session: Some(session.clone()) }),
+        Ignored::of(edge, &caller.user_id, session)
+    )?;
     let rooms = rooms_of(memberships, &filter, after.as_ref());
     if words.is_empty() || rooms.is_empty() || kinds.is_empty() {
         return Ok(Found::default());
@@ -81,7 +86,7 @@ pub async fn room_events<E: Transport>(
         limit: MOST_MATCHES,
     };
     let limit = filter.limit.unwrap_or(PAGE.0).clamp(1, PAGE.1) as usize;
-    let search = Search { ask, order, limit, after };
+    let search = Search { ask, order, limit, after, ignored };
     let (page, rest) = search.page(edge).await?;
     let (before, group) = search.after.clone().map_or((0, None), |token| (token.count, token.group));
     Ok(Found {
@@ -90,7 +95,7 @@ pub async fn room_events<E: Transport>(
         groups: search.groups(&criteria, &page, &rest)?,
         next_batch: search.token(&page, &rest, group)?,
         state: if criteria.include_state { Some(answer::states(edge, caller, &page).await?) } else { None },
-        results: answer::show(edge, caller, &page, criteria.event_context).await?,
+        results: answer::show(edge, caller, &search.ignored, &page, criteria.event_context).await?,
     })
 }
 
@@ -120,14 +125,14 @@ impl Search {
         Ok((found, rest))
     }
 
-    /// The event comes after what was shown, and the caller may see it.
+    /// The event comes after what was shown, and the caller may and wants to see it.
     fn wants(&self, event: &MatchedEvent, facts: &BTreeMap<OwnedRoomId, VisibilityFacts>) -> bool {
         let new = self.after.as_ref().is_none_or(|token| self.order.place(event) < token.place);
         let visible = facts.get(&event.room_id).is_some_and(|VisibilityFacts { history, membership }| {
             let facts = Facts { user_id: &self.ask.user_id, history, membership };
             may_see(&facts, event.seq, &event.kind, event.state_key.as_deref())
         });
-        new && visible
+        new && visible && !self.ignored.hides_what(&event.sender, event.state_key.as_deref())
     }
 
     fn token(

@@ -43,7 +43,9 @@ pub(super) async fn open<'a>(
     let reader = Reader::of(content_type).map_err(|_| BodyError::NoEnvelope)?;
     let mut envelope = Envelope { reader, body, events: VecDeque::new() };
     match envelope.next().await? {
-        Event::Content(described) => Ok(Opened::Content(described, Box::pin(stream::unfold(Some(envelope), read)))),
+        Event::Content(described) => {
+            Ok(Opened::Content(described, Box::pin(stream::unfold(Some(envelope), read).fuse())))
+        }
         Event::Elsewhere(url) => Ok(Opened::Elsewhere(url)),
         Event::Bytes(_) | Event::End => Err(BodyError::NoEnvelope),
     }

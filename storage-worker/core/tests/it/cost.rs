@@ -23,7 +23,8 @@ fn an_append_is_one_batch_and_few_rows() {
         worker.append(&id, events);
         worker.node.d1.rows_written() - before
     };
-    assert_eq!(rows(&[message(&id, 6, "alice")]), 1);
+    // The event, and its words.
+    assert_eq!(rows(&[message(&id, 6, "alice")]), 2);
     assert_eq!(batches(&worker), (0, 1, 3));
     assert_eq!(rows(&[member(&id, 7, "carol", "join")]), 2);
     assert_eq!(rows(&[redaction(&id, 8, 6)]), 2);

@@ -27,11 +27,12 @@ fn found(worker: &Worker, ask: SearchEvents) -> Vec<u64> {
     worker.ask(ask).events.iter().map(|event| event.seq.0).collect()
 }
 
-/// How many events are in the index of any shard, and its own opinion of its soundness.
+/// How many events are in the index of any shard, once it has found itself sound. It is not compared with the view, which
+/// also has what must not be in it.
 fn indexed(worker: &Worker) -> usize {
     let count = |shard: u8| {
         let shard = worker.node.d1.database(Database::Shard(shard));
-        shard.query("INSERT INTO search (search, rank) VALUES ('integrity-check', 1)", &[]).unwrap();
+        shard.query("INSERT INTO search (search, rank) VALUES ('integrity-check', 0)", &[]).unwrap();
         shard.query("SELECT id FROM search_docsize", &[]).unwrap().len()
     };
     (0..4).map(count).sum()
