@@ -23,7 +23,7 @@ const fn price(name: &'static str, unit: &'static str, dollars: f64, included: f
     Price { name, unit, dollars, included }
 }
 
-/// In the order of [`Usage`]'s meters.
+/// In the order in which what is used is added up.
 const PRICES: [Price; 8] = [
     price("Worker requests", "M", 0.30, 10.0),
     price("Worker CPU", "M ms", 0.02, 30.0),
