@@ -1,6 +1,6 @@
 //! Asking servers that are not ours, at addresses that others may have chosen.
 //!
-//! Callers use [`fetch`]: it looks at every address before it is asked, follows redirects itself, and so no adapter can
+//! Callers use [`fetch()`]: it looks at every address before it is asked, follows redirects itself, and so no adapter can
 //! forget to. An adapter carries one request and brings its answer, within [`Bounds`].
 //!
 //! A name is judged as it is written, since the platform resolves it: what a public name leads to is the platform's to
@@ -120,6 +120,6 @@ pub trait Outbound {
     /// Which addresses may be asked at all.
     fn reach(&self) -> Reach;
 
-    /// Carries one request and brings its answer, without following a redirect. Only [`fetch`] calls it.
+    /// Carries one request and brings its answer, without following a redirect. Only [`fetch()`] calls it.
     fn exchange(&self, request: &HttpRequest, bounds: &Bounds) -> impl Future<Output = Result<HttpAnswer, HttpError>>;
 }
