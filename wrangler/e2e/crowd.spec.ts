@@ -70,11 +70,12 @@ async function couples(base: string): Promise<Phone[]> {
   return pairs.flat();
 }
 
-async function until(claim: string, within: number, holds: () => boolean): Promise<number> {
+/** Waits for a condition, and no longer when a phone has failed. */
+async function until(lives: Promise<unknown>, claim: string, within: number, holds: () => boolean): Promise<number> {
   const start = performance.now();
   while (!holds()) {
     assert.ok(performance.now() - start < within, `not within ${within} ms: ${claim}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await Promise.race([lives, new Promise((resolve) => setTimeout(resolve, 50))]);
   }
   return performance.now() - start;
 }
@@ -98,13 +99,13 @@ test(`${PHONES} parked polls: flat memory under ${EVENTS_PER_SECOND} events a se
   const phones = await couples(server.base);
   const lives = Promise.all(phones.map((phone) => phone.live()));
   lives.catch(() => {}); // awaited below
-  await until('every phone has had its first answer', 300_000, () => phones.every((phone) => phone.polls > 0));
+  await until(lives, 'every phone has had its first answer', 300_000, () => phones.every((phone) => phone.polls > 0));
 
   const samples: number[] = [];
   const read = () => samples.push(Memory.of(server.state)!.idle);
   const sent = await trickle(phones, MINUTES * 60, read);
   const count = () => phones.reduce((sum, phone) => sum + phone.heard.size, 0);
-  await until('both ends of a room heard every message', 60_000, () => count() === 2 * sent);
+  await until(lives, 'both ends of a room heard every message', 60_000, () => count() === 2 * sent);
   const warm = samples.slice(Math.ceil(samples.length * WARM));
   const [first, last] = [warm.slice(0, 5), warm.slice(-5)].map((some) => some.reduce((a, b) => a + b, 0) / some.length);
   t.diagnostic(`${sent} events to ${2 * sent} deliveries in ${MINUTES * 60} s; workerd ${first.toFixed(0)} MB when warm, ${last.toFixed(0)} MB at the end`);
@@ -112,7 +113,7 @@ test(`${PHONES} parked polls: flat memory under ${EVENTS_PER_SECOND} events a se
 
   const rooms = phones.filter((_, n) => n % 2 === 0);
   const sending = Promise.all(rooms.map((phone) => phone.user.send(phone.room, 'burst')));
-  const ms = await until('the burst reached every phone', 120_000, () => phones.every((phone) => phone.heard.has('burst')));
+  const ms = await until(lives, 'the burst reached every phone', 120_000, () => phones.every((phone) => phone.heard.has('burst')));
   await sending;
   t.diagnostic(`burst: ${phones.length} deliveries after ${ms.toFixed(0)} ms`);
   for (const phone of phones) phone.hangUp();
