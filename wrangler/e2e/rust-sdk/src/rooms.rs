@@ -71,8 +71,9 @@ pub async fn play(homeserver: &Homeserver, stage: &mut Stage) -> Result<()> {
     let alice = homeserver.reopen(alice).await?;
     timeline::say(&his, "while you were away").await?;
     said.push("while you were away".to_owned());
-    alice.start().await?;
+    // As an app does: what is in the store shows at once, the news comes while it is on the screen.
     let hers = alice.open(hall.room_id()).await?;
+    alice.start().await?;
     timeline::hear(&hers, "while you were away").await?;
     timeline::back_to_start(&hers, 50).await?;
     timeline::shows(&hers, "the reopened client", &said).await?;
