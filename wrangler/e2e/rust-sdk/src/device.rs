@@ -24,6 +24,11 @@ use crate::stage::secret;
 /// How long anything that should arrive live may take.
 pub const LIVE: Duration = Duration::from_secs(30);
 
+/// Waits for something that has no limit of its own.
+pub async fn within<T>(claim: &str, wait: impl Future<Output = T>) -> Result<T> {
+    tokio::time::timeout(LIVE, wait).await.with_context(|| format!("not within {LIVE:?}: {claim}"))
+}
+
 pub struct Homeserver {
     pub base: String,
     /// Where the clients keep their stores.
@@ -121,9 +126,18 @@ impl Device {
     }
 
     /// Starts to sync and waits until the keys of this device are known to the server.
-    pub async fn start(&self) {
-        self.sync.start().await;
-        self.client.encryption().wait_for_e2ee_initialization_tasks().await;
+    pub async fn start(&self) -> Result<()> {
+        let wait = async {
+            self.sync.start().await;
+            self.client.encryption().wait_for_e2ee_initialization_tasks().await;
+        };
+        within("a device that syncs and has its keys on the server", wait).await
+    }
+
+    /// Waits until every room key that this device has is in the backup.
+    pub async fn back_up(&self) -> Result<()> {
+        let backups = self.client.encryption().backups();
+        Ok(within("all room keys in the backup", backups.wait_for_steady_state().into_future()).await??)
     }
 
     pub async fn create_room(&self, name: &str, invited: &[&UserId], encrypted: bool) -> Result<Room> {

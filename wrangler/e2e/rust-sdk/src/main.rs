@@ -5,12 +5,15 @@
 //! clients' stores.
 
 mod device;
+mod encryption;
 mod files;
 mod peer;
 mod room_list;
 mod rooms;
+mod sign_in;
 mod stage;
 mod timeline;
+mod verification;
 
 use std::path::PathBuf;
 
@@ -31,7 +34,9 @@ async fn main() -> Result<()> {
     let homeserver = Homeserver { base: next("base URL")?, folder: PathBuf::from(next("folder")?) };
     let mut stage = Stage::new();
     match name.as_str() {
+        "encryption" => encryption::play(&homeserver, &stage).await,
         "peer" => peer::play(&homeserver, &mut stage).await,
+        "sign-in" => sign_in::play(&homeserver, &mut stage).await,
         "rooms" => rooms::play(&homeserver, &mut stage).await,
         _ => bail!("no scenario named {name}"),
     }

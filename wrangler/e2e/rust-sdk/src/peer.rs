@@ -36,7 +36,7 @@ struct Peer {
 
 pub async fn play(homeserver: &Homeserver, stage: &mut Stage) -> Result<()> {
     let (_, device) = homeserver.sign_up("rust").await?;
-    device.start().await;
+    device.start().await?;
     stage.tell(&json!({ "user": device.user() }));
     let mut peer = Peer { device, timeline: None };
     while let Some(line) = stage.next().await? {

@@ -18,8 +18,8 @@ const MISSED_MESSAGES: usize = 120;
 pub async fn play(homeserver: &Homeserver, stage: &mut Stage) -> Result<()> {
     let (account, alice) = homeserver.sign_up("alice").await?;
     let (_, bob) = homeserver.sign_up("bob").await?;
-    alice.start().await;
-    bob.start().await;
+    alice.start().await?;
+    bob.start().await?;
 
     let invited = [&*alice.user()];
     bob.create_room("Cellar", &invited, false).await?;
@@ -47,7 +47,7 @@ pub async fn play(homeserver: &Homeserver, stage: &mut Stage) -> Result<()> {
     stage.shown("120 missed messages: a gap, closed by back-pagination, no message twice");
 
     let second = homeserver.log_in(&account, "second").await?;
-    second.start().await;
+    second.start().await?;
     let order = [Entry::joined("Hall"), Entry::joined("Loft")];
     room_list::until(&second, "the rooms on a new device", |list| list == order).await?;
     let fresh = second.open(hall.room_id()).await?;
@@ -71,8 +71,9 @@ pub async fn play(homeserver: &Homeserver, stage: &mut Stage) -> Result<()> {
     let alice = homeserver.reopen(alice).await?;
     timeline::say(&his, "while you were away").await?;
     said.push("while you were away".to_owned());
-    alice.start().await;
+    // As an app does: what is in the store shows at once, the news comes while it is on the screen.
     let hers = alice.open(hall.room_id()).await?;
+    alice.start().await?;
     timeline::hear(&hers, "while you were away").await?;
     timeline::back_to_start(&hers, 50).await?;
     timeline::shows(&hers, "the reopened client", &said).await?;

@@ -90,6 +90,11 @@ pub async fn shows(timeline: &Timeline, who: &str, expected: &[String]) -> Resul
     Ok(())
 }
 
+/// The texts that are there now, in their order.
+pub async fn order(timeline: &Timeline) -> Vec<String> {
+    bodies(&timeline.items().await)
+}
+
 /// Loads older pages until the start of the room. Returns how many it took.
 pub async fn back_to_start(timeline: &Timeline, page: u16) -> Result<usize> {
     for pages in 1..200 {
