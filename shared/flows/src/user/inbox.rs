@@ -334,7 +334,7 @@ fn display_name(event: &NoticeEvent) -> Option<Rc<str>> {
 }
 
 /// The event brings its user into the room; a new profile of somebody in it does not.
-fn joins(event: &NoticeEvent) -> bool {
+pub(super) fn joins(event: &NoticeEvent) -> bool {
     let Ok(member) = event.client.read::<Member>() else { return false };
     let before = member.unsigned.and_then(|unsigned| unsigned.prev_content);
     member.content.membership == "join" && before.is_none_or(|before| before.membership != "join")

@@ -85,7 +85,11 @@ impl Scene {
     /// Claims until there is nothing but the fallback key, and gives the one-time keys that ever came out.
     fn settle(&self) -> Vec<String> {
         self.world.heal();
-        while self.world.run(self.claim()).is_some_and(|name| !name.ends_with("fallback")) {}
+        let mut last = self.world.run(self.claim());
+        while last.as_ref().is_some_and(|name| !name.ends_with("fallback")) {
+            last = self.world.run(self.claim());
+        }
+        assert!(last.is_some(), "then there is the fallback key");
         let given = self.ledger.given.borrow();
         given.iter().filter(|name| !name.ends_with("fallback")).cloned().collect()
     }

@@ -1,18 +1,23 @@
 //! Device lists: whatever happens, in the end a client that does as it is told knows exactly the devices of those it
 //! shares a room with, and follows nobody else.
+//!
+//! People join, leave, are thrown out and shut out; devices come and go; hubs crash while they announce it, are out of reach
+//! for so long that their rooms leave events out, and clients start over. `TERN_SEEDS=2000 cargo test -p tern-testkit --test
+//! world lists` is a long run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId, UserId};
+use futures::future::join as both;
+use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
-use tern_flows::{keys, poll};
-use tern_model::RawJson;
+use tern_flows::{join, keys, poll};
+use tern_model::{MatrixError, RawJson};
 use tern_ports::{
-    ask_room, ask_user,
+    Target, ask_room, ask_user,
     wire::{
-        keys::{QueryKeys, UploadKeys},
-        room::{MembershipAction, ReadCompanions},
-        user::{ClassicSync, CloseSessions, OpenSession, SessionRef, SlidingSync},
+        keys::{QueryKeys, ReadDeviceLists, UploadKeys},
+        room::{ChangeMembership, MembershipAction, ReadCompanions},
+        user::{ClassicSync, CloseSessions, ListRooms, OpenSession, SessionRef, SlidingSync},
     },
 };
 use tern_testkit::{Client, Faults, SigningKey, World};
@@ -21,13 +26,22 @@ use crate::scene::each_seed_of;
 
 const STEPS: usize = 40;
 const SEEDS: u64 = 40;
+/// Messages that make a room leave events out for somebody who missed them: more bytes than fit into a notice.
+const LONG_MESSAGES: usize = 18;
 /// Longer than any retry waits.
 const HEALING_MS: u64 = 20 * 60 * 1_000;
+
+/// By which endpoint a client syncs.
+#[derive(Clone, Copy, PartialEq)]
+enum Face {
+    Classic,
+    Sliding { stable: bool },
+}
 
 /// A client that follows device lists and nothing else.
 struct Follower {
     client: Client,
-    sliding: bool,
+    face: Face,
     /// `pos` or `since`.
     token: Option<String>,
     outdated: BTreeSet<OwnedUserId>,
@@ -46,34 +60,72 @@ impl Follower {
         let (session, token) = (self.client.session(), self.token.clone());
         let question = |may_wait| {
             let (session, token) = (session.clone(), token.clone());
-            if self.sliding {
-                let body = json!({ "extensions": { "e2ee": { "enabled": true } } });
-                let body = RawJson::from_value(&body).unwrap();
-                SlidingSync { session, body, pos: token, stable: false, may_wait, presence: None }.into()
-            } else {
-                let (since, filter) = (token, None);
-                ClassicSync { session, since, filter, full_state: false, state_after: None, may_wait, presence: None }
+            match self.face {
+                Face::Sliding { stable } => {
+                    let body = json!({ "extensions": { "e2ee": { "enabled": true } } });
+                    let body = RawJson::from_value(&body).unwrap();
+                    SlidingSync { session, body, pos: token, stable, may_wait, presence: None }.into()
+                }
+                Face::Classic => {
+                    let (since, filter) = (token, None);
+                    ClassicSync {
+                        session,
+                        since,
+                        filter,
+                        full_state: false,
+                        state_after: None,
+                        may_wait,
+                        presence: None,
+                    }
                     .into()
+                }
             }
         };
         let Ok(answer) = poll::long_poll(world, world, self.me(), question, 0).await else { return false };
         let answer: Value = answer.body.read().unwrap();
-        let (token, lists) = if self.sliding {
-            (&answer["pos"], &answer["extensions"]["e2ee"]["device_lists"])
-        } else {
-            (&answer["next_batch"], &answer["device_lists"])
+        let (token, lists) = match self.face {
+            Face::Sliding { .. } => (&answer["pos"], &answer["extensions"]["e2ee"]["device_lists"]),
+            Face::Classic => (&answer["next_batch"], &answer["device_lists"]),
         };
         let users =
             |name: &str| -> Vec<OwnedUserId> { serde_json::from_value(lists[name].clone()).unwrap_or_default() };
-        self.outdated.extend(users("changed"));
-        for user_id in users("left") {
-            self.outdated.remove(&user_id);
-            self.known.remove(&user_id);
-        }
+        self.take(users("changed"), users("left"));
         let token = token.as_str().map(str::to_owned);
         let moved = token != self.token;
         self.token = token;
         moved
+    }
+
+    fn take(&mut self, changed: Vec<OwnedUserId>, left: Vec<OwnedUserId>) {
+        self.outdated.extend(changed);
+        for user_id in left {
+            self.outdated.remove(&user_id);
+            self.known.remove(&user_id);
+        }
+    }
+
+    /// Starts over without a token. What it missed it asks for where there is an endpoint for that, else it looks up
+    /// whomever it finds in the rooms that its sync tells of.
+    async fn start_over(&mut self, world: &World) {
+        let before = self.token.take();
+        if !self.sync(world).await {
+            self.token = before;
+            return;
+        }
+        if let (Face::Classic, Some(from), Some(to)) = (self.face, &before, &self.token) {
+            let ask = ReadDeviceLists { session: self.client.session(), from: from.clone(), to: to.clone() };
+            match ask_user(world, self.me(), ask).await {
+                Ok(lists) => self.take(lists.changed, lists.left),
+                Err(_) => self.token = before,
+            }
+        } else {
+            self.known.clear();
+            let ask = ListRooms { session: self.client.session() };
+            let Ok(rooms) = insist(world, async || ask_user(world, self.me(), ask.clone()).await).await else { return };
+            for room in rooms {
+                self.outdated.extend(companions(world, &room, self.me()).await.unwrap_or_default());
+            }
+        }
     }
 
     /// Looks outdated lists up.
@@ -107,6 +159,16 @@ impl Follower {
         let _may_fail = ask_user(world, &user_id, upload).await;
     }
 
+    /// As [`Follower::add_device`], and the hub loses its memory somewhere on the way of telling it.
+    async fn add_device_and_crash(&mut self, world: &World) {
+        let (hub, after) = (Target::User(self.client.user_id.clone()), world.random().below(120) as u64);
+        let crash = async {
+            world.sleep(after).await;
+            world.crash(&hub);
+        };
+        both(self.add_device(world), crash).await;
+    }
+
     async fn remove_device(&mut self, world: &World) {
         let Some(device_id) = self.devices.pop() else { return };
         let close = CloseSessions { session: None, devices: Some(vec![device_id]), except: None };
@@ -116,16 +178,17 @@ impl Follower {
 
 struct Scene {
     world: World,
+    faults: Faults,
     rooms: Vec<OwnedRoomId>,
     followers: Vec<Follower>,
 }
 
 impl Scene {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, faults: Faults) -> Self {
         let world = World::new(seed);
         let follower = |(index, name): (usize, &&str)| Follower {
             client: world.sign_in(name),
-            sliding: index % 2 == 0,
+            face: [Face::Sliding { stable: false }, Face::Classic, Face::Sliding { stable: true }][index % 3],
             token: None,
             outdated: BTreeSet::new(),
             known: BTreeMap::new(),
@@ -137,26 +200,58 @@ impl Scene {
         }
         let rooms = followers.iter().take(3).map(|owner| world.run(owner.client.create_public_room()).unwrap());
         let rooms = rooms.collect();
-        Self { world, rooms, followers }
+        world.set_faults(faults.clone());
+        Self { world, faults, rooms, followers }
     }
 
     fn step(&mut self) {
-        let Self { world, rooms, followers } = self;
-        let who = world.random().below(followers.len());
-        let room = &rooms[world.random().below(rooms.len())];
-        let follower = &mut followers[who];
-        match world.random().below(10) {
-            0..=2 => world.run(follower.client.change_membership(room, MembershipAction::Join)),
-            3 => world.run(leave(world, &follower.client, room)),
-            4 | 5 => world.run(follower.add_device(world)),
-            6 => world.run(follower.remove_device(world)),
-            7 => world.evict_all(),
-            8 => world.pass(2_000),
+        let Self { world, rooms, followers, .. } = self;
+        let random = world.random();
+        let (who, whom, number) =
+            (random.below(followers.len()), random.below(followers.len()), random.below(rooms.len()));
+        let room = &rooms[number];
+        let target = followers[whom].client.user_id.clone();
+        match random.below(40) {
+            0..=9 => world.run(change(world, &followers[who].client, room, MembershipAction::Join, None)),
+            10..=12 => world.run(change(world, &followers[who].client, room, MembershipAction::Leave, None)),
+            act @ 13..=16 => {
+                // The owner of a room is its admin.
+                let action = [MembershipAction::Kick, MembershipAction::Ban, MembershipAction::Unban][act % 3];
+                world.run(change(world, &followers[number].client, room, action, Some(&target)));
+            }
+            17..=21 => world.run(followers[who].add_device(world)),
+            22..=23 => world.run(followers[who].add_device_and_crash(world)),
+            24..=26 => world.run(followers[who].remove_device(world)),
+            27 => world.evict_all(),
+            28..=29 => world.pass(2_000),
+            30 => world.run(followers[who].start_over(world)),
+            31 => self.tunnel(whom),
             _ => world.run(async {
-                follower.sync(world).await;
-                follower.look_up(world).await;
+                followers[who].sync(world).await;
+                followers[who].look_up(world).await;
             }),
         }
+    }
+
+    /// Somebody's hub cannot be reached while members come and go and more is said than fits into one notice.
+    fn tunnel(&mut self, whom: usize) {
+        let unreachable = BTreeSet::from([Target::User(self.followers[whom].client.user_id.clone())]);
+        self.world.set_faults(Faults { unreachable, ..self.faults.clone() });
+        let Self { world, rooms, followers, .. } = self;
+        let long = "o".repeat(60_000);
+        for number in 0..LONG_MESSAGES {
+            let index = world.random().below(rooms.len());
+            let (owner, room) = (&followers[index].client, &rooms[index]);
+            let mover = &followers[world.random().below(followers.len())].client;
+            let action = [MembershipAction::Join, MembershipAction::Leave][number % 2];
+            if index != whom && mover.user_id != followers[whom].client.user_id {
+                world.run(async {
+                    change(world, mover, room, action, None).await;
+                    let _may_fail = owner.try_send(room, &format!("long {number}"), &long).await;
+                });
+            }
+        }
+        self.world.set_faults(self.faults.clone());
     }
 
     /// Everybody catches up, and is compared with what the rooms and the hubs say.
@@ -164,7 +259,7 @@ impl Scene {
         self.world.heal();
         for (follower, room) in self.followers.iter().zip(&self.rooms) {
             // What a lost alarm would have done is due when somebody does something.
-            self.world.run(follower.client.change_membership(room, MembershipAction::Join));
+            self.world.run(change(&self.world, &follower.client, room, MembershipAction::Join, None));
         }
         self.world.pass(HEALING_MS);
         for follower in &mut self.followers {
@@ -184,8 +279,7 @@ impl Scene {
     async fn truth(&self, user_id: &UserId) -> BTreeMap<OwnedUserId, BTreeSet<OwnedDeviceId>> {
         let mut truth = BTreeMap::new();
         for room in &self.rooms {
-            let ask = ReadCompanions { user_id: user_id.to_owned() };
-            for other in ask_room(&self.world, room, ask).await.unwrap_or_default() {
+            for other in companions(&self.world, room, user_id).await.unwrap_or_default() {
                 let keys = ask_user(&self.world, &other, QueryKeys { devices: Vec::new() }).await.unwrap();
                 truth.insert(other, keys.devices.into_keys().collect());
             }
@@ -194,21 +288,41 @@ impl Scene {
     }
 }
 
-/// Leaves, if joined.
-async fn leave(world: &World, client: &Client, room: &OwnedRoomId) {
-    let ask = ReadCompanions { user_id: client.user_id.clone() };
+/// Who else is in a room, if the user is.
+async fn companions(world: &World, room: &RoomId, user_id: &UserId) -> Option<Vec<OwnedUserId>> {
+    insist(world, async || ask_room(world, room, ReadCompanions { user_id: user_id.to_owned() }).await).await.ok()
+}
+
+/// Asks until there is an answer.
+async fn insist<T>(world: &World, ask: impl AsyncFn() -> Result<T, MatrixError>) -> Result<T, MatrixError> {
     loop {
-        match ask_room(world, room, ask.clone()).await {
-            Ok(_) => return client.change_membership(room, MembershipAction::Leave).await,
+        match ask().await {
             Err(error) if error.status >= 500 => world.sleep(50).await,
-            Err(_) => return,
+            result => return result,
+        }
+    }
+}
+
+/// Changes a membership, one's own unless `target` is given, if the room allows it.
+async fn change(
+    world: &World,
+    client: &Client,
+    room: &OwnedRoomId,
+    action: MembershipAction,
+    target: Option<&OwnedUserId>,
+) {
+    let target = target.unwrap_or(&client.user_id);
+    let wish = join::Wish { caller: &client.user_id, action, target, reason: None };
+    for _ in 0..500 {
+        match join::change(world, world.config(), room, wish).await {
+            Err(error) if error.status >= 500 => world.sleep(50).await,
+            _ => return,
         }
     }
 }
 
 fn day(seed: u64, faults: Faults) {
-    let mut scene = Scene::new(seed);
-    scene.world.set_faults(faults);
+    let mut scene = Scene::new(seed, faults);
     for _ in 0..STEPS {
         scene.step();
     }
@@ -218,6 +332,27 @@ fn day(seed: u64, faults: Faults) {
 #[test]
 fn every_client_ends_up_with_the_devices_of_its_companions() {
     each_seed_of(SEEDS, |seed| day(seed, Faults { latency_ms: 20, ..Faults::default() }));
+}
+
+/// Bob's room tells his hub late that he joined. Alice has looked his devices up by then, and he has published another.
+#[test]
+fn a_device_published_before_the_hub_knows_of_the_join_is_announced() {
+    let mut scene = Scene::new(1, Faults::default());
+    let bob = scene.followers[1].client.user_id.clone();
+    let (action, content) = (MembershipAction::Join, Some(RawJson::from_value(&json!({})).unwrap()));
+    let join = ChangeMembership { caller: bob.clone(), action, target: bob.clone(), reason: None, content };
+    let unreachable = BTreeSet::from([Target::User(bob.clone())]);
+    scene.world.set_faults(Faults { unreachable, ..Faults::default() });
+    scene.world.run(ask_room(&scene.world, &scene.rooms[0], join)).unwrap();
+    scene.world.heal();
+    let world = scene.world.clone();
+    world.run(async {
+        scene.followers[0].sync(&world).await;
+        scene.followers[0].look_up(&world).await;
+        scene.followers[1].add_device(&world).await;
+    });
+    assert_eq!(scene.followers[0].known.get(&bob), Some(&BTreeSet::new()), "looked up, and too early");
+    scene.check();
 }
 
 #[test]

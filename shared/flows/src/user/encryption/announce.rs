@@ -3,7 +3,8 @@
 //! The rooms are asked who is in them, and each of those users is told once, however many rooms are shared: fewer calls
 //! and rows than to announce through the rooms, which would tell them once per room. The rooms are asked, and not this
 //! hub's own memory of companions, because they know of a member before that member can have looked up any key. At least
-//! once: a cursor is stored with the change, and the alarm goes on from there.
+//! once: a cursor is stored with the change, and the alarm goes on from there. A room that this hub does not know of yet,
+//! because the notice of the user's own join is late, makes it tell everybody again when it comes.
 
 use std::{cell::Cell, collections::BTreeSet, rc::Rc};
 
@@ -72,16 +73,19 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             }
             if let Some(last) = users.last().filter(|_| users.len() == STRIDE) {
                 let cursor = Announcement { after_user: last.to_string(), failed, ..at.clone() };
-                companions::set_announcement(self.host.sql(), Some(&cursor))?;
+                companions::move_announcement(self.host.sql(), &cursor)?;
             }
         }
         if !self.still(at)? {
             return Ok(None);
         }
-        let attempt = at.attempt + 1;
-        let again = Announcement { change: at.change, attempt, ..Announcement::default() };
-        companions::set_announcement(self.host.sql(), failed.then_some(&again))?;
-        Ok(failed.then(|| RETRY_MS << at.attempt.min(MOST_DOUBLINGS)))
+        if !failed {
+            companions::finish_announcement(self.host.sql())?;
+            return Ok(None);
+        }
+        let again = Announcement { change: at.change, attempt: at.attempt + 1, ..Announcement::default() };
+        companions::move_announcement(self.host.sql(), &again)?;
+        Ok(Some(RETRY_MS << at.attempt.min(MOST_DOUBLINGS)))
     }
 
     /// No further change has come meanwhile.

@@ -6,7 +6,7 @@
 //! other room's news may be late.
 
 use ruma::{OwnedUserId, RoomId, UserId};
-use tern_model::{MatrixError, Notice, NoticeEvent, news};
+use tern_model::{MatrixError, Millis, Notice, NoticeEvent, news};
 use tern_ports::{
     ObjectHost, Parking, Sql,
     wire::{
@@ -18,24 +18,33 @@ use tern_sync::{DeviceListChanges, Membership, UserView as _, stream_position};
 
 use crate::user::{
     UserActor,
-    inbox::{MEMBER, is_member_event_of, membership_after},
-    store::{
-        companions::{self, Announcement},
-        devices,
-        rooms::RoomRow,
-    },
+    inbox::{MEMBER, is_member_event_of, joins, membership_after},
+    store::{companions, devices, rooms::RoomRow},
     sync::refuse_failed,
     turn::Turn,
     view::View,
 };
 
+/// The clocks of a room's hub and a user's differ by less.
+const CLOCK_SKEW_MS: u64 = 5_000;
+
 impl<H: ObjectHost + Parking> UserActor<H> {
     /// The user's own devices or cross-signing keys changed: own devices look again now, everybody else is told.
     pub(in crate::user) fn devices_changed(&self, turn: &Turn<'_, H::Sql>) -> Result<(), MatrixError> {
         self.note_own_devices(turn)?;
-        let change = companions::announcement(turn.sql)?.map_or(1, |under_way| under_way.change + 1);
-        companions::set_announcement(turn.sql, Some(&Announcement { change, ..Announcement::default() }))?;
+        companions::announce(turn.sql, self.host.now())?;
         self.unannounced.set(true);
+        Ok(())
+    }
+
+    /// The hub hears that the user is in a room. Members may have looked the user's devices up since the join; of changes
+    /// made meanwhile they were not told, since the room was not among those asked.
+    fn announce_to_late_room(&self, turn: &Turn<'_, H::Sql>, fresh: &[&NoticeEvent]) -> Result<(), MatrixError> {
+        let join = fresh.iter().rfind(|event| is_member_event_of(event, &self.user_id) && joins(event));
+        let since = join.map_or(0, |join| join.ts.0.saturating_sub(CLOCK_SKEW_MS));
+        if companions::announce_again(turn.sql, Millis(since))? {
+            self.unannounced.set(true);
+        }
         Ok(())
     }
 
@@ -63,6 +72,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         notice: &Notice,
         fresh: &[&NoticeEvent],
     ) -> Result<(), MatrixError> {
+        if row.membership == Membership::Join && !was_in {
+            self.announce_to_late_room(turn, fresh)?;
+        }
         let affected = match &notice.members {
             _ if row.membership != Membership::Join && !was_in => return Ok(()),
             _ if row.membership != Membership::Join => part_from_all(turn, &row.room_id)?,

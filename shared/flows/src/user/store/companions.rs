@@ -1,6 +1,7 @@
 //! With whom the user shares rooms, and how far a change of the user's devices was announced to them.
 
 use ruma::{OwnedUserId, RoomId, UserId};
+use tern_model::Millis;
 use tern_ports::{Row, Sql, SqlError};
 
 /// Adds a companion; false when it was one of this room already.
@@ -39,6 +40,12 @@ pub(in crate::user) fn any(sql: &impl Sql, user_id: &UserId) -> Result<bool, Sql
     Ok(!rows.is_empty())
 }
 
+/// When the devices last changed, and whether everybody has been told.
+pub(in crate::user) const CHANGED: &[&str] = &[
+    "ALTER TABLE announcement ADD COLUMN changed_ts INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE announcement ADD COLUMN finished INTEGER NOT NULL DEFAULT 0",
+];
+
 /// How far a change was announced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::user) struct Announcement {
@@ -52,8 +59,9 @@ pub(in crate::user) struct Announcement {
     pub(in crate::user) failed: bool,
 }
 
+/// The announcement that is under way.
 pub(in crate::user) fn announcement(sql: &impl Sql) -> Result<Option<Announcement>, SqlError> {
-    let rows = sql.query("SELECT change, after_user, attempt, failed FROM announcement", &[])?;
+    let rows = sql.query("SELECT change, after_user, attempt, failed FROM announcement WHERE finished = 0", &[])?;
     let state = |row: &Row| {
         let (change, after_user) = (row.int(0)?, row.string(1)?);
         Some(Announcement { change, after_user, attempt: row.int(2)?, failed: row.flag(3) })
@@ -61,15 +69,38 @@ pub(in crate::user) fn announcement(sql: &impl Sql) -> Result<Option<Announcemen
     Ok(rows.first().and_then(state))
 }
 
-pub(in crate::user) fn set_announcement(sql: &impl Sql, state: Option<&Announcement>) -> Result<(), SqlError> {
-    match state {
-        Some(state) => sql.query(
-            "INSERT INTO announcement (id, change, after_user, attempt, failed) VALUES (1, ?, ?, ?, ?)
-             ON CONFLICT DO UPDATE SET change = excluded.change, after_user = excluded.after_user,
-             attempt = excluded.attempt, failed = excluded.failed",
-            &[state.change.into(), state.after_user.as_str().into(), state.attempt.into(), state.failed.into()],
-        )?,
-        None => sql.query("DELETE FROM announcement", &[])?,
-    };
+/// The devices changed at `at`: everybody is to be told.
+pub(in crate::user) fn announce(sql: &impl Sql, at: Millis) -> Result<(), SqlError> {
+    sql.query(
+        "INSERT INTO announcement (id, change, after_user, attempt, failed, changed_ts, finished)
+         VALUES (1, 1, '', 0, 0, ?, 0) ON CONFLICT DO UPDATE SET change = change + 1, after_user = '', attempt = 0,
+         failed = 0, changed_ts = excluded.changed_ts, finished = 0",
+        &[at.0.into()],
+    )?;
+    Ok(())
+}
+
+/// Everybody is to be told again if the devices changed at `since` or later; false when they did not.
+pub(in crate::user) fn announce_again(sql: &impl Sql, since: Millis) -> Result<bool, SqlError> {
+    let rows = sql.query(
+        "UPDATE announcement SET change = change + 1, after_user = '', attempt = 0, failed = 0, finished = 0
+         WHERE changed_ts >= ? RETURNING 1",
+        &[since.0.into()],
+    )?;
+    Ok(!rows.is_empty())
+}
+
+/// Notes how far the announcement has come.
+pub(in crate::user) fn move_announcement(sql: &impl Sql, state: &Announcement) -> Result<(), SqlError> {
+    sql.query(
+        "UPDATE announcement SET after_user = ?, attempt = ?, failed = ?",
+        &[state.after_user.as_str().into(), state.attempt.into(), state.failed.into()],
+    )?;
+    Ok(())
+}
+
+/// Everybody has been told.
+pub(in crate::user) fn finish_announcement(sql: &impl Sql) -> Result<(), SqlError> {
+    sql.query("UPDATE announcement SET finished = 1", &[])?;
     Ok(())
 }
