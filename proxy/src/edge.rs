@@ -4,6 +4,7 @@ use std::{cell::RefCell, rc::Rc};
 
 use tern_auth::{TokenCache, limit::Meters};
 use tern_flows::signing::Keyrings;
+use tern_flows::upstream::Known;
 use tern_media::Policy;
 use tern_model::{Algorithm, Config, Jwk, MatrixError, Millis};
 use tern_ports::{
@@ -28,6 +29,8 @@ pub(crate) struct Edge {
     env: Env,
     pub(crate) tokens: Rc<RefCell<TokenCache>>,
     pub(crate) meters: Rc<RefCell<Meters>>,
+    /// What other providers have said of themselves.
+    pub(crate) providers: Rc<Known>,
     pub(crate) keyrings: Rc<Keyrings>,
 }
 
@@ -40,6 +43,7 @@ thread_local! {
     static METERS: Rc<RefCell<Meters>> = Rc::new(RefCell::new(Meters::default()));
     /// The keys of id tokens, likewise.
     static KEYRINGS: Rc<Keyrings> = Rc::default();
+    static PROVIDERS: Rc<Known> = Rc::default();
 }
 
 impl Edge {
@@ -53,6 +57,7 @@ impl Edge {
             env: env.clone(),
             tokens: TOKENS.with(Rc::clone),
             meters: METERS.with(Rc::clone),
+            providers: PROVIDERS.with(Rc::clone),
             keyrings: KEYRINGS.with(Rc::clone),
             media: cf::settings::media(env)?,
         })

@@ -17,6 +17,11 @@ pub(crate) fn admit(
     if auth == Auth::Admin {
         return Ok(());
     }
+    let service = identity.and_then(|identity| identity.service.as_ref());
+    let unlimited = |id: &String| edge.config.accounts.appservices.iter().any(|one| one.id == *id && !one.rate_limited);
+    if service.is_some_and(unlimited) {
+        return Ok(());
+    }
     let mut meters = edge.meters.borrow_mut();
     match identity {
         Some(identity) => {

@@ -76,7 +76,7 @@ pub(crate) async fn serve(edge: &Edge, mut request: Request) -> Result<Answer, M
     edge.trace.route.set(route.path);
     let ip = request.headers().get("cf-connecting-ip").ok().flatten();
     let began = edge.now();
-    let established = identity::establish(edge, route.auth, request.headers()).await;
+    let established = identity::establish(edge, route.auth, request.headers(), query).await;
     edge.trace.auth_ms.set(edge.now().since(began));
     let identity = match established {
         // RFC 6750, 3

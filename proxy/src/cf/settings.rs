@@ -1,10 +1,13 @@
 //! Configuration from variables and secrets.
 
+use std::collections::BTreeMap;
+
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use ruma::OwnedServerName;
 use serde::de::DeserializeOwned;
+use tern_auth::{appservice, upstream::check as check_upstream};
 use tern_media::Policy;
-use tern_model::{Accounts, Config, Mail, Millis};
+use tern_model::{Accounts, Config, Mail, Millis, appservice::Appservice, upstream::Provider};
 use worker::{Env, Error};
 
 /// Reads the configuration; fails when something needed is missing or malformed.
@@ -33,6 +36,9 @@ pub(crate) fn read(env: &Env) -> worker::Result<Config> {
             registration_tokens: flag(env, "REGISTRATION_TOKENS"),
             terms: object(env, "TERMS")?,
             mail: mail(env)?,
+            upstream: upstream(env)?,
+            appservices: appservices(env)?,
+            sso_clients: object(env, "SSO_CLIENTS")?,
         },
         outbound_private: flag(env, "OUTBOUND_PRIVATE"),
     })
@@ -42,6 +48,24 @@ pub(crate) fn read(env: &Env) -> worker::Result<Config> {
 fn mail(env: &Env) -> worker::Result<Option<Mail>> {
     let mail: Option<Mail> = object(env, "MAIL")?;
     Ok(mail.map(|mail| Mail { secret: optional(env, "MAIL_SECRET").unwrap_or_default(), ..mail }))
+}
+
+/// Other providers. Their secrets are a variable of their own, by the providers' ids.
+fn upstream(env: &Env) -> worker::Result<Vec<Provider>> {
+    let mut providers: Vec<Provider> = object(env, "UPSTREAM")?;
+    let mut secrets: BTreeMap<String, String> = object(env, "UPSTREAM_SECRETS")?;
+    for provider in &mut providers {
+        provider.secret = secrets.remove(&provider.id).unwrap_or_default();
+    }
+    check_upstream(&providers).map_err(|error| Error::RustError(format!("UPSTREAM: {error}")))?;
+    Ok(providers)
+}
+
+/// Application services; one that cannot be used stops the server rather than being passed over.
+fn appservices(env: &Env) -> worker::Result<Vec<Appservice>> {
+    let services: Vec<Appservice> = object(env, "APPSERVICES")?;
+    appservice::check(&services).map_err(|error| Error::RustError(format!("APPSERVICES: {error}")))?;
+    Ok(services)
 }
 
 /// Reads the limits of media; what is not set is as it is by default.

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use serde_json::json;
-use tern_auth::oauth::management::Action;
+use tern_auth::oauth::{management::Action, request::source};
 use tern_flows::browser::Signed;
 use tern_model::{MatrixError, Millis, RawJson};
 use tern_ports::{
@@ -13,7 +13,10 @@ use tern_ports::{
     },
 };
 
-use super::visit::{Page, Visit, encoded, page};
+use super::{
+    entry::providers,
+    visit::{Page, Visit, encoded, page},
+};
 use crate::{
     cf::ambient::http_date, edge::Edge, request::Incoming, respond::Answer, router::Route,
     routes::client::session::end_tokens, routes::routes,
@@ -46,6 +49,7 @@ struct Overview<'a> {
     notice: Option<&'a str>,
     display_name: &'a str,
     sessions: Vec<Session>,
+    providers: Vec<(&'a str, &'a str)>,
 }
 
 #[derive(Template)]
@@ -59,6 +63,11 @@ struct OneSession<'a> {
 
 /// How long after signing in somebody may do what cannot be undone, in milliseconds.
 const GRAVE_FOR: u64 = 15 * 60 * 1000;
+
+/// Whether somebody has signed in a short time ago.
+pub(super) fn is_recent(edge: &Edge, signed: &Signed) -> bool {
+    edge.now().since(signed.view.since) < GRAVE_FOR
+}
 
 /// Runs a page for somebody who is signed in; everybody else signs in first.
 pub(super) async fn own<'a>(
@@ -80,7 +89,7 @@ pub(super) async fn own_lately<'a>(
     work: impl AsyncFnOnce(&Visit<'a>, Signed) -> Result<Answer, MatrixError>,
 ) -> Result<Answer, MatrixError> {
     own(edge, request, async |visit, signed| {
-        if edge.now().since(signed.view.since) < GRAVE_FOR {
+        if is_recent(edge, &signed) {
             return work(visit, signed).await;
         }
         visit.sign_in_again(&signed, &request.address, signed.user_id.localpart()).await
@@ -101,13 +110,18 @@ async fn overview(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
             Some("password") => Some(visit.text.password_changed),
             _ => None,
         };
-        visit.show(&Overview {
+        // The form that ties the account to a provider leads there.
+        let sources = edge.config.accounts.upstream.iter().map(|provider| source(&provider.issuer));
+        let sources: Vec<_> = sources.collect();
+        let overview = Overview {
             page: visit.page(visit.text.your_account),
             user_id: user_id.as_str(),
             notice,
             display_name: view.display_name.as_deref().unwrap_or_default(),
             sessions: view.sessions.into_iter().map(shown).collect(),
-        })
+            providers: providers(edge),
+        };
+        visit.show_towards(&overview, &sources.join(" "))
     })
     .await
 }

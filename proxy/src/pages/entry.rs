@@ -34,6 +34,7 @@ struct SignIn<'a> {
     username: &'a str,
     may_register: bool,
     may_recover: bool,
+    providers: Vec<(&'a str, &'a str)>,
 }
 
 #[derive(Template)]
@@ -138,6 +139,7 @@ fn sign_in_page(visit: &Visit<'_>, target: &str, username: &str, alert: Option<&
         username,
         may_register: !registration_flows(&visit.edge.config).is_empty(),
         may_recover: visit.edge.config.accounts.mail.is_some(),
+        providers: providers(visit.edge),
     })
 }
 
@@ -168,6 +170,12 @@ pub(super) fn target(asked: Option<&str>) -> &str {
     asked.and_then(own_page).unwrap_or("/account")
 }
 
-fn visitor(request: &Incoming) -> Visitor {
+pub(super) fn visitor(request: &Incoming) -> Visitor {
     Visitor { ip: request.ip.clone(), agent: request.header("user-agent") }
+}
+
+/// The other providers: id, in letters that stand in an address as they are, and name.
+pub(super) fn providers(edge: &Edge) -> Vec<(&str, &str)> {
+    let all = edge.config.accounts.upstream.iter();
+    all.map(|provider| (provider.id.as_str(), provider.name.as_str())).collect()
 }

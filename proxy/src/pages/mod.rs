@@ -8,8 +8,10 @@
 pub(crate) mod account;
 pub(crate) mod consent;
 pub(crate) mod entry;
+pub(crate) mod fallback;
 pub(crate) mod form;
 pub(crate) mod mail;
 pub(crate) mod security;
+pub(crate) mod sso;
 pub(crate) mod text;
 pub(crate) mod visit;

@@ -131,6 +131,11 @@ impl<'a> Visit<'a> {
         self.show_towards(template, "")
     }
 
+    /// Shows a page with one script of its own, named by its SHA-256.
+    pub(crate) fn show_with_script(&self, template: &impl Template, hash: &str) -> Result<Answer, MatrixError> {
+        self.show_towards(template, &format!("; script-src 'sha256-{hash}'"))
+    }
+
     /// Shows a page whose form ends, by a redirect, at `target`: a source expression of the content security policy.
     pub(crate) fn show_towards(&self, template: &impl Template, target: &str) -> Result<Answer, MatrixError> {
         let html = template.render().map_err(|_| MatrixError::internal())?;

@@ -5,7 +5,7 @@ pub(crate) mod client;
 mod oauth;
 
 use crate::{
-    pages::{account, consent, entry, mail, security},
+    pages::{account, consent, entry, fallback, mail, security, sso},
     router::Route,
 };
 
@@ -59,6 +59,7 @@ pub(crate) static ALL: &[&[Route]] = &[
     client::credentials::ROUTES,
     client::moderation::ROUTES,
     client::threepids::ROUTES,
+    client::appservice::ROUTES,
     admin::ROUTES,
     admin::users::ROUTES,
     admin::tokens::ROUTES,
@@ -67,6 +68,8 @@ pub(crate) static ALL: &[&[Route]] = &[
     entry::ROUTES,
     consent::ROUTES,
     mail::ROUTES,
+    sso::ROUTES,
+    fallback::ROUTES,
     oauth::ROUTES,
     oauth::RENDEZVOUS,
 ];

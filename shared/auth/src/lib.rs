@@ -8,11 +8,14 @@
 //! - [`limit`]: how often somebody may try, and do anything else.
 //! - [`username`]: which names may be registered and which may be signed in with.
 //! - [`login`], [`uia`]: the legacy login types and user-interactive authentication (Client-Server API, "Legacy API").
+//! - [`appservice`]: whose token a token is, and which names belong to whom.
 //! - [`mail`]: proof that a mail address is somebody's.
+//! - [`sso`], [`upstream`]: signing an app in by the browser, and somebody with an account of another provider.
 //! - [`oauth`]: the OAuth 2.0 provider's rules.
 //!
 //! Time and random bytes are parameters.
 
+pub mod appservice;
 pub mod cache;
 mod hs256;
 pub mod limit;
@@ -23,8 +26,10 @@ pub mod openid;
 pub mod password;
 pub mod refresh;
 pub mod secret;
+pub mod sso;
 pub mod token;
 pub mod uia;
+pub mod upstream;
 pub mod username;
 
 pub use cache::{Check, TokenCache};

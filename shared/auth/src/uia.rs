@@ -38,6 +38,8 @@ pub enum Stage {
     Password,
     /// `m.login.email.identity`: a proven mail address.
     Email,
+    /// `m.login.sso`: being signed in in a browser.
+    Sso,
 }
 
 impl Stage {
@@ -49,6 +51,7 @@ impl Stage {
             Self::Terms => "m.login.terms",
             Self::Password => "m.login.password",
             Self::Email => "m.login.email.identity",
+            Self::Sso => "m.login.sso",
         }
     }
 }
@@ -105,14 +108,22 @@ pub fn open_session(config: &Config, purpose: &Purpose<'_>, now: Millis, random:
 
 /// Whether this is a session of ours, for this purpose, that is not over.
 pub fn is_open(config: &Config, purpose: &Purpose<'_>, session: &str, now: Millis) -> bool {
-    let id = from_base64(session).unwrap_or_default();
-    let Some((signed, signature)) = id.split_at_checked(SIGNED).filter(|(_, rest)| rest.len() == SIGNATURE) else {
-        return false;
-    };
-    let genuine = sign(config, signed).is_some_and(|mac| mac.verify_truncated_left(signature).is_ok());
+    opened_for(config, session, now).is_some_and(|digest| digest == purpose.digest())
+}
+
+/// Whether this is a session of ours that is not over, whatever it is for.
+pub fn is_any_open(config: &Config, session: &str, now: Millis) -> bool {
+    opened_for(config, session, now).is_some()
+}
+
+/// The digest of what a session is for, if it is one of ours and not over.
+fn opened_for(config: &Config, session: &str, now: Millis) -> Option<Vec<u8>> {
+    let id = from_base64(session)?;
+    let (signed, signature) = id.split_at_checked(SIGNED).filter(|(_, rest)| rest.len() == SIGNATURE)?;
+    sign(config, signed)?.verify_truncated_left(signature).ok()?;
     let (_, end_and_purpose) = signed.split_at(RANDOM);
     let (end, digest) = end_and_purpose.split_at(8);
-    genuine && digest == purpose.digest() && end > now.0.to_be_bytes().as_slice()
+    (end > now.0.to_be_bytes().as_slice()).then(|| digest.to_vec())
 }
 
 fn sign(config: &Config, id: &[u8]) -> Option<Hmac<Sha256>> {
@@ -136,8 +147,11 @@ pub fn registration_flows(config: &Config) -> Vec<Flow> {
 }
 
 /// What is asked of somebody who wants to do something grave to the account he is signed in to.
-pub fn own_account_flows() -> Vec<Flow> {
-    vec![vec![Stage::Password]]
+///
+/// Whoever came with an account of another provider may have no password.
+pub fn own_account_flows(config: &Config) -> Vec<Flow> {
+    let by_browser = !config.accounts.upstream.is_empty();
+    [Stage::Password].into_iter().chain(by_browser.then_some(Stage::Sso)).map(|stage| vec![stage]).collect()
 }
 
 /// Completed by the user on the account page, stable name first (MSC4312). Only clients that came by OAuth are sent there.

@@ -45,7 +45,7 @@ pub async fn prove<E: Transport + Clock + Entropy>(
     ip: Option<&str>,
 ) -> Result<(), MatrixError> {
     let purpose = Purpose { operation, user_id: Some(user_id) };
-    pass(edge, config, Door { purpose, flows: &own_account_flows(), ip }, auth).await?;
+    pass(edge, config, Door { purpose, flows: &own_account_flows(config), ip }, auth).await?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use ruma::{OwnedUserId, UserId};
 use tern_auth::{
+    appservice,
     mail::{Creds, Occasion},
     oauth::ticket::Ticket,
     password, username,
@@ -95,9 +96,16 @@ pub async fn register<E: Transport + Clock + Entropy>(
     }
     let used = token.filter(|token| !uia::is_operators(config, token)).map(str::to_owned);
     let user_id = username::for_registration(account.name, &config.server_name)?;
+    appservice::check_user(config, None, &user_id)?;
     let identifiers = proven(edge, config, &user_id, &account).await?;
-    create_user(edge, config, &user_id, account.password, Made { admin: false, registration_token: used, identifiers })
-        .await?;
+    create_user(
+        edge,
+        config,
+        &user_id,
+        Some(account.password),
+        Made { admin: false, registration_token: used, identifiers },
+    )
+    .await?;
     open(edge, user_id, visitor).await
 }
 
@@ -162,7 +170,11 @@ pub async fn sign_out<E: Transport>(edge: &E, user_id: &UserId, cookie: &str) ->
     }
 }
 
-async fn open<E: Transport>(edge: &E, user_id: OwnedUserId, visitor: Visitor) -> Result<String, MatrixError> {
+pub(crate) async fn open<E: Transport>(
+    edge: &E,
+    user_id: OwnedUserId,
+    visitor: Visitor,
+) -> Result<String, MatrixError> {
     let Visitor { ip, agent } = visitor;
     let of = user_id.clone();
     ask_user(edge, &of, OpenBrowser { user_id, ip, agent }).await

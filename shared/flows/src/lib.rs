@@ -11,10 +11,13 @@
 //! - [`signing`] keeps the keys of id tokens.
 //! - [`threepid`] is mail addresses of accounts, and [`mail`] how mail is sent.
 //! - [`preview`] looks at a page that somebody names, [`remote_media`] brings what another homeserver has.
+//! - [`appservice`] is what application services ask.
+//! - [`upstream`] is signing in with an account of another provider.
 //! - [`turnstile`] is the group commit, and the only lock in the project.
 
 pub mod account;
 pub mod admin;
+pub mod appservice;
 pub mod backup;
 pub mod browser;
 pub mod create;
@@ -47,4 +50,5 @@ pub mod to_device;
 pub mod turnstile;
 pub mod uia;
 pub mod upgrade;
+pub mod upstream;
 pub mod user;

@@ -3,7 +3,7 @@
 use ruma::{OwnedDeviceId, OwnedUserId, UserId};
 use serde::Deserialize;
 use tern_auth::{
-    password,
+    appservice, password,
     uia::{Auth, Flow, Purpose, registration_flows},
     username,
 };
@@ -27,6 +27,9 @@ use crate::{
 /// The body of `POST /register`.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct RegisterBody {
+    /// `type`, of application services only.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
     /// User-interactive authentication.
     pub auth: Option<Auth>,
     /// The localpart; without one the server makes one up.
@@ -59,6 +62,9 @@ pub async fn register<E: Transport + Clock + Entropy>(
     let flows = open_flows(config)?;
     let wanted = body.username.as_deref().filter(|name| !name.is_empty());
     let wanted = wanted.map(|name| username::for_registration(name, &config.server_name)).transpose()?;
+    if let Some(user_id) = &wanted {
+        appservice::check_user(config, None, user_id)?;
+    }
     check_device_id(body.device_id.as_ref())?;
     // The specification wants to hear of a taken name before the challenge.
     if let Some(user_id) = &wanted {
@@ -69,9 +75,11 @@ pub async fn register<E: Transport + Clock + Entropy>(
     limit::by_address(edge, config, Class::Register, ip.as_deref()).await?;
     let secret = body.password.as_deref().ok_or_else(|| MatrixError::missing_param("The password is missing"))?;
     let user_id = wanted.map_or_else(|| made_up_name(edge, config), Ok)?;
+    appservice::check_user(config, None, &user_id)?;
     let token = passed.registration_token().filter(|token| !uia::is_operators(config, token));
     let identifiers = passed.proof().map(|proof| threepid::of(proof, edge)).into_iter().collect();
-    create_user(edge, config, &user_id, secret, Made { admin: false, registration_token: token, identifiers }).await?;
+    create_user(edge, config, &user_id, Some(secret), Made { admin: false, registration_token: token, identifiers })
+        .await?;
     if body.inhibit_login {
         return Ok(SignedIn { user_id, tokens: None });
     }
@@ -91,7 +99,9 @@ pub async fn register<E: Transport + Clock + Entropy>(
 /// As [`register`], before any authentication.
 pub async fn check_available<E: Transport>(edge: &E, config: &Config, name: &str) -> Result<(), MatrixError> {
     open_flows(config)?;
-    check_free(edge, &username::for_registration(name, &config.server_name)?).await
+    let user_id = username::for_registration(name, &config.server_name)?;
+    appservice::check_user(config, None, &user_id)?;
+    check_free(edge, &user_id).await
 }
 
 /// Makes a user, as an administrator.
@@ -106,7 +116,7 @@ pub async fn add_user<E: Transport + Clock + Entropy>(
     admin: bool,
 ) -> Result<OwnedUserId, MatrixError> {
     let user_id = username::for_registration(name, &config.server_name)?;
-    create_user(edge, config, &user_id, secret, Made { admin, ..Made::default() }).await?;
+    create_user(edge, config, &user_id, Some(secret), Made { admin, ..Made::default() }).await?;
     Ok(user_id)
 }
 
@@ -139,10 +149,11 @@ pub(crate) async fn create_user<E: Transport + Clock + Entropy>(
     edge: &E,
     config: &Config,
     user_id: &UserId,
-    secret: &str,
+    secret: Option<&str>,
     made: Made,
 ) -> Result<(), MatrixError> {
-    let password_hash = Some(password::hash(&config.accounts, secret, &random(edge))?);
+    let hash = |secret| password::hash(&config.accounts, secret, &random(edge));
+    let password_hash = secret.map(hash).transpose()?;
     let Made { admin, registration_token, identifiers } = made;
     let (user_id, ts) = (user_id.to_owned(), edge.now());
     let create = CreateUser { user_id, password_hash, admin, ts, registration_token, identifiers };

@@ -51,6 +51,14 @@ impl Passed {
         self.0.get(Stage::Email.name()).and_then(|note| note.read().ok())
     }
 
+    /// Only who the session was opened for may have signed in for it.
+    fn keep_own(&mut self, user_id: Option<&UserId>) {
+        let signed_in: Option<OwnedUserId> = self.0.get(Stage::Sso.name()).and_then(|note| note.read().ok());
+        if signed_in.as_deref() != user_id {
+            self.0.remove(Stage::Sso.name());
+        }
+    }
+
     fn stages(&self, challenge: &Challenge<'_>) -> Vec<Stage> {
         self.0.keys().filter_map(|name| challenge.offers(name)).collect()
     }
@@ -72,8 +80,10 @@ pub async fn pass<E: Transport + Clock + Entropy>(
         known.map_or_else(|| uia::open_session(config, &door.purpose, edge.now(), random(edge)), str::to_owned);
     let challenge = Challenge { flows: door.flows, session: &session };
     let mut passed = Passed::default();
-    if known.is_some() && challenge.takes_turns() {
+    // Without a stage, the client comes back from the fallback page of one.
+    if known.is_some() && (challenge.takes_turns() || auth.is_some_and(|auth| auth.kind.is_none())) {
         passed.0 = ask_gate(edge, &gate(&session), ReadNotes {}).await?;
+        passed.keep_own(door.purpose.user_id);
     }
     let Some((auth, kind)) = auth.and_then(|auth| Some((auth, auth.kind.as_deref()?))) else {
         return finish(edge, config, &challenge, passed, None).await;
@@ -145,7 +155,58 @@ async fn attempt<E: Transport + Clock>(
             own_password(edge, config, user_id, &auth.credentials).await
         }
         Stage::Email => proven_mail(edge, config, door, auth).await,
+        Stage::Sso => Ok(Err("Sign in on the page of this stage")),
     }
+}
+
+/// What somebody did on the page of a stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// Agreed to the terms.
+    Agreed,
+    /// Typed a registration token.
+    Token(String),
+    /// Was signed in, and said yes.
+    SignedIn(OwnedUserId),
+}
+
+/// Refuses a session that is not open.
+///
+/// # Errors
+/// `M_UNKNOWN`.
+pub fn check_session<E: Clock>(edge: &E, config: &Config, session: &str) -> Result<(), MatrixError> {
+    if uia::is_any_open(config, session, edge.now()) {
+        return Ok(());
+    }
+    Err(MatrixError::new(400, "M_UNKNOWN", "There is no such session"))
+}
+
+/// Remembers a stage that was completed on its page. What it is good for is looked at when the client comes back.
+///
+/// # Errors
+/// `M_UNAUTHORIZED` for a wrong registration token, `M_UNKNOWN` for a session that is over.
+pub async fn complete_elsewhere<E: Transport + Clock>(
+    edge: &E,
+    config: &Config,
+    session: &str,
+    proof: Elsewhere,
+    ip: Option<&str>,
+) -> Result<(), MatrixError> {
+    check_session(edge, config, session)?;
+    let (stage, value) = match proof {
+        Elsewhere::Agreed => (Stage::Terms, Ok(RawJson::empty_object())),
+        Elsewhere::SignedIn(user_id) => (Stage::Sso, RawJson::from_value(&user_id)),
+        Elsewhere::Token(token) => {
+            limit::by_address(edge, config, Class::Login, ip).await?;
+            if !is_registration_token(edge, config, &token).await? {
+                return Err(MatrixError::new(403, "M_UNAUTHORIZED", "Invalid registration token"));
+            }
+            (Stage::RegistrationToken, RawJson::from_value(&token))
+        }
+    };
+    let (value, until) = (value.map_err(|_| MatrixError::internal())?, edge.now().plus(uia::LIFETIME));
+    ask_gate(edge, &gate(session), LeaveNote { name: stage.name().to_owned(), value, until }).await?;
+    Ok(())
 }
 
 /// An address that was proven for what is behind the door.

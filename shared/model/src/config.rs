@@ -2,7 +2,7 @@
 
 use ruma::OwnedServerName;
 
-use crate::{Limits, Mail};
+use crate::{Limits, Mail, appservice::Appservice, upstream::Provider};
 
 /// Configuration of one deployment, read once per isolate.
 #[derive(Clone, Debug)]
@@ -47,6 +47,12 @@ pub struct Accounts {
     pub terms: serde_json::Map<String, serde_json::Value>,
     /// How mail leaves; without it there are no mail addresses.
     pub mail: Option<Mail>,
+    /// Other places whose accounts people may sign in with.
+    pub upstream: Vec<Provider>,
+    /// Apps that are signed in by the browser without being asked for, by an address of theirs.
+    pub sso_clients: Vec<String>,
+    /// Application services.
+    pub appservices: Vec<Appservice>,
 }
 
 impl Config {

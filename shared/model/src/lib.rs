@@ -3,6 +3,7 @@
 //! Nothing here decides anything. A type lives in this crate when two siblings that must not import each other
 //! (`tern-room`, `tern-sync`, `tern-auth`, `tern-push`) both speak of it.
 
+pub mod appservice;
 pub mod caller;
 pub mod config;
 pub mod error;
@@ -20,6 +21,7 @@ pub mod presence;
 pub mod state_after;
 pub mod summary;
 pub mod time;
+pub mod upstream;
 
 pub use caller::{Caller, TxnRef};
 pub use config::{Accounts, Config};

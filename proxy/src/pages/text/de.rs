@@ -112,4 +112,12 @@ pub(super) static TEXT: Text = Text {
     letter_recover: "Jemand, wahrscheinlich du, möchte auf {server} ein neues Passwort setzen. Wenn du es warst, öffne\n\n{link}\n\nDer Link gilt eine Stunde. Wenn du es nicht warst, brauchst du nichts zu tun.\n",
     letter_known: "Jemand, wahrscheinlich du, wollte diese E-Mail-Adresse auf {server} benutzen. Sie gehört dort schon zu einem Konto: Du kannst dich damit anmelden und, wenn du dein Passwort vergessen hast, ein neues setzen.\n",
     letter_unknown: "Jemand, wahrscheinlich du, wollte auf {server} ein neues Passwort setzen. Dort hat kein Konto diese E-Mail-Adresse.\n",
+    continue_with: "Weiter mit",
+    choose_name: "Wähle einen Benutzernamen",
+    connected: "Anmelden mit",
+    connect: "Verbinden",
+    prove: "Bestätige, dass du es bist",
+    prove_lead: "Deine App hat dich hierher geschickt. Mach nur weiter, wenn du das gerade wolltest.",
+    agree: "Ich stimme zu",
+    proven: "Fertig. Du kannst diese Seite schließen und zu deiner App zurückgehen.",
 };

@@ -112,4 +112,12 @@ pub(super) static TEXT: Text = Text {
     letter_recover: "Somebody, probably you, wants to set a new password on {server}. If it was you, open\n\n{link}\n\nThe link is good for one hour. If it was not you, you need not do anything.\n",
     letter_known: "Somebody, probably you, wanted to use this mail address on {server}. It belongs to an account there already: you can sign in with it, and set a new password if you have forgotten yours.\n",
     letter_unknown: "Somebody, probably you, wanted to set a new password on {server}. No account there has this mail address.\n",
+    continue_with: "Continue with",
+    choose_name: "Choose a user name",
+    connected: "Sign in with",
+    connect: "Connect",
+    prove: "Confirm that it is you",
+    prove_lead: "Your app has sent you here. Go on only if you have just asked for it.",
+    agree: "I agree",
+    proven: "Done. You can close this page and go back to your app.",
 };

@@ -120,6 +120,14 @@ pub(crate) struct Text {
     pub(crate) letter_recover: &'static str,
     pub(crate) letter_known: &'static str,
     pub(crate) letter_unknown: &'static str,
+    pub(crate) continue_with: &'static str,
+    pub(crate) choose_name: &'static str,
+    pub(crate) connected: &'static str,
+    pub(crate) connect: &'static str,
+    pub(crate) prove: &'static str,
+    pub(crate) prove_lead: &'static str,
+    pub(crate) agree: &'static str,
+    pub(crate) proven: &'static str,
 }
 
 impl Text {

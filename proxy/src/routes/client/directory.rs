@@ -3,6 +3,7 @@
 use ruma::OwnedRoomId;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tern_auth::appservice;
 use tern_flows::{
     directory::{self, Listing, Wanted},
     join, spaces,
@@ -46,14 +47,23 @@ async fn add_alias(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErro
     }
     let body: Body = request.json()?;
     let alias = directory::local_alias(&edge.config, request.param("roomAlias"))?;
+    check_alias(edge, request, alias.as_str())?;
     directory::add_alias(edge, &request.caller()?.user_id, alias, body.room_id).await?;
     Ok(Answer::empty())
+}
+
+/// Aliases that only an application service may give and take.
+pub(super) fn check_alias(edge: &Edge, request: &Incoming, alias: &str) -> Result<(), MatrixError> {
+    let by = request.identity()?.service.as_deref();
+    let by = by.and_then(|id| edge.config.accounts.appservices.iter().find(|service| service.id == id));
+    appservice::check_alias(&edge.config, by, alias)
 }
 
 /// `DELETE /directory/room/{roomAlias}`
 async fn remove_alias(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let alias = directory::local_alias(&edge.config, request.param("roomAlias"))?;
     let caller = request.caller()?;
+    check_alias(edge, request, alias.as_str())?;
     directory::remove_alias(edge, &caller.user_id, &caller.device_id, alias).await?;
     Ok(Answer::empty())
 }

@@ -4,13 +4,14 @@ use ruma::{OwnedRoomId, OwnedUserId, UserId};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
 use tern_flows::{
-    create,
+    create::{self, CreateRoomRequest},
     join::{self, Wish},
     upgrade,
 };
 use tern_model::MatrixError;
 use tern_ports::wire::room::MembershipAction;
 
+use super::directory::check_alias;
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
@@ -42,8 +43,11 @@ struct Other {
 
 /// `POST /createRoom`
 async fn create_room(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let wanted = request.json()?;
+    let wanted: CreateRoomRequest = request.json()?;
     let creator = &request.caller()?.user_id;
+    if let Some(name) = &wanted.room_alias_name {
+        check_alias(edge, request, &format!("#{name}:{}", edge.config.server_name))?;
+    }
     let room_id = create::create_room(edge, &edge.config, creator, &wanted).await?;
     Answer::json(&json!({ "room_id": room_id }))
 }

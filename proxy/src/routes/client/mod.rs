@@ -1,6 +1,7 @@
 //! Client-Server API.
 
 pub(crate) mod account;
+pub(crate) mod appservice;
 pub(crate) mod around;
 pub(crate) mod credentials;
 pub(crate) mod dehydrated;

@@ -2,16 +2,20 @@
 
 use ruma::{OwnedDeviceId, UserId};
 use serde::Deserialize;
-use serde_json::json;
-use tern_auth::login::{LoginBody, PASSWORD, TOKEN};
+use serde_json::{Value, json};
+use tern_auth::{
+    appservice::{APPLICATION_SERVICE, by_token},
+    login::{LoginBody, PASSWORD, TOKEN},
+    sso::SSO,
+};
 use tern_flows::{
-    limit,
+    appservice, limit,
     register::{self, RegisterBody},
     session, uia,
 };
-use tern_model::{Class, MatrixError};
+use tern_model::{Class, MatrixError, appservice::Appservice};
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{edge::Edge, identity::bearer, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Open Get "/_matrix/client/v3/login" => login_types;
@@ -26,14 +30,29 @@ pub(crate) const ROUTES: &[Route] = routes! {
 };
 
 /// `GET /login`
-async fn login_types(_: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
-    Answer::json(&json!({ "flows": [{ "type": PASSWORD }, { "type": TOKEN, "get_login_token": true }] }))
+async fn login_types(edge: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
+    let providers = edge.config.accounts.upstream.iter();
+    let providers: Vec<Value> = providers.map(|one| json!({ "id": one.id, "name": one.name })).collect();
+    let mut sso = json!({ "type": SSO });
+    if let (Some(sso), false) = (sso.as_object_mut(), providers.is_empty()) {
+        sso.insert("identity_providers".to_owned(), providers.into());
+    }
+    let token = json!({ "type": TOKEN, "get_login_token": true });
+    let mut flows = vec![json!({ "type": PASSWORD }), token, sso];
+    if !edge.config.accounts.appservices.is_empty() {
+        flows.push(json!({ "type": APPLICATION_SERVICE }));
+    }
+    Answer::json(&json!({ "flows": flows }))
 }
 
 /// `POST /login`
 async fn login(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let body: LoginBody = request.json()?;
-    let signed_in = session::login(edge, &edge.config, body, request.ip.clone()).await?;
+    let signed_in = if body.kind == APPLICATION_SERVICE && !edge.config.accounts.appservices.is_empty() {
+        appservice::login(edge, &edge.config, service(edge, request)?, body, request.ip.clone()).await?
+    } else {
+        session::login(edge, &edge.config, body, request.ip.clone()).await?
+    };
     if let Some(tokens) = &signed_in.tokens {
         // Whoever had this device's token before is signed out.
         end_tokens(edge, &signed_in.user_id, Some(std::slice::from_ref(&tokens.device_id)));
@@ -49,7 +68,17 @@ async fn register(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
         Some(_) => return Err(MatrixError::invalid_param("kind is neither user nor guest")),
     }
     let body: RegisterBody = request.json()?;
+    if body.kind.as_deref() == Some(APPLICATION_SERVICE) {
+        let service = service(edge, request)?;
+        return Answer::json(&appservice::register(edge, &edge.config, service, body, request.ip.clone()).await?);
+    }
     Answer::json(&register::register(edge, &edge.config, body, request.ip.clone()).await?)
+}
+
+/// The application service that shows its token.
+fn service<'a>(edge: &'a Edge, request: &Incoming) -> Result<&'a Appservice, MatrixError> {
+    let token = bearer(&request.headers).ok_or_else(MatrixError::missing_token)?;
+    by_token(&edge.config, &token).ok_or_else(|| MatrixError::unknown_token(false))
 }
 
 /// `GET /register/available`
@@ -96,7 +125,12 @@ async fn logout_all(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErr
 /// `GET /account/whoami`
 async fn whoami(_: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let caller = request.caller()?;
-    Answer::json(&json!({ "user_id": caller.user_id, "device_id": caller.device_id, "is_guest": false }))
+    let mut answer = json!({ "user_id": caller.user_id, "is_guest": false });
+    // An application service need not be a device.
+    if let (Some(answer), false) = (answer.as_object_mut(), caller.device_id.as_str().is_empty()) {
+        answer.insert("device_id".to_owned(), caller.device_id.as_str().into());
+    }
+    Answer::json(&answer)
 }
 
 /// The tokens of these devices, or of all, are refused from now on in this isolate. Others notice within seconds.

@@ -170,16 +170,21 @@ impl ReplyTo {
         self.address(config, &[("error", error.code()), ("error_description", &error.to_string())])
     }
 
-    /// The place a browser is sent to, as a source of a content security policy.
+    /// The place a browser is sent to, as [`source`] writes it.
     pub fn source(&self) -> String {
-        let (scheme, rest) = self.redirect_uri.split_once(':').unwrap_or_default();
-        let authority = rest.strip_prefix("//").and_then(|rest| rest.split(['/', '?']).next()).unwrap_or_default();
-        // An IPv6 address cannot be written there.
-        if scheme.starts_with("http") && !authority.starts_with('[') {
-            format!("{scheme}://{authority}")
-        } else {
-            format!("{scheme}:")
-        }
+        source(&self.redirect_uri)
+    }
+}
+
+/// The place a browser is sent to, as a source of a content security policy.
+pub fn source(uri: &str) -> String {
+    let (scheme, rest) = uri.split_once(':').unwrap_or_default();
+    let authority = rest.strip_prefix("//").and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    // An IPv6 address cannot be written there.
+    if scheme.starts_with("http") && !authority.starts_with('[') {
+        format!("{scheme}://{authority}")
+    } else {
+        format!("{scheme}:")
     }
 }
 

@@ -5,6 +5,7 @@
 //! | `limit/{class}/{subject}` | how often somebody may try | [`turns`] |
 //! | `uia/{session}` | the stages of interactive authentication that were completed | [`notes`] |
 //! | `login/{digest}` | whom a login token signs in, once | [`notes`] |
+//! | `upstream/{digest}` | an attempt to sign in with another provider, once | [`notes`] |
 //! | `mail/{proof}` | whether a mail address was proven | [`proof`] |
 //!
 //! A gate forgets everything once nothing in it counts any more, so that strangers cannot make objects that stay.

@@ -17,7 +17,7 @@ const MOST_HUBS: usize = 900;
 
 impl<H: ObjectHost + Parking> UserActor<H> {
     pub(super) async fn classic_sync(&self, command: ClassicSync) -> Result<Look, MatrixError> {
-        self.admit(&command.session)?;
+        self.admit_device(&command.session)?;
         self.show_up(&command.session.device_id, command.presence)?;
         if command.since.is_none() {
             self.look_around();

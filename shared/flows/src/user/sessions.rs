@@ -43,8 +43,20 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         self.standing.get().admit()
     }
 
+    /// As [`Self::admit`], for what belongs to a device, which an application service has to name.
+    pub(super) fn admit_device(&self, session: &SessionRef) -> Result<(), MatrixError> {
+        if session.device_id.as_str().is_empty() {
+            return Err(MatrixError::missing_param("device_id is missing"));
+        }
+        self.admit(session)
+    }
+
     /// As [`Self::admit`], whatever became of the user.
     fn admit_open(&self, session: &SessionRef) -> Result<(), MatrixError> {
+        // There is no session to look for: the service is known by its own token.
+        if session.is_of_service() {
+            return Ok(());
+        }
         let device = self.check(session)?;
         let now = self.host.now();
         if now.since(device.last_seen_ts) > SEEN_EVERY_MS {
@@ -72,7 +84,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     }
 
     pub(super) fn check_session(&self, command: &CheckSession) -> Result<SessionState, MatrixError> {
-        if command.session.device_id.as_str().is_empty() {
+        if command.session.device_id.as_str().is_empty() && !command.session.is_of_service() {
             self.admit_bare(&command.session)?;
         } else {
             self.admit(&command.session)?;

@@ -141,6 +141,21 @@ pub struct SessionRef {
     pub session_id: String,
 }
 
+impl SessionRef {
+    /// What stands for an application service in place of a session. No hub makes such an id, and no token names it.
+    const SERVICE: &str = "#appservice";
+
+    /// An application service acts as the user, as this device if it names one.
+    pub fn of_service(device_id: OwnedDeviceId) -> Self {
+        Self { device_id, session_id: Self::SERVICE.to_owned() }
+    }
+
+    /// Whether this is an application service, whose token the proxy has looked at.
+    pub fn is_of_service(&self) -> bool {
+        self.session_id == Self::SERVICE
+    }
+}
+
 /// The answer to [`CheckSession`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionState {

@@ -22,7 +22,7 @@ const MOST_ALGORITHMS: usize = 8;
 
 impl<H: ObjectHost + Parking> UserActor<H> {
     pub(in crate::user) fn upload_keys(&self, command: &UploadKeys) -> Result<KeyCount, MatrixError> {
-        self.admit(&command.session)?;
+        self.admit_device(&command.session)?;
         let device_id = &*command.session.device_id;
         self.change(|turn| {
             if let Some(keys) = &command.device_keys {

@@ -1,0 +1,150 @@
+//! Stages of interactive authentication that an app cannot show itself (Client-Server API, "Fallback").
+
+use askama::Template;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tern_auth::uia::Stage;
+use tern_flows::{
+    browser::Signed,
+    uia::{self as flow, Elsewhere},
+};
+use tern_model::MatrixError;
+
+use super::{
+    account::is_recent,
+    visit::{Page, Visit, encoded, page, sign_in_address},
+};
+use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+
+pub(crate) const ROUTES: &[Route] = routes! {
+    Open Get "/_matrix/client/v3/auth/{authType}/fallback/web" => show;
+    Open Post "/_matrix/client/v3/auth/{authType}/fallback/web" => complete;
+};
+
+/// Tells the app that opened the page, in the words of the specification.
+const DONE: &str =
+    "if(window.onAuthDone)window.onAuthDone();else if(window.opener)window.opener.postMessage('authDone','*')";
+
+thread_local! {
+    static DONE_HASH: String = STANDARD.encode(Sha256::digest(DONE));
+}
+
+/// A policy of the terms.
+struct Policy {
+    name: String,
+    url: String,
+}
+
+#[derive(Template)]
+#[template(path = "fallback.html")]
+struct Fallback<'a> {
+    page: Page<'a>,
+    alert: Option<&'a str>,
+    session: &'a str,
+    action: String,
+    policies: Vec<Policy>,
+    user_id: Option<&'a str>,
+    wants_token: bool,
+}
+
+#[derive(Template)]
+#[template(path = "fallback_done.html")]
+struct Done<'a> {
+    page: Page<'a>,
+    script: &'a str,
+}
+
+/// The stage of a page; those that every app can show have none.
+fn stage(request: &Incoming) -> Result<Stage, MatrixError> {
+    match request.param("authType") {
+        "m.login.sso" => Ok(Stage::Sso),
+        "m.login.terms" => Ok(Stage::Terms),
+        "m.login.registration_token" => Ok(Stage::RegistrationToken),
+        _ => Err(MatrixError::new(404, "M_UNRECOGNIZED", "There is no page for this stage")),
+    }
+}
+
+async fn show(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    page(edge, request, async |visit| {
+        let stage = stage(request)?;
+        flow::check_session(edge, &edge.config, request.query("session").unwrap_or_default())?;
+        form_page(visit, stage, request.query("session").unwrap_or_default(), None).await
+    })
+    .await
+}
+
+async fn form_page(visit: &Visit<'_>, stage: Stage, session: &str, alert: Option<&str>) -> Result<Answer, MatrixError> {
+    let signed = match stage {
+        Stage::Sso => match signed_in_lately(visit, session).await? {
+            Ok(signed) => Some(signed),
+            Err(answer) => return Ok(answer),
+        },
+        _ => None,
+    };
+    let policies = if stage == Stage::Terms { policies(visit) } else { Vec::new() };
+    visit.show(&Fallback {
+        page: visit.page(visit.text.prove),
+        alert,
+        session,
+        action: action(stage),
+        policies,
+        user_id: signed.as_ref().map(|signed| signed.user_id.as_str()),
+        wants_token: stage == Stage::RegistrationToken,
+    })
+}
+
+/// Who is signed in and was there a short time ago, as the password would show; or the way to sign in and back.
+async fn signed_in_lately(visit: &Visit<'_>, session: &str) -> Result<Result<Signed, Answer>, MatrixError> {
+    let here = format!("{}?session={}", action(Stage::Sso), encoded(session));
+    match visit.signed_in().await? {
+        Some(signed) if is_recent(visit.edge, &signed) => Ok(Ok(signed)),
+        Some(signed) => Ok(Err(visit.sign_in_again(&signed, &here, signed.user_id.localpart()).await?)),
+        None => Ok(Err(visit.go(&sign_in_address(&here, "")))),
+    }
+}
+
+fn action(stage: Stage) -> String {
+    format!("/_matrix/client/v3/auth/{}/fallback/web", stage.name())
+}
+
+async fn complete(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    page(edge, request, async |visit| {
+        let stage = stage(request)?;
+        let form = visit.form()?;
+        let session = form.text("session");
+        let proof = match stage {
+            Stage::Sso => match signed_in_lately(visit, session).await? {
+                Ok(signed) => Elsewhere::SignedIn(signed.user_id),
+                Err(answer) => return Ok(answer),
+            },
+            Stage::RegistrationToken => Elsewhere::Token(form.text("token").trim().to_owned()),
+            _ => Elsewhere::Agreed,
+        };
+        match flow::complete_elsewhere(edge, &edge.config, session, proof, request.ip.as_deref()).await {
+            Ok(()) => {
+                let done = Done { page: visit.page(visit.text.prove), script: DONE };
+                DONE_HASH.with(|hash| visit.show_with_script(&done, hash))
+            }
+            Err(error) => match visit.say(&error) {
+                Some(alert) => Ok(form_page(visit, stage, session, Some(alert)).await?.with_status(error.status)),
+                None => Err(error),
+            },
+        }
+    })
+    .await
+}
+
+/// The policies in the reader's language where they have it, else in English, else in any.
+fn policies(visit: &Visit<'_>) -> Vec<Policy> {
+    let text = |policy: &Value| {
+        let member = |name: &str| policy.get(name).and_then(Value::as_str).map(str::to_owned);
+        Some(Policy { name: member("name")?, url: member("url").filter(|url| url.starts_with("https://"))? })
+    };
+    let terms = visit.edge.config.accounts.terms.values();
+    let wanted = |policy: &Value| {
+        let languages = [visit.text.lang, "en"].into_iter().filter_map(|lang| policy.get(lang));
+        languages.chain(policy.as_object().into_iter().flat_map(serde_json::Map::values)).find_map(text)
+    };
+    terms.filter_map(wanted).collect()
+}

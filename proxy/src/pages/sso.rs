@@ -1,0 +1,192 @@
+//! Signing an older app in by the browser (Client-Server API, "SSO client login/authentication"), and with an account of
+//! another provider.
+
+use askama::Template;
+use tern_auth::{
+    oauth::{browser::own_page, request::source},
+    sso::{is_known, redirect_url, shown, with_token},
+    upstream,
+};
+use tern_flows::{
+    account::make_login_token,
+    browser::Signed,
+    upstream::{self as flow, Callback, Outcome, Way},
+};
+use tern_model::MatrixError;
+use worker::Url;
+
+use super::{
+    account::is_recent,
+    entry::{target, visitor},
+    visit::{Page, Visit, encoded, page},
+};
+use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+
+pub(crate) const ROUTES: &[Route] = routes! {
+    Open Get "/_matrix/client/v3/login/sso/redirect" => redirect;
+    Open Get "/_matrix/client/v3/login/sso/redirect/{idpId}" => redirect_to;
+    Open Get "/account/sso" => show;
+    Open Post "/account/sso" => let_in;
+    Open Get "/account/upstream" => begin;
+    Open Post "/account/upstream/link" => link;
+    Open Get "/account/upstream/callback" => callback;
+    Open Post "/account/upstream/name" => choose_name;
+};
+
+#[derive(Template)]
+#[template(path = "sso.html")]
+struct Confirm<'a> {
+    page: Page<'a>,
+    app: String,
+    user_id: &'a str,
+    redirect_url: &'a str,
+    here: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "choose_name.html")]
+struct ChooseName<'a> {
+    page: Page<'a>,
+    alert: Option<&'a str>,
+    state: &'a str,
+    username: &'a str,
+}
+
+/// `GET /login/sso/redirect`
+async fn redirect(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let here = sso_address(request)?;
+    // Whoever wants an account makes one first.
+    let register = request.query("action") == Some("register");
+    let target = if register { format!("/account/register?continue={}", encoded(&here)) } else { here };
+    Ok(found(edge, &target))
+}
+
+/// `GET /login/sso/redirect/{idpId}`
+async fn redirect_to(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let here = sso_address(request)?;
+    let provider = upstream::find(&edge.config, request.param("idpId"));
+    let provider = provider.ok_or_else(|| MatrixError::not_found("There is no such identity provider"))?;
+    Ok(found(edge, &format!("/account/upstream?provider={}&continue={}", encoded(&provider.id), encoded(&here))))
+}
+
+fn sso_address(request: &Incoming) -> Result<String, MatrixError> {
+    let wanted = request.query("redirectUrl").ok_or_else(|| MatrixError::missing_param("redirectUrl is missing"))?;
+    redirect_url(wanted)?;
+    Ok(format!("/account/sso?redirectUrl={}", encoded(wanted)))
+}
+
+fn found(edge: &Edge, target: &str) -> Answer {
+    Answer::bare(302).with_header("location", format!("{}{target}", edge.config.base_url()))
+}
+
+/// Asks whether the app may be signed in, unless the operator knows it: anybody can send a browser here.
+async fn show(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    page(edge, request, async |visit| {
+        let wanted = request.query("redirectUrl").unwrap_or_default();
+        let url = redirect_url(wanted)?;
+        let signed = match visit.must_sign_in().await? {
+            Ok(signed) => signed,
+            Err(answer) => return Ok(answer),
+        };
+        if is_known(&url, &edge.config.accounts.sso_clients) {
+            return send_token(visit, &signed, &url).await;
+        }
+        let confirm = Confirm {
+            page: visit.page(visit.text.allow_title),
+            app: shown(&url),
+            user_id: signed.user_id.as_str(),
+            redirect_url: wanted,
+            here: &request.address,
+        };
+        visit.show_towards(&confirm, &source(url.as_str()))
+    })
+    .await
+}
+
+async fn let_in(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    page(edge, request, async |visit| {
+        let form = visit.form()?;
+        let url = redirect_url(form.text("redirect_url"))?;
+        match visit.must_sign_in().await? {
+            Ok(signed) => send_token(visit, &signed, &url).await,
+            Err(answer) => Ok(answer),
+        }
+    })
+    .await
+}
+
+async fn send_token(visit: &Visit<'_>, signed: &Signed, url: &Url) -> Result<Answer, MatrixError> {
+    let token = make_login_token(visit.edge, &signed.user_id).await?;
+    Ok(visit.go(&with_token(url, &token)))
+}
+
+async fn begin(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    page(edge, request, async |visit| {
+        let way = Way { cookie: visit.cookie(), target: target(request.query("continue")), link: None };
+        let provider = request.query("provider").unwrap_or_default();
+        let url = flow::begin(edge, &edge.config, &edge.providers, provider, way, request.ip.as_deref()).await?;
+        Ok(visit.go(&url))
+    })
+    .await
+}
+
+/// Ties the account to one at a provider. The form leads to the provider.
+async fn link(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    page(edge, request, async |visit| {
+        let form = visit.form()?;
+        let signed = match visit.must_sign_in().await? {
+            Ok(signed) => signed,
+            Err(answer) => return Ok(answer),
+        };
+        // It is a new way into the account, for as long as there is one.
+        if !is_recent(edge, &signed) {
+            return visit.sign_in_again(&signed, "/account", signed.user_id.localpart()).await;
+        }
+        let way = Way { cookie: visit.cookie(), target: "/account", link: Some(signed.user_id) };
+        let ip = request.ip.as_deref();
+        let url = flow::begin(edge, &edge.config, &edge.providers, form.text("provider"), way, ip).await?;
+        Ok(visit.go(&url))
+    })
+    .await
+}
+
+async fn callback(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    page(edge, request, async |visit| {
+        let callback = Callback {
+            state: request.query("state").unwrap_or_default(),
+            code: request.query("code"),
+            issuer: request.query("iss"),
+        };
+        let outcome =
+            flow::finish(edge, &edge.config, &edge.providers, visit.cookie(), callback, visitor(request)).await?;
+        match outcome {
+            Outcome::SignedIn { cookie, target } => Ok(visit.signed_in_now(&cookie, onwards(&target))),
+            Outcome::Linked { target } => Ok(visit.go(onwards(&target))),
+            Outcome::NeedsName { state, suggestion } => name_page(visit, &state, &suggestion, None),
+        }
+    })
+    .await
+}
+
+fn onwards(target: &str) -> &str {
+    own_page(target).unwrap_or("/account")
+}
+
+fn name_page(visit: &Visit<'_>, state: &str, username: &str, alert: Option<&str>) -> Result<Answer, MatrixError> {
+    visit.show(&ChooseName { page: visit.page(visit.text.choose_name), alert, state, username })
+}
+
+async fn choose_name(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    page(edge, request, async |visit| {
+        let form = visit.form()?;
+        let (state, name) = (form.text("state"), form.text("username").trim());
+        match flow::choose_name(edge, &edge.config, visit.cookie(), state, name, visitor(request)).await {
+            Ok((cookie, target)) => Ok(visit.signed_in_now(&cookie, onwards(&target))),
+            Err(error) => match visit.say(&error) {
+                Some(alert) => Ok(name_page(visit, state, name, Some(alert))?.with_status(error.status)),
+                None => Err(error),
+            },
+        }
+    })
+    .await
+}

@@ -1,0 +1,25 @@
+//! What only application services ask.
+
+use serde::Deserialize;
+use tern_flows::appservice;
+use tern_model::MatrixError;
+
+use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+
+pub(crate) const ROUTES: &[Route] = routes! {
+    Token Post "/_matrix/client/v1/appservice/{appserviceId}/ping" => ping;
+};
+
+/// `POST /appservice/{appserviceId}/ping`
+async fn ping(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    #[derive(Deserialize)]
+    struct Body {
+        transaction_id: Option<String>,
+    }
+    let Body { transaction_id } = request.json_or_empty()?;
+    let id = request.param("appserviceId");
+    let service = edge.config.accounts.appservices.iter().find(|service| service.id == id);
+    let service = service.filter(|_| request.identity().is_ok_and(|identity| identity.service.as_deref() == Some(id)));
+    let service = service.ok_or_else(|| MatrixError::forbidden("Only the application service itself may ask"))?;
+    Answer::json(&appservice::ping(edge, service, transaction_id.as_deref()).await?)
+}

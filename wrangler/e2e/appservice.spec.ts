@@ -1,0 +1,167 @@
+// Application services: what they may do with their tokens, and what they and everybody else may not.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { text as textOf } from 'node:stream/consumers';
+import { after, test } from 'node:test';
+import { ask, at, login, okay, refused, register, text, unique, type Ask, type Json } from './support/client.ts';
+import { own, uncontrolled } from './support/server.ts';
+
+const skip = uncontrolled;
+const tokens = { as: unique('as-token-of-the-bridge-'), hs: unique('hs-token-of-the-bridge-'), other: unique('as-token-of-another-') };
+
+/** The service itself, as far as it is asked. */
+const asked: Json[] = [];
+let status = 200;
+const service = createServer(async (request, response) => {
+  asked.push({ path: request.url, token: request.headers.authorization, body: JSON.parse(await textOf(request)) });
+  response.writeHead(status, { 'content-type': 'application/json' }).end('{}');
+});
+let url = '';
+if (!skip) {
+  service.listen(0, '127.0.0.1');
+  await once(service, 'listening');
+  const address = service.address();
+  url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`;
+  after(() => {
+    service.closeAllConnections();
+    service.close();
+  });
+}
+
+const namespaces = (name: string) => ({
+  users: [{ exclusive: true, regex: `@_${name}_.*:` }, { exclusive: false, regex: `@${name}guest.*:` }],
+  aliases: [{ exclusive: true, regex: `#_${name}_.*:` }], rooms: [],
+});
+const server = skip ? undefined! : await own({
+  vars: {
+    OUTBOUND_PRIVATE: 'true',
+    APPSERVICES: [
+      { id: 'bridge', url, as_token: tokens.as, hs_token: tokens.hs, sender_localpart: 'bridgebot', rate_limited: false, namespaces: namespaces('bridge') },
+      { id: 'other', url: null, as_token: tokens.other, hs_token: unique('hs-token-of-another-'), sender_localpart: 'otherbot', namespaces: namespaces('other') },
+    ],
+  },
+});
+const base = server?.base;
+const as = (method: string, path: string, user_id?: string, options: Ask = {}) =>
+  ask(base, method, path, { token: tokens.as, ...options, query: { user_id, ...options.query } });
+const type = 'm.login.application_service';
+const make = (username: string | undefined, token: string | null = tokens.as, fields: Json = {}) =>
+  ask(base, 'POST', '/register', { token, body: { type, username, ...fields } });
+const enter = (user: string, token: string | null = tokens.as) =>
+  ask(base, 'POST', '/login', { token, body: { type, identifier: { type: 'm.id.user', user } } });
+
+/** A user of the bridge, without a session. */
+async function ghost(): Promise<{ name: string; id: string }> {
+  const name = unique('_bridge_');
+  const made = okay(await make(name, tokens.as, { inhibit_login: true }));
+  assert.deepEqual(Object.keys(made), ['user_id']);
+  return { name, id: made.user_id };
+}
+
+test('a service is its own user, and those of its namespaces that it has registered', { skip }, async () => {
+  const own = okay(await as('GET', '/account/whoami'));
+  assert.match(own.user_id, /^@bridgebot:/);
+  assert.equal(own.device_id, undefined);
+  const { id } = await ghost();
+  assert.equal(okay(await as('GET', '/account/whoami', id)).user_id, id);
+  refused(await as('GET', '/account/whoami', id.replace('_bridge_', '_bridge_nobody')), 403, 'M_FORBIDDEN');
+  okay(await as('PUT', at`/profile/${id}/displayname`, id, { body: { displayname: 'Ghost' } }));
+  const room = okay(await as('POST', '/createRoom', own.user_id, { body: { preset: 'public_chat' } })).room_id;
+  okay(await as('POST', at`/rooms/${room}/join`, id));
+  const path = at`/rooms/${room}/send/m.room.message/${unique('t')}`;
+  const sent = okay(await as('PUT', path, id, { body: text('boo') })).event_id;
+  assert.equal(okay(await as('PUT', path, id, { body: text('boo') })).event_id, sent, 'a transaction is one');
+  const event = okay(await as('GET', at`/rooms/${room}/event/${sent}`));
+  assert.deepEqual([event.sender, event.content.body], [id, 'boo']);
+  assert.deepEqual(okay(await as('GET', '/joined_rooms', id)).joined_rooms, [room]);
+});
+
+test('a service acts as nobody else', { skip }, async () => {
+  const alice = await register(base);
+  const stranger = `@_other_x:${alice.server}`;
+  okay(await make('_other_x', tokens.other, { inhibit_login: true }));
+  for (const user_id of [alice.id, stranger, `@otherbot:${alice.server}`, '@_bridge_x:elsewhere.example', `@x_bridge_x:${alice.server}`]) {
+    refused(await as('GET', '/account/whoami', user_id), 403, 'M_FORBIDDEN');
+    refused(await as('GET', '/sync', user_id, { query: { device_id: alice.device } }), 403, 'M_FORBIDDEN');
+    refused(await enter(user_id), 400, 'M_EXCLUSIVE');
+  }
+  refused(await as('GET', '/account/whoami', 'alice'), 400, 'M_INVALID_PARAM');
+  for (const token of ['', tokens.as.slice(0, -1), tokens.as + 'x', tokens.hs]) {
+    assert.equal((await ask(base, 'GET', '/account/whoami', { token, query: { user_id: alice.id } })).status, 401, token);
+    assert.equal((await make(unique('_bridge_'), token)).status, 401, token);
+  }
+  refused(await ask(base, 'GET', '/account/whoami', { query: { access_token: tokens.as } }), 401, 'M_MISSING_TOKEN');
+  refused(await ask(base, 'GET', '/_tern/admin/v1/users', { token: tokens.as }), 401, 'M_UNKNOWN_TOKEN');
+  // A user's token acts as its user, whoever the query names.
+  assert.equal(okay(await alice.call('GET', '/account/whoami', { query: { user_id: stranger } })).user_id, alice.id);
+});
+
+test('names that belong to a service alone are nobody else\'s', { skip }, async () => {
+  for (const username of [unique('_bridge_'), 'bridgebot', unique('_BRIDGE_')]) {
+    refused(await ask(base, 'POST', '/register', { body: { username, password: unique('Pw-') } }), 400, 'M_EXCLUSIVE');
+    refused(await ask(base, 'GET', '/register/available', { query: { username } }), 400, 'M_EXCLUSIVE');
+    refused(await make(username, tokens.other), 400, 'M_EXCLUSIVE');
+  }
+  refused(await make(unique('anybody')), 400, 'M_EXCLUSIVE');
+  refused(await make(undefined), 400, 'M_MISSING_PARAM');
+  const { name } = await ghost();
+  refused(await make(name), 400, 'M_USER_IN_USE');
+  const shared = await register(base, { username: unique('bridgeguest') });
+  assert.equal(okay(await as('GET', '/account/whoami', shared.id)).user_id, shared.id, 'what is not exclusive is both\'s');
+});
+
+test('aliases that belong to a service alone are made and removed by it alone', { skip }, async () => {
+  const alice = await register(base);
+  const room = await alice.createRoom();
+  const name = unique('_bridge_');
+  const alias = `#${name}:${alice.server}`;
+  const path = at`/directory/room/${alias}`;
+  refused(await alice.call('PUT', path, { body: { room_id: room } }), 400, 'M_EXCLUSIVE');
+  refused(await alice.call('POST', '/createRoom', { body: { room_alias_name: name } }), 400, 'M_EXCLUSIVE');
+  refused(await ask(base, 'PUT', path, { token: tokens.other, body: { room_id: room } }), 400, 'M_EXCLUSIVE');
+  refused(await alice.call('GET', path), 404, 'M_NOT_FOUND');
+  const made = okay(await as('POST', '/createRoom', undefined, { body: { room_alias_name: name, preset: 'public_chat' } })).room_id;
+  assert.equal((await alice.get(path)).room_id, made);
+  refused(await alice.call('DELETE', path), 400, 'M_EXCLUSIVE');
+  okay(await as('DELETE', path));
+  refused(await alice.call('GET', path), 404, 'M_NOT_FOUND');
+});
+
+test('a service signs its users in; no password does', { skip }, async () => {
+  const { name, id } = await ghost();
+  assert.ok(okay(await ask(base, 'GET', '/login')).flows.some((flow: Json) => flow.type === type));
+  const session = okay(await enter(name));
+  const mine = okay(await ask(base, 'GET', '/account/whoami', { token: session.access_token }));
+  assert.deepEqual([mine.user_id, mine.device_id], [id, session.device_id]);
+  refused(await enter(name, tokens.other), 400, 'M_EXCLUSIVE');
+  refused(await enter(name, null), 401, 'M_MISSING_TOKEN');
+  refused(await enter(name, session.access_token), 401, 'M_UNKNOWN_TOKEN');
+  for (const password of ['', tokens.as, 'null']) refused(await login(base, id, password), 403, 'M_FORBIDDEN');
+  // As that device it syncs; without one there is nothing to sync to, and no keys have an owner.
+  okay(await as('GET', '/sync', id, { query: { device_id: session.device_id } }));
+  refused(await as('GET', '/sync', id), 400, 'M_MISSING_PARAM');
+  refused(await as('POST', '/keys/upload', id, { body: {} }), 400, 'M_MISSING_PARAM');
+  refused(await as('GET', '/sync', id, { query: { device_id: 'NOBODYS' } }), 400, 'M_UNKNOWN_DEVICE');
+  okay(await ask(base, 'POST', '/logout', { token: session.access_token }));
+  refused(await as('GET', '/sync', id, { query: { device_id: session.device_id } }), 400, 'M_UNKNOWN_DEVICE');
+});
+
+test('a service asks for a ping, itself and with its secret', { skip }, async () => {
+  const ping = (id: string, token: string, body: Json = {}) =>
+    ask(base, 'POST', at`/_matrix/client/v1/appservice/${id}/ping`, { token, body });
+  const alice = await register(base);
+  assert.equal(typeof okay(await ping('bridge', tokens.as, { transaction_id: 'here' })).duration_ms, 'number');
+  assert.deepEqual(asked, [{ path: '/_matrix/app/v1/ping', token: `Bearer ${tokens.hs}`, body: { transaction_id: 'here' } }]);
+  refused(await ping('other', tokens.as), 403, 'M_FORBIDDEN');
+  refused(await ping('bridge', tokens.other), 403, 'M_FORBIDDEN');
+  refused(await ping('bridge', alice.token), 403, 'M_FORBIDDEN');
+  refused(await ping('other', tokens.other), 400, 'M_URL_NOT_SET');
+  status = 403;
+  const told = refused(await ping('bridge', tokens.as), 502, 'M_BAD_STATUS');
+  assert.equal(told.status, 403);
+  assert.equal(asked.length, 2);
+  service.closeAllConnections();
+  await new Promise((resolve) => service.close(resolve));
+  refused(await ping('bridge', tokens.as), 502, 'M_CONNECTION_FAILED');
+});
