@@ -162,3 +162,27 @@ test('the server asks nobody on private networks unless it is told to', { skip: 
   assert.equal(site.asked.length, before);
   await closed.stop();
 });
+
+test('a public host leads nowhere private, neither by a redirect nor by a picture', { skip: uncontrolled }, async () => {
+  const within = [`127.0.0.1:${new URL(site.base).port}`, 'localhost', '10.0.0.1', '169.254.169.254', '[::1]', 'db.internal', '2130706433'];
+  const town = await web({
+    '/page': html('<title>Public</title>'),
+    '/moved': redirect('/page'),
+    '/picture': html(image(`http://${within[0]}/picture.png`)),
+    ...Object.fromEntries(within.map((host, n) => [`/to-${n}`, redirect(`http://${host}/page`)])),
+    ...Object.fromEntries(within.map((_, n) => [`/far-${n}`, redirect(`/to-${n}`)])),
+  });
+  const server = await own({ flags: ['--open-registration', '--unlimited', '--chaos'], vars: { URL_PREVIEWS: 'true' } });
+  await server.host('public.example', town.base);
+  const user = await register(server.base);
+  const at = (path: string): Promise<Answer> => look(`http://public.example${path}`, user);
+  assert.equal(okay(await at('/moved'))['og:title'], 'Public');
+  const before = site.asked.length;
+  for (const n of within.keys()) {
+    for (const path of [`/to-${n}`, `/far-${n}`]) refused(await at(path), 403, 'M_FORBIDDEN');
+  }
+  assert.deepEqual(okay(await at('/picture')), { 'og:title': 't' });
+  assert.equal(site.asked.length, before, 'nothing private was asked');
+  assert.equal(town.asked.filter(({ path }) => path.startsWith('/to-')).length, 2 * within.length);
+  await server.stop();
+});

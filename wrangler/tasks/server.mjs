@@ -11,7 +11,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { Log, LogLevel, Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { unstable_getMiniflareWorkerOptions as workerOptions, unstable_readConfig as readConfig } from "wrangler";
-import { controlStorage, insertChaos } from "./chaos.mjs";
+import { control, insertChaos } from "./chaos.mjs";
 import { migrate } from "./migrate.mjs";
 
 const HOST = "127.0.0.1";
@@ -154,7 +154,7 @@ export async function startServer({ state, port, vars, chaos = false, say, onExi
   return {
     address: `http://${HOST}:${port}`,
     workerd: workerd.pid,
-    control: wrapper && ((line) => controlStorage(miniflare, wrapper.name, line)),
+    control: wrapper && ((line) => control(miniflare, wrapper.name, line)),
     stop,
   };
 }

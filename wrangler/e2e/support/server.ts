@@ -155,6 +155,11 @@ export class Server {
     return { calls, failed };
   }
 
+  /** The workers find the public host `name` at `url`. Needs `--chaos`. */
+  async host(name: string, url: string): Promise<void> {
+    await this.#control(`host ${name} ${url}`, /^chaos: \S+ is at \S+$/);
+  }
+
   removeState(): void {
     if (this.#owned) rmSync(this.state, { recursive: true, force: true });
   }
