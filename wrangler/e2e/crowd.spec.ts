@@ -1,8 +1,10 @@
 // Many phones that wait at once: their polls are parked in one workerd, whose memory stays flat while events trickle in,
-// and a burst that concerns them all reaches every one of them.
+// and a burst that concerns them all reaches every one of them. The isolate that does all of this (the polls, both kinds of
+// objects) stays far below what the platform gives it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bodies, register, type User } from './support/client.ts';
+import { isolate } from './support/isolate.ts';
 import { Memory } from './support/media.ts';
 import { own, uncontrolled } from './support/server.ts';
 import { Sliding } from './support/sync.ts';
@@ -16,6 +18,8 @@ const POLL_MS = 30_000;
 const WARM = 0.3;
 /** What ten minutes may add to the memory of the process, in percent of what it had when warm. */
 const GROWTH = 10;
+/** What the platform gives an isolate, in MB. */
+const ISOLATE = 128;
 
 /** One phone: polls again and again, and keeps what it was told. */
 class Phone {
@@ -95,7 +99,7 @@ async function trickle(phones: Phone[], seconds: number, between: () => void): P
 }
 
 test(`${PHONES} parked polls: flat memory under ${EVENTS_PER_SECOND} events a second, then a burst reaches all`, { skip: uncontrolled, timeout: 3_600_000 }, async (t) => {
-  const server = await own();
+  const server = await own({ flags: ['--open-registration', '--unlimited', '--inspect'] });
   const phones = await couples(server.base);
   const lives = Promise.all(phones.map((phone) => phone.live()));
   lives.catch(() => {}); // awaited below
@@ -109,6 +113,7 @@ test(`${PHONES} parked polls: flat memory under ${EVENTS_PER_SECOND} events a se
   const warm = samples.slice(Math.ceil(samples.length * WARM));
   const [first, last] = [warm.slice(0, 5), warm.slice(-5)].map((some) => some.reduce((a, b) => a + b, 0) / some.length);
   t.diagnostic(`${sent} events to ${2 * sent} deliveries in ${MINUTES * 60} s; workerd ${first.toFixed(0)} MB when warm, ${last.toFixed(0)} MB at the end`);
+  const parked = await isolate(server);
   if (FULL) assert.ok(last <= first * (1 + GROWTH / 100), `grew from ${first} to ${last} MB`);
 
   const rooms = phones.filter((_, n) => n % 2 === 0);
@@ -116,6 +121,11 @@ test(`${PHONES} parked polls: flat memory under ${EVENTS_PER_SECOND} events a se
   const ms = await until(lives, 'the burst reached every phone', 120_000, () => phones.every((phone) => phone.heard.has('burst')));
   await sending;
   t.diagnostic(`burst: ${phones.length} deliveries after ${ms.toFixed(0)} ms`);
+  const after = await isolate(server);
+  for (const [when, { heap, wasm }] of Object.entries({ 'before the burst': parked, 'after it': after })) {
+    t.diagnostic(`isolate ${when}: ${heap.toFixed(1)} MB of heap, ${wasm.toFixed(1)} MB of WebAssembly`);
+    assert.ok(wasm > 0 && heap + wasm < ISOLATE, `${heap} + ${wasm} MB`);
+  }
   for (const phone of phones) phone.hangUp();
   await Promise.all(rooms.map((phone) => phone.user.send(phone.room, 'good night')));
   await lives;

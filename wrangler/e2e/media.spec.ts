@@ -214,11 +214,26 @@ async function announced(user: User, length: number): Promise<[status?: number, 
   return [response.statusCode, body.errcode];
 }
 
+/** What an upload of no told length is answered once it has become that long. It is not ended, so only its size can matter. */
+async function growing(user: User, length: number): Promise<[status?: number, errcode?: string]> {
+  const upload = request(base + '/_matrix/media/v3/upload', { method: 'POST', headers: { authorization: `Bearer ${user.token}` } });
+  const answered = once(upload, 'response', { signal: AbortSignal.timeout(60_000) });
+  for (const chunk of noise(length, 3)) {
+    if (!upload.write(chunk)) await once(upload, 'drain');
+  }
+  const [response] = await answered;
+  const body = await json(response) as Json;
+  upload.on('error', () => {}); // the connection ends with the answer
+  upload.destroy();
+  return [response.statusCode, body.errcode];
+}
+
 test('the size limit is told, and holds', async () => {
   const user = await register(base);
   const limit = (await user.get('/_matrix/client/v1/media/config'))['m.upload.size'];
   assert.equal((await user.get('/_matrix/media/v3/config'))['m.upload.size'], limit);
   assert.ok(limit >= LARGE);
   assert.deepEqual(await announced(user, limit + 1), [413, 'M_TOO_LARGE'], 'before a byte of it is sent');
+  assert.deepEqual(await growing(user, limit + 1), [413, 'M_TOO_LARGE'], 'as soon as it is too long');
   assert.match(named(await tryUpload(user, '', 'text/plain')), /\/[\w-]+$/u, 'an empty file is a file');
 });

@@ -18,6 +18,7 @@ const { values: options } = parseArgs({
     "unlimited": { type: "boolean" },
     "chaos": { type: "boolean" },
     "mail": { type: "boolean" },
+    "inspect": { type: "boolean" },
   },
 });
 
@@ -49,7 +50,9 @@ async function start(state) {
     withdraw(state);
     fail(`workerd ended (${reason})`);
   };
-  return startServer({ state, port, vars, chaos: options.chaos, say, onExit });
+  const inspector = options.inspect ? await freePort(0) : undefined;
+  if (inspector) say(`inspector: http://127.0.0.1:${inspector}/json/list`);
+  return startServer({ state, port, vars, chaos: options.chaos, inspector, say, onExit });
 }
 
 /** Ends on a signal; with control lines, also when whoever held the other end of stdin is gone. */

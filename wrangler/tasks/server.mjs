@@ -108,9 +108,10 @@ async function untilAnswering(url, deadline = Date.now() + 60_000) {
 
 /**
  * Starts the server and returns once it answers.
- * `vars` are the proxy's variables and secrets; `onExit` is called when workerd ends by itself.
+ * `vars` are the proxy's variables and secrets; `inspector` is a port for DevTools; `onExit` is called when workerd ends by
+ * itself.
  */
-export async function startServer({ state, port, vars, chaos = false, say, onExit }) {
+export async function startServer({ state, port, vars, chaos = false, inspector, say, onExit }) {
   const proxy = loadWorker("proxy.jsonc", vars);
   const storage = loadWorker("storage-worker.jsonc");
   proxy.worker.unsafeDirectSockets = [{ host: HOST, port }];
@@ -130,6 +131,7 @@ export async function startServer({ state, port, vars, chaos = false, say, onExi
   const miniflare = new Miniflare(convertV4MiniflareOptions({
     host: HOST,
     cf: false,
+    ...(inspector && { inspectorPort: inspector }),
     log: new StderrLog(say),
     logRequests: false,
     handleStructuredLogs: ({ level, message }) => say(`[${level}] ${message}`),

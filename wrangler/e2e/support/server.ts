@@ -87,6 +87,11 @@ export class Server {
     if (process.env.TERN_ECHO) console.error(`[${this.port}] ${line}`);
   }
 
+  /** Where DevTools find the isolates. Needs `--inspect`. */
+  get inspector(): string {
+    return /^inspector: (\S+)$/m.exec(this.stderr.join('\n'))![1]!;
+  }
+
   tail(): string {
     return this.stderr.slice(-40).join('\n');
   }

@@ -40,6 +40,8 @@ impl Options {
                 // Mails are written to a file of the state folder.
                 Long("mail") => options.switches.push("--mail"),
                 Long("unlimited") => options.switches.push("--unlimited"),
+                // DevTools can attach to the isolates: profiles, memory.
+                Long("inspect") => options.switches.push("--inspect"),
                 // For tests: storage can be made to fail by control lines on stdin. Not for people.
                 Long("chaos") => options.switches.push("--chaos"),
                 other => return Err(other.unexpected().into()),
