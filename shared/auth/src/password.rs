@@ -2,10 +2,15 @@
 //!
 //! With a pepper (a secret that is not in the database) the hash says by `keyid` which one it was made with. Hashes from
 //! before there was a pepper stay good; those of a pepper that is gone do not.
+//!
+//! The memory that a hash fills is kept for the next one. Given back, it would soon be in pieces, since what lives long is
+//! put into it between two hashes, and WebAssembly never shrinks: each hash could take another 19 MiB of the isolate.
+
+use std::cell::RefCell;
 
 use argon2::{
-    Algorithm, Argon2, KeyId, Params, ParamsBuilder, PasswordHasher, PasswordVerifier, Version,
-    password_hash::phc::PasswordHash,
+    ARGON2ID_IDENT, Algorithm, Argon2, Block, KeyId, Params, ParamsBuilder, Version,
+    password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
 use sha2::{Digest, Sha256};
 use tern_model::{Accounts, MatrixError};
@@ -49,10 +54,17 @@ impl From<PasswordError> for MatrixError {
 /// When the password is empty or too long.
 pub fn hash(accounts: &Accounts, password: &str, salt: &[u8; SALT]) -> Result<String, PasswordError> {
     check(password)?;
-    argon2id(accounts.password_pepper.as_deref())
-        .and_then(|argon2id| argon2id.hash_password_with_salt(password.as_bytes(), salt).ok())
-        .map(|hash: PasswordHash| hash.to_string())
-        .ok_or(PasswordError::Failed)
+    let pepper = accounts.password_pepper.as_deref();
+    let hash = params(pepper).and_then(|params| {
+        Some(PasswordHash {
+            algorithm: ARGON2ID_IDENT,
+            version: Some(Version::V0x13.into()),
+            params: ParamsString::try_from(&params).ok()?,
+            salt: Some(Salt::new(salt).ok()?),
+            hash: Some(argon2id(pepper, params, password, salt)?),
+        })
+    });
+    hash.map(|hash| hash.to_string()).ok_or(PasswordError::Failed)
 }
 
 /// Whether a password can be hashed, before anything is used up for it.
@@ -78,18 +90,41 @@ pub fn matches(accounts: &Accounts, password: &str, hash: Option<&str>) -> bool 
     };
     let peppered = parsed.params.get("keyid").is_some();
     let pepper = accounts.password_pepper.as_deref().filter(|_| peppered);
-    let Some(argon2id) = argon2id(pepper) else { return false };
-    // The comparison inside is constant-time. A hash of another pepper is compared too, and differs.
-    let same = argon2id.verify_password(password.as_bytes(), &parsed).is_ok();
+    let again = Params::try_from(&parsed).ok().zip(parsed.salt).and_then(|(params, salt)| {
+        let ours = parsed.algorithm == ARGON2ID_IDENT && parsed.version == Some(Version::V0x13.into());
+        argon2id(pepper, params, password, &salt).filter(|_| ours)
+    });
+    // The comparison is constant-time. A hash of another pepper is compared too, and differs.
+    let same = again.is_some() && again == parsed.hash;
     same && hash.is_some()
 }
 
-fn argon2id(pepper: Option<&[u8]>) -> Option<Argon2<'_>> {
-    let Some(pepper) = pepper else {
-        return Some(Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT));
-    };
+/// The parameters of new hashes.
+fn params(pepper: Option<&[u8]>) -> Option<Params> {
+    let Some(pepper) = pepper else { return Some(Params::DEFAULT) };
     let digest = Sha256::digest(pepper);
     let key_id = KeyId::new(digest.get(..6)?).ok()?;
-    let params = ParamsBuilder::new().keyid(key_id).build().ok()?;
-    Argon2::new_with_secret(pepper, Algorithm::Argon2id, Version::V0x13, params).ok()
+    ParamsBuilder::new().keyid(key_id).build().ok()
+}
+
+thread_local! {
+    static BLOCKS: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The hash itself; none when there is no memory for it, or when it would take more than ours do.
+fn argon2id(pepper: Option<&[u8]>, params: Params, password: &str, salt: &[u8]) -> Option<Output> {
+    let (blocks, length) = (params.block_count(), params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN));
+    if blocks > Params::DEFAULT.block_count() {
+        return None;
+    }
+    let argon2id =
+        Argon2::new_with_secret(pepper.unwrap_or_default(), Algorithm::Argon2id, Version::V0x13, params).ok()?;
+    let mut output = [0; Output::MAX_LENGTH];
+    let output = output.get_mut(..length)?;
+    BLOCKS.with_borrow_mut(|memory| {
+        memory.try_reserve_exact(blocks.saturating_sub(memory.len())).ok()?;
+        memory.resize(blocks.max(memory.len()), Block::default());
+        argon2id.hash_password_into_with_memory(password.as_bytes(), salt, output, memory).ok()
+    })?;
+    Output::new(output).ok()
 }

@@ -17,6 +17,8 @@ const NEXT_START_MS = 90_000;
 export interface Options {
   flags?: string[];
   state?: string;
+  /** Where the server's own state folder is made. */
+  folder?: string;
   /** Further environment of the launcher. */
   env?: Record<string, string>;
   /** Further variables of the public worker. */
@@ -40,7 +42,7 @@ export class Server {
   constructor(port: number, options: Options = {}) {
     this.port = port;
     this.#owned = !options.state;
-    this.state = options.state ?? mkdtempSync(join(tmpdir(), 'tern-e2e-'));
+    this.state = options.state ?? mkdtempSync(join(options.folder ?? tmpdir(), 'tern-e2e-'));
     this.flags = options.flags ?? ['--open-registration', '--unlimited'];
     if (process.env.TERN_RELEASE && !this.flags.includes('--release')) this.flags = [...this.flags, '--release'];
     this.env = options.env ?? {};
