@@ -58,11 +58,16 @@ test('keys are uploaded, queried and claimed', async () => {
   const key = await publish(alice);
   const counts = okay(await alice.call('POST', '/keys/upload', { body: { one_time_keys: key.oneTime(['A', 'B']) } }));
   assert.deepEqual(counts, { one_time_key_counts: { [CURVE]: 2 } });
-  const ask = { device_keys: { [alice.id]: [], [bob.id]: [], [`@${unique()}:${alice.server}`]: [], '@x:elsewhere.example': [] } };
+  const nobody = `@${unique()}:${alice.server}`;
+  const ask = { device_keys: { [alice.id]: [], [bob.id]: [], [nobody]: [], '@x:elsewhere.example': [] } };
   const seen = await bob.post('/keys/query', ask);
   assert.deepEqual(seen.device_keys[alice.id][alice.device].keys, key.identity().keys);
   assert.deepEqual(seen.device_keys[bob.id], {}, 'known, without keys');
-  assert.equal(Object.keys(seen.device_keys).length, 2, 'nobody else is known');
+  assert.deepEqual(seen.device_keys[nobody], {}, 'or clients would ask for ever');
+  assert.equal(Object.keys(seen.device_keys).length, 3);
+  const some = await bob.post('/keys/query', { device_keys: { [alice.id]: [alice.device, 'OTHER'] } });
+  assert.deepEqual(some.device_keys, { [alice.id]: seen.device_keys[alice.id] });
+  assert.deepEqual((await bob.post('/keys/query', { device_keys: { [alice.id]: ['OTHER'] } })).device_keys, { [alice.id]: {} });
   assert.deepEqual(Object.keys(seen.failures), ['elsewhere.example']);
   const first = claimed(await bob.post('/keys/claim', claimOf(alice)), alice);
   const second = claimed(await bob.post('/keys/claim', claimOf(alice)), alice);

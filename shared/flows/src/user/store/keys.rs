@@ -74,6 +74,12 @@ pub(in crate::user) fn devices(
     Ok(rows.iter().filter_map(entry).filter(wanted).collect())
 }
 
+/// How long all identity keys are together.
+pub(in crate::user) fn bytes_of_devices(sql: &impl Sql) -> Result<u64, SqlError> {
+    let rows = sql.query("SELECT sum(length(CAST(keys AS BLOB))) FROM device_key", &[])?;
+    Ok(rows.first().and_then(|row| row.int(0)).unwrap_or(0))
+}
+
 pub(in crate::user) fn set_device(sql: &impl Sql, device_id: &DeviceId, keys: &Signed) -> Result<(), SqlError> {
     sql.query(
         "INSERT INTO device_key (device_id, keys) VALUES (?, ?) ON CONFLICT DO UPDATE SET keys = excluded.keys",
