@@ -5,7 +5,10 @@
 //! The answer is written piece by piece, since it may be longer than what an isolate can hold: identity keys as they come,
 //! and then the cross-signing keys, of which every user has few.
 
-use std::{collections::BTreeMap, mem};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 
 use futures::future::try_join;
 use ruma::{OwnedDeviceId, OwnedUserId, UserId};
@@ -231,6 +234,7 @@ fn no_keys() -> PublicKeys {
 /// The keys of some devices.
 fn only(keys: &RawJson, devices: &[OwnedDeviceId]) -> Result<RawJson, MatrixError> {
     let mut all: BTreeMap<OwnedDeviceId, RawJson> = keys.read().map_err(|_| MatrixError::internal())?;
+    let devices: BTreeSet<_> = devices.iter().collect();
     all.retain(|device_id, _| devices.contains(device_id));
     RawJson::from_value(&all).map_err(|_| MatrixError::internal())
 }

@@ -92,7 +92,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let wait = changed
             || match told {
                 Told::Nothing => false,
-                Told::Change => true,
+                Told::Change | Told::End => true,
                 Told::Keys => self.is_overtaken(),
             };
         let copied = if wait { self.publish_keys().await } else { Ok(()) };
@@ -101,6 +101,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         }
         match copied {
             Ok(()) => handled,
+            // What is still to be done must not wait for it.
+            Err(_) if told == Told::End => handled,
             Err(_) => reply::<()>(&Err(MatrixError::unavailable())),
         }
     }
@@ -117,6 +119,8 @@ pub(in crate::user) enum Told {
     Nothing,
     /// That they were changed, now or, when the command is a repeated one, before.
     Change,
+    /// That there are none any more, since the account ends.
+    End,
     /// How they are.
     Keys,
 }
@@ -131,8 +135,8 @@ pub(in crate::user) fn told_by(command: &UserCommand) -> Told {
         | UserCommand::DeleteDehydrated(_)
         | UserCommand::CloseSessions(_)
         | UserCommand::RenameDevice(_)
-        | UserCommand::RevokeGrant(_)
-        | UserCommand::Retire(_) => Told::Change,
+        | UserCommand::RevokeGrant(_) => Told::Change,
+        UserCommand::Retire(_) => Told::End,
         UserCommand::QueryKeys(_) => Told::Keys,
         _ => Told::Nothing,
     }

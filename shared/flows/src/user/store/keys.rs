@@ -1,6 +1,6 @@
 //! Public keys of the user and of the user's devices, and signatures over other users' keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ruma::{DeviceId, OwnedDeviceId, UserId};
 use tern_keys::{OneTimeKeys, Signature, Signed, Usage};
@@ -70,6 +70,7 @@ pub(in crate::user) fn devices(
         &[],
     )?;
     let entry = |row: &Row| Some((OwnedDeviceId::from(row.text(0)?), json(row, 1)?, row.string(2)));
+    let devices: BTreeSet<_> = devices.iter().collect();
     let wanted = |(id, ..): &(OwnedDeviceId, _, _)| devices.is_empty() || devices.contains(id);
     Ok(rows.iter().filter_map(entry).filter(wanted).collect())
 }
