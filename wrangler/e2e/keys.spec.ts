@@ -69,6 +69,10 @@ test('keys are uploaded, queried and claimed', async () => {
   assert.deepEqual(some.device_keys, { [alice.id]: seen.device_keys[alice.id] });
   assert.deepEqual((await bob.post('/keys/query', { device_keys: { [alice.id]: ['OTHER'] } })).device_keys, { [alice.id]: {} });
   assert.deepEqual(Object.keys(seen.failures), ['elsewhere.example']);
+  const names = Array.from({ length: 2_200 }, (_, index) => [`@n${index}-${unique()}:${alice.server}`, []]);
+  const many = await bob.post('/keys/query', { device_keys: { ...Object.fromEntries(names), [alice.id]: [] } });
+  assert.equal(Object.keys(many.device_keys).length, 2_201, 'in more than one piece');
+  assert.deepEqual(many.device_keys[alice.id], seen.device_keys[alice.id]);
   const first = claimed(await bob.post('/keys/claim', claimOf(alice)), alice);
   const second = claimed(await bob.post('/keys/claim', claimOf(alice)), alice);
   assert.notEqual(first, second);

@@ -463,3 +463,25 @@ fn a_device_is_acknowledged_announced_and_seen_when_it_is_in_the_copy() {
     let seen = world.run(query(&world, &scene.followers[0].client, of_bob())).unwrap();
     assert_eq!(seen[&bob].iter().collect::<Vec<_>>(), scene.followers[1].devices.iter().collect::<Vec<_>>());
 }
+
+/// More users than one page has: the pieces are one object, the same whether the copies are read or the hubs are asked.
+#[test]
+fn a_query_of_many_tells_of_all_of_them_in_pages() {
+    let mut scene = Scene::new(1, Faults::default());
+    let world = scene.world.clone();
+    for follower in &mut scene.followers {
+        world.run(follower.add_device(&world));
+    }
+    let nobody = |number| OwnedUserId::try_from(format!("@n{number:04}:tern.test")).unwrap();
+    let names = (0..2_500).map(nobody).chain(scene.followers.iter().map(|follower| follower.client.user_id.clone()));
+    let wanted: BTreeMap<_, _> = names.map(|user_id| (user_id, Vec::new())).collect();
+    let ask = || world.run(query(&world, &scene.followers[0].client, wanted.clone())).unwrap();
+    let copied = ask();
+    assert_eq!(copied.len(), wanted.len());
+    for follower in &scene.followers {
+        assert_eq!(copied[follower.me()].iter().collect::<Vec<_>>(), follower.devices.iter().collect::<Vec<_>>());
+    }
+    assert_eq!(copied.values().filter(|devices| devices.is_empty()).count(), 2_500);
+    world.set_faults(Faults { storage_outage: true, ..Faults::default() });
+    assert_eq!(ask(), copied);
+}
