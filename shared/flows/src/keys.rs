@@ -1,5 +1,5 @@
 //! End-to-end encryption keys of many users at once, run in the proxy: each user's hub is asked for what is that user's.
-//! Only queries are answered from a copy ([`query`]).
+//! Only queries are answered from a copy ([`Query`]).
 
 mod query;
 

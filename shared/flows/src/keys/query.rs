@@ -112,20 +112,10 @@ impl Query {
             text.push_str(r#"{"device_keys":{"#);
         }
         for (user_id, keys) in keys {
-            // Whoever is asked for by device is not told the others.
-            let devices = self.rest.remove(&user_id).unwrap_or_default();
-            let of_devices = if devices.is_empty() { keys.devices } else { only(&keys.devices, &devices)? };
             if !mem::take(&mut first) {
                 text.push(',');
             }
-            member(&mut text, user_id.as_str(), &of_devices)?;
-            if let Some(master) = keys.master {
-                let master = self.with_own(master, &user_id);
-                add(&mut self.master, &user_id, &master)?;
-            }
-            if let Some(self_signing) = keys.self_signing {
-                add(&mut self.self_signing, &user_id, &self_signing)?;
-            }
+            self.write(&mut text, &user_id, keys)?;
         }
         if self.master.len() + self.self_signing.len() > MOST_KEPT {
             return Err(MatrixError::too_large("Too many keys"));
@@ -135,6 +125,22 @@ impl Query {
             self.end(&mut text)?;
         }
         Ok(text)
+    }
+
+    /// Writes the identity keys of a user, and keeps the cross-signing keys for the end.
+    fn write(&mut self, text: &mut String, user_id: &UserId, keys: PublicKeys) -> Result<(), MatrixError> {
+        // Who is asked for by device is not shown with all of them.
+        let devices = self.rest.remove(user_id).unwrap_or_default();
+        let of_devices = if devices.is_empty() { keys.devices } else { only(&keys.devices, &devices)? };
+        member(text, user_id.as_str(), &of_devices)?;
+        if let Some(master) = keys.master {
+            let master = self.with_own(master, user_id);
+            add(&mut self.master, user_id, &master)?;
+        }
+        if let Some(self_signing) = keys.self_signing {
+            add(&mut self.self_signing, user_id, &self_signing)?;
+        }
+        Ok(())
     }
 
     fn end(&self, text: &mut String) -> Result<(), MatrixError> {
