@@ -6,9 +6,10 @@ use ruma::OwnedUserId;
 use serde_json::json;
 use tern_flows::{
     backup::{self, Method, Rooms},
-    keys, to_device,
+    keys::{self, Query},
+    to_device,
 };
-use tern_model::{Caller, RawJson};
+use tern_model::{Caller, MatrixError, RawJson};
 use tern_ports::{
     ask_user,
     wire::{keys::UploadKeys, user::OpenSession},
@@ -62,8 +63,15 @@ impl Costs {
         self.add(format!("keys_upload_{KEYS}"), measure(cluster, uploaded, |_| EMPTY));
 
         let wanted = phones.iter().map(|phone| (phone.user_id.clone(), Vec::new())).collect();
-        let query = keys::query(cluster, cluster.config(), &alice.user_id, alice.session(), wanted);
-        self.add(format!("keys_query_{USERS}"), measure(cluster, query, |queried| body(queried.as_ref().ok())));
+        let query = async {
+            let mut query = Query::new(cluster, cluster.config(), &alice.user_id, alice.session(), wanted).await?;
+            let mut bytes = 0;
+            while !query.is_over() {
+                bytes += query.next(cluster).await?.len() as u64;
+            }
+            Ok::<_, MatrixError>(bytes)
+        };
+        self.add(format!("keys_query_{USERS}"), measure(cluster, query, |bytes| *bytes.as_ref().expect("it succeeds")));
 
         let wanted = [(alice.user_id.clone(), BTreeMap::from([("PHONE".into(), CURVE.to_owned())]))].into();
         let claim = keys::claim(cluster, cluster.config(), wanted);

@@ -1,4 +1,7 @@
 //! End-to-end encryption keys of many users at once, run in the proxy: each user's hub is asked for what is that user's.
+//! Only queries are answered from a copy ([`Query`]).
+
+mod query;
 
 use std::collections::BTreeMap;
 
@@ -7,44 +10,26 @@ use ruma::{OwnedDeviceId, OwnedUserId, UserId};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tern_auth::uia::Auth;
-use tern_keys::{Signature, Signed, cross_signing};
 use tern_model::{Config, MatrixError, RawJson};
 use tern_ports::{
     Clock, Entropy, Transport, ask_user,
     wire::{
         UserRequest,
         keys::{
-            ClaimKeys, ClaimedKeys, CrossSigningUploaded, OwnKeys, OwnSignature, QueryKeys, QueryOwnKeys,
-            SignatureFailures, UploadCrossSigning, UploadSignatures, UserKeys,
+            ClaimKeys, ClaimedKeys, CrossSigningUploaded, QueryKeys, SignatureFailures, UploadCrossSigning,
+            UploadSignatures,
         },
         user::SessionRef,
     },
 };
 
+pub use self::query::Query;
 use crate::account;
 
 /// Hubs asked at a time. What the platform cannot take at once it lets wait.
 pub(crate) const AT_A_TIME: usize = 24;
 /// Most users in one request: each is a call, of which a request has ten thousand.
 pub(crate) const MOST_USERS: usize = 5_000;
-
-/// The answer to `POST /keys/query`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Queried {
-    /// Identity keys, by user and device.
-    pub device_keys: BTreeMap<OwnedUserId, BTreeMap<OwnedDeviceId, RawJson>>,
-    /// Servers that could not be asked.
-    pub failures: Failures,
-    /// Master keys, with the signatures that the asker may see.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub master_keys: BTreeMap<OwnedUserId, RawJson>,
-    /// Self-signing keys.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub self_signing_keys: BTreeMap<OwnedUserId, RawJson>,
-    /// The asker's own user-signing key.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub user_signing_keys: BTreeMap<OwnedUserId, RawJson>,
-}
 
 /// The answer to `POST /keys/claim`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -60,61 +45,6 @@ pub type Failures = Map<String, Value>;
 
 /// What to ask of each user.
 pub type Wanted<T> = BTreeMap<OwnedUserId, T>;
-
-/// `POST /keys/query`.
-///
-/// # Errors
-/// `M_UNKNOWN_TOKEN`, `M_TOO_LARGE`; 503 when a hub cannot be reached, since a missing user would look like one without
-/// keys.
-pub async fn query<E: Transport>(
-    edge: &E,
-    config: &Config,
-    asker: &UserId,
-    session: SessionRef,
-    mut wanted: Wanted<Vec<OwnedDeviceId>>,
-) -> Result<Queried, MatrixError> {
-    let failures = take_remote(config, &mut wanted)?;
-    let devices = wanted.remove(asker);
-    let own = QueryOwnKeys { session, devices, others: wanted.keys().cloned().collect() };
-    // The own hub knows whether the session is open: nobody else is asked before.
-    let OwnKeys { keys, signatures } = ask_user(edge, asker, own).await?;
-    let mut queried = Queried { failures, ..Queried::default() };
-    if let Some(keys) = keys {
-        queried.add(asker.to_owned(), keys, &[], asker);
-    }
-    for (user_id, keys) in ask_all(edge, wanted, |devices| QueryKeys { devices }).await? {
-        queried.add(user_id, keys, &signatures, asker);
-    }
-    Ok(queried)
-}
-
-impl Queried {
-    fn add(&mut self, user_id: OwnedUserId, keys: UserKeys, signatures: &[OwnSignature], asker: &UserId) {
-        let put = |map: &mut BTreeMap<_, _>, key: Option<RawJson>| {
-            if let Some(key) = key {
-                map.insert(user_id.clone(), key);
-            }
-        };
-        put(&mut self.master_keys, keys.master.map(|master| with_own(master, &user_id, signatures, asker)));
-        put(&mut self.self_signing_keys, keys.self_signing);
-        put(&mut self.user_signing_keys, keys.user_signing);
-        self.device_keys.insert(user_id, keys.devices);
-    }
-}
-
-/// A master key with the asker's signatures over it.
-fn with_own(master: RawJson, user_id: &UserId, signatures: &[OwnSignature], asker: &UserId) -> RawJson {
-    let over: Vec<_> = signatures.iter().filter(|signature| signature.user_id == user_id).collect();
-    if over.is_empty() {
-        return master;
-    }
-    let Ok(mut signed) = Signed::parse(&master) else { return master };
-    let current = cross_signing::public_key(&signed).map(str::to_owned);
-    let over = over.into_iter().filter(|signature| Some(&signature.key) == current.as_ref());
-    let over: Vec<_> =
-        over.map(|own| Signature { signer: own.signer.clone(), signature: own.signature.clone() }).collect();
-    if over.is_empty() || !signed.add(asker.as_str(), &over) { master } else { signed.to_json() }
-}
 
 /// `POST /keys/claim`. A hub that cannot be reached is a failure of this server: other devices' keys are given out all the
 /// same, and must not get lost.

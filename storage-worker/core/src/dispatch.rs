@@ -6,8 +6,8 @@ use tern_ports::wire::{StorageCommand, frame};
 
 use crate::{
     commands::{
-        accounts, append, backup, clients, directory, keyring, media, relations, rooms, search, state, sync, threepids,
-        timeline, users,
+        accounts, append, backup, clients, directory, keyring, media, public_keys, relations, rooms, search, state,
+        sync, threepids, timeline, users,
     },
     shard::ShardMap,
     sql::Databases,
@@ -77,6 +77,8 @@ impl<D: Databases> Storage<'_, D> {
             StorageCommand::StoreBackupKeys(ask) => reply(&backup::store(self, *ask).await),
             StorageCommand::ReadBackupKeys(ask) => reply(&backup::read_keys(self, *ask).await),
             StorageCommand::DeleteBackupKeys(ask) => reply(&backup::delete_keys(self, *ask).await),
+            StorageCommand::PublishKeys(ask) => reply(&public_keys::publish(self, *ask).await),
+            StorageCommand::ReadPublicKeys(ask) => reply(&public_keys::read(self, *ask).await),
             StorageCommand::SaveClient(ask) => reply(&clients::save_client(self, *ask).await),
             StorageCommand::LoadClient(ask) => reply(&clients::load_client(self, *ask).await),
             StorageCommand::ListUsers(ask) => reply(&accounts::list_users(self, *ask).await),

@@ -1,12 +1,13 @@
 //! End-to-end encryption keys: the hubs of their owners judge and keep them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, future::ready, rc::Rc};
 
+use futures::{StreamExt, stream};
 use ruma::{OwnedDeviceId, OwnedUserId};
 use serde::Deserialize;
 use serde_json::json;
 use tern_auth::uia::Auth;
-use tern_flows::keys;
+use tern_flows::keys::{self, Query};
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ask_user,
@@ -51,7 +52,19 @@ async fn query(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     }
     let body: Body = request.json()?;
     let asker = &request.caller()?.user_id;
-    Answer::json(&keys::query(edge, &edge.config, asker, request.session()?, body.device_keys).await?)
+    let mut query = Query::new(edge, &edge.config, asker, request.session()?, body.device_keys).await?;
+    let first = query.next(edge).await?;
+    if query.is_over() {
+        return Ok(Answer::text(first));
+    }
+    let rest = stream::try_unfold((Rc::clone(&edge.wire), query), async |(wire, mut query)| {
+        if query.is_over() {
+            return Ok(None);
+        }
+        let piece = query.next(&*wire).await?;
+        Ok(Some((piece, (wire, query))))
+    });
+    Ok(Answer::pieces(stream::once(ready(Ok(first))).chain(rest)))
 }
 
 /// `POST /keys/claim`

@@ -66,7 +66,7 @@ use tern_sync::Showing;
 
 pub(crate) use schema::SCHEMA;
 
-use self::{encryption::announce, standing::Standing, store::hub::Hub, typing::Typing, view::RoomCache};
+use self::{encryption::publish::told_by, standing::Standing, store::hub::Hub, typing::Typing, view::RoomCache};
 
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,8 +113,14 @@ pub struct UserActor<H> {
     carrying: Cell<bool>,
     /// A change of the user's devices is being announced.
     announcing: Cell<bool>,
-    /// This command changed the user's devices.
+    /// This command left something to announce, or to copy.
     unannounced: Cell<bool>,
+    /// This command changed what everybody may see of the keys.
+    keys_changed: Cell<bool>,
+    /// Not all changes may be in the copy of the public keys.
+    uncopied: Cell<bool>,
+    /// How often in a row the copy could not be written.
+    failed_copies: Cell<u32>,
     alarm: alarm::AlarmClock,
     /// Work of an earlier life has to be taken up.
     unfinished: Cell<bool>,
@@ -145,6 +151,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             carrying: Cell::new(false),
             announcing: Cell::new(false),
             unannounced: Cell::new(false),
+            keys_changed: Cell::new(false),
+            uncopied: Cell::new(false),
+            failed_copies: Cell::new(0),
             alarm: alarm::AlarmClock::default(),
             unfinished: Cell::new(false),
             news: RefCell::default(),
@@ -164,17 +173,17 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         if self.unfinished.take() {
             self.host.spawn(Box::pin(Rc::clone(self).take_up()));
         }
+        let told = told_by(&command);
         let handled = self.dispatch(command).await;
         self.answer_parked();
         if self.untold.take() {
             self.host.spawn(Box::pin(Rc::clone(self).tell_presence()));
         }
         // Between the look that parks a poll and the parking nothing may be awaited; such a command changes no devices.
-        if matches!(handled, Handled::Reply(_)) && self.unannounced.take() {
-            self.wish(self.host.now().plus(announce::RESUME_MS)).await;
-            self.host.spawn(Box::pin(Rc::clone(self).announce_devices()));
+        match handled {
+            Handled::Reply(_) => self.after_keys(handled, told).await,
+            Handled::Park { .. } => handled,
         }
-        handled
     }
 
     async fn dispatch(self: &Rc<Self>, command: UserCommand) -> Handled {
@@ -257,7 +266,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         self.standing.set(standing::load(sql)?);
         let missed = store::unread::missed(sql)?.is_some();
         let carrying = store::profile::propagation(sql)?.is_some();
-        self.unfinished.set(missed || carrying || store::companions::announcement(sql)?.is_some());
+        let announcing = store::companions::announcement(sql)?.is_some();
+        self.unfinished.set(self.load_publication()? || missed || carrying || announcing);
         self.ready.set(true);
         Ok(())
     }

@@ -20,7 +20,7 @@ use super::{
     store::{
         connections,
         devices::{self, DeviceRow},
-        grants as pages, to_device,
+        grants as pages, keys, to_device,
     },
     turn::Turn,
 };
@@ -219,6 +219,10 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             }
             row.display_name = Some(name);
             devices::write(turn.sql, &row)?;
+            if keys::device(turn.sql, &row.device_id)?.is_some() {
+                // The name is shown with the keys.
+                self.public_keys_changed(turn)?;
+            }
             self.note_own_devices(turn)?;
             Ok(Done {})
         })

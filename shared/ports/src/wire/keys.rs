@@ -35,6 +35,68 @@ pub struct QueryKeys {
     pub devices: Vec<OwnedDeviceId>,
 }
 
+/// Replaces the copy of what everybody may see of a user's keys. A version that is not newer than the copy changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishKeys {
+    /// The user.
+    pub user_id: OwnedUserId,
+    /// Counts the changes of the keys, as the user's hub does.
+    pub version: u64,
+    /// The keys; `None` when they are longer than [`PublicKeys::MOST_BYTES`], and the hub has to be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<PublicKeys>,
+}
+
+/// What everybody may see of a user's keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicKeys {
+    /// An object of identity keys by device, with `unsigned.device_display_name`.
+    pub devices: RawJson,
+    /// `master_keys`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub master: Option<RawJson>,
+    /// `self_signing_keys`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_signing: Option<RawJson>,
+}
+
+impl PublicKeys {
+    /// What the copy takes, in bytes: about fifty devices.
+    pub const MOST_BYTES: usize = 64 * 1024;
+
+    /// Length in bytes.
+    pub fn bytes(&self) -> usize {
+        let length = |json: &Option<RawJson>| json.as_ref().map_or(0, |json| json.text().len());
+        self.devices.text().len() + length(&self.master) + length(&self.self_signing)
+    }
+}
+
+/// Reads the copies of some users' keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadPublicKeys {
+    /// The users.
+    pub users: Vec<OwnedUserId>,
+}
+
+/// The answer to [`ReadPublicKeys`]: some of the first users, so that it has a bounded length.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeysPage {
+    /// Those of them who exist.
+    pub found: Vec<FoundKeys>,
+    /// How many users were looked for; the others have to be asked for again.
+    pub looked_at: usize,
+}
+
+/// A user who exists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundKeys {
+    /// The user.
+    pub user_id: OwnedUserId,
+    /// The copy; `None` when only the hub knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<PublicKeys>,
+}
+
 /// A user's public keys, ready to be copied into an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserKeys {

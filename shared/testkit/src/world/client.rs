@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use tern_flows::{create, join, poll};
 use tern_model::{Caller, MatrixError, RawJson};
 use tern_ports::{
-    ask_room, ask_user,
+    Clock as _, ask_room, ask_storage, ask_user,
     wire::{
         room::{Draft, MembershipAction, ReadMessages, ReadStateEvent, SendEvent},
+        storage::CreateUser,
         user::{OpenSession, SessionRef, SlidingSync},
     },
 };
@@ -33,6 +34,15 @@ pub struct Client {
 impl Client {
     pub(super) async fn sign_in(world: &World, name: &str) -> Self {
         let user_id = UserId::parse(format!("@{name}:{}", world.config().server_name)).expect("the name is valid");
+        let create = CreateUser {
+            user_id: user_id.clone(),
+            password_hash: Some(name.to_owned()),
+            admin: false,
+            ts: world.now(),
+            registration_token: None,
+            identifiers: Vec::new(),
+        };
+        ask_storage(world, create).await.expect("there is no other user of this name");
         let open =
             OpenSession { device_id: None, display_name: None, refresh: false, ip: None, user_id: user_id.clone() };
         let session = ask_user(world, &user_id, open).await.expect("the hub opens a session");

@@ -159,7 +159,7 @@ impl Hub {
             StorageCommand::SyncRooms(command) => {
                 reply(command.rooms.iter().map(|ask| some.slice(ask)).collect::<Vec<_>>())
             }
-            StorageCommand::PublishProfile(_) => reply(Done {}),
+            StorageCommand::PublishProfile(_) | StorageCommand::PublishKeys(_) => reply(Done {}),
             other => panic!("{other:?}"),
         });
         Self { actor: actor(&host, false), host, routes, rooms, storage, presence: false }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::join as both;
 use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
-use tern_flows::{join, keys, poll};
+use tern_flows::{join, keys::Query, poll};
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     Target, ask_room, ask_user,
@@ -26,6 +26,8 @@ use crate::scene::each_seed_of;
 
 const STEPS: usize = 40;
 const SEEDS: u64 = 40;
+/// How often a client uploads its keys before it gives up.
+const UPLOADS: usize = 3;
 /// Messages that make a room leave events out for somebody who missed them: more bytes than fit into a notice.
 const LONG_MESSAGES: usize = 18;
 /// Longer than any retry waits.
@@ -48,7 +50,17 @@ struct Follower {
     known: BTreeMap<OwnedUserId, BTreeSet<OwnedDeviceId>>,
     /// Further devices of the user.
     devices: Vec<OwnedDeviceId>,
+    promised: Promised,
 }
+
+/// What a user was told of devices: whoever asks after that has to see it.
+#[derive(Clone, Default)]
+struct Promised {
+    published: BTreeSet<OwnedDeviceId>,
+    gone: BTreeSet<OwnedDeviceId>,
+}
+
+type Promises = BTreeMap<OwnedUserId, Promised>;
 
 impl Follower {
     fn me(&self) -> &UserId {
@@ -129,34 +141,40 @@ impl Follower {
     }
 
     /// Looks outdated lists up.
-    async fn look_up(&mut self, world: &World) {
+    async fn look_up(&mut self, world: &World, promises: &Promises) {
         if self.outdated.is_empty() {
             return;
         }
         let wanted = self.outdated.iter().map(|user_id| (user_id.clone(), Vec::new())).collect();
-        let queried = keys::query(world, world.config(), self.me(), self.client.session(), wanted).await;
-        let Ok(queried) = queried else { return };
+        let Ok(mut queried) = query(world, &self.client, wanted).await else { return };
         for user_id in std::mem::take(&mut self.outdated) {
-            let devices = queried.device_keys.get(&user_id).map(|devices| devices.keys().cloned().collect());
-            self.known.insert(user_id, devices.unwrap_or_default());
+            let devices = queried.remove(&user_id).unwrap_or_default();
+            let Promised { published, gone } = &promises[&user_id];
+            assert!(devices.is_superset(published), "{user_id} has {devices:?}, and more: {published:?}");
+            assert!(devices.is_disjoint(gone), "{user_id} has {devices:?}, some of which are gone: {gone:?}");
+            self.known.insert(user_id, devices);
         }
     }
 
     /// Signs in on one more device and publishes its keys, as far as the day allows.
     async fn add_device(&mut self, world: &World) {
-        let user_id = self.client.user_id.clone();
-        let open =
-            OpenSession { device_id: None, display_name: None, refresh: false, ip: None, user_id: user_id.clone() };
-        let Ok(session) = ask_user(world, &user_id, open).await else { return };
-        let keys = SigningKey::of_device(&user_id, session.device_id.as_str()).identity();
-        let upload = UploadKeys {
-            session: SessionRef { device_id: session.device_id.clone(), session_id: session.session_id },
-            device_keys: Some(RawJson::from_value(&keys).unwrap()),
-            one_time_keys: BTreeMap::new(),
-            fallback_keys: BTreeMap::new(),
-        };
-        self.devices.push(session.device_id);
-        let _may_fail = ask_user(world, &user_id, upload).await;
+        let added = publish_device(world, &self.client.user_id).await;
+        self.note_added(added);
+    }
+
+    async fn add_two_devices_at_once(&mut self, world: &World) {
+        let user_id = &self.client.user_id;
+        let (one, other) = both(publish_device(world, user_id), publish_device(world, user_id)).await;
+        self.note_added(one);
+        self.note_added(other);
+    }
+
+    fn note_added(&mut self, added: Option<(OwnedDeviceId, bool)>) {
+        let Some((device_id, acknowledged)) = added else { return };
+        if acknowledged {
+            self.promised.published.insert(device_id.clone());
+        }
+        self.devices.push(device_id);
     }
 
     /// As [`Follower::add_device`], and the hub loses its memory somewhere on the way of telling it.
@@ -171,9 +189,32 @@ impl Follower {
 
     async fn remove_device(&mut self, world: &World) {
         let Some(device_id) = self.devices.pop() else { return };
-        let close = CloseSessions { session: None, devices: Some(vec![device_id]), except: None };
-        let _may_fail = ask_user(world, self.me(), close).await;
+        self.promised.published.remove(&device_id);
+        let close = CloseSessions { session: None, devices: Some(vec![device_id.clone()]), except: None };
+        if ask_user(world, self.me(), close).await.is_ok() {
+            self.promised.gone.insert(device_id);
+        }
     }
+}
+
+/// A new device, and whether its keys were acknowledged.
+async fn publish_device(world: &World, user_id: &UserId) -> Option<(OwnedDeviceId, bool)> {
+    let open =
+        OpenSession { device_id: None, display_name: None, refresh: false, ip: None, user_id: user_id.to_owned() };
+    let session = ask_user(world, user_id, open).await.ok()?;
+    let keys = SigningKey::of_device(user_id, session.device_id.as_str()).identity();
+    let upload = UploadKeys {
+        session: SessionRef { device_id: session.device_id.clone(), session_id: session.session_id },
+        device_keys: Some(RawJson::from_value(&keys).unwrap()),
+        one_time_keys: BTreeMap::new(),
+        fallback_keys: BTreeMap::new(),
+    };
+    for _ in 0..UPLOADS {
+        if ask_user(world, user_id, upload.clone()).await.is_ok() {
+            return Some((session.device_id, true));
+        }
+    }
+    Some((session.device_id, false))
 }
 
 struct Scene {
@@ -193,6 +234,7 @@ impl Scene {
             outdated: BTreeSet::new(),
             known: BTreeMap::new(),
             devices: Vec::new(),
+            promised: Promised::default(),
         };
         let mut followers: Vec<_> = ["alice", "bob", "carol", "dave"].iter().enumerate().map(follower).collect();
         for follower in &mut followers {
@@ -204,7 +246,13 @@ impl Scene {
         Self { world, faults, rooms, followers }
     }
 
+    fn promises(&self) -> Promises {
+        let promised = |follower: &Follower| (follower.client.user_id.clone(), follower.promised.clone());
+        self.followers.iter().map(promised).collect()
+    }
+
     fn step(&mut self) {
+        let promises = self.promises();
         let Self { world, rooms, followers, .. } = self;
         let random = world.random();
         let (who, whom, number) =
@@ -219,16 +267,21 @@ impl Scene {
                 let action = [MembershipAction::Kick, MembershipAction::Ban, MembershipAction::Unban][act % 3];
                 world.run(change(world, &followers[number].client, room, action, Some(&target)));
             }
-            17..=21 => world.run(followers[who].add_device(world)),
+            17..=19 => world.run(followers[who].add_device(world)),
+            20..=21 => world.run(followers[who].add_two_devices_at_once(world)),
             22..=23 => world.run(followers[who].add_device_and_crash(world)),
             24..=26 => world.run(followers[who].remove_device(world)),
             27 => world.evict_all(),
             28..=29 => world.pass(2_000),
             30 => world.run(followers[who].start_over(world)),
             31 => self.tunnel(whom),
+            32 => {
+                self.faults.storage_outage ^= true;
+                self.world.set_faults(self.faults.clone());
+            }
             _ => world.run(async {
                 followers[who].sync(world).await;
-                followers[who].look_up(world).await;
+                followers[who].look_up(world, &promises).await;
             }),
         }
     }
@@ -262,11 +315,12 @@ impl Scene {
             self.world.run(change(&self.world, &follower.client, room, MembershipAction::Join, None));
         }
         self.world.pass(HEALING_MS);
+        let promises = self.promises();
         for follower in &mut self.followers {
             let world = &self.world;
             world.run(async {
                 while follower.sync(world).await {}
-                follower.look_up(world).await;
+                follower.look_up(world, &promises).await;
             });
         }
         for follower in &self.followers {
@@ -286,6 +340,23 @@ impl Scene {
         }
         truth
     }
+}
+
+/// The devices that a query tells of.
+async fn query(
+    world: &World,
+    client: &Client,
+    wanted: BTreeMap<OwnedUserId, Vec<OwnedDeviceId>>,
+) -> Result<BTreeMap<OwnedUserId, BTreeSet<OwnedDeviceId>>, MatrixError> {
+    let mut query = Query::new(world, world.config(), &client.user_id, client.session(), wanted).await?;
+    let mut text = String::new();
+    while !query.is_over() {
+        text += &query.next(world).await?;
+    }
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    let users: BTreeMap<OwnedUserId, BTreeMap<OwnedDeviceId, Value>> =
+        serde_json::from_value(answer["device_keys"].clone()).unwrap();
+    Ok(users.into_iter().map(|(user_id, devices)| (user_id, devices.into_keys().collect())).collect())
 }
 
 /// Who else is in a room, if the user is.
@@ -345,10 +416,12 @@ fn a_device_published_before_the_hub_knows_of_the_join_is_announced() {
     scene.world.set_faults(Faults { unreachable, ..Faults::default() });
     scene.world.run(ask_room(&scene.world, &scene.rooms[0], join)).unwrap();
     scene.world.heal();
-    let world = scene.world.clone();
+    let (world, nothing) = (scene.world.clone(), scene.promises());
     world.run(async {
-        scene.followers[0].sync(&world).await;
-        scene.followers[0].look_up(&world).await;
+        while !scene.followers[0].outdated.contains(&bob) {
+            scene.followers[0].sync(&world).await;
+        }
+        scene.followers[0].look_up(&world, &nothing).await;
         scene.followers[1].add_device(&world).await;
     });
     assert_eq!(scene.followers[0].known.get(&bob), Some(&BTreeSet::new()), "looked up, and too early");
@@ -358,4 +431,57 @@ fn a_device_published_before_the_hub_knows_of_the_join_is_announced() {
 #[test]
 fn on_a_bad_day_too() {
     each_seed_of(SEEDS, |seed| day(seed, Faults::bad_day()));
+}
+
+/// Bob's databases are away when he publishes a device. Nobody is told of it, and nobody sees it, before it is copied; then
+/// everybody does, whether his hub is there or not.
+#[test]
+fn a_device_is_acknowledged_announced_and_seen_when_it_is_in_the_copy() {
+    let mut scene = Scene::new(1, Faults::default());
+    let (world, bob) = (scene.world.clone(), scene.followers[1].client.user_id.clone());
+    let join = change(&world, &scene.followers[1].client, &scene.rooms[0], MembershipAction::Join, None);
+    world.run(join);
+    world.pass(1_000);
+    world.run(async { while scene.followers[0].sync(&world).await {} });
+    let nothing = scene.promises();
+    world.run(scene.followers[0].look_up(&world, &nothing));
+    world.set_faults(Faults { storage_outage: true, ..Faults::default() });
+    world.run(scene.followers[1].add_device(&world));
+    assert!(scene.followers[1].promised.published.is_empty(), "not acknowledged");
+    world.pass(500);
+    world.run(async { while scene.followers[0].sync(&world).await {} });
+    assert!(scene.followers[0].outdated.is_empty(), "not announced");
+    let of_bob = || BTreeMap::from([(bob.clone(), Vec::new())]);
+    world.run(query(&world, &scene.followers[0].client, of_bob())).expect_err("not seen");
+
+    world.crash(&Target::User(bob.clone()));
+    world.heal();
+    world.pass(HEALING_MS);
+    world.run(async { while scene.followers[0].sync(&world).await {} });
+    assert!(scene.followers[0].outdated.contains(&bob));
+    world.set_faults(Faults { unreachable: BTreeSet::from([Target::User(bob.clone())]), ..Faults::default() });
+    let seen = world.run(query(&world, &scene.followers[0].client, of_bob())).unwrap();
+    assert_eq!(seen[&bob].iter().collect::<Vec<_>>(), scene.followers[1].devices.iter().collect::<Vec<_>>());
+}
+
+/// More users than one page has: the pieces are one object, the same whether the copies are read or the hubs are asked.
+#[test]
+fn a_query_of_many_tells_of_all_of_them_in_pages() {
+    let mut scene = Scene::new(1, Faults::default());
+    let world = scene.world.clone();
+    for follower in &mut scene.followers {
+        world.run(follower.add_device(&world));
+    }
+    let nobody = |number| OwnedUserId::try_from(format!("@n{number:04}:tern.test")).unwrap();
+    let names = (0..2_500).map(nobody).chain(scene.followers.iter().map(|follower| follower.client.user_id.clone()));
+    let wanted: BTreeMap<_, _> = names.map(|user_id| (user_id, Vec::new())).collect();
+    let ask = || world.run(query(&world, &scene.followers[0].client, wanted.clone())).unwrap();
+    let copied = ask();
+    assert_eq!(copied.len(), wanted.len());
+    for follower in &scene.followers {
+        assert_eq!(copied[follower.me()].iter().collect::<Vec<_>>(), follower.devices.iter().collect::<Vec<_>>());
+    }
+    assert_eq!(copied.values().filter(|devices| devices.is_empty()).count(), 2_500);
+    world.set_faults(Faults { storage_outage: true, ..Faults::default() });
+    assert_eq!(ask(), copied);
 }

@@ -7,6 +7,7 @@ pub(crate) mod clients;
 pub(crate) mod directory;
 pub(crate) mod keyring;
 pub(crate) mod media;
+pub(crate) mod public_keys;
 pub(crate) mod relations;
 pub(crate) mod rooms;
 pub(crate) mod search;

@@ -13,6 +13,7 @@ mod backup;
 mod cost;
 mod keyring;
 mod media;
+mod public_keys;
 mod remote;
 mod rooms;
 mod search;

@@ -31,21 +31,26 @@ const STRIDE: usize = 60;
 /// Most rooms of a user.
 const ALL_ROOMS: u64 = 1_000_000;
 /// When work that was cut off is taken up again.
-pub(in crate::user) const RESUME_MS: u64 = 60_000;
+pub(super) const RESUME_MS: u64 = 60_000;
 /// The first pause before those that could not be reached are tried again; doubles each time.
 const RETRY_MS: u64 = 5_000;
 /// How often it doubles. There is no last attempt: a lost change would be messages that cannot be read.
 const MOST_DOUBLINGS: u64 = 9;
 
 impl<H: ObjectHost + Parking> UserActor<H> {
-    /// Announces what is not announced yet, from where it was left.
+    /// Copies and announces what is not copied and announced yet, from where it was left.
     pub(in crate::user) async fn announce_devices(self: Rc<Self>) {
         if self.announcing.replace(true) {
             return;
         }
         // Whatever ends this, the next one may start.
         let _guard = Announcing(&self.announcing);
-        while let Ok(Some(at)) = companions::announcement(self.host.sql()) {
+        loop {
+            // Who is told looks at the copy.
+            if self.publish_keys().await.is_err() {
+                return self.wish(self.host.now().plus(self.pause_of_copying())).await;
+            }
+            let Ok(Some(at)) = companions::announcement(self.host.sql()) else { return };
             match self.announce_once(&at).await {
                 Ok(None) => {}
                 Ok(Some(pause)) => return self.wish(self.host.now().plus(pause)).await,

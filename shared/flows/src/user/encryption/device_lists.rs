@@ -32,6 +32,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     /// The user's own devices or cross-signing keys changed: own devices look again now, everybody else is told.
     pub(in crate::user) fn devices_changed(&self, turn: &Turn<'_, H::Sql>) -> Result<(), MatrixError> {
         self.note_own_devices(turn)?;
+        self.public_keys_changed(turn)?;
         companions::announce(turn.sql, self.host.now())?;
         self.unannounced.set(true);
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ruma::DeviceId;
+use ruma::{DeviceId, OwnedDeviceId};
 use serde::Serialize;
 use tern_keys::{Signed, Usage, device};
 use tern_model::{MatrixError, RawJson, news};
@@ -17,6 +17,8 @@ use crate::user::{
     turn::Turn,
 };
 
+/// Longest identity keys of all devices together, in bytes: twice what five hundred honest ones have.
+const MOST_BYTES: u64 = 1 << 20;
 /// Most algorithms for which a device may upload keys.
 const MOST_ALGORITHMS: usize = 8;
 
@@ -55,6 +57,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             }
         }
         keys::set_device(turn.sql, device_id, &new)?;
+        if keys::bytes_of_devices(turn.sql)? > MOST_BYTES {
+            return Err(MatrixError::too_large("The keys of all devices together are too long"));
+        }
         self.devices_changed(turn)
     }
 
@@ -62,8 +67,14 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         if !self.hub.get().opened {
             return Err(profile::unknown_user());
         }
+        self.first_copy_due()?;
+        self.public_keys(&command.devices)
+    }
+
+    /// What everybody may see: of these devices, or of all when there are none.
+    pub(super) fn public_keys(&self, devices: &[OwnedDeviceId]) -> Result<UserKeys, MatrixError> {
         let sql = self.host.sql();
-        let devices = keys::devices(sql, &command.devices)?;
+        let devices = keys::devices(sql, devices)?;
         Ok(UserKeys {
             devices: devices.into_iter().map(|(id, keys, name)| (id, with_name(keys, name))).collect(),
             master: keys::cross_signing(sql, Usage::Master)?,
@@ -78,7 +89,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let keys = match command.devices {
             Some(devices) => Some(UserKeys {
                 user_signing: keys::cross_signing(sql, Usage::UserSigning)?,
-                ..self.query_keys(&QueryKeys { devices })?
+                ..self.public_keys(&devices)?
             }),
             None => None,
         };

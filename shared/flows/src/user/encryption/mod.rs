@@ -10,13 +10,15 @@
 //! | cross-signing keys and signatures | [`cross_signing`] |
 //! | dehydrated devices | [`dehydrated`] |
 //! | whose devices to look up again | [`device_lists`] |
+//! | the copy from which others are answered | [`publish`] |
 //! | telling others that the own devices changed | [`announce`] |
 
-pub(super) mod announce;
+mod announce;
 mod claim;
 mod cross_signing;
 mod dehydrated;
 mod device_lists;
 mod keys;
+pub(super) mod publish;
 
 pub(super) use keys::remove_keys;

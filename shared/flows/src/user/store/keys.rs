@@ -1,6 +1,6 @@
 //! Public keys of the user and of the user's devices, and signatures over other users' keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ruma::{DeviceId, OwnedDeviceId, UserId};
 use tern_keys::{OneTimeKeys, Signature, Signed, Usage};
@@ -70,8 +70,15 @@ pub(in crate::user) fn devices(
         &[],
     )?;
     let entry = |row: &Row| Some((OwnedDeviceId::from(row.text(0)?), json(row, 1)?, row.string(2)));
+    let devices: BTreeSet<_> = devices.iter().collect();
     let wanted = |(id, ..): &(OwnedDeviceId, _, _)| devices.is_empty() || devices.contains(id);
     Ok(rows.iter().filter_map(entry).filter(wanted).collect())
+}
+
+/// How long all identity keys are together.
+pub(in crate::user) fn bytes_of_devices(sql: &impl Sql) -> Result<u64, SqlError> {
+    let rows = sql.query("SELECT sum(length(CAST(keys AS BLOB))) FROM device_key", &[])?;
+    Ok(rows.first().and_then(|row| row.int(0)).unwrap_or(0))
 }
 
 pub(in crate::user) fn set_device(sql: &impl Sql, device_id: &DeviceId, keys: &Signed) -> Result<(), SqlError> {
