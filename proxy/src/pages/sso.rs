@@ -116,7 +116,7 @@ async fn let_in(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> 
 }
 
 async fn send_token(visit: &Visit<'_>, signed: &Signed, url: &Url) -> Result<Answer, MatrixError> {
-    let token = make_login_token(visit.edge, &signed.user_id).await?;
+    let token = make_login_token(visit.edge, &visit.edge.config, &signed.user_id).await?;
     Ok(visit.go(&with_token(url, &token)))
 }
 

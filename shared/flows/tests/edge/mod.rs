@@ -58,6 +58,12 @@ impl Edge {
         Rc::clone(gates.entry(name.to_owned()).or_insert_with(|| Rc::new(GateActor::new(host()))))
     }
 
+    /// How many gates have ever been asked.
+    #[allow(dead_code, reason = "not every test counts them")]
+    pub(crate) fn gates(&self) -> usize {
+        self.gates.borrow().len()
+    }
+
     #[expect(clippy::unused_self, reason = "reads as what it stands for")]
     pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> T {
         Executor::new().run(work)
