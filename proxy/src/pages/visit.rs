@@ -204,6 +204,7 @@ impl<'a> Visit<'a> {
             "M_INVALID_USERNAME" | "M_EXCLUSIVE" => self.text.name_not_allowed,
             "M_WEAK_PASSWORD" => self.text.password_short,
             "M_UNAUTHORIZED" => self.text.wrong_token,
+            "M_TERMS_NOT_SIGNED" => self.text.terms_needed,
             "M_INVALID_EMAIL" => self.text.mail_invalid,
             "M_THREEPID_AUTH_FAILED" | "M_THREEPID_NOT_FOUND" => self.text.mail_stale,
             "M_THREEPID_IN_USE" => self.text.mail_in_use,

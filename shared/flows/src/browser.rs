@@ -20,7 +20,7 @@ use tern_ports::{
 
 use crate::{
     account, admin, limit,
-    register::{Made, check_free, create_user, open_flows},
+    register::{Made, check_free, check_terms, create_user, open_flows},
     session::{by_mail, check_password, random},
     threepid, uia,
 };
@@ -54,6 +54,8 @@ pub struct NewAccount<'a> {
     pub token: Option<&'a str>,
     /// The address that was proven, with the token of the mail.
     pub mail: Option<(&'a Creds, &'a str)>,
+    /// They agree to the terms.
+    pub agreed: bool,
 }
 
 /// Signs a browser in; answers with its cookie.
@@ -80,8 +82,8 @@ pub async fn sign_in<E: Transport + Clock + Entropy>(
 /// Makes an account and signs the browser in; answers with its cookie.
 ///
 /// # Errors
-/// `M_FORBIDDEN` when registration is closed, `M_UNAUTHORIZED` for a wrong registration token, `M_INVALID_USERNAME`,
-/// `M_USER_IN_USE`, a password that cannot be used.
+/// `M_FORBIDDEN` when registration is closed, `M_TERMS_NOT_SIGNED`, `M_UNAUTHORIZED` for a wrong registration token,
+/// `M_INVALID_USERNAME`, `M_USER_IN_USE`, a password that cannot be used.
 pub async fn register<E: Transport + Clock + Entropy>(
     edge: &E,
     config: &Config,
@@ -91,6 +93,7 @@ pub async fn register<E: Transport + Clock + Entropy>(
     limit::by_address(edge, config, Class::Register, visitor.ip.as_deref()).await?;
     let token = account.token.map(str::trim).filter(|token| !token.is_empty());
     open_flows(config)?;
+    check_terms(config, account.agreed)?;
     if !config.open_registration && !uia::is_registration_token(edge, config, token.unwrap_or_default()).await? {
         return Err(MatrixError::new(403, "M_UNAUTHORIZED", "Invalid registration token"));
     }
