@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { text as textOf } from 'node:stream/consumers';
 import { after, test } from 'node:test';
-import { ask, at, login, okay, refused, register, text, unique, type Ask, type Json } from './support/client.ts';
+import { ask, at, eventually, login, okay, refused, register, text, unique, type Ask, type Json } from './support/client.ts';
 import { own, uncontrolled } from './support/server.ts';
 
 const skip = uncontrolled;
@@ -137,7 +137,8 @@ test('a service lists rooms for its networks, and nobody else does', { skip }, a
   refused(await as('PUT', path, undefined, { body: { visibility: 'odd' } }), 400, 'M_INVALID_PARAM');
   refused(await as('PUT', path, undefined, { body: {} }), 400, 'M_MISSING_PARAM');
   refused(await as('PUT', at`/directory/list/appservice/irc/${'!nobody:' + alice.server}`, undefined, { body: { visibility: 'public' } }), 404, 'M_NOT_FOUND');
-  okay(await as('PUT', path, undefined, { body: { visibility: 'public' } }));
+  await eventually('the room is known beyond its hub', async () => (await as('PUT', path, undefined, { body: { visibility: 'public' } })).status === 200);
+  await eventually('and so is what it shows', () => listed({ include_all_networks: true }));
   okay(await ask(base, 'PUT', path.replace('irc', 'xmpp'), { token: tokens.other, body: { visibility: 'private' } }));
   assert.deepEqual(
     await Promise.all([{}, { third_party_instance_id: 'bridge|irc' }, { third_party_instance_id: 'other|irc' }, { third_party_instance_id: '' }, { include_all_networks: true }].map(listed)),

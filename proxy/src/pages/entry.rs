@@ -134,7 +134,7 @@ async fn sign_out(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
 }
 
 fn sign_in_page(visit: &Visit<'_>, target: &str, username: &str, alert: Option<&str>) -> Result<Answer, MatrixError> {
-    visit.show(&SignIn {
+    visit.show_entry(&SignIn {
         page: visit.page(visit.text.sign_in),
         alert,
         target,
@@ -155,7 +155,7 @@ fn register_page(
     let config = &visit.edge.config;
     let closed = registration_flows(config).is_empty();
     let page = visit.page(visit.text.create_account);
-    let answer = visit.show(&Register {
+    let answer = visit.show_entry(&Register {
         page,
         alert: if closed { Some(visit.text.registration_closed) } else { alert },
         target,

@@ -187,7 +187,7 @@ fn onwards(target: &str) -> &str {
 
 fn name_page(visit: &Visit<'_>, state: &str, username: &str, alert: Option<&str>) -> Result<Answer, MatrixError> {
     let (page, policies) = (visit.page(visit.text.choose_name), policies(visit));
-    visit.show(&ChooseName { page, alert, state, username, policies })
+    visit.show_entry(&ChooseName { page, alert, state, username, policies })
 }
 
 async fn choose_name(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use tern_auth::{
     oauth::{
         browser::{self, LIFETIME},
+        request::source,
         ticket::Ticket,
     },
     secret,
@@ -129,6 +130,13 @@ impl<'a> Visit<'a> {
     /// Shows a page whose forms lead to pages of ours.
     pub(crate) fn show(&self, template: &impl Template) -> Result<Answer, MatrixError> {
         self.show_towards(template, "")
+    }
+
+    /// Shows a page whose form leads on to whatever somebody came for: an app that the operator knows is reached by further
+    /// redirects, to which browsers apply the same rule.
+    pub(crate) fn show_entry(&self, template: &impl Template) -> Result<Answer, MatrixError> {
+        let known = self.edge.config.accounts.sso_clients.iter().map(|url| source(url));
+        self.show_towards(template, &known.collect::<Vec<_>>().join(" "))
     }
 
     /// Shows a page with one script of its own, named by its SHA-256.

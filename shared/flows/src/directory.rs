@@ -8,8 +8,8 @@ use tern_ports::{
     Clock, Transport, ask_room, ask_storage,
     wire::{
         directory::{
-            AddAlias, CheckCurator, Directory, DirectoryPage, IsListed, ListAliases, ListRoom, LoadAlias, PageDirectory,
-            RemoveAlias, ShownRoom,
+            AddAlias, CheckCurator, Directory, DirectoryPage, IsListed, ListAliases, ListRoom, LoadAlias,
+            PageDirectory, RemoveAlias, ShownRoom,
         },
         room::{Draft, ReadStateEvent, SendEvent},
     },

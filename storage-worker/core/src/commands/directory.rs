@@ -7,8 +7,9 @@ use tern_ports::{
     wire::{
         Done,
         directory::{
-            AddAlias, AliasRow, Directory, DirectoryPage, FactsAsOf, FileReport, FoundUser, IsListed, ListAliases, ListRoom,
-            LoadAlias, LoadFacts, MoveAliases, PageDirectory, PublishProfile, RemoveAlias, SearchUsers, ShownRoom,
+            AddAlias, AliasRow, Directory, DirectoryPage, FactsAsOf, FileReport, FoundUser, IsListed, ListAliases,
+            ListRoom, LoadAlias, LoadFacts, MoveAliases, PageDirectory, PublishProfile, RemoveAlias, SearchUsers,
+            ShownRoom,
         },
     },
 };
