@@ -137,6 +137,8 @@ test('a code is of no use to another client, another place, or without its verif
   }
   const { code_verifier: _, ...without } = granted;
   assert.equal((await token(without)).json.error, 'invalid_request');
+  const { redirect_uri: __, ...nowhere } = granted;
+  assert.equal((await token(nowhere)).json.error, 'invalid_request');
   assert.equal((await token({ ...granted, grant_type: 'password' })).json.error, 'unsupported_grant_type');
   const answer = await post('/oauth2/token', JSON.stringify(granted), { 'content-type': 'application/json' });
   assert.equal(answer.status, 400);
@@ -156,6 +158,14 @@ test('a refresh token belongs to its client, and ends the old access token', asy
   const third = (await token({ ...refresh, refresh_token: second.refresh_token })).json;
   assert.equal((await token(refresh)).json.error, 'invalid_grant');
   assert.equal((await whoami(third.access_token)).status, 401, 'reuse ends the family');
+});
+
+test('a revoked access token takes its refresh token along', async () => {
+  const { access_token, refresh_token } = (await token(await code())).json;
+  assert.equal((await post('/oauth2/revoke', new URLSearchParams({ token: access_token, client_id: client }))).status, 200);
+  const refused = await whoami(access_token);
+  assert.deepEqual([refused.status, refused.json.errcode, refused.json.soft_logout], [401, 'M_UNKNOWN_TOKEN', false]);
+  assert.equal((await token({ grant_type: 'refresh_token', refresh_token })).json.error, 'invalid_grant');
 });
 
 test('tokens that are forged, altered, or of another kind are refused', async () => {
@@ -254,10 +264,22 @@ test('nobody is fixed to a session that somebody else prepared', async () => {
 });
 
 test('signing in leads to our own pages only', async () => {
+  const name = unique();
+  await new Browser(base).register(name, password);
   for (const target of ['https://evil.example/', '//evil.example/', '/\\evil.example', '/account@evil.example', 'javascript:alert(1)', '/account%0d%0ax: y']) {
     const page = await browser.get(`/account/sign-in?continue=${encodeURIComponent(target)}`);
     assert.equal(page.status, 200, target);
     assert.equal(new URL(page.url).pathname, '/account', target);
+    const visitor = new Browser(base);
+    const forms: [string, string, Record<string, string>][] = [
+      ['/account/sign-in', '/account/sign-in', { username: name, password }], ['/account', '/account/sign-out', {}],
+      ['/account/register', '/account/register', { username: unique(), password, repeat: password }],
+    ];
+    for (const [where, action, fields] of forms) {
+      const sent = await visitor.submit(await visitor.get(where), action, { ...fields, continue: target });
+      assert.ok(sent.url.startsWith(`${base}/account`), `${action} leads to ${sent.headers.get('location') ?? sent.url}`);
+      assert.ok(!decodeURIComponent(sent.url).includes('evil') && !sent.html.includes('evil.example'), sent.url);
+    }
   }
 });
 

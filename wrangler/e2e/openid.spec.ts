@@ -147,6 +147,8 @@ test('a token that only says who somebody is can be taken back', { skip }, async
   const tokens = await signIn(config);
   const { sub } = tokens.claims()!;
   await oauth.fetchUserInfo(config, tokens.access_token, sub);
+  const api = [await whoami(tokens.access_token), await ask(base, 'GET', '/sync', { token: tokens.access_token })];
+  assert.deepEqual(api.map(({ status, json }) => [status, json.errcode]), [[403, 'M_FORBIDDEN'], [403, 'M_FORBIDDEN']], 'it opens nothing else');
   const other = await signIn(config);
   await oauth.tokenRevocation(config, tokens.access_token);
   const userinfo = (token: string) => fetch(`${base}/oauth2/userinfo`, { headers: { authorization: `Bearer ${token}` } });
