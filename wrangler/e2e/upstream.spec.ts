@@ -203,6 +203,31 @@ test('an account is untied by its owner, but not from the last way in', { skip }
   assert.ok(account.html.includes(`@${name}:`), account.html.slice(-800));
 });
 
+test('who has no password sets one, or ends the account, after signing in', { skip }, async () => {
+  const { preferred_username: name } = somebody();
+  const browser = new Browser(base);
+  await signIn(browser);
+  const page = await browser.get('/account/password');
+  assert.ok(!page.html.includes('name="old"'), page.html.slice(-1200));
+  const password = unique('Pw-');
+  assert.equal((await browser.submit(page, '/account/password', { password, repeat: password })).url, `${base}/account?done=password`);
+  okay(await login(base, name, password));
+  // From then on it is asked for.
+  const next = unique('Pw-');
+  assert.equal((await browser.submit(page, '/account/password', { password: next, repeat: next })).status, 403);
+  assert.equal((await browser.submit(await browser.get('/account/deactivate'), '/account/deactivate')).status, 403);
+  okay(await login(base, name, password));
+
+  const { preferred_username: other } = somebody();
+  const bare = new Browser(base);
+  await signIn(bare);
+  const end = await bare.get('/account/deactivate');
+  assert.equal((await bare.submit(end, '/account/deactivate', { form_token: 'x' })).status, 403);
+  assert.equal((await bare.submit(end, '/account/deactivate')).url, `${base}/account/ended`);
+  assert.ok(await exists(other), 'the name stays taken');
+  assert.match((await bare.get('/account')).url, /sign-in/);
+});
+
 const sso = (redirectUrl: string, idp = '') => ask(base, 'GET', '/login/sso/redirect' + idp, { query: { redirectUrl } });
 const byToken = (token: string): Promise<Answer> => ask(base, 'POST', '/login', { body: { type: 'm.login.token', token } });
 
