@@ -19,7 +19,8 @@ pub(crate) struct Edge {
     pub(crate) storage: Rc<StorageNode>,
     pub(crate) hubs: Rc<Routes>,
     pub(crate) clock: TestClock,
-    gates: RefCell<BTreeMap<String, Rc<GateActor<TestHost>>>>,
+    /// Those that were ever asked.
+    pub(crate) gates: RefCell<BTreeMap<String, Rc<GateActor<TestHost>>>>,
     entropy: SeededEntropy,
     crypto: FakeCrypto,
 }
@@ -56,12 +57,6 @@ impl Edge {
         let mut gates = self.gates.borrow_mut();
         let host = || Rc::new(TestHost { clock: self.clock.clone(), ..TestHost::default() });
         Rc::clone(gates.entry(name.to_owned()).or_insert_with(|| Rc::new(GateActor::new(host()))))
-    }
-
-    /// How many gates have ever been asked.
-    #[allow(dead_code, reason = "not every test counts them")]
-    pub(crate) fn gates(&self) -> usize {
-        self.gates.borrow().len()
     }
 
     #[expect(clippy::unused_self, reason = "reads as what it stands for")]
