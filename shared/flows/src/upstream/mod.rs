@@ -4,9 +4,13 @@
 //! or in another browser, finds nothing.
 
 mod provider;
+mod ties;
 
-pub use self::provider::Known;
 use self::provider::{ask_who, discover};
+pub use self::{
+    provider::Known,
+    ties::{tied, unlink},
+};
 use crate::{
     browser::{self, Visitor, open},
     limit,
@@ -28,7 +32,7 @@ use tern_ports::{
     Clock, Crypto, Entropy, Outbound, Transport, ask_gate, ask_storage, ask_user,
     wire::{
         gate::{LeaveNote, ReadNotes, TakeNotes},
-        threepid::{AddThreepid, FindThreepid, ListThreepids, RemoveSignIn, Threepid},
+        threepid::{AddThreepid, FindThreepid, Threepid},
         user::WriteProfile,
     },
 };
@@ -160,35 +164,6 @@ pub async fn finish<E: Transport + Outbound + Clock + Entropy + Crypto>(
         None if provider.register => welcome(edge, config, provider, attempt, subject, visitor).await,
         None => Err(refused(Refused("No account here is tied to this one"))),
     }
-}
-
-/// The ids of the providers that an account is tied to.
-///
-/// # Errors
-/// 503.
-pub async fn tied<E: Transport>(edge: &E, config: &Config, user_id: &UserId) -> Result<Vec<String>, MatrixError> {
-    if config.accounts.upstream.is_empty() {
-        return Ok(Vec::new());
-    }
-    let all = ask_storage(edge, ListThreepids { user_id: user_id.to_owned() }).await?;
-    let is_tied = |provider: &&Provider| all.iter().any(|one| one.medium == rules::medium(provider));
-    Ok(config.accounts.upstream.iter().filter(is_tied).map(|provider| provider.id.clone()).collect())
-}
-
-/// Unties an account from a provider; `false` when there was nothing to untie, or nothing else would let its owner in.
-///
-/// # Errors
-/// `M_NOT_FOUND` for a provider that is not there, 503.
-pub async fn unlink<E: Transport>(
-    edge: &E,
-    config: &Config,
-    user_id: &UserId,
-    provider: &str,
-) -> Result<bool, MatrixError> {
-    let provider = rules::find(config, provider).ok_or_else(|| MatrixError::not_found("No such provider"))?;
-    let providers = config.accounts.upstream.iter().map(rules::medium).collect();
-    let ask = RemoveSignIn { user_id: user_id.to_owned(), medium: rules::medium(provider), providers };
-    ask_storage(edge, ask).await
 }
 
 /// Makes an account for somebody new, if the provider says under which name, that is free, and there are no terms to agree
