@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { text as textOf } from 'node:stream/consumers';
 import { after, test } from 'node:test';
-import { ask, at, login, okay, refused, register, text, unique, type Ask, type Json } from './support/client.ts';
+import { ask, at, eventually, login, okay, refused, register, text, unique, type Ask, type Json } from './support/client.ts';
 import { own, uncontrolled } from './support/server.ts';
 
 const skip = uncontrolled;
@@ -126,6 +126,27 @@ test('aliases that belong to a service alone are made and removed by it alone', 
   refused(await alice.call('DELETE', path), 400, 'M_EXCLUSIVE');
   okay(await as('DELETE', path));
   refused(await alice.call('GET', path), 404, 'M_NOT_FOUND');
+});
+
+test('a service lists rooms for its networks, and nobody else does', { skip }, async () => {
+  const alice = await register(base);
+  const room = await alice.createRoom({ preset: 'public_chat', name: unique('Harbour ') });
+  const path = at`/directory/list/appservice/${'irc'}/${room}`;
+  const listed = async (body: Json) => (await alice.post('/publicRooms', { limit: 500, ...body })).chunk.map(({ room_id }: Json) => room_id).includes(room);
+  refused(await alice.call('PUT', path, { body: { visibility: 'public' } }), 403, 'M_FORBIDDEN');
+  refused(await as('PUT', path, undefined, { body: { visibility: 'odd' } }), 400, 'M_INVALID_PARAM');
+  refused(await as('PUT', path, undefined, { body: {} }), 400, 'M_MISSING_PARAM');
+  refused(await as('PUT', at`/directory/list/appservice/irc/${'!nobody:' + alice.server}`, undefined, { body: { visibility: 'public' } }), 404, 'M_NOT_FOUND');
+  await eventually('the room is known beyond its hub', async () => (await as('PUT', path, undefined, { body: { visibility: 'public' } })).status === 200);
+  await eventually('and so is what it shows', () => listed({ include_all_networks: true }));
+  okay(await ask(base, 'PUT', path.replace('irc', 'xmpp'), { token: tokens.other, body: { visibility: 'private' } }));
+  assert.deepEqual(
+    await Promise.all([{}, { third_party_instance_id: 'bridge|irc' }, { third_party_instance_id: 'other|irc' }, { third_party_instance_id: '' }, { include_all_networks: true }].map(listed)),
+    [false, true, false, false, true],
+  );
+  refused(await alice.call('POST', '/publicRooms', { body: { third_party_instance_id: 'bridge|irc', include_all_networks: true } }), 400, 'M_INVALID_PARAM');
+  okay(await as('PUT', path, undefined, { body: { visibility: 'private' } }));
+  assert.ok(!await listed({ include_all_networks: true }));
 });
 
 test('a service signs its users in; no password does', { skip }, async () => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ask, okay, refused, text, unique, User, type Answer, type Json } from './support/client.ts';
+import { Browser } from './support/pages.ts';
 import { own, uncontrolled } from './support/server.ts';
 
 const LIMITS = {
@@ -59,6 +60,29 @@ test('an address is limited, whichever names it tries, and one IPv6 network is o
   const heard = answers.filter(({ status }) => status === 403).length;
   assert.ok(heard >= 30 && heard <= 40, `${heard} guesses were heard`);
   refused(await from('2001:db8:7:8::1', unique('nobody'), 'guess'), 403, 'M_FORBIDDEN');
+});
+
+test('the pages are limited with the API: a password guessed at on both, an account made on both', { skip: uncontrolled }, async () => {
+  const alice = await person('192.0.2.3');
+  const guess = async (ip: string, password: string) => {
+    const browser = new Browser(base);
+    const page = await browser.get('/account/sign-in');
+    return browser.submit(page, '/account/sign-in', { username: alice.name, password }, { 'cf-connecting-ip': ip });
+  };
+  const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => guess(`198.51.101.${i}`, `guess ${i}`)));
+  const heard = answers.filter(({ status }) => status === 403).length;
+  assert.ok(heard >= 4 && heard <= 4 + 5, `${heard} guesses were heard`);
+  assert.ok(answers.every(({ status }) => status === 403 || status === 429), String(answers.map(({ status }) => status)));
+  assert.equal((await guess('203.0.113.2', alice.password)).status, 429, 'the right one as well');
+  limited(await from('203.0.113.3', alice.id, alice.password));
+
+  const browser = new Browser(base);
+  const form = await browser.get('/account/register');
+  const made = await Promise.all(Array.from({ length: 12 }, () => {
+    const password = unique('Pw-');
+    return browser.submit(form, '/account/register', { username: unique(), password, repeat: password }, { 'cf-connecting-ip': '192.0.2.10' });
+  }));
+  assert.ok(made.some(({ status }) => status === 429), String(made.map(({ status }) => status)));
 });
 
 test('registrations are limited by address, after the challenge', { skip: uncontrolled }, async () => {

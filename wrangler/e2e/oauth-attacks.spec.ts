@@ -1,9 +1,9 @@
 // What somebody who means harm tries against the provider and its pages. Every one of these is refused.
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { before, test } from 'node:test';
 import { ask, unique, type Json } from './support/client.ts';
-import { API, Browser, device, pkce, type Page } from './support/pages.ts';
+import { API, Browser, device, guarded, pkce, type Page } from './support/pages.ts';
 import { shared } from './support/server.ts';
 
 const REDIRECT = 'https://app.client.example/callback';
@@ -45,6 +45,11 @@ async function code(): Promise<{ code: string; code_verifier: string; redirect_u
   const back = await browser.submit(page, '/oauth2/authorize', { decision: 'allow' });
   const answer = new URLSearchParams(back.headers.get('location')!.split('#')[1]);
   return { code: answer.get('code')!, code_verifier: verifier, redirect_uri: REDIRECT, grant_type: 'authorization_code' };
+}
+
+/** The device of a new session. */
+async function signedIn(): Promise<{ device_id: string }> {
+  return (await whoami((await token(await code())).json.access_token)).json;
 }
 
 const whoami = (token: string) => ask(base, 'GET', '/account/whoami', { token });
@@ -132,6 +137,8 @@ test('a code is of no use to another client, another place, or without its verif
   }
   const { code_verifier: _, ...without } = granted;
   assert.equal((await token(without)).json.error, 'invalid_request');
+  const { redirect_uri: __, ...nowhere } = granted;
+  assert.equal((await token(nowhere)).json.error, 'invalid_request');
   assert.equal((await token({ ...granted, grant_type: 'password' })).json.error, 'unsupported_grant_type');
   const answer = await post('/oauth2/token', JSON.stringify(granted), { 'content-type': 'application/json' });
   assert.equal(answer.status, 400);
@@ -151,6 +158,14 @@ test('a refresh token belongs to its client, and ends the old access token', asy
   const third = (await token({ ...refresh, refresh_token: second.refresh_token })).json;
   assert.equal((await token(refresh)).json.error, 'invalid_grant');
   assert.equal((await whoami(third.access_token)).status, 401, 'reuse ends the family');
+});
+
+test('a revoked access token takes its refresh token along', async () => {
+  const { access_token, refresh_token } = (await token(await code())).json;
+  assert.equal((await post('/oauth2/revoke', new URLSearchParams({ token: access_token, client_id: client }))).status, 200);
+  const refused = await whoami(access_token);
+  assert.deepEqual([refused.status, refused.json.errcode, refused.json.soft_logout], [401, 'M_UNKNOWN_TOKEN', false]);
+  assert.equal((await token({ grant_type: 'refresh_token', refresh_token })).json.error, 'invalid_grant');
 });
 
 test('tokens that are forged, altered, or of another kind are refused', async () => {
@@ -182,31 +197,57 @@ test('introspection is for trusted clients', async () => {
   }
 });
 
+const SSO = '/account/sso?redirectUrl=https%3A%2F%2Fapp.example%2F';
+const long = 'another long one';
+/** A page, the form on it, and what would be harmful to send. */
 const FORMS: [string, string, Record<string, string>][] = [
-  ['/account/password', '/account/password', { old: password, password: 'another long one', repeat: 'another long one' }],
+  ['/account/password', '/account/password', { old: password, password: long, repeat: long }],
   ['/account', '/account/profile', { name: 'Eve' }],
   ['/account/deactivate', '/account/deactivate', { password }],
   ['/account/reset', '/account/reset', {}],
   ['/account', '/account/sign-out', {}],
+  [SSO, '/account/sso', {}],
+  ['/account/mail?sid=x&token=y', '/account/mail', {}],
+  ['/account/recover', '/account/recover', { email: 'a@example.org' }],
+  ['/account/recover?sid=x&token=y', '/account/recover/password', { password: long, repeat: long }],
 ];
+
+/** The page of a stage of interactive authentication, for a session that is open. */
+async function fallback(stage: string): Promise<string> {
+  const challenge = await ask(base, 'POST', '/register', { body: { username: unique(), password } });
+  return `/_matrix/client/v3/auth/${stage}/fallback/web?session=${challenge.json.session}`;
+}
+const STAGES = ['m.login.sso', 'm.login.terms', 'm.login.registration_token'];
 
 test('a form of another site, or of another visitor, does nothing', async () => {
   const stranger = new Browser(base);
   const theirs = /name="form_token" value="([^"]*)"/.exec((await stranger.get('/account/sign-in')).html)![1];
-  for (const [page, action, fields] of FORMS) {
+  const id = (await signedIn()).device_id;
+  const session = `/account/session/end?device_id=${id}`;
+  const forms = [...FORMS, [session, '/account/session/end', { device_id: id }]] as typeof FORMS;
+  for (const stage of STAGES) forms.push([await fallback(stage), `/_matrix/client/v3/auth/${stage}/fallback/web`, { token: 'x' }]);
+  for (const [page, action, fields] of forms) {
     const shown = await browser.get(page);
     for (const form_token of ['', 'x', theirs]) {
       assert.equal((await browser.submit(shown, action, { ...fields, form_token })).status, 403, `${action} with "${form_token}"`);
     }
     const elsewhere = await browser.submit(shown, action, fields, { 'sec-fetch-site': 'cross-site' });
     assert.equal(elsewhere.status, 403, action);
+    assert.equal(elsewhere.headers.get('location'), null, action);
   }
+  assert.match((await browser.get(session)).html, new RegExp(id), 'the session is still there');
   const consent = await browser.get(`/oauth2/authorize?${query({})}`);
   const forged = await browser.submit(consent, '/oauth2/authorize', { decision: 'allow', form_token: theirs });
   assert.equal(forged.status, 403);
   assert.equal(forged.headers.get('location'), null);
   // A visitor without a cookie has no form to send either.
-  assert.equal((await post('/account/sign-in', new URLSearchParams({ username: 'x', password, form_token: theirs }))).status, 403);
+  for (const [action, fields] of [
+    ['/account/sign-in', { username: 'x', password }], ['/account/register', { username: unique(), password, repeat: password }],
+    ['/account/upstream/link', { provider: 'x' }], ['/account/upstream/name', { state: 'x', username: unique() }],
+    ['/account/register/mail', { email: 'a@example.org' }], ['/device', { user_code: 'BBBB-BBBB', decision: 'allow' }],
+  ] as [string, Record<string, string>][]) {
+    assert.equal((await post(action, new URLSearchParams({ ...fields, form_token: theirs }))).status, 403, action);
+  }
 });
 
 test('nobody is fixed to a session that somebody else prepared', async () => {
@@ -223,41 +264,67 @@ test('nobody is fixed to a session that somebody else prepared', async () => {
 });
 
 test('signing in leads to our own pages only', async () => {
+  const name = unique();
+  await new Browser(base).register(name, password);
   for (const target of ['https://evil.example/', '//evil.example/', '/\\evil.example', '/account@evil.example', 'javascript:alert(1)', '/account%0d%0ax: y']) {
     const page = await browser.get(`/account/sign-in?continue=${encodeURIComponent(target)}`);
     assert.equal(page.status, 200, target);
     assert.equal(new URL(page.url).pathname, '/account', target);
+    const visitor = new Browser(base);
+    const forms: [string, string, Record<string, string>][] = [
+      ['/account/sign-in', '/account/sign-in', { username: name, password }], ['/account', '/account/sign-out', {}],
+      ['/account/register', '/account/register', { username: unique(), password, repeat: password }],
+    ];
+    for (const [where, action, fields] of forms) {
+      const sent = await visitor.submit(await visitor.get(where), action, { ...fields, continue: target });
+      assert.ok(sent.url.startsWith(`${base}/account`), `${action} leads to ${sent.headers.get('location') ?? sent.url}`);
+      assert.ok(!decodeURIComponent(sent.url).includes('evil') && !sent.html.includes('evil.example'), sent.url);
+    }
   }
 });
 
 test('every page forbids frames, scripts and caching', async () => {
   const stranger = new Browser(base);
-  const pages: Page[] = [
-    await stranger.get('/account/sign-in'), await stranger.get('/account/register'), await stranger.get('/oauth2/authorize?client_id=x'),
-    await browser.get('/account'), await browser.get('/account/password'), await browser.get('/device'),
-    await browser.get('/account/deactivate'), await browser.get('/account/reset'), await stranger.get('/account/ended'), await browser.get(`/oauth2/authorize?${query({})}`),
-  ];
-  for (const page of pages) {
-    const policy = page.headers.get('content-security-policy') ?? '';
-    for (const part of ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"]) assert.ok(policy.includes(part), `${page.url}: ${policy}`);
-    assert.ok(!policy.includes('unsafe') && !policy.includes('script-src'), policy);
-    assert.equal(page.headers.get('x-frame-options'), 'DENY');
-    assert.equal(page.headers.get('x-content-type-options'), 'nosniff');
-    assert.equal(page.headers.get('cache-control'), 'no-store');
-    assert.equal(page.headers.get('access-control-allow-origin'), null);
-    assert.ok(!/<script|javascript:| on\w+=| style=/i.test(page.html), page.url);
-    assert.ok(page.html.length < 30_000, `${page.url} has ${page.html.length} bytes`);
-    assert.match(page.html, /<html lang="en">/);
+  const id = (await signedIn()).device_id;
+  const open = ['/account/sign-in', '/account/register', '/oauth2/authorize?client_id=x', '/account/ended', '/account/mail?sid=x&token=y',
+    '/account/recover', '/account/recover?sid=x&token=y', '/account/upstream/callback?state=x', '/account/sso?redirectUrl=javascript:x',
+    await fallback('m.login.terms'), await fallback('m.login.registration_token'), (await fallback('m.login.terms')) + 'x'];
+  const own = ['/account', '/account/password', '/device', '/account/deactivate', '/account/reset', SSO, `/account/session?device_id=${id}`,
+    `/account/session/end?device_id=${id}`, `/oauth2/authorize?${query({})}`, await fallback('m.login.sso')];
+  for (const path of open) guarded(await stranger.get(path));
+  for (const path of own) {
+    const page = await browser.get(path);
+    assert.equal(page.status, 200, path);
+    guarded(page);
   }
   const first = await fetch(`${base}/account/sign-in`, { headers: { origin: 'https://evil.example' } });
   assert.equal(first.headers.get('access-control-allow-origin'), null);
   assert.match(first.headers.get('set-cookie')!, /; Path=\/; HttpOnly; SameSite=Lax; Max-Age=\d+/);
 });
 
+test('the one page with a script runs that script alone', async () => {
+  const page = await browser.submit(await browser.get(await fallback('m.login.sso')), '/_matrix/client/v3/auth/m.login.sso/fallback/web');
+  const scripts = [...page.html.matchAll(/<script>(.*?)<\/script>/gs)].map(([, text]) => text!);
+  assert.equal(scripts.length, 1);
+  const policy = page.headers.get('content-security-policy')!;
+  const hash = createHash('sha256').update(scripts[0]!).digest('base64');
+  assert.deepEqual(policy.match(/script-src[^;]*/g), [`script-src 'sha256-${hash}'`]);
+  assert.ok(policy.includes("default-src 'none'") && policy.includes("frame-ancestors 'none'") && !policy.includes('unsafe'), policy);
+  assert.equal(page.headers.get('x-frame-options'), 'DENY');
+  assert.ok(!/ on\w+=|javascript:/i.test(page.html));
+});
+
 test('what people write is shown, not run, and splits no header', async () => {
   const evil = '"><img src=x onerror=alert(1)>';
   const page = await new Browser(base).get(`/account/sign-in?username=${encodeURIComponent(evil)}&continue=${encodeURIComponent(evil)}`);
   assert.ok(!page.html.includes('<img'));
+  for (const path of [
+    `/account/mail?sid=${encodeURIComponent(evil)}&token=${encodeURIComponent(evil)}`,
+    `/account/recover?sid=${encodeURIComponent(evil)}&token=${encodeURIComponent(evil)}&client_secret=${encodeURIComponent(evil)}`,
+    `/account/recover?continue=${encodeURIComponent(evil)}`, `/account/register?token=${encodeURIComponent(evil)}`,
+    `/account/sso?redirectUrl=${encodeURIComponent(`https://app.example/${evil}`)}`, `/device?user_code=${encodeURIComponent(evil)}`,
+    `/_matrix/client/v3/auth/m.login.terms/fallback/web?session=${encodeURIComponent(evil)}`,
+  ]) assert.ok(!(await browser.get(path)).html.includes('<img'), path);
   const named = (await register({ client_name: '<b>Bank</b>\u202e' })).json.client_id;
   const consent = await browser.get(`/oauth2/authorize?${query({ client_id: named, state: '"><b>\r\nx-evil: 1' })}`);
   assert.ok(!consent.html.includes('<b>') && !consent.html.includes('\u202e'));

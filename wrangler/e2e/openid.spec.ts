@@ -142,6 +142,21 @@ test('without openid there is no id token, with it a device gets one, and a refr
   assert.ok(paired.claims()!.sub.startsWith(`@${user}:`));
 });
 
+test('a token that only says who somebody is can be taken back', { skip }, async () => {
+  const config = await relyingParty();
+  const tokens = await signIn(config);
+  const { sub } = tokens.claims()!;
+  await oauth.fetchUserInfo(config, tokens.access_token, sub);
+  const api = [await whoami(tokens.access_token), await ask(base, 'GET', '/sync', { token: tokens.access_token })];
+  assert.deepEqual(api.map(({ status, json }) => [status, json.errcode]), [[403, 'M_FORBIDDEN'], [403, 'M_FORBIDDEN']], 'it opens nothing else');
+  const other = await signIn(config);
+  await oauth.tokenRevocation(config, tokens.access_token);
+  const userinfo = (token: string) => fetch(`${base}/oauth2/userinfo`, { headers: { authorization: `Bearer ${token}` } });
+  assert.equal((await userinfo(tokens.access_token)).status, 401);
+  assert.equal((await userinfo(other.access_token)).status, 200, 'another session of the same user stays');
+  await oauth.tokenRevocation(config, tokens.access_token);
+});
+
 test('prompt=none: a code at once for what was granted before, a reason otherwise, and strangers lead nobody away', { skip }, async () => {
   const config = await relyingParty();
   const silently = async (extra: Record<string, string> = {}, by = browser) => {

@@ -1,11 +1,11 @@
 // matrix-rust-sdk and matrix-sdk-ui, as published: the SDK inside Element X. Only under --full, see README.md.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { unique } from './support/client.ts';
+import { closeAll, LOOKS, missing, Window } from './support/chromium.ts';
+import { ask, eventually, refused, unique } from './support/client.ts';
 import type { Json } from './support/http.ts';
 import { hush, JsPeer } from './support/js-peer.ts';
 import { nio } from './support/nio-peer.ts';
-import { Browser } from './support/pages.ts';
 import { converse, exchange } from './support/peers.ts';
 import { build, notPlayed, play, rust } from './support/rust-sdk.ts';
 import { own, shared, uncontrolled } from './support/server.ts';
@@ -14,6 +14,8 @@ const BUILD_MS = 90 * 60_000;
 const skip = notPlayed;
 const timeout = 600_000;
 const FILE = 200_000;
+/** How long a token may outlive its session. */
+const SIGN_OUT_MS = 5_000;
 hush();
 // matrix-js-sdk leaves the timers of its aborted polls behind; they would hold this process.
 after(() => setTimeout(() => process.exit(), 500));
@@ -44,22 +46,46 @@ test('matrix-rust-sdk, matrix-js-sdk and matrix-nio read each other', { skip, ti
   await converse([js, peers[0]!, peers[2]!], 5);
 });
 
-test('OAuth: an account made in the browser, a QR code, a sign-out', { skip, timeout }, async (t) => {
-  const browser = new Browser(base);
+test('OAuth in Chromium: an account, a QR code, restarts, sign-outs', { skip: skip || missing, timeout }, async (t) => {
+  t.after(closeAll);
+  const window = await Window.open('rust-sdk', LOOKS['phone-dark']!);
+  const { page } = window;
+  const press = (label: string) => page.getByRole('button', { name: label, exact: true }).click();
   const password = 'correct horse battery';
   const browse = async ({ url }: Json) => {
-    const door = await browser.get(url + '&prompt=create');
-    const consent = await browser.submit(door, '/account/register', { username: unique(), password, repeat: password });
-    const back = await browser.submit(consent, '/oauth2/authorize', { decision: 'allow' });
-    return { callback: back.headers.get('location') };
+    await window.get(url);
+    await page.getByRole('link', { name: 'Create account' }).click();
+    await page.getByLabel('User name').fill(unique());
+    await page.getByLabel('Password', { exact: true }).fill(password);
+    await page.getByLabel('Password, once more').fill(password);
+    await press('Create account');
+    await page.getByRole('button', { name: 'Allow' }).waitFor();
+    await window.look('consent');
+    await press('Allow');
+    await page.waitForURL(({ origin }) => origin !== base);
   };
   const approve = async ({ url }: Json) => {
-    const done = await browser.submit(await browser.get(url), '/device', { decision: 'allow' });
-    assert.match(done.html, /role="status"/);
+    await window.get(url);
+    await page.getByRole('button', { name: 'Allow' }).waitFor();
+    await window.look('device-consent');
+    await press('Allow');
+    await page.getByRole('status').waitFor();
   };
-  const signOut = async ({ device }: Json) => {
-    const page = await browser.get(`/account?action=org.matrix.device_delete&device_id=${encodeURIComponent(device)}`);
-    await browser.submit(page, '/account/session/end');
+  const restart = async () => {
+    if (server) await server.restart();
+    else t.diagnostic(`NOT RUN: the restart of the server; ${uncontrolled}`);
   };
-  assert.equal(await play(t, 'sign-in', base, { browse, approve, 'sign-out': signOut }), 5, 'claims shown');
+  const signOut = async ({ device, token }: Json) => {
+    await window.get(`${base}/account?action=org.matrix.device_delete&device_id=${encodeURIComponent(device)}`);
+    await press('Sign out this session');
+    await page.getByRole('status').waitFor();
+    const start = performance.now();
+    const answer = await eventually('the token is refused', async () => {
+      const one = await ask(base, 'GET', '/account/whoami', { token });
+      return one.status === 401 && one;
+    }, SIGN_OUT_MS);
+    assert.equal(refused(answer, 401, 'M_UNKNOWN_TOKEN').soft_logout, false);
+    t.diagnostic(`refused ${(performance.now() - start).toFixed(0)} ms after the page said so`);
+  };
+  assert.equal(await play(t, 'sign-in', base, { browse, approve, restart, 'sign-out': signOut }), 7, 'claims shown');
 });

@@ -14,12 +14,14 @@ use crate::cf::host::Host;
 #[durable_object(alarm)]
 pub struct Handoff {
     actor: Result<HandoffActor<Host>, String>,
+    state: Rc<State>,
 }
 
 impl DurableObject for Handoff {
     fn new(state: State, env: Env) -> Self {
-        let host = Host::of(Rc::new(state), &env).map_err(|error| error.to_string());
-        Self { actor: host.map(|host| HandoffActor::new(Rc::new(host))) }
+        let state = Rc::new(state);
+        let host = Host::of(Rc::clone(&state), &env).map_err(|error| error.to_string());
+        Self { actor: host.map(|host| HandoffActor::new(Rc::new(host))), state }
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
@@ -35,7 +37,12 @@ impl DurableObject for Handoff {
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        self.actor.as_ref().map_err(|reason| broken(reason))?.alarm();
+        let actor = self.actor.as_ref().map_err(|reason| broken(reason))?;
+        match actor.is_over().await {
+            Ok(true) => self.state.storage().delete_all().await?,
+            Ok(false) => {}
+            Err(error) => worker::console_error!("handoff: {error}"),
+        }
         Response::empty()
     }
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 use serde_json::json;
 use tern_auth::oauth::{management::Action, request::source};
-use tern_flows::browser::Signed;
+use tern_flows::{browser::Signed, upstream};
 use tern_model::{MatrixError, Millis, RawJson};
 use tern_ports::{
     Clock, ask_user,
@@ -49,7 +49,15 @@ struct Overview<'a> {
     notice: Option<&'a str>,
     display_name: &'a str,
     sessions: Vec<Session>,
-    providers: Vec<(&'a str, &'a str)>,
+    alert: Option<&'a str>,
+    providers: Vec<Connection<'a>>,
+}
+
+/// A provider that the account is, or can be, tied to.
+struct Connection<'a> {
+    id: &'a str,
+    name: &'a str,
+    tied: bool,
 }
 
 #[derive(Template)]
@@ -103,13 +111,17 @@ async fn overview(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
         if let Some(elsewhere) = elsewhere {
             return Ok(visit.go(&elsewhere));
         }
-        let notice = match request.query("done") {
-            Some("saved") => Some(visit.text.saved),
-            Some("gone") => Some(visit.text.session_gone),
-            Some("ended") => Some(visit.text.session_ended),
-            Some("password") => Some(visit.text.password_changed),
+        let (text, done) = (visit.text, request.query("done"));
+        let notice = match done {
+            Some("saved") => Some(text.saved),
+            Some("gone") => Some(text.session_gone),
+            Some("ended") => Some(text.session_ended),
+            Some("password") => Some(text.password_changed),
+            Some("untied") => Some(text.untied),
             _ => None,
         };
+        let tied = upstream::tied(edge, &edge.config, &user_id).await?;
+        let connection = |(id, name)| Connection { id, name, tied: tied.iter().any(|one| one == id) };
         // The form that ties the account to a provider leads there.
         let sources = edge.config.accounts.upstream.iter().map(|provider| source(&provider.issuer));
         let sources: Vec<_> = sources.collect();
@@ -117,9 +129,10 @@ async fn overview(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
             page: visit.page(visit.text.your_account),
             user_id: user_id.as_str(),
             notice,
+            alert: (done == Some("last-way")).then_some(text.last_way),
             display_name: view.display_name.as_deref().unwrap_or_default(),
             sessions: view.sessions.into_iter().map(shown).collect(),
-            providers: providers(edge),
+            providers: providers(edge).into_iter().map(connection).collect(),
         };
         visit.show_towards(&overview, &sources.join(" "))
     })

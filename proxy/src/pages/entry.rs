@@ -12,6 +12,7 @@ use tern_model::MatrixError;
 use super::{
     mail::address_page,
     security::password_mistake,
+    terms::{Policy, agreed, policies},
     visit::{Page, Visit, encoded, page},
 };
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
@@ -49,6 +50,7 @@ struct Register<'a> {
     needs_token: bool,
     /// The proof of a mail address, and the token of the mail.
     mail: Option<(&'a Creds, &'a str)>,
+    policies: Vec<Policy>,
 }
 
 async fn show_sign_in(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
@@ -103,6 +105,7 @@ async fn register(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
             password: form.text("password"),
             token: form.get("token"),
             mail: (!creds.sid.is_empty()).then_some((&creds, form.text("mail_token"))),
+            agreed: agreed(&form),
         };
         let mistake = password_mistake(visit, &form, account.password);
         if mistake.is_some() {
@@ -131,7 +134,7 @@ async fn sign_out(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
 }
 
 fn sign_in_page(visit: &Visit<'_>, target: &str, username: &str, alert: Option<&str>) -> Result<Answer, MatrixError> {
-    visit.show(&SignIn {
+    visit.show_entry(&SignIn {
         page: visit.page(visit.text.sign_in),
         alert,
         target,
@@ -152,7 +155,7 @@ fn register_page(
     let config = &visit.edge.config;
     let closed = registration_flows(config).is_empty();
     let page = visit.page(visit.text.create_account);
-    let answer = visit.show(&Register {
+    let answer = visit.show_entry(&Register {
         page,
         alert: if closed { Some(visit.text.registration_closed) } else { alert },
         target,
@@ -161,6 +164,7 @@ fn register_page(
         token: account.token.unwrap_or_default(),
         needs_token: !config.open_registration && !closed,
         mail: account.mail,
+        policies: policies(visit),
     })?;
     Ok(if closed { answer.with_status(403) } else { answer })
 }

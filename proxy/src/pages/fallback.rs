@@ -2,7 +2,6 @@
 
 use askama::Template;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tern_auth::uia::Stage;
 use tern_flows::{
@@ -13,6 +12,7 @@ use tern_model::MatrixError;
 
 use super::{
     account::is_recent,
+    terms::{Policy, policies},
     visit::{Page, Visit, encoded, page, sign_in_address},
 };
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
@@ -28,12 +28,6 @@ const DONE: &str =
 
 thread_local! {
     static DONE_HASH: String = STANDARD.encode(Sha256::digest(DONE));
-}
-
-/// A policy of the terms.
-struct Policy {
-    name: String,
-    url: String,
 }
 
 #[derive(Template)]
@@ -133,18 +127,4 @@ async fn complete(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
         }
     })
     .await
-}
-
-/// The policies in the reader's language where they have it, else in English, else in any.
-fn policies(visit: &Visit<'_>) -> Vec<Policy> {
-    let text = |policy: &Value| {
-        let member = |name: &str| policy.get(name).and_then(Value::as_str).map(str::to_owned);
-        Some(Policy { name: member("name")?, url: member("url").filter(|url| url.starts_with("https://"))? })
-    };
-    let terms = visit.edge.config.accounts.terms.values();
-    let wanted = |policy: &Value| {
-        let languages = [visit.text.lang, "en"].into_iter().filter_map(|lang| policy.get(lang));
-        languages.chain(policy.as_object().into_iter().flat_map(serde_json::Map::values)).find_map(text)
-    };
-    terms.filter_map(wanted).collect()
 }

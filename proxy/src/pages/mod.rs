@@ -13,5 +13,6 @@ pub(crate) mod form;
 pub(crate) mod mail;
 pub(crate) mod security;
 pub(crate) mod sso;
+mod terms;
 pub(crate) mod text;
 pub(crate) mod visit;

@@ -1,12 +1,12 @@
 //! What is grave: the password, leave to replace the encryption identity (MSC4312), the end of the account.
 
 use askama::Template;
-use tern_flows::browser::{self as flow, Signed};
+use tern_flows::browser::{self as flow, Shown, Signed};
 use tern_model::MatrixError;
 use tern_ports::{ask_user, wire::grant::AllowReset};
 
 use super::{
-    account::{Session, named_session, own, own_lately},
+    account::{Session, is_recent, named_session, own, own_lately},
     form::Form,
     visit::{Page, Visit, page},
 };
@@ -33,6 +33,8 @@ struct Password<'a> {
     page: Page<'a>,
     alert: Option<&'a str>,
     user_id: &'a str,
+    /// There is one to be changed.
+    known: bool,
 }
 
 #[derive(Template)]
@@ -48,14 +50,39 @@ struct Deactivate<'a> {
     page: Page<'a>,
     alert: Option<&'a str>,
     user_id: &'a str,
+    /// There is a password to ask for.
+    known: bool,
+}
+
+/// Runs a page for the owner of an account, telling it whether there is a password. Whoever has none has signed in a short
+/// time ago, or does so again.
+async fn own_surely<'a>(
+    edge: &'a Edge,
+    request: &'a Incoming,
+    work: impl AsyncFnOnce(&Visit<'a>, Signed, bool) -> Result<Answer, MatrixError>,
+) -> Result<Answer, MatrixError> {
+    own(edge, request, async |visit, signed| {
+        let known = flow::has_password(edge, &signed.user_id).await?;
+        if known || is_recent(edge, &signed) {
+            return work(visit, signed, known).await;
+        }
+        visit.sign_in_again(&signed, &request.address, signed.user_id.localpart()).await
+    })
+    .await
+}
+
+/// What a form shows of its sender.
+fn shown<'a>(form: &'a Form, field: &str, known: bool) -> Shown<'a> {
+    if known { Shown::Password(form.text(field)) } else { Shown::SignedInLately }
 }
 
 async fn show_password(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own(edge, request, async |visit, signed| password_page(visit, &signed, None)).await
+    own_surely(edge, request, async |visit, signed, known| password_page(visit, &signed, known, None)).await
 }
 
-fn password_page(visit: &Visit<'_>, signed: &Signed, alert: Option<&str>) -> Result<Answer, MatrixError> {
-    visit.show(&Password { page: visit.page(visit.text.change_password), alert, user_id: signed.user_id.as_str() })
+fn password_page(visit: &Visit<'_>, signed: &Signed, known: bool, alert: Option<&str>) -> Result<Answer, MatrixError> {
+    let title = if known { visit.text.change_password } else { visit.text.recover };
+    visit.show(&Password { page: visit.page(title), alert, user_id: signed.user_id.as_str(), known })
 }
 
 /// What is wrong with a new password, as it was typed twice.
@@ -67,22 +94,22 @@ pub(super) fn password_mistake(visit: &Visit<'_>, form: &Form, password: &str) -
 }
 
 async fn change_password(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own(edge, request, async |visit, signed| {
+    own_surely(edge, request, async |visit, signed, known| {
         let form = visit.form()?;
-        let new = form.text("password");
+        let (old, new) = (shown(&form, "old", known), form.text("password"));
         let mistake = password_mistake(visit, &form, new);
         if mistake.is_some() {
-            return Ok(password_page(visit, &signed, mistake)?.with_status(400));
+            return Ok(password_page(visit, &signed, known, mistake)?.with_status(400));
         }
         let everywhere = form.get("everywhere").is_some();
-        match flow::change_password(edge, &edge.config, &signed.user_id, form.text("old"), new, everywhere).await {
+        match flow::change_password(edge, &edge.config, &signed.user_id, old, new, everywhere).await {
             Ok(()) if everywhere => {
                 end_tokens(edge, &signed.user_id, None);
                 Ok(visit.signed_out_now("/account/sign-in"))
             }
             Ok(()) => Ok(visit.go("/account?done=password")),
             Err(error) => match visit.say(&error) {
-                Some(alert) => Ok(password_page(visit, &signed, Some(alert))?.with_status(error.status)),
+                Some(alert) => Ok(password_page(visit, &signed, known, Some(alert))?.with_status(error.status)),
                 None => Err(error),
             },
         }
@@ -112,25 +139,31 @@ async fn allow_reset(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixEr
 }
 
 async fn show_deactivate(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own(edge, request, async |visit, signed| deactivate_page(visit, &signed, None)).await
+    own_surely(edge, request, async |visit, signed, known| deactivate_page(visit, &signed, known, None)).await
 }
 
-fn deactivate_page(visit: &Visit<'_>, signed: &Signed, alert: Option<&str>) -> Result<Answer, MatrixError> {
-    visit.show(&Deactivate { page: visit.page(visit.text.deactivate), alert, user_id: signed.user_id.as_str() })
+fn deactivate_page(
+    visit: &Visit<'_>,
+    signed: &Signed,
+    known: bool,
+    alert: Option<&str>,
+) -> Result<Answer, MatrixError> {
+    let page = visit.page(visit.text.deactivate);
+    visit.show(&Deactivate { page, alert, user_id: signed.user_id.as_str(), known })
 }
 
 async fn deactivate(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own(edge, request, async |visit, signed| {
+    own_surely(edge, request, async |visit, signed, known| {
         let form = visit.form()?;
-        let erase = form.get("erase").is_some();
-        let ended = flow::deactivate(edge, &edge.config, &signed.user_id, form.text("password"), erase).await;
+        let (proof, erase) = (shown(&form, "password", known), form.get("erase").is_some());
+        let ended = flow::deactivate(edge, &edge.config, &signed.user_id, proof, erase).await;
         match ended {
             Ok(()) => {
                 end_tokens(edge, &signed.user_id, None);
                 Ok(visit.signed_out_now("/account/ended"))
             }
             Err(error) => match visit.say(&error) {
-                Some(alert) => Ok(deactivate_page(visit, &signed, Some(alert))?.with_status(error.status)),
+                Some(alert) => Ok(deactivate_page(visit, &signed, known, Some(alert))?.with_status(error.status)),
                 None => Err(error),
             },
         }

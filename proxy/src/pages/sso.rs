@@ -10,14 +10,15 @@ use tern_auth::{
 use tern_flows::{
     account::make_login_token,
     browser::Signed,
-    upstream::{self as flow, Callback, Outcome, Way},
+    upstream::{self as flow, Callback, Chosen, Outcome, Way},
 };
 use tern_model::MatrixError;
 use worker::Url;
 
 use super::{
-    account::is_recent,
+    account::{is_recent, own_lately},
     entry::{target, visitor},
+    terms::{Policy, agreed, policies},
     visit::{Page, Visit, encoded, page},
 };
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
@@ -29,6 +30,7 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Open Post "/account/sso" => let_in;
     Open Get "/account/upstream" => begin;
     Open Post "/account/upstream/link" => link;
+    Open Post "/account/upstream/unlink" => unlink;
     Open Get "/account/upstream/callback" => callback;
     Open Post "/account/upstream/name" => choose_name;
 };
@@ -50,6 +52,7 @@ struct ChooseName<'a> {
     alert: Option<&'a str>,
     state: &'a str,
     username: &'a str,
+    policies: Vec<Policy>,
 }
 
 /// `GET /login/sso/redirect`
@@ -116,7 +119,7 @@ async fn let_in(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> 
 }
 
 async fn send_token(visit: &Visit<'_>, signed: &Signed, url: &Url) -> Result<Answer, MatrixError> {
-    let token = make_login_token(visit.edge, &signed.user_id).await?;
+    let token = make_login_token(visit.edge, &visit.edge.config, &signed.user_id).await?;
     Ok(visit.go(&with_token(url, &token)))
 }
 
@@ -150,6 +153,16 @@ async fn link(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     .await
 }
 
+/// Unties the account from a provider.
+async fn unlink(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    own_lately(edge, request, async |visit, signed| {
+        let form = visit.form()?;
+        let untied = flow::unlink(edge, &edge.config, &signed.user_id, form.text("provider")).await?;
+        Ok(visit.go(if untied { "/account?done=untied" } else { "/account?done=last-way" }))
+    })
+    .await
+}
+
 async fn callback(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     page(edge, request, async |visit| {
         let callback = Callback {
@@ -173,14 +186,16 @@ fn onwards(target: &str) -> &str {
 }
 
 fn name_page(visit: &Visit<'_>, state: &str, username: &str, alert: Option<&str>) -> Result<Answer, MatrixError> {
-    visit.show(&ChooseName { page: visit.page(visit.text.choose_name), alert, state, username })
+    let (page, policies) = (visit.page(visit.text.choose_name), policies(visit));
+    visit.show_entry(&ChooseName { page, alert, state, username, policies })
 }
 
 async fn choose_name(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     page(edge, request, async |visit| {
         let form = visit.form()?;
         let (state, name) = (form.text("state"), form.text("username").trim());
-        match flow::choose_name(edge, &edge.config, visit.cookie(), state, name, visitor(request)).await {
+        let chosen = Chosen { name, agreed: agreed(&form) };
+        match flow::choose_name(edge, &edge.config, visit.cookie(), state, chosen, visitor(request)).await {
             Ok((cookie, target)) => Ok(visit.signed_in_now(&cookie, onwards(&target))),
             Err(error) => match visit.say(&error) {
                 Some(alert) => Ok(name_page(visit, state, name, Some(alert))?.with_status(error.status)),

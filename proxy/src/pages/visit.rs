@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use tern_auth::{
     oauth::{
         browser::{self, LIFETIME},
+        request::source,
         ticket::Ticket,
     },
     secret,
@@ -131,6 +132,13 @@ impl<'a> Visit<'a> {
         self.show_towards(template, "")
     }
 
+    /// Shows a page whose form leads on to whatever somebody came for: an app that the operator knows is reached by further
+    /// redirects, to which browsers apply the same rule.
+    pub(crate) fn show_entry(&self, template: &impl Template) -> Result<Answer, MatrixError> {
+        let known = self.edge.config.accounts.sso_clients.iter().map(|url| source(url));
+        self.show_towards(template, &known.collect::<Vec<_>>().join(" "))
+    }
+
     /// Shows a page with one script of its own, named by its SHA-256.
     pub(crate) fn show_with_script(&self, template: &impl Template, hash: &str) -> Result<Answer, MatrixError> {
         self.show_towards(template, &format!("; script-src 'sha256-{hash}'"))
@@ -204,6 +212,7 @@ impl<'a> Visit<'a> {
             "M_INVALID_USERNAME" | "M_EXCLUSIVE" => self.text.name_not_allowed,
             "M_WEAK_PASSWORD" => self.text.password_short,
             "M_UNAUTHORIZED" => self.text.wrong_token,
+            "M_TERMS_NOT_SIGNED" => self.text.terms_needed,
             "M_INVALID_EMAIL" => self.text.mail_invalid,
             "M_THREEPID_AUTH_FAILED" | "M_THREEPID_NOT_FOUND" => self.text.mail_stale,
             "M_THREEPID_IN_USE" => self.text.mail_in_use,

@@ -7,7 +7,8 @@
 //! - [`password`]: password hashes.
 //! - [`limit`]: how often somebody may try, and do anything else.
 //! - [`username`]: which names may be registered and which may be signed in with.
-//! - [`login`], [`uia`]: the legacy login types and user-interactive authentication (Client-Server API, "Legacy API").
+//! - [`login`], [`login_token`], [`uia`]: the legacy login types and user-interactive authentication (Client-Server API,
+//!   "Legacy API").
 //! - [`appservice`]: whose token a token is, and which names belong to whom.
 //! - [`mail`]: proof that a mail address is somebody's.
 //! - [`sso`], [`upstream`]: signing an app in by the browser, and somebody with an account of another provider.
@@ -20,6 +21,7 @@ pub mod cache;
 mod hs256;
 pub mod limit;
 pub mod login;
+pub mod login_token;
 pub mod mail;
 pub mod oauth;
 pub mod openid;

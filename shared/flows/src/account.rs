@@ -4,6 +4,7 @@
 use ruma::{DeviceId, OwnedUserId, UserId};
 use sha2::{Digest, Sha256};
 use tern_auth::{
+    login_token,
     oauth::management::Action,
     password,
     secret::base64,
@@ -25,10 +26,6 @@ use crate::{
     uia::{Door, pass},
 };
 
-/// How long a login token is good, in milliseconds.
-pub const LOGIN_TOKEN_LIFETIME: u64 = 120_000;
-/// How login tokens begin.
-const LOGIN_TOKEN: &str = "tern_l_";
 /// The note in a login token's gate.
 const USER: &str = "user";
 
@@ -131,22 +128,26 @@ pub(crate) async fn replace_password<E: Transport + Clock + Entropy>(
 /// 503.
 pub async fn make_login_token<E: Transport + Clock + Entropy>(
     edge: &E,
+    config: &Config,
     user_id: &UserId,
 ) -> Result<String, MatrixError> {
-    let token = format!("{LOGIN_TOKEN}{}", base64(&random::<32>(edge)));
+    let (token, until) = login_token::make(config, edge.now(), random(edge));
     let value = RawJson::from_value(&user_id).map_err(|_| MatrixError::internal())?;
-    let until = edge.now().plus(LOGIN_TOKEN_LIFETIME);
     ask_gate(edge, &gate(&token), LeaveNote { name: USER.to_owned(), value, until }).await?;
     Ok(token)
 }
 
-/// The user of a login token, which is worth nothing afterwards.
+/// The user of a login token, which is worth nothing afterwards. Nobody is asked about one that was not given out.
 ///
 /// # Errors
 /// `M_FORBIDDEN` for a token that is unknown, used or over.
-pub async fn redeem_login_token<E: Transport>(edge: &E, token: &str) -> Result<OwnedUserId, MatrixError> {
+pub async fn redeem_login_token<E: Transport + Clock>(
+    edge: &E,
+    config: &Config,
+    token: &str,
+) -> Result<OwnedUserId, MatrixError> {
     let refused = || MatrixError::forbidden("Invalid login token");
-    if !token.starts_with(LOGIN_TOKEN) || token.len() > 128 {
+    if !login_token::is_open(config, token, edge.now()) {
         return Err(refused());
     }
     let notes = ask_gate(edge, &gate(token), TakeNotes {}).await?;

@@ -2,7 +2,7 @@
 
 use ruma::{OwnedUserId, UserId};
 use tern_auth::{
-    appservice,
+    appservice, login,
     mail::{Creds, Occasion},
     oauth::ticket::Ticket,
     password, username,
@@ -12,7 +12,7 @@ use tern_ports::{
     Clock, Entropy, Transport, ask_storage, ask_user,
     wire::{
         grant::{BrowserView, CloseBrowser, OpenBrowser, ReadBrowser},
-        storage::SetPassword,
+        storage::{LoadUser, SetPassword},
         threepid::Threepid,
         user::CloseSessions,
     },
@@ -20,7 +20,7 @@ use tern_ports::{
 
 use crate::{
     account, admin, limit,
-    register::{Made, check_free, create_user, open_flows},
+    register::{Made, check_free, check_terms, create_user, open_flows},
     session::{by_mail, check_password, random},
     threepid, uia,
 };
@@ -54,6 +54,8 @@ pub struct NewAccount<'a> {
     pub token: Option<&'a str>,
     /// The address that was proven, with the token of the mail.
     pub mail: Option<(&'a Creds, &'a str)>,
+    /// They agree to the terms.
+    pub agreed: bool,
 }
 
 /// Signs a browser in; answers with its cookie.
@@ -80,8 +82,8 @@ pub async fn sign_in<E: Transport + Clock + Entropy>(
 /// Makes an account and signs the browser in; answers with its cookie.
 ///
 /// # Errors
-/// `M_FORBIDDEN` when registration is closed, `M_UNAUTHORIZED` for a wrong registration token, `M_INVALID_USERNAME`,
-/// `M_USER_IN_USE`, a password that cannot be used.
+/// `M_FORBIDDEN` when registration is closed, `M_TERMS_NOT_SIGNED`, `M_UNAUTHORIZED` for a wrong registration token,
+/// `M_INVALID_USERNAME`, `M_USER_IN_USE`, a password that cannot be used.
 pub async fn register<E: Transport + Clock + Entropy>(
     edge: &E,
     config: &Config,
@@ -91,6 +93,7 @@ pub async fn register<E: Transport + Clock + Entropy>(
     limit::by_address(edge, config, Class::Register, visitor.ip.as_deref()).await?;
     let token = account.token.map(str::trim).filter(|token| !token.is_empty());
     open_flows(config)?;
+    check_terms(config, account.agreed)?;
     if !config.open_registration && !uia::is_registration_token(edge, config, token.unwrap_or_default()).await? {
         return Err(MatrixError::new(403, "M_UNAUTHORIZED", "Invalid registration token"));
     }
@@ -180,6 +183,32 @@ pub(crate) async fn open<E: Transport>(
     ask_user(edge, &of, OpenBrowser { user_id, ip, agent }).await
 }
 
+/// Whether an account has a password. Whoever comes in by another provider alone has none.
+///
+/// # Errors
+/// 503.
+pub async fn has_password<E: Transport>(edge: &E, user_id: &UserId) -> Result<bool, MatrixError> {
+    let row = ask_storage(edge, LoadUser { user_id: user_id.to_owned() }).await?;
+    Ok(row.is_some_and(|row| row.password_hash.is_some()))
+}
+
+/// How somebody shows, before something grave, that the account is theirs.
+#[derive(Clone, Copy, Debug)]
+pub enum Shown<'a> {
+    /// The password.
+    Password(&'a str),
+    /// They have signed in a short time ago, which is all that can be asked of whoever has no password.
+    SignedInLately,
+}
+
+async fn check<E: Transport>(edge: &E, config: &Config, user_id: &UserId, shown: Shown<'_>) -> Result<(), MatrixError> {
+    match shown {
+        Shown::Password(password) => check_password(edge, config, Some(user_id.to_owned()), password).await.map(drop),
+        Shown::SignedInLately if has_password(edge, user_id).await? => Err(login::refused()),
+        Shown::SignedInLately => Ok(()),
+    }
+}
+
 /// Changes a password, and signs out every device and browser when asked to.
 ///
 /// # Errors
@@ -188,11 +217,11 @@ pub async fn change_password<E: Transport + Entropy>(
     edge: &E,
     config: &Config,
     user_id: &UserId,
-    old: &str,
+    shown: Shown<'_>,
     new: &str,
     everywhere: bool,
 ) -> Result<(), MatrixError> {
-    check_password(edge, config, Some(user_id.to_owned()), old).await?;
+    check(edge, config, user_id, shown).await?;
     let password_hash = password::hash(&config.accounts, new, &random(edge))?;
     ask_storage(edge, SetPassword { user_id: user_id.to_owned(), password_hash }).await?;
     if everywhere { end_all(edge, user_id).await } else { Ok(()) }
@@ -206,10 +235,10 @@ pub async fn deactivate<E: Transport>(
     edge: &E,
     config: &Config,
     user_id: &UserId,
-    password: &str,
+    shown: Shown<'_>,
     erase: bool,
 ) -> Result<(), MatrixError> {
-    check_password(edge, config, Some(user_id.to_owned()), password).await?;
+    check(edge, config, user_id, shown).await?;
     admin::deactivate(edge, config, user_id, erase).await
 }
 

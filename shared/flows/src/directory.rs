@@ -8,8 +8,8 @@ use tern_ports::{
     Clock, Transport, ask_room, ask_storage,
     wire::{
         directory::{
-            AddAlias, CheckCurator, DirectoryPage, IsListed, ListAliases, ListRoom, LoadAlias, PageDirectory,
-            RemoveAlias, ShownRoom,
+            AddAlias, CheckCurator, Directory, DirectoryPage, IsListed, ListAliases, ListRoom, LoadAlias,
+            PageDirectory, RemoveAlias, ShownRoom,
         },
         room::{Draft, ReadStateEvent, SendEvent},
     },
@@ -17,6 +17,9 @@ use tern_ports::{
 
 /// Rooms in a page of the directory, at most.
 const MOST_ROOMS: u32 = 500;
+
+/// Longest id of a network, in bytes.
+const LONGEST_NETWORK: usize = 255;
 
 /// Longest search term, in bytes.
 const LONGEST_TERM: usize = 200;
@@ -196,7 +199,28 @@ pub async fn list<E: Transport + Clock>(
         let unknown = error.status == 403 && ask_storage(edge, IsListed { room_id }).await?.is_none();
         return Err(if unknown { unknown_room() } else { error });
     }
-    ask_storage(edge, ListRoom { room_id, listed, ts: edge.now() }).await?;
+    ask_storage(edge, ListRoom { room_id, listed, ts: edge.now(), network: None }).await?;
+    Ok(())
+}
+
+/// `PUT /directory/list/appservice/{networkId}/{roomId}`, by the service that bridges the network.
+///
+/// # Errors
+/// 404 for a room that is not there, `M_INVALID_PARAM` for a network whose id is empty or too long.
+pub async fn list_for<E: Transport + Clock>(
+    edge: &E,
+    service: &str,
+    network: &str,
+    room_id: OwnedRoomId,
+    listed: bool,
+) -> Result<(), MatrixError> {
+    if network.is_empty() || network.len() > LONGEST_NETWORK {
+        return Err(MatrixError::invalid_param("The id of the network is empty or too long"));
+    }
+    ask_storage(edge, IsListed { room_id: room_id.clone() }).await?.ok_or_else(unknown_room)?;
+    // A service lists rooms for networks of its own only, whatever it calls them.
+    let network = Some(format!("{service}|{network}"));
+    ask_storage(edge, ListRoom { room_id, listed, ts: edge.now(), network }).await?;
     Ok(())
 }
 
@@ -223,6 +247,8 @@ pub struct Wanted {
     pub term: Option<String>,
     /// `room_types`.
     pub room_types: Option<Vec<Option<String>>>,
+    /// `include_all_networks` and `third_party_instance_id`.
+    pub of: Directory,
 }
 
 /// A page of the directory.
@@ -259,6 +285,7 @@ pub async fn page<E: Transport>(edge: &E, wanted: &Wanted) -> Result<Listing, Ma
         beside: place.map(|place| (place.joined, place.room_id)),
         backwards,
         limit: limit + 1,
+        of: wanted.of.clone(),
     };
     let DirectoryPage { mut rooms, total } = ask_storage(edge, ask).await?;
     let more = rooms.len() > limit as usize;

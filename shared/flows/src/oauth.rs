@@ -74,8 +74,9 @@ pub struct DeviceAnswer {
     interval: u64,
 }
 
-/// What a revoked token belonged to: the tokens of this device are refused from now on.
-pub type Revoked = Option<(OwnedUserId, Option<ruma::OwnedDeviceId>)>;
+/// What a revoked token belonged to: the tokens of this device are refused from now on. A client that only learns who the
+/// user is has none, and its one token is over.
+pub type Revoked = Option<(OwnedUserId, ruma::OwnedDeviceId)>;
 
 /// Registers a client (RFC 7591); answers with what was registered. One storage call.
 ///
@@ -285,14 +286,14 @@ fn device_name(user_code: &str) -> String {
 pub async fn revoke<E: Transport + Clock>(edge: &E, config: &Config, token: &str) -> Result<Revoked, MatrixError> {
     if let Some(user_id) = refresh::user_of(token, &config.server_name) {
         let revoked = ask_user(edge, &user_id, RevokeGrant { refresh_token: token.to_owned() }).await;
-        return Ok(unless_refused(revoked)?.flatten().map(|device_id| (user_id, Some(device_id))));
+        return Ok(unless_refused(revoked)?.flatten().map(|device_id| (user_id, device_id)));
     }
     // An expired token still says which session is meant.
     let Ok(verified) = verify_ended(config, token) else { return Ok(None) };
     let Caller { user_id, device_id } = verified.caller;
     let session = SessionRef { device_id: device_id.clone(), session_id: verified.session_id };
     let close = CloseSessions { session: Some(session), devices: Some(vec![device_id.clone()]), except: None };
-    Ok(unless_refused(ask_user(edge, &user_id, close).await)?.map(|_| (user_id, Some(device_id))))
+    Ok(unless_refused(ask_user(edge, &user_id, close).await)?.map(|_| (user_id, device_id)))
 }
 
 /// `POST /oauth2/introspect` (RFC 7662). One hop.

@@ -125,6 +125,12 @@ pub(crate) fn open_flows(config: &Config) -> Result<Vec<Flow>, MatrixError> {
     if flows.is_empty() { Err(MatrixError::forbidden("Registration is closed")) } else { Ok(flows) }
 }
 
+/// Refuses a new account to whoever has not agreed to the terms, where there are some.
+pub(crate) fn check_terms(config: &Config, agreed: bool) -> Result<(), MatrixError> {
+    let missing = || MatrixError::new(403, "M_TERMS_NOT_SIGNED", "The terms were not agreed to");
+    if agreed || config.accounts.terms.is_empty() { Ok(()) } else { Err(missing()) }
+}
+
 fn made_up_name(entropy: &impl Entropy, config: &Config) -> Result<OwnedUserId, MatrixError> {
     let letters = random::<12>(entropy).map(|byte| char::from(b'a' + byte % 26));
     username::for_registration(&letters.iter().collect::<String>(), &config.server_name)

@@ -78,7 +78,7 @@ pub async fn login<E: Transport + Clock + Entropy>(
             let user_id = named(edge, config, credentials).await?;
             check_password(edge, config, user_id, credentials.password()?).await?
         }
-        Proof::Token(token) => account::redeem_login_token(edge, token).await?,
+        Proof::Token(token) => account::redeem_login_token(edge, config, token).await?,
     };
     let open = OpenSession {
         device_id: body.device_id,

@@ -12,12 +12,12 @@ use tern_flows::{
     register::{add_user, register},
     session::login,
 };
-use tern_model::{Config, MatrixError};
+use tern_model::{Config, MatrixError, RawJson};
 use tern_ports::{
-    Clock,
+    Clock, ObjectHost, Sql,
     wire::{
         GateCommand, frame,
-        gate::{TakeTurn, Turn},
+        gate::{ConfirmProof, DropProof, LeaveNote, Notes, ReadNotes, SpendProof, TakeNotes, TakeTurn, Turn},
     },
 };
 use tern_testkit::TestHost;
@@ -119,4 +119,32 @@ fn a_gate_remembers_over_a_restart_and_goes_when_nothing_counts_any_more() {
     assert_eq!(host.alarm.get().unwrap().since(host.now()), 60_000);
     host.clock.advance(60_000);
     assert!(host.run(gate.is_over()).unwrap());
+}
+
+#[test]
+fn what_was_never_in_a_gate_can_be_asked_for_without_leaving_anything_behind() {
+    let questions = || {
+        let (secret, token) = ("s".to_owned(), "t".to_owned());
+        [
+            GateCommand::from(ReadNotes {}),
+            GateCommand::from(TakeNotes {}),
+            GateCommand::from(ConfirmProof { token }),
+            GateCommand::from(SpendProof { secret }),
+            GateCommand::from(DropProof {}),
+        ]
+    };
+    let host = TestHost::new();
+    let gate = GateActor::new(host.clone());
+    for question in questions() {
+        host.run(gate.handle(question));
+    }
+    let tables = |host: &TestHost| host.sql().query("SELECT name FROM sqlite_master", &[]).unwrap().len();
+    assert_eq!((tables(&host), host.alarm.get()), (0, None));
+    assert!(host.run(gate.is_over()).unwrap());
+    assert_eq!(tables(&host), 0);
+
+    let note = LeaveNote { name: "x".to_owned(), value: RawJson::empty_object(), until: host.now().plus(1_000) };
+    host.run(gate.handle(note.into()));
+    let taken = host.run(GateActor::new(host.restarted()).handle(TakeNotes {}.into()));
+    assert_eq!(frame::read_reply::<Notes>(&taken).unwrap().len(), 1, "what was left is found after a restart");
 }

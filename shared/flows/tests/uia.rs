@@ -15,7 +15,7 @@ use tern_flows::{
 };
 use tern_model::{Config, MatrixError, Millis};
 use tern_ports::{
-    ask_storage,
+    Clock, ask_storage,
     wire::accounts::{CreateRegistrationToken, RegistrationToken},
 };
 
@@ -130,14 +130,20 @@ fn a_login_token_signs_in_once_and_soon() {
         let body = json!({ "type": "m.login.token", "token": token });
         login(&edge, &config, serde_json::from_value(body).unwrap(), None)
     };
-    let token = edge.run(make_login_token(&edge, alice)).unwrap();
+    let token = edge.run(make_login_token(&edge, &config, alice)).unwrap();
     let results = edge.run(join_all((0..50).map(|_| sign_in(&token))));
     let users: Vec<_> = results.iter().filter_map(|result| result.as_ref().ok()).map(|user| &user.user_id).collect();
     assert_eq!(users, [alice]);
 
-    let late = edge.run(make_login_token(&edge, alice)).unwrap();
+    let late = edge.run(make_login_token(&edge, &config, alice)).unwrap();
+    let gates = edge.gates.borrow().len();
+    let unknown = format!("tern_l_{}", "A".repeat(64));
+    let altered = format!("{}A", late.get(..late.len() - 1).unwrap());
+    let elsewhere = Config { token_key: vec![8; 32], ..config.clone() };
+    let (foreign, _) = tern_auth::login_token::make(&elsewhere, edge.clock.now(), [1; 24]);
     edge.clock.advance(120_000);
-    for odd in [late.as_str(), "tern_l_", "tern_l_AAAA", "", &"x".repeat(9_999)] {
+    for odd in [&late, &token, &unknown, &altered, &foreign, "tern_l_", "tern_l_AAAA", "", &"x".repeat(9_999)] {
         assert_eq!(code(edge.run(sign_in(odd))), (403, "M_FORBIDDEN".to_owned()));
     }
+    assert_eq!(edge.gates.borrow().len(), gates, "no object was asked, and so none was made");
 }

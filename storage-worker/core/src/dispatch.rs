@@ -64,6 +64,7 @@ impl<D: Databases> Storage<'_, D> {
             StorageCommand::DeactivateUser(ask) => reply(&users::deactivate_user(self, *ask).await),
             StorageCommand::AddThreepid(ask) => reply(&threepids::add(self, *ask).await),
             StorageCommand::RemoveThreepid(ask) => reply(&threepids::remove(self, *ask).await),
+            StorageCommand::RemoveSignIn(ask) => reply(&threepids::remove_sign_in(self, *ask).await),
             StorageCommand::ListThreepids(ask) => reply(&threepids::list(self, *ask).await),
             StorageCommand::FindThreepid(ask) => reply(&threepids::find(self, *ask).await),
             StorageCommand::ReserveMedia(ask) => reply(&media::reserve_media(self, *ask).await),

@@ -58,6 +58,7 @@ export const ENDPOINTS: Endpoint[] = [
     wrong: { search_categories: 'all' },
   },
   { method: 'POST', path: () => V3 + '/logout', bare: true },
+  { method: 'POST', path: ({ user }) => V3 + at`/user/${user.id}/openid/request_token`, body: () => ({}), bare: true },
   { method: 'POST', path: () => V3 + '/logout/all', bare: true },
   { method: 'GET', path: () => V3 + '/account/whoami' },
   { method: 'GET', path: () => V3 + '/devices' },

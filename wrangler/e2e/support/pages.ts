@@ -76,6 +76,20 @@ export class Browser {
   }
 }
 
+/** What every page must be: not framed, not kept, without scripts, short. */
+export function guarded(page: Page): void {
+  const policy = page.headers.get('content-security-policy') ?? '';
+  for (const part of ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"]) assert.ok(policy.includes(part), `${page.url}: ${policy}`);
+  assert.ok(!policy.includes('unsafe') && !policy.includes('script-src'), policy);
+  assert.equal(page.headers.get('x-frame-options'), 'DENY', page.url);
+  assert.equal(page.headers.get('x-content-type-options'), 'nosniff', page.url);
+  assert.equal(page.headers.get('cache-control'), 'no-store', page.url);
+  assert.equal(page.headers.get('access-control-allow-origin'), null, page.url);
+  assert.ok(!/<script|javascript:| on\w+=| style=/i.test(page.html), page.url);
+  assert.ok(page.html.length < 30_000, `${page.url} has ${page.html.length} bytes`);
+  assert.match(page.html, /<html lang="en">/);
+}
+
 export function pkce(): { verifier: string; challenge: string } {
   const verifier = randomBytes(32).toString('base64url');
   return { verifier, challenge: createHash('sha256').update(verifier).digest('base64url') };

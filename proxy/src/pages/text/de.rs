@@ -116,8 +116,12 @@ pub(super) static TEXT: Text = Text {
     choose_name: "Wähle einen Benutzernamen",
     connected: "Anmelden mit",
     connect: "Verbinden",
+    disconnect: "Trennen",
+    untied: "Getrennt. So kannst du dich nicht mehr anmelden.",
+    last_way: "Das ist dein einziger Weg ins Konto, deshalb bleibt es verbunden.",
     prove: "Bestätige, dass du es bist",
     prove_lead: "Deine App hat dich hierher geschickt. Mach nur weiter, wenn du das gerade wolltest.",
     agree: "Ich stimme zu",
+    terms_needed: "Ein Konto bekommt nur, wer den Bedingungen zustimmt.",
     proven: "Fertig. Du kannst diese Seite schließen und zu deiner App zurückgehen.",
 };

@@ -116,8 +116,12 @@ pub(super) static TEXT: Text = Text {
     choose_name: "Choose a user name",
     connected: "Sign in with",
     connect: "Connect",
+    disconnect: "Disconnect",
+    untied: "Disconnected. You can no longer sign in that way.",
+    last_way: "This is your only way into the account, so it stays connected.",
     prove: "Confirm that it is you",
     prove_lead: "Your app has sent you here. Go on only if you have just asked for it.",
     agree: "I agree",
+    terms_needed: "An account can be had only by those who agree to the terms.",
     proven: "Done. You can close this page and go back to your app.",
 };

@@ -124,9 +124,13 @@ pub(crate) struct Text {
     pub(crate) choose_name: &'static str,
     pub(crate) connected: &'static str,
     pub(crate) connect: &'static str,
+    pub(crate) disconnect: &'static str,
+    pub(crate) untied: &'static str,
+    pub(crate) last_way: &'static str,
     pub(crate) prove: &'static str,
     pub(crate) prove_lead: &'static str,
     pub(crate) agree: &'static str,
+    pub(crate) terms_needed: &'static str,
     pub(crate) proven: &'static str,
 }
 

@@ -100,7 +100,11 @@ async fn nothing_found(_: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
 
 /// `POST /user/{userId}/openid/request_token`
 async fn request_token(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    #[derive(Deserialize)]
+    struct Body {}
     let user_id = request.own_user_id()?;
+    // It is said to be an empty object, so there is nothing in it to read.
+    let Body {} = request.json_or_empty()?;
     Answer::json(&json!({
         "access_token": openid::mint(&edge.config, &user_id, edge.now())?,
         "token_type": "Bearer",

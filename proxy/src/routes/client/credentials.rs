@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::json;
-use tern_auth::uia::Auth;
+use tern_auth::{login_token, uia::Auth};
 use tern_flows::{account, admin};
 use tern_model::MatrixError;
 
@@ -88,6 +88,6 @@ async fn get_token(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErro
     }
     let body: Body = request.json_or_empty()?;
     prove(edge, request, "get_token", body.auth.as_ref()).await?;
-    let login_token = account::make_login_token(edge, &request.caller()?.user_id).await?;
-    Answer::json(&json!({ "login_token": login_token, "expires_in_ms": account::LOGIN_TOKEN_LIFETIME }))
+    let login_token = account::make_login_token(edge, &edge.config, &request.caller()?.user_id).await?;
+    Answer::json(&json!({ "login_token": login_token, "expires_in_ms": login_token::LIFETIME }))
 }

@@ -11,7 +11,7 @@ use tern_flows::{
 use tern_model::{MatrixError, RoomFacts};
 use tern_ports::{
     ask_room,
-    wire::directory::{ReadSummary, ShownRoom},
+    wire::directory::{Directory, ReadSummary, ShownRoom},
 };
 
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
@@ -23,6 +23,7 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Token Get "/_matrix/client/v3/rooms/{roomId}/aliases" => aliases;
     Open Get "/_matrix/client/v3/directory/list/room/{roomId}" => visibility;
     Token Put "/_matrix/client/v3/directory/list/room/{roomId}" => set_visibility;
+    Token Put "/_matrix/client/v3/directory/list/appservice/{networkId}/{roomId}" => list_for_network;
     Open Get "/_matrix/client/v3/publicRooms" => public_rooms;
     Token Post "/_matrix/client/v3/publicRooms" => search_public_rooms;
     Optional Get "/_matrix/client/v1/room_summary/{roomIdOrAlias}" => summary;
@@ -82,17 +83,33 @@ async fn visibility(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErr
 
 /// `PUT /directory/list/room/{roomId}`
 async fn set_visibility(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let listed = wanted_visibility(request)?.unwrap_or(true);
+    directory::list(edge, &request.caller()?.user_id, request.room_id()?, listed).await?;
+    Ok(Answer::empty())
+}
+
+/// Whether the body wants a room listed, if it says.
+fn wanted_visibility(request: &Incoming) -> Result<Option<bool>, MatrixError> {
     #[derive(Deserialize)]
     struct Body {
         visibility: Option<String>,
     }
     let body: Body = request.json()?;
-    let listed = match body.visibility.as_deref() {
-        None | Some("public") => true,
-        Some("private") => false,
-        Some(_) => return Err(MatrixError::invalid_param("visibility is neither public nor private")),
-    };
-    directory::list(edge, &request.caller()?.user_id, request.room_id()?, listed).await?;
+    match body.visibility.as_deref() {
+        None => Ok(None),
+        Some("public") => Ok(Some(true)),
+        Some("private") => Ok(Some(false)),
+        Some(_) => Err(MatrixError::invalid_param("visibility is neither public nor private")),
+    }
+}
+
+/// `PUT /directory/list/appservice/{networkId}/{roomId}`
+async fn list_for_network(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let listed = wanted_visibility(request)?.ok_or_else(|| MatrixError::missing_param("visibility is missing"))?;
+    let room_id = request.room_id()?;
+    let service = request.identity()?.service.as_deref();
+    let service = service.ok_or_else(|| MatrixError::forbidden("Only application services list rooms of networks"))?;
+    directory::list_for(edge, service, request.param("networkId"), room_id, listed).await?;
     Ok(Answer::empty())
 }
 
@@ -112,6 +129,8 @@ async fn search_public_rooms(edge: &Edge, request: &Incoming) -> Result<Answer, 
         #[serde(default)]
         filter: Filter,
         third_party_instance_id: Option<String>,
+        #[serde(default)]
+        include_all_networks: bool,
     }
     #[derive(Default, Deserialize)]
     struct Filter {
@@ -119,11 +138,14 @@ async fn search_public_rooms(edge: &Edge, request: &Incoming) -> Result<Answer, 
         room_types: Option<Vec<Option<String>>>,
     }
     check_server(edge, request)?;
-    let Body { limit, since, filter, third_party_instance_id } = request.json_or_empty()?;
-    if third_party_instance_id.is_some() {
-        return listing(&Listing { rooms: Vec::new(), next: None, prev: None, total: 0 });
-    }
-    let wanted = Wanted { limit, since, term: filter.generic_search_term, room_types: filter.room_types };
+    let Body { limit, since, filter, third_party_instance_id, include_all_networks } = request.json_or_empty()?;
+    let of = match (third_party_instance_id, include_all_networks) {
+        (None, false) => Directory::Own,
+        (None, true) => Directory::All,
+        (Some(network), false) => Directory::Network(network),
+        (Some(_), true) => return Err(MatrixError::invalid_param("One network, or all of them")),
+    };
+    let wanted = Wanted { limit, since, term: filter.generic_search_term, room_types: filter.room_types, of };
     listing(&directory::page(edge, &wanted).await?)
 }
 

@@ -64,7 +64,7 @@ async fn login(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
 async fn register(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     match request.query("kind") {
         None | Some("user") => {}
-        Some("guest") => return Err(MatrixError::new(403, "M_GUEST_ACCESS_FORBIDDEN", "There are no guest accounts")),
+        Some("guest") => return Err(MatrixError::forbidden("There are no guest accounts")),
         Some(_) => return Err(MatrixError::invalid_param("kind is neither user nor guest")),
     }
     let body: RegisterBody = request.json()?;

@@ -88,8 +88,10 @@ async fn device(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> 
 async fn revoke(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let form = form(request)?;
     let token = only(form.pairs(), "token")?.ok_or(OAuthError::InvalidRequest("token is missing"))?;
-    if let Some((user_id, device_id)) = oauth::revoke(edge, &edge.config, token).await? {
-        end_tokens(edge, &user_id, device_id.as_ref().map(std::slice::from_ref));
+    match oauth::revoke(edge, &edge.config, token).await? {
+        Some((_, device_id)) if device_id.as_str().is_empty() => edge.tokens.borrow_mut().end(token),
+        Some((user_id, device_id)) => end_tokens(edge, &user_id, Some(std::slice::from_ref(&device_id))),
+        None => {}
     }
     Ok(unstored(Answer::empty()))
 }

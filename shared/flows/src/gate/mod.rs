@@ -63,11 +63,8 @@ impl<H: ObjectHost> GateActor<H> {
         Self { host, ready: Cell::new(false), alarm: Cell::new(None) }
     }
 
-    /// Handles one command; the result is a reply frame.
+    /// Handles one command; the result is a reply frame. A question about what was never here leaves nothing behind.
     pub async fn handle(&self, command: GateCommand) -> Vec<u8> {
-        if let Err(error) = self.prepare() {
-            return reply::<()>(&Err(error.into()));
-        }
         match command {
             GateCommand::TakeTurn(ask) => reply(&self.take_turn(*ask).await),
             GateCommand::LeaveNote(ask) => reply(&self.leave_note(*ask).await),
@@ -85,8 +82,10 @@ impl<H: ObjectHost> GateActor<H> {
     /// # Errors
     /// When the database refuses.
     pub async fn is_over(&self) -> Result<bool, MatrixError> {
-        self.prepare()?;
         self.alarm.set(None);
+        if !self.is_there()? {
+            return Ok(true);
+        }
         let sql = self.host.sql();
         let over = turns::full_at(sql)?.max(notes::until(sql)?).max(proof::until(sql)?);
         if over > self.host.now() {
@@ -97,6 +96,15 @@ impl<H: ObjectHost> GateActor<H> {
         Ok(true)
     }
 
+    /// Whether there are tables, and so perhaps something in them.
+    fn is_there(&self) -> Result<bool, SqlError> {
+        if !self.ready.get() {
+            self.ready.set(SCHEMA.renew(self.host.sql())?);
+        }
+        Ok(self.ready.get())
+    }
+
+    /// Makes the tables, for something that is to be kept.
     fn prepare(&self) -> Result<(), SqlError> {
         if !self.ready.get() {
             SCHEMA.create(self.host.sql())?;

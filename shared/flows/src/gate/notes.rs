@@ -16,6 +16,7 @@ use super::GateActor;
 
 impl<H: ObjectHost> GateActor<H> {
     pub(super) async fn leave_note(&self, ask: LeaveNote) -> Result<Done, MatrixError> {
+        self.prepare()?;
         self.host.sql().query(
             "INSERT INTO note (name, value, until) VALUES (?, ?, ?)
              ON CONFLICT DO UPDATE SET value = excluded.value, until = excluded.until",
@@ -26,6 +27,9 @@ impl<H: ObjectHost> GateActor<H> {
     }
 
     pub(super) fn read_notes(&self) -> Result<Notes, MatrixError> {
+        if !self.is_there()? {
+            return Ok(Notes::new());
+        }
         let rows =
             self.host.sql().query("SELECT name, value FROM note WHERE until > ?", &[self.host.now().0.into()])?;
         let note = |row: &tern_ports::Row| Some((row.string(0)?, RawJson::parse(row.string(1)?).ok()?));
@@ -33,6 +37,9 @@ impl<H: ObjectHost> GateActor<H> {
     }
 
     pub(super) fn take_notes(&self) -> Result<Notes, MatrixError> {
+        if !self.is_there()? {
+            return Ok(Notes::new());
+        }
         self.host.sql().transaction(|| {
             let notes = self.read_notes()?;
             self.host.sql().query("DELETE FROM note", &[])?;

@@ -24,6 +24,7 @@ struct ProofRow {
 
 impl<H: ObjectHost> GateActor<H> {
     pub(super) async fn open_proof(&self, ask: OpenProof) -> Result<bool, MatrixError> {
+        self.prepare()?;
         if self.proof()?.is_some_and(|proof| proof.confirmed.is_some() || proof.attempt >= ask.attempt) {
             return Ok(false);
         }
@@ -56,11 +57,16 @@ impl<H: ObjectHost> GateActor<H> {
     }
 
     pub(super) fn drop_proof(&self) -> Result<Done, MatrixError> {
-        self.host.sql().query("DELETE FROM proof", &[])?;
+        if self.is_there()? {
+            self.host.sql().query("DELETE FROM proof", &[])?;
+        }
         Ok(Done {})
     }
 
     fn proof(&self) -> Result<Option<ProofRow>, SqlError> {
+        if !self.is_there()? {
+            return Ok(None);
+        }
         let rows = self.host.sql().query("SELECT address, secret, attempt, token, confirmed, until FROM proof", &[])?;
         Ok(rows.first().and_then(proof).filter(|proof| proof.until > self.host.now()))
     }

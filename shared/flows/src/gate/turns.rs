@@ -12,6 +12,7 @@ use super::GateActor;
 
 impl<H: ObjectHost> GateActor<H> {
     pub(super) async fn take_turn(&self, ask: TakeTurn) -> Result<Turn, MatrixError> {
+        self.prepare()?;
         let rate = Rate { burst: ask.burst, per_hour: ask.per_hour };
         let bucket = match load(self.host.sql())?.take(rate, self.host.now()) {
             Ok(bucket) => bucket,

@@ -49,11 +49,8 @@ impl<H: ObjectHost> HandoffActor<H> {
         Self { host, ready: Cell::new(false), asked: Cell::new(None) }
     }
 
-    /// Handles one command; answers with a reply frame.
+    /// Handles one command; answers with a reply frame. A question about what was never here leaves nothing behind.
     pub async fn handle(&self, command: HandoffCommand) -> Vec<u8> {
-        if let Err(error) = self.prepare() {
-            return frame::write_reply::<()>(&Err(error));
-        }
         match command {
             HandoffCommand::OpenDeviceGrant(command) => reply(&self.open_device_grant(*command).await),
             HandoffCommand::ReadDeviceGrant(_) => reply(&self.read_device_grant()),
@@ -66,30 +63,42 @@ impl<H: ObjectHost> HandoffActor<H> {
         }
     }
 
-    /// Time is over.
-    pub fn alarm(&self) {
-        // What cannot be deleted now is refused by its time, and goes with the next use of the object.
-        if self.prepare().is_ok() {
-            let _ = self.host.sql().query("DELETE FROM kept", &[]);
+    /// Whether nothing here counts any more; the host then deletes everything.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn is_over(&self) -> Result<bool, MatrixError> {
+        if let Some((_, expires)) = self.load::<serde_json::Value>()? {
+            self.host.set_alarm(expires).await;
+            return Ok(false);
         }
+        self.ready.set(false);
+        Ok(true)
     }
 
-    fn prepare(&self) -> Result<(), MatrixError> {
+    /// Whether there is a table, and so perhaps something in it.
+    fn is_there(&self) -> Result<bool, MatrixError> {
         if !self.ready.get() {
-            SCHEMA.create(self.host.sql())?;
-            self.ready.set(true);
+            self.ready.set(SCHEMA.renew(self.host.sql())?);
         }
-        Ok(())
+        Ok(self.ready.get())
     }
 
     /// What is kept, if its time is not over.
     fn load<T: DeserializeOwned>(&self) -> Result<Option<(T, Millis)>, MatrixError> {
+        if !self.is_there()? {
+            return Ok(None);
+        }
         let rows = self.host.sql().query("SELECT content, expires FROM kept", &[])?;
         let kept = rows.first().and_then(|row| Some((serde_json::from_str(row.text(0)?).ok()?, Millis(row.int(1)?))));
         Ok(kept.filter(|(_, expires)| self.host.now() < *expires))
     }
 
     fn save(&self, content: &impl Serialize, expires: Millis) -> Result<(), MatrixError> {
+        if !self.ready.get() {
+            SCHEMA.create(self.host.sql())?;
+            self.ready.set(true);
+        }
         // Our own types always serialise.
         let content = serde_json::to_string(content).unwrap_or_default();
         self.host.sql().query(

@@ -41,7 +41,9 @@ impl<H: ObjectHost> HandoffActor<H> {
     }
 
     pub(super) fn close_rendezvous(&self) -> Result<Done, MatrixError> {
-        self.host.sql().query("DELETE FROM kept", &[])?;
+        if self.is_there()? {
+            self.host.sql().query("DELETE FROM kept", &[])?;
+        }
         Ok(Done {})
     }
 

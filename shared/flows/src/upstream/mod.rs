@@ -4,13 +4,17 @@
 //! or in another browser, finds nothing.
 
 mod provider;
+mod ties;
 
-pub use self::provider::Known;
 use self::provider::{ask_who, discover};
+pub use self::{
+    provider::Known,
+    ties::{tied, unlink},
+};
 use crate::{
     browser::{self, Visitor, open},
     limit,
-    register::{Made, create_user},
+    register::{Made, check_terms, create_user},
     session::random,
 };
 use ruma::{OwnedUserId, UserId};
@@ -162,7 +166,8 @@ pub async fn finish<E: Transport + Outbound + Clock + Entropy + Crypto>(
     }
 }
 
-/// Makes an account for somebody new, if the provider says under which name and that is free.
+/// Makes an account for somebody new, if the provider says under which name, that is free, and there are no terms to agree
+/// to first.
 async fn welcome<E: Transport + Clock + Entropy>(
     edge: &E,
     config: &Config,
@@ -174,7 +179,7 @@ async fn welcome<E: Transport + Clock + Entropy>(
     let suggestion = provider.localpart.as_deref().and_then(|template| subject.localpart(template));
     let display_name = provider.display_name.as_deref().and_then(|template| subject.fill(template));
     let attempt = Attempt { display_name, sub: Some(subject.sub), ..attempt };
-    if let Some(name) = &suggestion {
+    if let Some(name) = suggestion.as_ref().filter(|_| config.accounts.terms.is_empty()) {
         match make(edge, config, &attempt, name, visitor).await {
             Ok(cookie) => return Ok(Outcome::SignedIn { cookie, target: attempt.target }),
             Err(error) if matches!(error.errcode.as_ref(), "M_USER_IN_USE" | "M_INVALID_USERNAME" | "M_EXCLUSIVE") => {}
@@ -186,20 +191,30 @@ async fn welcome<E: Transport + Clock + Entropy>(
     Ok(Outcome::NeedsName { state, suggestion: suggestion.unwrap_or_default() })
 }
 
+/// What somebody says on the way to a new account.
+#[derive(Clone, Copy, Debug)]
+pub struct Chosen<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// They agree to the terms.
+    pub agreed: bool,
+}
+
 /// Makes the account under a name that was chosen; answers with the browser's cookie and the page to go on with.
 ///
 /// # Errors
-/// 403 for an attempt that is over, `M_USER_IN_USE`, `M_INVALID_USERNAME`.
+/// 403 for an attempt that is over, `M_TERMS_NOT_SIGNED`, `M_USER_IN_USE`, `M_INVALID_USERNAME`.
 pub async fn choose_name<E: Transport + Clock + Entropy>(
     edge: &E,
     config: &Config,
     cookie: &str,
     state: &str,
-    name: &str,
+    chosen: Chosen<'_>,
     visitor: Visitor,
 ) -> Result<(String, String), MatrixError> {
     let attempt = read(edge, config, state, cookie).await?;
-    let cookie = make(edge, config, &attempt, name, visitor).await?;
+    check_terms(config, chosen.agreed)?;
+    let cookie = make(edge, config, &attempt, chosen.name, visitor).await?;
     // The account is tied to the one at the provider, so a second account cannot come of this.
     ask_gate(edge, &gate(state), TakeNotes {}).await?;
     Ok((cookie, attempt.target))

@@ -11,6 +11,7 @@ use tern_auth::oauth::{
 use tern_model::{MatrixError, Millis, news};
 use tern_ports::{
     ObjectHost, Parking, Sql,
+    wire::Done,
     wire::grant::{
         Grant, Granted, InspectGrant, Inspected, Inspection, IssueGrant, RedeemGrant, RefreshGrant, RevokeGrant,
     },
@@ -181,6 +182,13 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let client = grants::client_of(sql, &session_id)?;
         let (client_id, scope) = client.map(|client| (client.client_id, client.scope)).unzip();
         Ok(Some(Inspection { device_id, client_id, scope }))
+    }
+
+    /// Ends the session of a client without a device.
+    pub(super) fn close_bare(&self, session: &SessionRef) -> Result<Done, MatrixError> {
+        self.admit_bare(session)?;
+        self.change(|turn| Ok(grants::drop_client(turn.sql, &session.session_id)?))?;
+        Ok(Done {})
     }
 
     /// Refuses the session of a client without a device that is not open.

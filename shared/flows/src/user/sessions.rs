@@ -84,7 +84,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     }
 
     pub(super) fn check_session(&self, command: &CheckSession) -> Result<SessionState, MatrixError> {
-        if command.session.device_id.as_str().is_empty() && !command.session.is_of_service() {
+        if command.session.is_bare() {
             self.admit_bare(&command.session)?;
         } else {
             self.admit(&command.session)?;
@@ -163,6 +163,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 
     pub(super) fn close_sessions(&self, command: &CloseSessions) -> Result<Done, MatrixError> {
         if let Some(session) = &command.session {
+            if session.is_bare() {
+                return self.close_bare(session);
+            }
             // Also somebody who is locked out may sign out.
             self.admit_open(session)?;
         }

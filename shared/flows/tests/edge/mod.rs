@@ -19,7 +19,8 @@ pub(crate) struct Edge {
     pub(crate) storage: Rc<StorageNode>,
     pub(crate) hubs: Rc<Routes>,
     pub(crate) clock: TestClock,
-    gates: RefCell<BTreeMap<String, Rc<GateActor<TestHost>>>>,
+    /// Those that were ever asked.
+    pub(crate) gates: RefCell<BTreeMap<String, Rc<GateActor<TestHost>>>>,
     entropy: SeededEntropy,
     crypto: FakeCrypto,
 }

@@ -76,6 +76,9 @@ pub struct ListRoom {
     pub listed: bool,
     /// When.
     pub ts: Millis,
+    /// Not in the directory itself, but in that of a network which an application service bridges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
 }
 
 /// Asks whether a room is listed; nothing for a room that is not stored.
@@ -101,6 +104,21 @@ pub struct PageDirectory {
     pub backwards: bool,
     /// At most this many.
     pub limit: u32,
+    /// Which directory.
+    #[serde(default)]
+    pub of: Directory,
+}
+
+/// Which rooms are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Directory {
+    /// Those of this server's directory.
+    #[default]
+    Own,
+    /// Those that an application service lists for this network.
+    Network(String),
+    /// All of them.
+    All,
 }
 
 /// The answer to [`PageDirectory`].

@@ -24,7 +24,7 @@ use super::{
     relations::{FindByTime, LoadAggregations, PageRelations, PageThreads, StoredAggregation, ThreadPage},
     search::{Matches, SearchEvents},
     sync::{SyncAsk, SyncRoom, VisibilityFacts},
-    threepid::{AddThreepid, FindThreepid, ListThreepids, RemoveThreepid, Threepid},
+    threepid::{AddThreepid, FindThreepid, ListThreepids, RemoveSignIn, RemoveThreepid, Threepid},
 };
 
 boundary! {
@@ -64,6 +64,7 @@ boundary! {
         DeactivateUser => Done,
         AddThreepid => Done,
         RemoveThreepid => Done,
+        RemoveSignIn => bool,
         ListThreepids => Vec<Threepid>,
         FindThreepid => Option<OwnedUserId>,
         ReserveMedia => Done,

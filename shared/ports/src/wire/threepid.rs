@@ -37,6 +37,18 @@ pub struct RemoveThreepid {
     pub address: String,
 }
 
+/// Unties an account from all that it has at one provider, unless nothing else lets its owner in: neither a password nor
+/// an account at another provider. Answers whether something was untied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoveSignIn {
+    /// The account.
+    pub user_id: OwnedUserId,
+    /// The provider's medium.
+    pub medium: String,
+    /// The media of all providers that one can sign in with.
+    pub providers: Vec<String>,
+}
+
 /// The identifiers of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListThreepids {

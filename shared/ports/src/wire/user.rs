@@ -150,6 +150,11 @@ impl SessionRef {
         Self { device_id, session_id: Self::SERVICE.to_owned() }
     }
 
+    /// Whether this is a client that is no device: it only learns who the user is.
+    pub fn is_bare(&self) -> bool {
+        self.device_id.as_str().is_empty() && !self.is_of_service()
+    }
+
     /// Whether this is an application service, whose token the proxy has looked at.
     pub fn is_of_service(&self) -> bool {
         self.session_id == Self::SERVICE

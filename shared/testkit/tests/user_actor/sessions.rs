@@ -1,9 +1,12 @@
 //! Sessions, refresh tokens, devices.
 
 use tern_model::news;
-use tern_ports::wire::user::{
-    CheckSession, CloseSessions, ListDevices, ListRooms, ProbeUser, ReadProfile, RefreshSession, RenameDevice, Session,
-    SessionRef,
+use tern_ports::wire::{
+    grant::{Grant, IssueGrant, OpenBrowser, RedeemGrant},
+    user::{
+        CheckSession, CloseSessions, ListDevices, ListRooms, ProbeUser, ReadProfile, RefreshSession, RenameDevice,
+        Session, SessionRef,
+    },
 };
 
 use crate::support::{Hub, alice, later, open, rooms_only};
@@ -42,6 +45,40 @@ fn a_new_device_gets_ten_letters_and_a_known_one_a_new_session() {
     assert!(wakes.iter().any(|wake| wake.device_id.as_deref() == Some("PHONE") && wake.kinds & news::LOGOUT != 0));
     assert!(hub.ask(open(Some(&"D".repeat(256)), false)).is_err());
     assert_eq!(check(&hub.slept(), &second), Ok(()), "sessions survive sleep");
+}
+
+/// The session of a client that only learns who the user is.
+fn introduced(hub: &Hub) -> SessionRef {
+    let cookie = hub.ask(OpenBrowser { user_id: alice().to_owned(), ip: None, agent: None }).unwrap();
+    let grant = Grant {
+        client_id: "c".to_owned(),
+        client_name: None,
+        redirect_uri: None,
+        scope: "openid".to_owned(),
+        device_id: None,
+        challenge: None,
+        nonce: None,
+    };
+    let code = hub.ask(IssueGrant { cookie, grant }).unwrap();
+    let redeem = RedeemGrant { code, client_id: "c".to_owned(), redirect_uri: None, verifier: None, ip: None };
+    reference(&hub.ask(redeem).unwrap().session)
+}
+
+#[test]
+fn a_session_without_a_device_ends_alone_and_ends_nothing_else() {
+    let hub = Hub::new();
+    let phone = hub.login("PHONE");
+    let (first, second) = (introduced(&hub), introduced(&hub));
+    let close = |devices| CloseSessions { session: Some(first.clone()), devices, except: None };
+    assert_eq!(check(&hub, &first), Ok(()));
+    // Whatever it asks for, it is itself that ends.
+    hub.ask(close(None)).unwrap();
+    assert_eq!(check(&hub.slept(), &first), Err(Some(false)));
+    assert_eq!((check(&hub, &second), check(&hub, &phone)), (Ok(()), Ok(())));
+    for devices in [None, Some(vec!["PHONE".into()]), Some(vec!["".into()])] {
+        assert_eq!(hub.ask(close(devices)).unwrap_err().errcode, "M_UNKNOWN_TOKEN");
+    }
+    assert_eq!((check(&hub, &second), check(&hub, &phone)), (Ok(()), Ok(())));
 }
 
 #[test]

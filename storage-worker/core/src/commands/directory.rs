@@ -7,8 +7,9 @@ use tern_ports::{
     wire::{
         Done,
         directory::{
-            AddAlias, AliasRow, DirectoryPage, FactsAsOf, FileReport, FoundUser, IsListed, ListAliases, ListRoom,
-            LoadAlias, LoadFacts, MoveAliases, PageDirectory, PublishProfile, RemoveAlias, SearchUsers, ShownRoom,
+            AddAlias, AliasRow, Directory, DirectoryPage, FactsAsOf, FileReport, FoundUser, IsListed, ListAliases,
+            ListRoom, LoadAlias, LoadFacts, MoveAliases, PageDirectory, PublishProfile, RemoveAlias, SearchUsers,
+            ShownRoom,
         },
     },
 };
@@ -40,14 +41,39 @@ const PUBLISH: &str = "INSERT INTO room_facts (room_id, as_of, joined, room_type
        joined = excluded.joined, room_type = excluded.room_type, folded = excluded.folded, facts = excluded.facts \
      WHERE excluded.as_of > as_of AND excluded.facts <> facts";
 
+const LIST_FOR: &str = "INSERT INTO network_rooms (network, room_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+
+const UNLIST_FOR: &str = "DELETE FROM network_rooms WHERE network = ?1 AND room_id = ?2";
+
+/// The rooms of a directory. The parameter is a network; an empty text for all of them and the own rooms, `null` for these
+/// alone.
+macro_rules! rooms_of {
+    ($network:literal) => {
+        concat!(
+            "(SELECT room_id FROM directory WHERE ",
+            $network,
+            " IS NULL OR ",
+            $network,
+            " = '' UNION SELECT room_id FROM network_rooms WHERE network = ",
+            $network,
+            " OR ",
+            $network,
+            " = '')"
+        )
+    };
+}
+
 /// `?1` is a term or `null`, `?2` a list of room types or `null`, `?3` and `?4` the count and the room next to which the
 /// page stands, or `null`. The directory is read whole: it is ordered by what changes all the time.
 macro_rules! listed_rooms {
     () => {
-        "SELECT d.room_id AS room_id, f.facts AS facts \
-         FROM directory d CROSS JOIN room_facts f ON f.room_id = d.room_id \
+        concat!(
+            "SELECT d.room_id AS room_id, f.facts AS facts FROM ",
+            rooms_of!("?6"),
+            " d CROSS JOIN room_facts f ON f.room_id = d.room_id \
          WHERE (?1 IS NULL OR instr(f.folded, ?1) > 0) \
          AND (?2 IS NULL OR EXISTS (SELECT 1 FROM json_each(?2) t WHERE t.value IS f.room_type))"
+        )
     };
 }
 
@@ -63,7 +89,7 @@ const PAGE_BACKWARDS: &str = concat!(
      ORDER BY f.joined, d.room_id DESC LIMIT ?5"
 );
 
-const TOTAL: &str = "SELECT count(*) AS total FROM directory";
+const TOTAL: &str = concat!("SELECT count(*) AS total FROM ", rooms_of!("?1"));
 
 const FACTS: &str = "SELECT f.room_id AS room_id, f.facts AS facts \
      FROM json_each(?1) j CROSS JOIN room_facts f ON f.room_id = j.value";
@@ -150,10 +176,11 @@ pub(crate) async fn move_aliases<D: Databases>(
 /// One write.
 pub(crate) async fn list_room<D: Databases>(storage: &Storage<'_, D>, ask: ListRoom) -> Result<Done, MatrixError> {
     let room = ask.room_id.as_str();
-    let statement = if ask.listed {
-        Statement::new(LIST, [room.into(), ask.ts.0.into()])
-    } else {
-        Statement::new(UNLIST, [room.into()])
+    let statement = match (ask.network, ask.listed) {
+        (None, true) => Statement::new(LIST, [room.into(), ask.ts.0.into()]),
+        (None, false) => Statement::new(UNLIST, [room.into()]),
+        (Some(network), true) => Statement::new(LIST_FOR, [network.into(), room.into()]),
+        (Some(network), false) => Statement::new(UNLIST_FOR, [network.into(), room.into()]),
     };
     run(&storage.databases, Database::Global, [statement]).await?;
     Ok(Done {})
@@ -191,15 +218,23 @@ pub(crate) async fn page_directory<D: Databases>(
 ) -> Result<DirectoryPage, MatrixError> {
     let types = ask.room_types.as_ref().map(json_list).transpose()?;
     let (count, room) = ask.beside.map(|(count, room)| (count, room.to_string())).unzip();
+    let network = match ask.of {
+        Directory::Own => None,
+        // An empty text would mean all.
+        Directory::Network(network) if network.is_empty() => return Ok(DirectoryPage::default()),
+        Directory::Network(network) => Some(network),
+        Directory::All => Some(String::new()),
+    };
     let params = [
         ask.term.into(),
         types.unwrap_or(None::<String>.into()),
         count.into(),
         room.into(),
         u64::from(ask.limit).into(),
+        network.clone().into(),
     ];
     let sql = if ask.backwards { PAGE_BACKWARDS } else { PAGE };
-    let statements = [Statement::new(sql, params), Statement::new(TOTAL, [])];
+    let statements = [Statement::new(sql, params), Statement::new(TOTAL, [network.into()])];
     let [rows, total] = run(&storage.databases, Database::Global, statements).await?;
     let mut rooms = rows.iter().map(shown_room).collect::<Result<Vec<_>, _>>()?;
     if ask.backwards {

@@ -6,13 +6,13 @@ use tern_ports::{
     Row,
     wire::{
         Done,
-        threepid::{AddThreepid, FindThreepid, ListThreepids, RemoveThreepid, Threepid},
+        threepid::{AddThreepid, FindThreepid, ListThreepids, RemoveSignIn, RemoveThreepid, Threepid},
     },
 };
 
 use crate::{
     dispatch::Storage,
-    sql::{Database, Databases, Statement, run},
+    sql::{Database, Databases, Statement, json_list, run},
 };
 
 /// Only for a user who is there; of one who has it already, the times stay.
@@ -22,6 +22,12 @@ const ADD: &str = "INSERT INTO threepids (medium, address, user_id, validated_at
 const FIND: &str = "SELECT user_id AS user_id FROM threepids WHERE medium = ?1 AND address = ?2";
 
 const REMOVE: &str = "DELETE FROM threepids WHERE medium = ?1 AND address = ?2 AND user_id = ?3";
+
+/// One statement, so that of two requests at once not both find the other's way in.
+const REMOVE_SIGN_IN: &str = "DELETE FROM threepids WHERE user_id = ?1 AND medium = ?2 AND (\
+       EXISTS (SELECT 1 FROM users WHERE user_id = ?1 AND password_hash IS NOT NULL) \
+       OR EXISTS (SELECT 1 FROM threepids o WHERE o.user_id = ?1 AND o.medium <> ?2 \
+         AND o.medium IN (SELECT value FROM json_each(?3)))) RETURNING 1 AS untied";
 
 const LIST: &str = "SELECT medium AS medium, address AS address, validated_at AS validated_at, added_at AS added_at \
      FROM threepids WHERE user_id = ?1 ORDER BY added_at, address";
@@ -64,6 +70,17 @@ pub(crate) async fn remove<D: Databases>(storage: &Storage<'_, D>, ask: RemoveTh
     let remove = Statement::new(REMOVE, [ask.medium.into(), ask.address.into(), ask.user_id.as_str().into()]);
     let [_] = run(&storage.databases, Database::Global, [remove]).await?;
     Ok(Done {})
+}
+
+/// One write.
+pub(crate) async fn remove_sign_in<D: Databases>(
+    storage: &Storage<'_, D>,
+    ask: RemoveSignIn,
+) -> Result<bool, MatrixError> {
+    let providers = json_list(&ask.providers)?;
+    let remove = Statement::new(REMOVE_SIGN_IN, [ask.user_id.as_str().into(), ask.medium.into(), providers]);
+    let [untied] = run(&storage.databases, Database::Global, [remove]).await?;
+    Ok(!untied.is_empty())
 }
 
 /// One read.

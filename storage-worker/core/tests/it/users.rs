@@ -2,6 +2,7 @@ use tern_model::{MatrixError, Millis};
 use tern_ports::wire::{
     Done,
     storage::{CreateUser, DeactivateUser, LoadUser, SetPassword, UserRow},
+    threepid::{AddThreepid, ListThreepids, RemoveSignIn, Threepid},
 };
 
 use crate::support::{Worker, user};
@@ -53,10 +54,48 @@ fn a_password_changes_until_the_user_is_gone() {
     assert_eq!(worker.try_ask(DeactivateUser { user_id: user("bob") }).unwrap_err().status, 404);
 }
 
+fn tie(worker: &Worker, name: &str, medium: &str) {
+    let at = Millis(9);
+    let threepid =
+        Threepid { medium: medium.to_owned(), address: format!("{name} at {medium}"), validated_at: at, added_at: at };
+    worker.ask(AddThreepid { user_id: user(name), threepid });
+}
+
+fn untie(worker: &Worker, name: &str, medium: &str) -> bool {
+    let providers = ["oidc:a", "oidc:b"].map(str::to_owned).to_vec();
+    worker.ask(RemoveSignIn { user_id: user(name), medium: medium.to_owned(), providers })
+}
+
+#[test]
+fn the_last_way_into_an_account_stays() {
+    let worker = Worker::new();
+    create(&worker, "alice", None).unwrap();
+    create(&worker, "bob", Some("hash")).unwrap();
+    // Neither a mail address nor a provider that is gone lets anybody in.
+    for medium in ["oidc:a", "oidc:gone", "email"] {
+        tie(&worker, "alice", medium);
+        tie(&worker, "bob", medium);
+    }
+    assert!(!untie(&worker, "alice", "oidc:a"));
+    assert!(!untie(&worker, "alice", "oidc:b"), "there is nothing to untie");
+    tie(&worker, "alice", "oidc:b");
+    assert!(untie(&worker, "alice", "oidc:a"));
+    assert!(!untie(&worker, "alice", "oidc:b"));
+    assert!(untie(&worker, "bob", "oidc:a"), "there is a password");
+    let left = |name: &str| -> Vec<String> {
+        let all = worker.ask(ListThreepids { user_id: user(name) });
+        all.into_iter().map(|threepid| threepid.medium).collect()
+    };
+    assert_eq!(left("bob"), ["email", "oidc:gone"].map(str::to_owned));
+    assert_eq!(left("alice"), ["email", "oidc:b", "oidc:gone"].map(str::to_owned));
+}
+
 /// Runs every command of this file once.
 pub(crate) fn touch(worker: &Worker) {
     create(worker, "touched", Some("hash")).unwrap();
     load(worker, "touched");
     worker.ask(SetPassword { user_id: user("touched"), password_hash: "other".to_owned() });
+    tie(worker, "touched", "oidc:a");
+    untie(worker, "touched", "oidc:a");
     worker.ask(DeactivateUser { user_id: user("touched") });
 }

@@ -1,6 +1,7 @@
-//! OAuth 2.0 as an app uses it: an account made in the browser, a second device let in by a QR code, a sign-out on the
-//! account page. Where the app would open a browser, the other side is asked.
+//! OAuth 2.0 as an app uses it: an account made in the browser, a second device let in by a QR code, restarts, sign-outs on
+//! the account page. Where the app would open a browser, the other side is asked; it comes back to the app's own server.
 
+use std::future::IntoFuture;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -11,6 +12,7 @@ use matrix_sdk::authentication::oauth::registration::{ApplicationType, ClientMet
 use matrix_sdk::encryption::VerificationState;
 use matrix_sdk::reqwest::Url;
 use matrix_sdk::ruma::serde::Raw;
+use matrix_sdk::utils::local_server::{LocalServerBuilder, LocalServerIpAddress};
 use matrix_sdk::{Client, SessionChange};
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
@@ -22,7 +24,7 @@ use crate::stage::{Stage, secret};
 use crate::timeline;
 
 /// Any port of the loopback interface will do, so none is named.
-const REDIRECT: &str = "http://127.0.0.1/callback";
+const REDIRECT: &str = "http://127.0.0.1/";
 /// How long a token may outlive the session that was signed out.
 const ENDED: Duration = Duration::from_secs(5);
 
@@ -56,11 +58,32 @@ pub async fn play(homeserver: &Homeserver, stage: &mut Stage) -> Result<()> {
     second.client.whoami().await?;
     stage.shown("its session is restored after the app was closed, and refreshed");
 
-    let device = second.client.device_id().context("signed in")?.to_owned();
-    let mut changes = second.client.subscribe_to_session_changes();
-    stage.ask("sign-out", json!({ "device": device })).await?;
+    sign_out(&second, stage).await?;
+    stage.shown("a sign-out on the account page ends its session for good");
+    second.sync.stop().await;
+
+    drop(diary);
+    stage.ask("restart", json!({})).await?;
+    let first = reopen(homeserver, first).await?;
+    first.start().await?;
+    first.client.refresh_access_token().await?;
+    first.client.whoami().await?;
+    stage.shown("the first device's session outlives a restart of server and app, and is refreshed");
+    sign_out(&first, stage).await?;
+    stage.shown("a sign-out on the account page ends the session that began in the browser");
+    first.sync.stop().await;
+    Ok(())
+}
+
+/// The device is signed out on the account page; its app must learn that the session is over, and not only its token.
+async fn sign_out(device: &Device, stage: &mut Stage) -> Result<()> {
+    let id = device.client.device_id().context("signed in")?.to_owned();
+    let token = device.client.access_token().context("signed in")?;
+    secret(&token);
+    let mut changes = device.client.subscribe_to_session_changes();
+    stage.ask("sign-out", json!({ "device": id, "token": token })).await?;
     let signed_out = Instant::now();
-    while second.client.whoami().await.is_ok() {
+    while device.client.whoami().await.is_ok() {
         ensure!(signed_out.elapsed() < ENDED, "signed out {ENDED:?} ago and still let in");
     }
     let told = async {
@@ -75,11 +98,6 @@ pub async fn play(homeserver: &Homeserver, stage: &mut Stage) -> Result<()> {
     };
     let soft = within("the app is told of the sign-out", told).await??;
     ensure!(!soft, "the sign-out came as a soft one");
-    stage.shown("a sign-out on the account page ends the session for good");
-    first.client.whoami().await?;
-    for device in [first, second] {
-        device.sync.stop().await;
-    }
     Ok(())
 }
 
@@ -99,10 +117,12 @@ async fn sign_up(homeserver: &Homeserver, stage: &mut Stage) -> Result<Device> {
     let store = homeserver.folder.join("oauth-first");
     let client = homeserver.builder(&store).build().await?;
     let oauth = client.oauth();
-    let asked = oauth.login(Url::parse(REDIRECT)?, None, Some(registration()?), None).build().await?;
-    let answer = stage.ask("browse", json!({ "url": asked.url })).await?;
-    let callback = answer["callback"].as_str().context("no redirect")?;
-    oauth.finish_login(Url::parse(callback)?.into()).await?;
+    let here = LocalServerBuilder::new().ip_address(LocalServerIpAddress::Localhostv4);
+    let (redirect, browser) = here.spawn().await?;
+    let asked = oauth.login(redirect, None, Some(registration()?), None).build().await?;
+    stage.ask("browse", json!({ "url": asked.url })).await?;
+    let answer = within("the browser comes back to the app", browser.into_future()).await?;
+    oauth.finish_login(answer.context("the browser brings nothing")?.into()).await?;
     secret(&client.access_token().context("signed in without a token")?);
     let device = Device::new(client, store).await?;
     device.start().await?;
