@@ -334,8 +334,7 @@ fn what_is_forgotten_of_the_past_is_found_in_storage() {
     for number in 301..=310 {
         scene.say(ALICE, &number.to_string());
     }
-    let all = own_events(&scene.host, 0, "tern.test");
-    for chunk in all.chunks(50) {
+    for chunk in own_events(&scene.host, 0, "tern.test").chunks(50) {
         far.ask(receive("tern.test", chunk.to_vec(), None)).unwrap();
     }
     scene.host.settle();
@@ -363,12 +362,9 @@ fn what_is_forgotten_of_the_past_is_found_in_storage() {
     assert!(number("SELECT known_from FROM head") > 0);
     scene.host.sqlite.query("DELETE FROM past", &[]).unwrap();
     // A fork from before the newest event: to resolve it, the auth chains are walked.
-    let newest = own_events(&scene.host, scene.probe().newest.0 - 2, "tern.test");
-    let recent = own_events(&scene.host, 0, "tern.test");
-    for chunk in recent.chunks(50) {
+    for chunk in own_events(&scene.host, 0, "tern.test").chunks(50) {
         far.ask(receive("tern.test", chunk.to_vec(), None)).unwrap();
     }
-    drop(newest);
     far.set("m.room.topic", &topic("theirs"));
     scene.host.clock.advance(1_000);
     scene.set(CAROL, "m.room.topic", "", &topic("ours")).unwrap();
