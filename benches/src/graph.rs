@@ -6,7 +6,7 @@ use std::{
     rc::Rc,
 };
 
-use ruma::{EventId, OwnedEventId, OwnedUserId};
+use ruma::{EventId, OwnedEventId, OwnedUserId, ServerName};
 use serde_json::{Value, json};
 use tern_model::{Config, Pdu};
 use tern_room::{
@@ -86,6 +86,11 @@ impl History for Graph {
         Ok(cited)
     }
 
+    /// Nobody asks: no room here has a policy server.
+    fn has_joined(&self, _: &ServerName) -> Result<bool, Unreadable> {
+        Ok(false)
+    }
+
     /// Nothing is built on any but the newest event, after which the state is the present one.
     fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<Difference>>, Unreadable> {
         Ok(self.present.head.contains(event_id).then(Rc::default))
@@ -127,7 +132,7 @@ impl InitialState {
 /// A room in which two servers wrote without hearing of each other; its present is where they parted.
 pub struct Forks {
     graph: Graph,
-    states: [Rc<Difference>; 2],
+    states: Vec<Rc<Difference>>,
 }
 
 impl Forks {
@@ -147,6 +152,22 @@ impl Forks {
             std::mem::replace(&mut graph.present, parted.clone()).state
         };
         let states = [fork(&mut left, 0), fork(&mut right, 1)].map(|state| graph.difference(&state));
+        Self { graph, states: states.into() }
+    }
+
+    /// So many forks of one state event each, in a room of so many state events, most of them members'.
+    pub fn many(config: &Config, state: usize, forks: usize) -> Self {
+        let hall = Hall::new(config, state);
+        let mut graph = Graph::new(hall.version());
+        hall.events.iter().for_each(|pdu| graph.take(pdu));
+        let parted = graph.present.clone();
+        let mut fork = |number: usize| {
+            let pdu = propose(&hall, &said(&hall, number / 4 % 2, number), TestClock::START, &hall.signer);
+            graph.take(&pdu.expect("the event is allowed"));
+            std::mem::replace(&mut graph.present, parted.clone()).state
+        };
+        let states: Vec<_> = (0..forks).map(&mut fork).collect();
+        let states = states.iter().map(|state| graph.difference(state)).collect();
         Self { graph, states }
     }
 

@@ -159,6 +159,8 @@ impl Costs {
         let cluster = Cluster::default();
         let forks = Forks::new(cluster.config(), 100);
         self.add("resolve_2_forks_100".to_owned(), measure_work(|| forks.resolve(), |_| 0));
+        let many = Forks::many(cluster.config(), 10_000, 100);
+        self.add("resolve_100_forks_10000".to_owned(), measure_work(|| many.resolve(), |_| 0));
         let state = InitialState::new(cluster.config(), 500);
         assert_eq!(state.len(), 500, "the corpus is of the size it is called by");
         self.add("initial_state_500".to_owned(), measure_work(|| state.build(), |_| 0));
@@ -226,6 +228,7 @@ fn notice(room_id: &RoomId, slices: &[SyncRoom]) -> Notice {
     Notice {
         room_id: room_id.to_owned(),
         events: vec![event],
+        turned: Vec::new(),
         membership: None,
         stripped: Vec::new(),
         summary: None,

@@ -165,6 +165,28 @@ test('kick, ban, unban: with reasons; the banned cannot return until unbanned', 
   await bob.join(room);
 });
 
+test('a reason that fits into no event is refused as such, whoever gives it about whom', async () => {
+  const [alice, bob, room] = await pair(base);
+  const reason = 'x'.repeat(70_000);
+  await bob.post(at`/rooms/${room}/leave`, {});
+  for (const action of ['kick', 'ban', 'unban', 'invite']) {
+    const answer = await alice.call('POST', at`/rooms/${room}/${action}`, { body: { user_id: bob.id, reason } });
+    refused(answer, 413, 'M_TOO_LARGE');
+  }
+  refused(await bob.call('POST', at`/rooms/${room}/join`, { body: { reason } }), 413, 'M_TOO_LARGE');
+});
+
+test('nobody is invited by mail address, since there is no identity server; no network is bridged', async () => {
+  const [alice, , room] = await pair(base);
+  const invite = { id_server: 'id.example', id_access_token: 'x', medium: 'email', address: 'guest@mail.example' };
+  refused(await alice.call('POST', at`/rooms/${room}/invite`, { body: invite }), 403, 'M_FORBIDDEN');
+  for (const [kind, parameter] of [['location', 'alias'], ['user', 'userid']] as const) {
+    refused(await alice.call('GET', `/thirdparty/${kind}`), 400, 'M_MISSING_PARAM');
+    assert.deepEqual(okay(await alice.call('GET', `/thirdparty/${kind}`, { query: { [parameter]: 'x' } })), []);
+    refused(await alice.call('GET', `/thirdparty/${kind}/irc`), 404, 'M_NOT_FOUND');
+  }
+});
+
 /** Refused, with an errcode that may say more than M_FORBIDDEN, as M_BAD_STATE about the banned does. */
 function shut(answer: Answer): void {
   assert.ok([400, 403].includes(answer.status) && answer.json?.errcode?.startsWith('M_'), brief(answer));

@@ -13,6 +13,8 @@ use tern_ports::{
     },
 };
 
+use tern_room::build::MAX_EVENT_BYTES;
+
 use crate::profile;
 
 /// A wish to change a membership.
@@ -54,6 +56,10 @@ pub async fn change<E: Transport>(
     room_id: &RoomId,
     wish: Wish<'_>,
 ) -> Result<(), MatrixError> {
+    // Whoever says too much hears of that, whatever the room would answer.
+    if wish.reason.is_some_and(|reason| reason.len() > MAX_EVENT_BYTES) {
+        return Err(MatrixError::too_large("The reason does not fit into an event"));
+    }
     let content = match wish.action {
         MembershipAction::Join | MembershipAction::Knock | MembershipAction::Invite => {
             check_local(config, wish.target)?;

@@ -14,17 +14,18 @@ use std::{
 use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId};
 use serde_json::{Value, json};
 use tern_flows::room::RoomActor;
-use tern_model::{Accounts, Caller, Config, Limits, MatrixError, Millis, RawJson};
+use tern_model::{Accounts, Caller, Config, Limits, MatrixError, Millis, RawJson, RoomSeq};
 use tern_ports::{
-    Sql as _,
+    Sql as _, ask_storage,
     wire::{
         RoomRequest, frame,
         receive::{Fate, Receipted, ReceiveEvents, ServerKey},
         room::{CreateRoom, Draft, ReadMessages, SendEvent, Sent},
+        storage::StateAt,
     },
 };
 use tern_room::{CreateRoomRequest, Extremity, RoomView, SUPPORTED, Signer, Unreadable, Version, build::build, plan};
-use tern_testkit::TestHost;
+use tern_testkit::{StorageNode, TestHost, d1::StorageOnly};
 
 /// Histories that went wrong once.
 const REMEMBERED: [u64; 0] = [];
@@ -63,6 +64,7 @@ struct Home {
     name: OwnedServerName,
     host: Rc<TestHost>,
     actor: Rc<RoomActor<TestHost>>,
+    storage: Rc<StorageNode>,
     /// Up to here its own events were sent to the others.
     sent: u64,
 }
@@ -98,9 +100,10 @@ impl Home {
             signing_key: vec![u8::try_from(number).unwrap(); 32],
             ..config()
         };
-        let host = TestHost::new();
+        let storage = StorageNode::new();
+        let host = TestHost::on(Rc::new(StorageOnly(Rc::clone(&storage))));
         let actor = Rc::new(RoomActor::new(Rc::clone(&host), Rc::new(config), room_id.clone()));
-        Self { name, host, actor, sent: 0 }
+        Self { name, host, actor, storage, sent: 0 }
     }
 
     fn ask<R: RoomRequest>(&self, request: R) -> Result<R::Reply, MatrixError> {
@@ -148,6 +151,22 @@ impl Home {
 
     fn shown(&self) -> BTreeSet<String> {
         self.rows("SELECT event_id FROM events").into_iter().map(|mut row| row.remove(0)).collect()
+    }
+
+    /// The storage worker has the same state.
+    fn check_stored(&self, seed: u64, room_id: &OwnedRoomId) {
+        self.host.settle();
+        let head = self.rows("SELECT CAST(newest AS TEXT) FROM head")[0][0].parse().unwrap();
+        let ask = StateAt { room_id: room_id.clone(), at: RoomSeq(head), kind: None, state_key: None };
+        let stored = self.host.run(ask_storage(&*self.host, ask)).unwrap();
+        let stored: BTreeSet<_> = stored
+            .into_iter()
+            .map(|event| vec![event.kind, event.state_key.unwrap(), event.event_id.to_string()])
+            .collect();
+        let here = self.now();
+        let differs: Vec<_> = stored.symmetric_difference(&here).collect();
+        assert!(differs.is_empty(), "seed {seed}: {} has stored something else: {differs:?}", self.name);
+        assert!(self.storage.d1.rows_written() > 0);
     }
 
     /// The counts of members are those of the state.
@@ -450,6 +469,10 @@ impl World {
             assert!(waits.is_empty(), "seed {seed}: {} still waits: {waits:?}\n{}", home.name, self.story());
             assert!(home.shown().is_disjoint(&self.forged), "seed {seed}: {} shows what was forged", home.name);
             home.check_books(*seed);
+            home.check_stored(*seed, &self.room_id);
+            for own in 0..2 {
+                self.check_leaver(home, &user(*number, own));
+            }
             let in_room = (0..2).any(|own| {
                 [reference, home].iter().all(|home| home.membership(&user(*number, own)).as_deref() == Some("join"))
             });
@@ -482,6 +505,28 @@ impl World {
         }
         let lines: Vec<_> = lines.into_iter().map(|((_, id), line)| format!("{id} {line}")).collect();
         lines.join("\n")
+    }
+
+    /// Who is not in the room reads nothing that came after they were out of it.
+    fn check_leaver(&self, home: &Home, reader: &str) {
+        let since =
+            "SELECT CAST(coalesce(since, seq) AS TEXT), membership, state_key FROM state WHERE kind = 'm.room.member'";
+        let turned = "SELECT CAST(max(seq) AS TEXT), '', state_key FROM turns
+                      WHERE kind = 'm.room.member' AND after IS NULL GROUP BY state_key";
+        let rows = [home.rows(since), home.rows(turned)].concat();
+        let Some(row) = rows.iter().find(|row| row[2] == reader).filter(|row| row[1] != "join") else { return };
+        let out: u64 = row[0].parse().unwrap();
+        let caller = Caller { user_id: reader.try_into().unwrap(), device_id: "PHONE".into() };
+        let ask = ReadMessages { caller, from: None, to: None, backwards: true, limit: 1_000, filter: None };
+        let Ok(page) = home.ask(ask) else { return };
+        for event in &page.chunk {
+            let event: Value = event.read().unwrap();
+            let id = event["event_id"].as_str().unwrap();
+            let found = home.rows(&format!("SELECT CAST(seq AS TEXT) FROM events WHERE event_id = '{id}'"));
+            let seq: u64 = found[0][0].parse().unwrap();
+            let own = event["state_key"] == reader;
+            assert!(seq < out || (own && seq == out), "seed {}: {reader} was out at {out} and reads {seq}", self.seed);
+        }
     }
 
     /// Somebody of the room reads it to its end and finds nothing forged.

@@ -33,7 +33,7 @@ pub use jose::{Algorithm, Jwk};
 pub use json::RawJson;
 pub use limits::{Class, Limits, Rate};
 pub use mail::Mail;
-pub use notice::{EphemeralNotice, Notice, NoticeEvent, Receipt};
+pub use notice::{EphemeralNotice, Notice, NoticeEvent, Receipt, Turned};
 pub use pdu::Pdu;
 pub use presence::{Presence, PresenceNote};
 pub use state_after::StateAfter;

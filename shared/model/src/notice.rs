@@ -16,6 +16,10 @@ pub struct Notice {
     /// New events that this user may see, oldest first, without gaps among themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<NoticeEvent>,
+    /// What state resolution changed along with these events. Members only: of one who is out by it, the own member event
+    /// is among `events`, at the position where the resolution was, or here, if there is none any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turned: Vec<Turned>,
     /// The user's membership after the events, when they changed it: `join`, `invite`, `knock`, `leave` or `ban`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub membership: Option<String>,
@@ -47,7 +51,8 @@ pub struct NoticeEvent {
     pub kind: String,
     /// `sender`.
     pub sender: OwnedUserId,
-    /// `state_key`, for state events.
+    /// `state_key`, for state events. One that state resolution did not let become state has none here, though its client
+    /// form does: it is part of the timeline and says nothing of the room.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state_key: Option<String>,
     /// `origin_server_ts`.
@@ -63,6 +68,19 @@ pub struct NoticeEvent {
     /// The sender's power level is enough to notify the whole room (`notifications.room`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pings_room: bool,
+}
+
+/// A place in the room's state that got another event, or none, by state resolution alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Turned {
+    /// Position of the event with which the room was resolved anew.
+    pub seq: RoomSeq,
+    /// `type`.
+    pub kind: String,
+    /// `state_key`.
+    pub state_key: String,
+    /// The event that is state from there on; its `seq` is the one above, since that is where it became state.
+    pub event: Option<NoticeEvent>,
 }
 
 /// A change that is not part of the timeline.

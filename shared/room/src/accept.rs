@@ -1,4 +1,4 @@
-//! What becomes of an event, local or from another server: the last three checks on receipt of a PDU, the state around
+//! What becomes of an event, local or from another server: the last four checks on receipt of a PDU, the state around
 //! it, and the room's new present. The heart of a room.
 
 use std::{
@@ -16,6 +16,7 @@ use crate::{
     auth::{AuthState, allow_with, authorise_with},
     error::{AuthError, Unreadable},
     history::{Difference, History, held},
+    policy,
     resolve::resolve,
 };
 
@@ -26,7 +27,7 @@ pub enum Verdict {
     Accept,
     /// It broke the rules where it stands: kept, never shown, and nothing may stand on it.
     Reject(String),
-    /// It was allowed where it stands but is not allowed now: kept for those who build on it, not shown, not built on.
+    /// It was allowed where it stands but is not allowed now, or the room's policy server does not stand behind it: kept for those who build on it, not shown, not built on.
     SoftFail(String),
 }
 
@@ -71,7 +72,8 @@ pub struct Advance {
     pub changes: Rc<Difference>,
 }
 
-/// Judges `pdu` by its auth events, by the state before it, and by the present state, in this order.
+/// Judges `pdu` by its auth events, by the state before it, by the present state, and by the room's policy server, in this
+/// order.
 ///
 /// # Errors
 /// `Missing` when its auth events or the state before it are not known.
@@ -148,10 +150,8 @@ fn refusal(history: &impl History, before: &Difference, pdu: &Pdu) -> Result<Opt
     if let Some(reason) = reason(allow_in(history, before, pdu))? {
         return Ok(Some(Verdict::Reject(reason)));
     }
-    if before.is_empty() {
-        return Ok(None);
-    }
-    Ok(reason(allow_in(history, &Difference::new(), pdu))?.map(Verdict::SoftFail))
+    let now = if before.is_empty() { None } else { reason(allow_in(history, &Difference::new(), pdu))? };
+    Ok(now.map_or_else(|| policy::refusal(history, pdu), |reason| Ok(Some(reason)))?.map(Verdict::SoftFail))
 }
 
 /// Only the create event stands on nothing, and a room has one.

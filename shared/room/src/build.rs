@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use ruma::{
-    CanonicalJsonObject, CanonicalJsonValue, Int, OwnedEventId, RoomId, UInt,
+    CanonicalJsonObject, CanonicalJsonValue, EventId, Int, OwnedEventId, RoomId, UInt,
     events::TimelineEventType,
-    signatures::{JsonError, reference_hash},
+    serde::{Base64, base64::UrlSafe},
+    signatures::{JsonError, content_hash, reference_hash},
 };
 use tern_model::{Millis, Pdu, RawJson};
 
@@ -13,6 +14,7 @@ use crate::{
     auth::{AuthState, authorise_with, check_admission},
     draft::Draft,
     error::{AuthError, BuildError, SendError},
+    policy,
     signer::Signer,
     version::Version,
     view::{Extremity, RoomView},
@@ -37,7 +39,7 @@ pub fn propose(view: &impl RoomView, draft: &Draft, now: Millis, signer: &Signer
     check_admission(draft, &state, signer.server_name())?;
     let pdu = build_on(view, draft, &state, now, signer)?;
     authorise_with(&view.version().rules.authorization, &pdu, &state)?;
-    Ok(pdu)
+    if policy::refuses(view, &pdu)? { Err(SendError::Unapproved) } else { Ok(pdu) }
 }
 
 /// Builds `draft` on the room's forward extremities, without asking whether it is allowed.
@@ -98,13 +100,35 @@ fn build_on(
     let mut extremities = view.extremities()?;
     extremities.sort_by(|a, b| b.depth.cmp(&a.depth).then_with(|| a.event_id.cmp(&b.event_id)));
     extremities.truncate(MAX_PREV_EVENTS);
+    let version = view.version();
+    let previous = |Extremity { event_id, .. }: &Extremity| {
+        // Only versions with hashes in their references have to look at the event.
+        let event = if version.hashes_in_references() { view.event(event_id)? } else { None };
+        reference(version, event_id, event.as_ref())
+    };
     let place = Place {
         room_id: Some(view.room_id()),
         depth: extremities.first().map_or(1, |deepest| deepest.depth.saturating_add(1)),
-        prev: extremities.into_iter().map(|Extremity { event_id, .. }| id_value(event_id)).collect(),
-        auth: state.selected().map(|event| id_value(event.id().to_owned())).collect(),
+        prev: extremities.iter().map(previous).collect::<Result<_, _>>()?,
+        auth: state.selected().map(|event| reference(version, event.id(), Some(event))).collect::<Result<_, _>>()?,
     };
-    seal(view.version(), draft, place, now, signer)
+    seal(version, draft, place, now, signer)
+}
+
+/// A reference to an event: its id, in room versions 1 and 2 with its hash ("Event format").
+fn reference(version: &Version, event_id: &EventId, event: Option<&Pdu>) -> Result<CanonicalJsonValue, BuildError> {
+    let id = id_value(event_id.to_owned());
+    if !version.hashes_in_references() {
+        return Ok(id);
+    }
+    let mut hashes = CanonicalJsonObject::new();
+    if let Some(event) = event {
+        let damaged = |error: &dyn std::fmt::Display| BuildError::Seal(format!("{event_id}: {error}"));
+        let object: CanonicalJsonObject = event.raw().read().map_err(|error| damaged(&error))?;
+        let hash = reference_hash(&object, &version.rules).map_err(|error| damaged(&error))?;
+        hashes.insert("sha256".to_owned(), CanonicalJsonValue::String(hash));
+    }
+    Ok(vec![id, hashes.into()].into())
 }
 
 /// Where in the event graph a new event stands.
@@ -121,16 +145,31 @@ fn seal(version: &Version, draft: &Draft, place: Place<'_>, now: Millis, signer:
         return Err(BuildError::ForeignSender);
     }
     let mut event = assemble(version, draft, place, now)?;
-    signer.seal(&mut event, &version.rules.redaction).map_err(seal_error)?;
-    let hash = reference_hash(&event, &version.rules).map_err(seal_error)?;
+    let event_id = if version.event_id_in_event() {
+        let made_up = own_id(&event, signer)?;
+        event.insert("event_id".to_owned(), CanonicalJsonValue::String(made_up.clone()));
+        signer.seal(&mut event, &version.rules.redaction).map_err(seal_error)?;
+        made_up
+    } else {
+        signer.seal(&mut event, &version.rules.redaction).map_err(seal_error)?;
+        format!("${}", reference_hash(&event, &version.rules).map_err(seal_error)?)
+    };
     let text = serde_json::to_string(&event).map_err(|error| BuildError::Seal(error.to_string()))?;
     if text.len() > MAX_EVENT_BYTES {
         return Err(BuildError::TooLarge);
     }
     let damaged = |error: String| BuildError::Seal(error);
-    let event_id = OwnedEventId::try_from(format!("${hash}")).map_err(|error| damaged(error.to_string()))?;
+    let event_id = OwnedEventId::try_from(event_id).map_err(|error| damaged(error.to_string()))?;
     let raw = RawJson::parse(text).map_err(|error| damaged(error.to_string()))?;
     Pdu::parse(event_id, raw).map_err(|error| damaged(error.to_string()))
+}
+
+/// An id for an event of a room version whose events carry their ids. It may be anything that no other event of this
+/// server has: the hash of all that the event says, so that nothing has to be drawn by lot.
+fn own_id(event: &CanonicalJsonObject, signer: &Signer) -> Result<String, BuildError> {
+    let hash = content_hash(event).map_err(seal_error)?;
+    let opaque = Base64::<UrlSafe, _>::new(hash.into_inner()).encode();
+    Ok(format!("${opaque}:{}", signer.server_name()))
 }
 
 fn assemble(

@@ -29,6 +29,9 @@ struct Body<'a> {
     content: &'a RawValue,
     #[serde(default)]
     redacts: Option<OwnedEventId>,
+    /// Also of an event that did not become state, and has none in its column.
+    #[serde(borrow, default)]
+    state_key: Option<&'a RawValue>,
 }
 
 #[derive(Serialize)]
@@ -62,6 +65,8 @@ pub fn client_event(version: &Version, event: &StoredEvent, form: Form<'_>) -> R
         Some(target) if !version.redacts_in_content() => Cow::Owned(with_redacts(body.content, target)?),
         _ => Cow::Borrowed(body.content),
     };
+    let lost = body.state_key.filter(|_| event.state_key.is_none());
+    let lost = lost.map(|key| serde_json::from_str::<String>(key.get())).transpose()?;
     RawJson::from_value(&ClientEvent {
         content: &content,
         event_id: event.event_id.as_str(),
@@ -69,7 +74,7 @@ pub fn client_event(version: &Version, event: &StoredEvent, form: Form<'_>) -> R
         redacts: target.as_ref().map(|target| target.as_str()),
         room_id: form.room_id,
         sender: &event.sender,
-        state_key: event.state_key.as_deref(),
+        state_key: event.state_key.as_deref().or(lost.as_deref()),
         kind: &event.kind,
         unsigned: unsigned(event.unsigned.as_ref(), form),
     })

@@ -79,6 +79,9 @@ pub enum SendError {
     /// It is not allowed.
     #[error(transparent)]
     Auth(#[from] AuthError),
+    /// The room uses a policy server, which has to be asked first and cannot be.
+    #[error("The room's policy server cannot be asked")]
+    Unapproved,
 }
 
 impl SendError {
@@ -103,6 +106,7 @@ impl From<SendError> for MatrixError {
         match error {
             SendError::Build(cause) => cause.into(),
             SendError::Auth(cause) => cause.into(),
+            SendError::Unapproved => Self::forbidden(error.to_string()),
         }
     }
 }

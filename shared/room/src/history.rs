@@ -5,7 +5,7 @@ use std::{
     rc::Rc,
 };
 
-use ruma::{EventId, OwnedEventId, events::StateEventType};
+use ruma::{EventId, OwnedEventId, ServerName, events::StateEventType};
 use tern_model::Pdu;
 
 use crate::{error::Unreadable, version::Version};
@@ -43,6 +43,9 @@ pub trait History {
 
     /// The auth events, each once, of all events of the present state but those under `except`.
     fn cited_elsewhere(&self, except: &BTreeSet<&Key>) -> Result<HashSet<OwnedEventId>, Unreadable>;
+
+    /// Some user of a server is joined, by the present state.
+    fn has_joined(&self, server: &ServerName) -> Result<bool, Unreadable>;
 
     /// How the state after an event differs from the present; `None` when it is not known.
     fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<Difference>>, Unreadable>;

@@ -34,6 +34,7 @@
 //! | allowed by its auth events | rejected | [`auth::authorise`] | [`accept::judge`] |
 //! | allowed in the state before it | rejected | the same call: it stands on the present | as above |
 //! | allowed in the present state | soft-failed | the same call | as above |
+//! | recommended by the room's policy server | soft-failed | refused: it cannot be asked yet | [`policy`], within [`judge`] |
 //!
 //! [`build::propose`] does all of it for a local event in one step; nothing else should make events that are to be
 //! committed.
@@ -51,6 +52,7 @@ pub mod error;
 pub mod facts;
 pub mod history;
 pub mod membership;
+pub mod policy;
 pub mod power;
 pub mod preset;
 pub mod receipt;

@@ -52,6 +52,11 @@ impl Version {
         self.rules.event_format.require_event_id
     }
 
+    /// References to events carry hashes (room versions 1 and 2, "Event format").
+    pub fn hashes_in_references(&self) -> bool {
+        self.event_id_in_event()
+    }
+
     /// The room's id is the create event's id (room version 12, "Event format").
     pub fn room_id_is_create_hash(&self) -> bool {
         self.rules.authorization.room_create_event_id_as_room_id

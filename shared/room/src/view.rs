@@ -1,6 +1,6 @@
 //! What the rules need to know of a room.
 
-use ruma::{OwnedEventId, OwnedUserId, RoomId, events::StateEventType};
+use ruma::{EventId, OwnedEventId, OwnedUserId, RoomId, ServerName, events::StateEventType};
 use tern_model::Pdu;
 
 use crate::{error::Unreadable, version::Version};
@@ -29,8 +29,19 @@ pub trait RoomView {
     /// The forward extremities.
     fn extremities(&self) -> Result<Vec<Extremity>, Unreadable>;
 
+    /// A forward extremity, as it is kept. Asked only in room versions whose references carry hashes; without it the hash is
+    /// left out.
+    fn event(&self, _event_id: &EventId) -> Result<Option<Pdu>, Unreadable> {
+        Ok(None)
+    }
+
     /// Up to `limit` joined members, in any order. Asked only for restricted joins.
     fn joined(&self, limit: usize) -> Result<Vec<OwnedUserId>, Unreadable>;
+
+    /// Some user of a server is joined. Asked only in rooms with a policy server.
+    fn has_joined(&self, server: &ServerName) -> Result<bool, Unreadable> {
+        Ok(self.joined(usize::MAX)?.iter().any(|user_id| user_id.server_name() == server))
+    }
 }
 
 impl<V: RoomView + ?Sized> RoomView for &V {
@@ -50,7 +61,15 @@ impl<V: RoomView + ?Sized> RoomView for &V {
         (**self).extremities()
     }
 
+    fn event(&self, event_id: &EventId) -> Result<Option<Pdu>, Unreadable> {
+        (**self).event(event_id)
+    }
+
     fn joined(&self, limit: usize) -> Result<Vec<OwnedUserId>, Unreadable> {
         (**self).joined(limit)
+    }
+
+    fn has_joined(&self, server: &ServerName) -> Result<bool, Unreadable> {
+        (**self).has_joined(server)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use tern_model::{NoticeEvent, RawJson, RoomSeq};
+use tern_model::{NoticeEvent, RawJson, RoomSeq, Turned};
 
 use crate::event::member_of;
 use crate::slice::{Slice, SliceAsk};
@@ -39,6 +39,8 @@ pub(crate) struct Sources {
     from_start: bool,
     /// The newest position the hub knew when the plan was made; a slice may know more, which is for the next answer.
     newest: RoomSeq,
+    /// What state resolution changed.
+    turned: Vec<Turned>,
 }
 
 /// What came together.
@@ -93,7 +95,8 @@ impl Sources {
             // The slice may be older than what the client has: its state is brought up to date from the inbox.
             inbox = view.inbox(&room.room_id, RoomSeq(0));
         }
-        Self { inbox, members, ask, sliced, from_start: room.inbox_from.0 <= 1, newest: room.newest }
+        let turned = if room.turned.0 > 0 { view.turned(room) } else { Vec::new() };
+        Self { inbox, members, ask, sliced, from_start: room.inbox_from.0 <= 1, newest: room.newest, turned }
     }
 
     /// Whether `slice` together with the inbox reaches the newest event.
@@ -201,6 +204,20 @@ impl Sources {
                 state.insert(key, event);
             }
             if Some(event.seq) > want.after {
+                changed.insert(key);
+            }
+        }
+        for turned in self.turned.iter().filter(|turned| turned.seq > from && turned.seq <= self.newest) {
+            let key = (turned.kind.as_str(), turned.state_key.as_str());
+            // The event at that position lost to it.
+            if state.get(&key).is_some_and(|known| known.seq > turned.seq) {
+                continue;
+            }
+            match &turned.event {
+                Some(event) => drop(state.insert(key, event)),
+                None => drop(state.remove(&key)),
+            }
+            if Some(turned.seq) > want.after {
                 changed.insert(key);
             }
         }

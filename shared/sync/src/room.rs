@@ -35,7 +35,7 @@ pub(crate) struct RoomPlan {
 #[derive(Debug)]
 enum Face {
     /// Timeline and state, of a room the user is or was in.
-    Full(Want, Sources),
+    Full(Want, Box<Sources>),
     /// Stripped state of an invite or knock.
     Stripped,
     /// An invite or knock that came to nothing, a ban after leaving: the user's own member event.
@@ -82,7 +82,7 @@ impl RoomPlan {
                 let want = wanted(conn, room, matched, known)?;
                 let sources =
                     Sources::find(view, room, &want, &|user| known.is_some_and(|told| told.knows_member(user)));
-                Face::Full(want, sources)
+                Face::Full(want, Box::new(sources))
             }
         };
         let told = if matches!(face, Face::Full(..)) { known.cloned() } else { told };
@@ -92,7 +92,7 @@ impl RoomPlan {
     /// The slice it needs.
     pub(crate) fn sources(&self) -> Option<&Sources> {
         match &self.face {
-            Face::Full(_, sources) => Some(sources),
+            Face::Full(_, sources) => Some(&**sources),
             _ => None,
         }
     }

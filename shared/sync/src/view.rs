@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use ruma::{DeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde::{Deserialize, Serialize};
-use tern_model::{NoticeEvent, RawJson, Receipt, RoomSeq, RoomSummary, StreamPos};
+use tern_model::{NoticeEvent, RawJson, Receipt, RoomSeq, RoomSummary, StreamPos, Turned};
 
 /// The user's membership of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,6 +96,8 @@ pub struct RoomView {
     pub inbox_from: RoomSeq,
     /// Position of the user's newest join (a change of profile is none); zero when they never joined.
     pub joined: RoomSeq,
+    /// Position of the newest change by state resolution; zero where there was none.
+    pub turned: RoomSeq,
     /// Stripped state of an invite or knock, the user's own member event included.
     pub stripped: Rc<[RawJson]>,
     /// `m.direct` names the room.
@@ -212,6 +214,10 @@ pub trait UserView {
 
     /// A member event in client form, if the hub happens to have it (from the inbox or from an earlier slice).
     fn member(&self, room_id: &RoomId, user_id: &UserId) -> Option<RawJson>;
+
+    /// What state resolution changed in a room, as far back as the inbox reaches, oldest first. Asked only where there is
+    /// something.
+    fn turned(&self, room: &RoomView) -> Vec<Turned>;
 
     /// Of a room's newest events, without gaps, those that others of them relate to: by position, in client form, with
     /// what is said about them (Client-Server API, "Aggregations of child events").

@@ -42,6 +42,7 @@ impl<D: Databases> Storage<'_, D> {
             StorageCommand::LoadAggregations(ask) => reply(&relations::load_aggregations(self, *ask).await),
             StorageCommand::PageThreads(ask) => reply(&relations::page_threads(self, *ask).await),
             StorageCommand::FindByTime(ask) => reply(&timeline::find_by_time(self, *ask).await),
+            StorageCommand::LoadAuthChain(ask) => reply(&timeline::load_auth_chain(self, *ask).await),
             StorageCommand::SearchEvents(ask) => reply(&search::search_events(self, *ask).await),
             StorageCommand::RegisterRoom(ask) => reply(&rooms::register_room(self, *ask).await),
             StorageCommand::ResolveAlias(ask) => reply(&rooms::resolve_alias(self, *ask).await),

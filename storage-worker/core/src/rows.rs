@@ -15,6 +15,20 @@ macro_rules! event_columns {
     };
 }
 
+/// How many they are.
+pub(crate) const EVENT_COLUMNS: usize = 9;
+
+/// As `event_columns!`, without the state key of events that did not become state.
+macro_rules! effective_columns {
+    () => {
+        "e.pos & 4294967295 AS seq, e.event_id AS event_id, e.kind AS kind, e.sender AS sender, \
+         iif(e.state_key IS NULL OR EXISTS (SELECT 1 FROM state_deltas d WHERE d.room = e.pos >> 32 \
+             AND d.kind = e.kind AND d.state_key = e.state_key AND d.pos = e.pos AND d.event IS NULL), \
+           e.state_key, NULL) AS state_key, \
+         e.ts AS ts, e.pdu AS pdu, e.unsigned AS unsigned, e.txn AS txn"
+    };
+}
+
 /// `span`: for each ask in the JSON list `?1` of a room that is stored here, which positions it wants.
 ///
 /// An ask is `[room_id, user_id, after, until, limit, oldest first, pattern set, lazy]`. `span` has `i` (the ask's
@@ -57,11 +71,11 @@ macro_rules! facts {
            AND d.pos >= coalesce((SELECT p.pos FROM state_deltas p \
              WHERE p.room = f.room AND p.kind = f.kind AND p.state_key = f.state_key \
              AND p.pos <= (f.room << 32) + f.low ORDER BY p.pos DESC LIMIT 1), 0) \
-         CROSS JOIN events e ON e.pos = d.pos"
+         LEFT JOIN events e ON e.pos = coalesce(d.event, d.pos)"
     };
 }
 
-pub(crate) use {event_columns, facts, span};
+pub(crate) use {effective_columns, event_columns, facts, span};
 
 /// Reads the columns of `event_columns!`, the first of which is at `from`.
 pub(crate) fn stored_event(row: &Row, from: usize) -> Result<StoredEvent, MatrixError> {
@@ -90,7 +104,8 @@ fn read_event(row: &Row, from: usize) -> Option<StoredEvent> {
     })
 }
 
-/// Reads a row of `facts!`. A value that is not text is kept as an empty one, which no rule knows.
+/// Reads a row of `facts!`. A value that is not text, or of an event that state resolution took away, is
+/// kept as an empty one, which no rule knows.
 pub(crate) fn add_fact(facts: &mut VisibilityFacts, row: &Row) {
     let Some(seq) = row.int(2).map(RoomSeq) else { return };
     let value = row.string(3).unwrap_or_default();

@@ -19,8 +19,8 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Token Get "/_matrix/client/v3/thirdparty/protocol/{protocol}" => unknown_protocol;
     Token Get "/_matrix/client/v3/thirdparty/location/{protocol}" => unknown_protocol;
     Token Get "/_matrix/client/v3/thirdparty/user/{protocol}" => unknown_protocol;
-    Token Get "/_matrix/client/v3/thirdparty/location" => nothing_found;
-    Token Get "/_matrix/client/v3/thirdparty/user" => nothing_found;
+    Token Get "/_matrix/client/v3/thirdparty/location" => locations_of;
+    Token Get "/_matrix/client/v3/thirdparty/user" => users_of;
     Token Post "/_matrix/client/v3/user/{userId}/openid/request_token" => request_token;
     Open Get "/_matrix/federation/v1/openid/userinfo" => userinfo;
     Token Get "/_matrix/client/v3/voip/turnServer" => turn_server;
@@ -93,8 +93,18 @@ async fn unknown_protocol(_: &Edge, _: &Incoming) -> Result<Answer, MatrixError>
     Err(MatrixError::not_found("The protocol is not bridged here"))
 }
 
-/// `GET /thirdparty/{location,user}`
-async fn nothing_found(_: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
+/// `GET /thirdparty/location`
+async fn locations_of(_: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    nothing_found(request, "alias")
+}
+
+/// `GET /thirdparty/user`
+async fn users_of(_: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    nothing_found(request, "userid")
+}
+
+fn nothing_found(request: &Incoming, of: &str) -> Result<Answer, MatrixError> {
+    request.query(of).ok_or_else(|| MatrixError::missing_param(format!("{of} is missing")))?;
     Answer::json(&json!([]))
 }
 

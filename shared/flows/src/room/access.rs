@@ -2,14 +2,14 @@
 
 use ruma::UserId;
 use serde::Deserialize;
-use tern_model::{MatrixError, RoomSeq, StoredEvent};
+use tern_model::{MatrixError, Pdu, RoomSeq, StoredEvent};
 use tern_ports::{
     ObjectHost, SqlError, ask_storage,
     wire::{storage::PageEvents, sync::VisibilityFacts},
 };
 use tern_room::{StateAccess, may_see, state_access, visibility::Facts};
 
-use super::{RoomActor, not_in_room, store::Head};
+use super::{RoomActor, not_in_room, store::Head, turns::FactTurn};
 
 /// Where a reader's room ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +42,10 @@ impl<H: ObjectHost> RoomActor<H> {
             return Err(not_in_room());
         }
         let local = self.local_facts(&head, user_id)?;
+        let was_here = membership.is_some() || head.turned.0 > 0;
         let access = match state_access(&facts_of(user_id, &local)) {
             // What was trimmed may know of an earlier stay.
-            StateAccess::Denied if membership.is_some() && head.tail.0 > 0 => {
+            StateAccess::Denied if was_here && head.tail.0 > 0 => {
                 let stored = self.stored_facts(&head, user_id, RoomSeq::default()).await?;
                 state_access(&facts_of(user_id, &joined_facts(&head, local, Some(stored))))
             }
@@ -66,27 +67,35 @@ impl<H: ObjectHost> RoomActor<H> {
     }
 
     fn local_values(&self, head: &Head, kind: &str, state_key: &str) -> Result<Vec<(RoomSeq, String)>, SqlError> {
-        let Some(current) = self.store().state(kind, state_key)? else {
-            return Ok(Vec::new());
+        let mut changes = self.local_changes(head, kind, state_key)?;
+        changes.sort_by_key(|change| change.seq);
+        let Some(first) = changes.first() else {
+            let Some(current) = self.store().state(kind, state_key)? else { return Ok(Vec::new()) };
+            // Just before it, the value was what it replaced.
+            let before = value_before(&current).map(|value| (current.seq.previous(), value));
+            return Ok(before.into_iter().chain([(current.seq, value_of(&current))]).collect());
         };
-        // Before its first event known here, a value is what that event replaced: just before it, or since the tail began.
-        let (known, since) = if current.seq <= head.tail {
-            (current.seq.previous(), vec![current])
-        } else {
-            (head.tail, self.store().changes(head.tail, kind, state_key)?)
-        };
-        let before = since.first().and_then(value_before).map(|value| (known, value));
-        let mut values: Vec<_> =
-            before.into_iter().chain(since.iter().map(|event| (event.seq, value_of(event)))).collect();
-        if head.turned.0 > 0 {
-            for (seq, after) in self.store().turns_of(kind, state_key)? {
-                let event = after.map(|id| self.store().event(&id)).transpose()?.flatten();
-                let nothing = if kind == "m.room.member" { "leave" } else { "shared" };
-                values.push((seq, event.as_ref().map_or_else(|| nothing.to_owned(), value_of)));
-            }
-            values.sort_by_key(|(seq, _)| *seq);
+        let before = first.before.clone().map(|value| (head.tail, value));
+        Ok(before.into_iter().chain(changes.into_iter().map(|change| (change.seq, change.after))).collect())
+    }
+
+    /// What changed a value in the tail: events, and resolutions.
+    fn local_changes(&self, head: &Head, kind: &str, state_key: &str) -> Result<Vec<Changed>, SqlError> {
+        let events = self.store().changes(head.tail, kind, state_key)?;
+        let mut changes: Vec<_> = events
+            .iter()
+            .map(|event| Changed { seq: event.seq, before: value_before(event), after: value_of(event) })
+            .collect();
+        if head.turned > head.tail {
+            let nothing = if kind == "m.room.member" { "leave" } else { "shared" };
+            let turned = self.store().facts_turned(head.tail, (kind, state_key))?;
+            changes.extend(turned.into_iter().map(|FactTurn(seq, before, after)| Changed {
+                seq,
+                before,
+                after: after.unwrap_or_else(|| nothing.to_owned()),
+            }));
         }
-        Ok(values)
+        Ok(changes)
     }
 
     /// The facts at `seq` and later, from the storage worker if what is here does not tell.
@@ -98,7 +107,8 @@ impl<H: ObjectHost> RoomActor<H> {
     ) -> Result<VisibilityFacts, MatrixError> {
         let local = self.local_facts(head, user_id)?;
         let last = |values: &[(RoomSeq, String)]| values.last().map_or(RoomSeq::default(), |(at, _)| *at);
-        let settled = last(&local.history) <= seq && last(&local.membership) <= seq;
+        // Where the room has turned, a value may not hold since its event.
+        let settled = last(&local.history) <= seq && last(&local.membership) <= seq && head.turned.0 == 0;
         if seq > head.tail || settled {
             return Ok(local);
         }
@@ -147,6 +157,13 @@ fn facts_of<'a>(user_id: &'a UserId, facts: &'a VisibilityFacts) -> Facts<'a> {
     Facts { user_id, history: &facts.history, membership: &facts.membership }
 }
 
+/// A change of a value, and what it was before.
+struct Changed {
+    seq: RoomSeq,
+    before: Option<String>,
+    after: String,
+}
+
 /// What a visibility or member event says.
 #[derive(Default, Deserialize)]
 struct Content {
@@ -166,6 +183,12 @@ fn value_of(event: &StoredEvent) -> String {
         content: Content,
     }
     event.pdu.read::<Pdu>().map_or_else(|_| Content::default().value(), |pdu| pdu.content.value())
+}
+
+/// What an event of this type says about who may see what; nothing for other types.
+pub(super) fn fact_of(kind: &str, pdu: &Pdu) -> Option<String> {
+    let says = matches!(kind, "m.room.member" | "m.room.history_visibility");
+    says.then(|| serde_json::from_str::<Content>(pdu.body().get()).unwrap_or_default().value())
 }
 
 fn value_before(event: &StoredEvent) -> Option<String> {

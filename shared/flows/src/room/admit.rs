@@ -8,7 +8,7 @@ use tern_ports::{Sql, SqlError};
 use tern_room::{Advance, Difference, JudgeError, Judged, Key, Unreadable, Verdict, advance, judge};
 
 use super::{
-    forks::Standing,
+    aside::Standing,
     graph::{Fetched, Graph},
     store::damaged,
     view::{Entry, Turn},

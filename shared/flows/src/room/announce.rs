@@ -17,8 +17,8 @@ use super::{
     alarm::backed_off,
     bundle::Bundle,
     desk::{Desk, Pending},
-    forks::Turns,
     store::Head,
+    turns::Turns,
 };
 
 /// Hubs told at once; the platform allows six connections.
@@ -186,13 +186,10 @@ impl<H: ObjectHost> RoomActor<H> {
             absorbed = last.seq;
             let before = events.first().map_or(absorbed, |first| first.seq.previous());
             let turns = if head.turned > before { self.store().turns_after(before)? } else { Turns::default() };
+            let events = turns.effective(events);
             self.queue_turned(&mut desk, &turns);
-            if turns.lost.is_empty() {
-                self.queue_audience(&mut desk, &events, &joined);
-            } else {
-                self.queue_audience(&mut desk, &turns.effective(&events), &joined);
-            }
-            if !turns.lost.is_empty() || !turns.members.is_empty() || events.iter().any(affects_summary) {
+            self.queue_audience(&mut desk, &events, &joined, &turns);
+            if !turns.is_empty() || events.iter().any(affects_summary) {
                 let summary = Rc::new(self.summarise(&head)?);
                 if desk.summary.as_ref() != Some(&summary) {
                     desk.summary_changed = absorbed;
@@ -211,10 +208,18 @@ impl<H: ObjectHost> RoomActor<H> {
         }
     }
 
-    fn queue_audience(&self, desk: &mut Desk, events: &[StoredEvent], joined: &[(OwnedUserId, RoomSeq)]) {
+    fn queue_audience(
+        &self,
+        desk: &mut Desk,
+        events: &[StoredEvent],
+        joined: &[(OwnedUserId, RoomSeq)],
+        turns: &Turns,
+    ) {
         let audience = Audience::of(events);
         let from = |share: tern_room::Share| Pending { from: Some(share.first), ..Pending::default() };
-        for (user_id, since) in joined.iter().filter(|(user_id, _)| self.is_local(user_id)) {
+        // Whom a resolution brought in has seen nothing before it.
+        let brought_in = |(user_id, since): &&(OwnedUserId, RoomSeq)| turns.members.get(user_id) == Some(since);
+        for (user_id, since) in joined.iter().filter(|member| self.is_local(&member.0) && !brought_in(member)) {
             if let Some(share) = audience.joined(user_id, *since) {
                 desk.enqueue(user_id, from(share));
             }

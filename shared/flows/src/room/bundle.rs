@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use ruma::{OwnedUserId, UserId};
-use tern_model::{EphemeralNotice, Notice, NoticeEvent, RoomSeq, RoomSummary, StoredEvent, TxnRef};
+use tern_model::{EphemeralNotice, Notice, NoticeEvent, RoomSeq, RoomSummary, StoredEvent, Turned, TxnRef};
 use tern_ports::{
     ObjectHost, SqlError,
     wire::{UserCommand, frame, user::Deliver},
@@ -19,14 +19,19 @@ use super::{
     RoomActor,
     announce::affects_summary,
     desk::Pending,
-    forks::Turns,
     store::{Head, damaged},
+    turns::{Move, Turns},
     view::{Turn, parsed},
 };
 
 /// Most events in one notice, and most bytes of them. Who missed more is told the newest, and sees the gap.
 const MOST_EVENTS: u32 = 100;
 const MOST_BYTES: usize = 1_000_000;
+
+/// Most changes by resolutions that are told; of more, the newest.
+const MOST_MOVES: usize = 2_000;
+
+const MEMBER: &str = "m.room.member";
 
 /// Most receipts told to somebody who joins.
 const MOST_RECEIPTS: u32 = 500;
@@ -41,8 +46,9 @@ pub(super) struct Bundle {
     newest: RoomSeq,
     events: Vec<(NoticeEvent, Option<TxnRef>)>,
     audience: Audience,
-    /// Members whose membership a fork turned, within the range.
+    /// Members whose member event a resolution turned, within the range, and what else it did.
     turned: BTreeMap<OwnedUserId, RoomSeq>,
+    moves: Vec<Turned>,
     summary: Option<Rc<RoomSummary>>,
     /// Who is in the room, when events had to be left out that may have changed it.
     members: Option<Rc<Vec<OwnedUserId>>>,
@@ -68,24 +74,25 @@ impl<H: ObjectHost> RoomActor<H> {
             first || bytes <= MOST_BYTES
         });
         stored.reverse();
+        let turns = if head.turned > after { self.store().turns_after(after)? } else { Turns::default() };
+        let stored = turns.effective(stored);
         let first = stored.first().map_or(head.newest, |event| event.seq);
         let powers = self.powers(head);
         let events = stored.iter().map(|event| Ok((notice_event(head, event, powers.as_ref())?, event.txn.clone())));
         let events = events.collect::<Result<Vec<_>, SqlError>>()?;
-        let turns = if head.turned > after { self.store().turns_after(after)? } else { Turns::default() };
-        let audience =
-            if turns.lost.is_empty() { Audience::of(&stored) } else { Audience::of(&turns.effective(&stored)) };
-        let changed = from <= summary_changed && (first > from || stored.iter().any(affects_summary));
+        let moved = first > from || !turns.is_empty() || stored.iter().any(affects_summary);
+        let changed = from <= summary_changed && moved;
         Ok(Bundle {
             from,
             first,
             last: stored.last().map_or(head.newest, |event| event.seq),
             newest: head.newest,
-            audience,
+            audience: Audience::of(&stored),
+            moves: self.moves(head, &turns)?,
+            members: if first > from || !turns.members.is_empty() { Some(self.all_joined()?) } else { None },
             turned: turns.members,
             events,
             summary: if changed { Some(Rc::new(self.summarise(head)?)) } else { None },
-            members: if first > from { Some(self.all_joined()?) } else { None },
             plain: RefCell::default(),
         })
     }
@@ -100,6 +107,10 @@ impl<H: ObjectHost> RoomActor<H> {
     ) -> Result<Option<Vec<u8>>, SqlError> {
         let membership = self.store().membership(user_id.as_str())?;
         let joined = membership.as_ref().is_some_and(|(_, membership)| membership == "join");
+        if let Some(at) = bundle.filter(|_| !joined).and_then(|bundle| turned_at(bundle, user_id, membership.as_ref()))
+        {
+            return self.sent_away(head, user_id, at, membership).map(|notice| Some(write(notice)));
+        }
         let share = match (bundle, membership) {
             (Some(bundle), Some(current)) => share(bundle, user_id, current),
             _ => None,
@@ -116,7 +127,8 @@ impl<H: ObjectHost> RoomActor<H> {
         }
         let events = bundle.events.iter().map(|(event, _)| event.clone()).collect();
         let (summary, members) = (bundle.summary.clone(), bundle.members.clone());
-        let frame = write(Notice { events, summary, members, ..self.blank(head) });
+        let turned = bundle.moves.clone();
+        let frame = write(Notice { events, turned, summary, members, ..self.blank(head) });
         bundle.plain.replace(Some(frame.clone()));
         Ok(Some(frame))
     }
@@ -132,7 +144,7 @@ impl<H: ObjectHost> RoomActor<H> {
     ) -> Result<Notice, SqlError> {
         let covered = bundle.events.iter().filter(|(event, _)| share.covers(event.seq));
         let mut events: Vec<NoticeEvent> = covered.map(|(event, txn)| with_txn(event, txn.as_ref(), user_id)).collect();
-        let member = self.store().state("m.room.member", user_id.as_str())?;
+        let member = self.store().state(MEMBER, user_id.as_str())?;
         if let (true, Some(member)) = (events.is_empty(), &member) {
             events.push(notice_event(head, member, None)?);
         }
@@ -158,7 +170,52 @@ impl<H: ObjectHost> RoomActor<H> {
             None if joins => Some(self.all_joined()?),
             _ => None,
         };
-        Ok(Notice { events, membership: share.membership, stripped, summary, members, ephemeral, ..self.blank(head) })
+        let turned = bundle.moves.iter().filter(|turned| share.covers(turned.seq)).cloned().collect();
+        let membership = share.membership;
+        Ok(Notice { events, turned, membership, stripped, summary, members, ephemeral, ..self.blank(head) })
+    }
+
+    /// For somebody whom a resolution at `at` put out of the room: the member event that holds now, if there is one. What
+    /// happened at that position is nothing they may see.
+    fn sent_away(
+        &self,
+        head: &Head,
+        user_id: &OwnedUserId,
+        at: RoomSeq,
+        membership: Option<(RoomSeq, String)>,
+    ) -> Result<Notice, SqlError> {
+        let member = self.store().state(MEMBER, user_id.as_str())?;
+        let event =
+            member.as_ref().map(|member| notice_event(head, &at_position(member.clone(), at), None)).transpose()?;
+        let membership = membership.map_or_else(|| "leave".to_owned(), |(_, membership)| membership);
+        let stripped = match &member {
+            Some(member) if matches!(membership.as_str(), "invite" | "knock") => {
+                let turn = Turn::new(&self.room_id, self.host.sql(), &self.cache, head.clone());
+                stripped_state(&turn, &parsed(member)?).map_err(damaged)?
+            }
+            _ => Vec::new(),
+        };
+        let gone = Turned { seq: at, kind: MEMBER.to_owned(), state_key: user_id.to_string(), event: None };
+        let turned = if event.is_none() { vec![gone] } else { Vec::new() };
+        let events = event.into_iter().collect();
+        Ok(Notice { events, turned, membership: Some(membership), stripped, ..self.blank(head) })
+    }
+
+    /// What resolutions changed, ready to be told.
+    fn moves(&self, head: &Head, turns: &Turns) -> Result<Vec<Turned>, SqlError> {
+        let mut moves = Vec::new();
+        for Move { seq, kind, state_key, after } in turns.moves.iter().rev().take(MOST_MOVES).rev() {
+            let event = match after {
+                None => None,
+                // What is gone from here has been replaced since, and that is told as well.
+                Some(event_id) => match self.store().event(event_id.as_str())? {
+                    Some(event) => Some(notice_event(head, &at_position(event, *seq), None)?),
+                    None => continue,
+                },
+            };
+            moves.push(Turned { seq: *seq, kind: kind.clone(), state_key: state_key.clone(), event });
+        }
+        Ok(moves)
     }
 
     fn powers(&self, head: &Head) -> Option<Powers> {
@@ -169,6 +226,7 @@ impl<H: ObjectHost> RoomActor<H> {
         Notice {
             room_id: self.room_id.clone(),
             events: Vec::new(),
+            turned: Vec::new(),
             membership: None,
             stripped: Vec::new(),
             summary: None,
@@ -213,10 +271,8 @@ impl<H: ObjectHost> RoomActor<H> {
 fn share(bundle: &Bundle, user_id: &UserId, current: (RoomSeq, String)) -> Option<Share> {
     let (since, membership) = current;
     let joined = membership == "join";
-    if bundle.turned.contains_key(user_id) {
-        let share = bundle.audience.joined(user_id, if joined { since } else { RoomSeq(u64::MAX) });
-        let share = share.unwrap_or(Share { first: since, last: since, membership: None });
-        return Some(Share { membership: Some(membership), ..share });
+    if bundle.turned.get(user_id) == Some(&since) {
+        return Some(Share { first: since, last: bundle.last, membership: Some(membership) });
     }
     // The user's membership changed in what the bundle had to leave out.
     let missed = since >= bundle.from && since < bundle.first;
@@ -225,6 +281,17 @@ fn share(bundle: &Bundle, user_id: &UserId, current: (RoomSeq, String)) -> Optio
         None if missed => Some(Share { first: since, last: since, membership: Some(membership) }),
         share => share,
     }
+}
+
+/// Where a resolution turned the user's membership for the last time, if nothing has changed it since.
+fn turned_at(bundle: &Bundle, user_id: &UserId, current: Option<&(RoomSeq, String)>) -> Option<RoomSeq> {
+    let at = bundle.turned.get(user_id).copied();
+    at.filter(|at| current.is_none_or(|(since, _)| since == at))
+}
+
+/// The event as if it stood where it became state.
+fn at_position(event: StoredEvent, seq: RoomSeq) -> StoredEvent {
+    StoredEvent { seq, ..event }
 }
 
 fn is_special(bundle: &Bundle, user_id: &UserId, share: &Share) -> bool {

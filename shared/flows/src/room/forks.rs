@@ -1,16 +1,14 @@
-//! The rows of a fork: what is known of events beside the timeline, and of states beside the present.
+//! The rows of a fork: states beside the present.
 //!
 //! The *trunk* is how the present went from position to position. The state after most events is the trunk's at their
 //! position, and nothing is kept for them: it is the present, rolled back over the state events since. Only an event whose
 //! state is another one (it came from a fork, or was never part of the timeline) has a row in `forks`, which leads to a
 //! state told by its difference from the trunk at some position, or from another such state.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use ruma::{OwnedEventId, OwnedUserId};
+use ruma::OwnedEventId;
 use serde::{Deserialize, Serialize};
-use tern_model::{Pdu, RawJson, RoomSeq, StoredEvent};
-use tern_ports::{Row, Sql, SqlError};
+use tern_model::RoomSeq;
+use tern_ports::{Sql, SqlError};
 use tern_room::{Difference, Key};
 
 use super::store::{Store, damaged};
@@ -52,89 +50,11 @@ pub(super) const TABLES: Step = &[
     "UPDATE head SET known_from = tail",
 ];
 
-/// A known event beside the timeline.
-pub(super) struct Aside {
-    pub(super) verdict: Standing,
-    pub(super) reason: Option<String>,
-    pub(super) pdu: Pdu,
-}
-
-/// Why an event is not part of the timeline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    Rejected,
-    SoftFailed,
-    Cited,
-}
-
-impl Standing {
-    const ALL: [Self; 3] = [Self::Rejected, Self::SoftFailed, Self::Cited];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Rejected => "rejected",
-            Self::SoftFailed => "soft_failed",
-            Self::Cited => "cited",
-        }
-    }
-}
-
-/// Turns of the trunk.
-#[derive(Default)]
-pub(super) struct Turns {
-    /// Members whose membership became another, and where.
-    pub(super) members: BTreeMap<OwnedUserId, RoomSeq>,
-    /// Positions of state events that did not become current.
-    pub(super) lost: BTreeSet<RoomSeq>,
-}
-
-impl Turns {
-    /// The events, those that did not become current as if they set no state.
-    pub(super) fn effective(&self, events: &[StoredEvent]) -> Vec<StoredEvent> {
-        let plain = |event: &StoredEvent| {
-            let state_key = event.state_key.clone().filter(|_| !self.lost.contains(&event.seq));
-            StoredEvent { state_key, ..event.clone() }
-        };
-        events.iter().map(plain).collect()
-    }
-}
-
 /// One change as it is written.
 #[derive(Serialize, Deserialize)]
 struct Change(String, String, Option<OwnedEventId>);
 
 impl<S: Sql> Store<'_, S> {
-    /// A known event beside the timeline.
-    pub(super) fn aside(self, event_id: &str) -> Result<Option<Aside>, SqlError> {
-        let rows =
-            self.0.query("SELECT event_id, verdict, reason, pdu FROM aside WHERE event_id = ?", &[event_id.into()])?;
-        rows.first().map(aside_of).transpose()
-    }
-
-    /// Keeps an event beside the timeline.
-    pub(super) fn put_aside(
-        self,
-        pdu: &Pdu,
-        verdict: Standing,
-        reason: Option<&str>,
-        since: RoomSeq,
-    ) -> Result<(), SqlError> {
-        let params =
-            [pdu.id().as_str().into(), verdict.name().into(), reason.into(), since.0.into(), pdu.raw().text().into()];
-        self.0.query(
-            "INSERT INTO aside VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET verdict = excluded.verdict,
-                 reason = excluded.reason, since = excluded.since",
-            &params,
-        )?;
-        Ok(())
-    }
-
-    /// Forgets that an event was known only because it was cited.
-    pub(super) fn drop_cited(self, event_id: &str) -> Result<(), SqlError> {
-        self.0.query("DELETE FROM aside WHERE event_id = ? AND verdict = 'cited'", &[event_id.into()])?;
-        Ok(())
-    }
-
     /// The number of the state after an event, if it is not the trunk's.
     pub(super) fn fork(self, event_id: &str) -> Result<Option<u64>, SqlError> {
         let rows = self.0.query("SELECT state FROM forks WHERE event_id = ?", &[event_id.into()])?;
@@ -200,122 +120,20 @@ impl<S: Sql> Store<'_, S> {
         rows.first().and_then(|row| row.int(0)).ok_or_else(|| damaged("a state got no number"))
     }
 
-    /// Notes that the trunk moved from `before` to `after` at a position.
-    pub(super) fn put_turn(
-        self,
-        seq: RoomSeq,
-        (kind, state_key): (&str, &str),
-        before: Option<&str>,
-        after: Option<&str>,
-    ) -> Result<(), SqlError> {
-        let params = [seq.0.into(), kind.into(), state_key.into(), before.into(), after.into()];
-        self.0.query("INSERT INTO turns VALUES (?, ?, ?, ?, ?)", &params)?;
-        Ok(())
-    }
-
-    /// Where the trunk moved to another event of a type and state key, or to none, oldest first.
-    pub(super) fn turns_of(self, kind: &str, state_key: &str) -> Result<Vec<(RoomSeq, Option<String>)>, SqlError> {
-        let rows = self.0.query(
-            "SELECT seq, after FROM turns WHERE kind = ? AND state_key = ? AND before IS NOT after ORDER BY seq",
-            &[kind.into(), state_key.into()],
-        )?;
-        Ok(rows.iter().filter_map(|row| Some((RoomSeq(row.int(0)?), row.string(1)))).collect())
-    }
-
-    /// Members whose memberships the trunk turned after `after`, with the positions; and the positions above it whose
-    /// state events did not become current.
-    pub(super) fn turns_after(self, after: RoomSeq) -> Result<Turns, SqlError> {
-        let rows = self.0.query(
-            "SELECT t.seq, t.kind, t.state_key, t.before IS NOT t.after, e.seq FROM turns t
-             LEFT JOIN events e ON e.seq = t.seq AND e.kind = t.kind AND e.state_key = t.state_key
-             WHERE t.seq > ?",
-            &[after.0.into()],
-        )?;
-        let mut turns = Turns::default();
+    /// Tells states by the trunk as it is at `newest` that are told by the trunk below `until`, which is to be forgotten.
+    pub(super) fn rebase_forks(self, until: RoomSeq, newest: RoomSeq) -> Result<(), SqlError> {
+        let rows = self.0.query("SELECT event_id, state, since FROM forks", &[])?;
         for row in &rows {
-            let seq = RoomSeq(row.int(0).unwrap_or_default());
-            if row.text(1) == Some("m.room.member") && row.flag(3) {
-                turns.members.extend(row.text(2).and_then(|id| OwnedUserId::try_from(id).ok()).map(|id| (id, seq)));
+            let (Some(event_id), Some(number), Some(since)) = (row.text(0), row.int(1), row.int(2)) else { continue };
+            let (base, changes) = self.fork_state(number)?;
+            if base >= until {
+                continue;
             }
-            turns.lost.extend(row.int(4).map(RoomSeq));
-        }
-        Ok(turns)
-    }
-
-    /// How the trunk at `seq` differs from the present; nothing when too much was trimmed to say.
-    pub(super) fn trunk(self, seq: RoomSeq) -> Result<Option<Difference>, SqlError> {
-        let from = self.0.query("SELECT known_from FROM head", &[])?;
-        if from.first().and_then(|row| row.int(0)).is_none_or(|from| seq.0 < from) {
-            return Ok(None);
-        }
-        // Newest first: of several changes of a place, what was before the oldest of them holds.
-        let rows = self.0.query(
-            "WITH moves (seq, kind, state_key, before) AS (
-                 SELECT seq, kind, state_key, unsigned ->> '$.replaces_state' FROM events
-                 WHERE seq > ? AND state_key IS NOT NULL
-                 UNION ALL SELECT seq, kind, state_key, replaced FROM past WHERE seq > ?
-             )
-             SELECT m.seq AS seq, m.kind, m.state_key, m.before FROM moves m WHERE NOT EXISTS
-                 (SELECT 1 FROM turns t WHERE t.seq = m.seq AND t.kind = m.kind AND t.state_key = m.state_key)
-             UNION ALL SELECT seq, kind, state_key, before FROM turns WHERE seq > ?
-             ORDER BY 1 DESC",
-            &[seq.0.into(), seq.0.into(), seq.0.into()],
-        )?;
-        let mut back = Difference::new();
-        for row in &rows {
-            let before = row.text(3).map(OwnedEventId::try_from).transpose().map_err(damaged)?;
-            back.insert((row.text(1).unwrap_or_default().into(), row.string(2).unwrap_or_default()), before);
-        }
-        let mut differs = Difference::new();
-        for (key, before) in back {
-            if self.current_id(&key)? != before {
-                differs.insert(key, before);
+            if let Some(mut state) = self.trunk(base)? {
+                state.extend(changes);
+                self.put_fork(event_id, self.add_fork_state(newest, &state)?, RoomSeq(since))?;
             }
         }
-        Ok(Some(differs))
-    }
-
-    /// The id of the current event of a type and state key.
-    pub(super) fn current_id(self, (kind, state_key): &Key) -> Result<Option<OwnedEventId>, SqlError> {
-        let rows = self.0.query(
-            "SELECT e.event_id FROM state s JOIN events e ON e.seq = s.seq WHERE s.kind = ? AND s.state_key = ?",
-            &[kind.to_string().into(), state_key.as_str().into()],
-        )?;
-        rows.first().and_then(|row| row.text(0)).map(OwnedEventId::try_from).transpose().map_err(damaged)
-    }
-
-    /// The auth events of a known event.
-    pub(super) fn auth_of(self, event_id: &str) -> Result<Option<Vec<OwnedEventId>>, SqlError> {
-        let rows = self.0.query(
-            "SELECT pdu -> '$.auth_events' FROM events WHERE event_id = ?
-             UNION ALL SELECT auth FROM past WHERE event_id = ?
-             UNION ALL SELECT pdu -> '$.auth_events' FROM aside WHERE event_id = ? LIMIT 1",
-            &[event_id.into(), event_id.into(), event_id.into()],
-        )?;
-        rows.first().map(|row| read_references(row.text(0).unwrap_or("[]"))).transpose()
-    }
-
-    /// The auth events, each once, of all events of the current state but those under `except`.
-    pub(super) fn cited_elsewhere(self, except: &BTreeSet<&Key>) -> Result<BTreeSet<OwnedEventId>, SqlError> {
-        let except: Vec<String> = except.iter().map(|(kind, key)| format!("{kind}\u{1f}{key}")).collect();
-        let rows = self.0.query(
-            "SELECT DISTINCT iif(a.type = 'array', a.value ->> 0, a.value)
-             FROM state s CROSS JOIN events e ON e.seq = s.seq CROSS JOIN json_each(e.pdu, '$.auth_events') a
-             WHERE s.kind || char(31) || s.state_key NOT IN (SELECT value FROM json_each(?))",
-            &[serde_json::to_string(&except).map_err(damaged)?.into()],
-        )?;
-        rows.iter().filter_map(|row| row.text(0)).map(|id| OwnedEventId::try_from(id).map_err(damaged)).collect()
-    }
-
-    /// Leaves of the superseded state events in `(after, until]` what is needed of them later. They are then trimmed.
-    pub(super) fn keep_past(self, after: RoomSeq, until: RoomSeq) -> Result<(), SqlError> {
-        self.0.query(
-            "INSERT OR IGNORE INTO past (event_id, seq, kind, state_key, replaced, auth)
-             SELECT event_id, seq, kind, state_key, unsigned ->> '$.replaces_state', pdu -> '$.auth_events' FROM events
-             WHERE seq > ? AND seq <= ? AND state_key IS NOT NULL AND NOT EXISTS
-                 (SELECT 1 FROM state s WHERE s.kind = events.kind AND s.state_key = events.state_key AND s.seq = events.seq)",
-            &[after.0.into(), until.0.into()],
-        )?;
         Ok(())
     }
 
@@ -343,17 +161,6 @@ impl<S: Sql> Store<'_, S> {
     }
 }
 
-fn aside_of(row: &Row) -> Result<Aside, SqlError> {
-    let name = row.text(1).unwrap_or_default();
-    let verdict = Standing::ALL.into_iter().find(|standing| standing.name() == name);
-    let verdict = verdict.ok_or_else(|| damaged("an unknown verdict"))?;
-    let event_id = OwnedEventId::try_from(row.text(0).unwrap_or_default()).map_err(damaged)?;
-    let raw = RawJson::parse(row.string(3).unwrap_or_default()).map_err(damaged)?;
-    let pdu = Pdu::parse(event_id, raw).map_err(damaged)?;
-    let pdu = if verdict == Standing::Rejected { pdu.into_rejected() } else { pdu };
-    Ok(Aside { verdict, reason: row.string(2), pdu })
-}
-
 fn read_changes(text: &str) -> Result<impl Iterator<Item = (Key, Option<OwnedEventId>)> + use<>, SqlError> {
     let changes: Vec<Change> = serde_json::from_str(text).map_err(damaged)?;
     Ok(changes.into_iter().map(|Change(kind, key, event_id)| ((kind.into(), key), event_id)))
@@ -362,19 +169,4 @@ fn read_changes(text: &str) -> Result<impl Iterator<Item = (Key, Option<OwnedEve
 fn write_changes(changes: &Difference) -> Result<String, SqlError> {
     let changes = changes.iter().map(|((kind, key), event_id)| Change(kind.to_string(), key.clone(), event_id.clone()));
     serde_json::to_string(&changes.collect::<Vec<_>>()).map_err(damaged)
-}
-
-/// References as they stand in an event, whichever form its room version gives them.
-fn read_references(text: &str) -> Result<Vec<OwnedEventId>, SqlError> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Reference {
-        Id(OwnedEventId),
-        Pair(OwnedEventId, serde::de::IgnoredAny),
-    }
-    let references: Vec<Reference> = serde_json::from_str(text).map_err(damaged)?;
-    let ids = references.into_iter().map(|reference| match reference {
-        Reference::Id(event_id) | Reference::Pair(event_id, _) => event_id,
-    });
-    Ok(ids.collect())
 }

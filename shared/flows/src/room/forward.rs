@@ -90,8 +90,13 @@ impl<H: ObjectHost> RoomActor<H> {
             bytes > MOST_BYTES
         });
         events.truncate(fitting.map_or(events.len(), |fitting| fitting.max(1)));
-        let shows =
-            events.iter().any(|event| event.is_state && affects(&event.event.kind) || event.redaction.is_some());
+        for entry in events.iter_mut().filter(|entry| entry.event.seq <= head.turned) {
+            entry.turns = self.store().turns_at(entry.event.seq).ok()?;
+        }
+        let turns = |entry: &AppendEvent| entry.turns.iter().any(|turn| affects(&turn.kind));
+        let shows = events
+            .iter()
+            .any(|event| event.is_state && affects(&event.event.kind) || event.redaction.is_some() || turns(event));
         let facts = if shows { Some(FactsAsOf { as_of: head.newest, facts: self.facts(&head).ok()? }) } else { None };
         Some(AppendEvents { room_id: self.room_id.clone(), room_version: head.version.id.to_owned(), events, facts })
     }
@@ -156,7 +161,8 @@ impl<H: ObjectHost> RoomActor<H> {
                 }
             }
         }
-        store.compact_forks(until, &head.extremities)
+        store.compact_forks(until, &head.extremities)?;
+        store.compact_past(until, head.newest)
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     rc::Rc,
 };
 
-use ruma::{EventId, OwnedEventId};
+use ruma::{EventId, OwnedEventId, ServerName};
 use tern_model::{Pdu, StoredEvent};
 use tern_ports::{Sql, SqlError};
 use tern_room::{Difference, History, Key, RoomView as _, Unreadable, Version};
@@ -16,8 +16,14 @@ use super::{
     view::{Turn, parsed, unreadable},
 };
 
-/// Events of the timeline that were trimmed here, from the storage worker.
-pub(super) type Fetched = BTreeMap<OwnedEventId, StoredEvent>;
+/// From the storage worker, what is not here any more.
+#[derive(Default)]
+pub(super) struct Fetched {
+    /// Events of the timeline that were trimmed.
+    pub(super) events: BTreeMap<OwnedEventId, StoredEvent>,
+    /// What events cite, along auth chains.
+    pub(super) auth: BTreeMap<OwnedEventId, Vec<OwnedEventId>>,
+}
 
 /// The graph. It remembers what it was asked for and did not know: an answer that lacks an event of an auth chain would be
 /// another answer.
@@ -41,7 +47,7 @@ impl<'a, S: Sql> Graph<'a, S> {
 
     /// An event of the timeline that was trimmed here.
     pub(super) fn fetched(&self, event_id: &EventId) -> Option<&StoredEvent> {
-        self.fetched.get(event_id)
+        self.fetched.events.get(event_id)
     }
 
     fn store(&self) -> Store<'a, S> {
@@ -59,7 +65,7 @@ impl<'a, S: Sql> Graph<'a, S> {
         if let Some(aside) = self.store().aside(event_id.as_str())? {
             return Ok(Some(aside.pdu));
         }
-        self.fetched.get(event_id).map(parsed).transpose()
+        self.fetched.events.get(event_id).map(parsed).transpose()
     }
 
     fn find_state(&self, event_id: &EventId) -> Result<Option<Difference>, SqlError> {
@@ -74,7 +80,7 @@ impl<'a, S: Sql> Graph<'a, S> {
             return Ok(None);
         }
         let here = store.seq_of(event_id.as_str())?;
-        let seq = here.or_else(|| self.fetched.get(event_id).map(|event| event.seq));
+        let seq = here.or_else(|| self.fetched(event_id).map(|event| event.seq));
         match seq {
             Some(seq) if seq == self.turn.newest() => Ok(Some(Difference::new())),
             Some(seq) => store.trunk(seq),
@@ -102,12 +108,15 @@ impl<S: Sql> History for Graph<'_, S> {
     fn is_accepted(&self, event_id: &EventId) -> Result<bool, Unreadable> {
         let (store, id) = (self.store(), event_id.as_str());
         let here = store.seq_of(id).map_err(unreadable)?.is_some() && store.aside(id).map_err(unreadable)?.is_none();
-        Ok(here || self.fetched.contains_key(event_id))
+        Ok(here || self.fetched.events.contains_key(event_id))
     }
 
     fn auth_events(&self, event_id: &EventId) -> Result<Option<Vec<OwnedEventId>>, Unreadable> {
         if let Some(auth) = self.store().auth_of(event_id.as_str()).map_err(unreadable)? {
             return Ok(Some(auth));
+        }
+        if let Some(auth) = self.fetched.auth.get(event_id) {
+            return Ok(Some(auth.clone()));
         }
         Ok(self.event(event_id)?.map(|event| event.auth().to_vec()))
     }
@@ -118,6 +127,10 @@ impl<S: Sql> History for Graph<'_, S> {
 
     fn cited_elsewhere(&self, except: &BTreeSet<&Key>) -> Result<HashSet<OwnedEventId>, Unreadable> {
         Ok(self.store().cited_elsewhere(except).map_err(unreadable)?.into_iter().collect())
+    }
+
+    fn has_joined(&self, server: &ServerName) -> Result<bool, Unreadable> {
+        self.turn.has_joined(server)
     }
 
     fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<Difference>>, Unreadable> {

@@ -8,7 +8,8 @@
 //! | part | what |
 //! |---|---|
 //! | `send`, `membership`, `create` | changes |
-//! | `receive`, `admit`, `graph`, `forks` | events from other servers, and rooms that forked |
+//! | `receive`, `fetch`, `admit`, `graph` | events from other servers |
+//! | `forks`, `turns`, `aside`, `past` | what is kept of a room that forked |
 //! | `facts` | what the room shows to those outside |
 //! | `delayed` | events that are sent later |
 //! | `ephemeral` | typing and receipts |
@@ -40,6 +41,7 @@ mod admit;
 mod aggregate;
 mod alarm;
 mod announce;
+mod aside;
 mod bundle;
 mod companions;
 mod create;
@@ -47,6 +49,7 @@ mod delayed;
 mod desk;
 mod ephemeral;
 mod facts;
+mod fetch;
 pub(crate) mod filter;
 mod find_thread;
 mod forget;
@@ -55,6 +58,7 @@ mod forward;
 mod graph;
 mod history;
 mod membership;
+mod past;
 mod read;
 mod receive;
 mod related;
@@ -65,6 +69,7 @@ mod slice;
 mod state;
 mod store;
 mod timeline;
+mod turns;
 mod view;
 
 pub use delayed::room_of as room_of_delayed;

@@ -6,7 +6,7 @@ use ruma::{EventId, OwnedUserId, UserId};
 use serde::Deserialize;
 use tern_model::{MatrixError, RawJson, RoomSeq, StoredEvent};
 use tern_ports::{
-    ObjectHost, ask_storage,
+    ObjectHost, SqlError, ask_storage,
     wire::{
         room::{JoinedMember, ReadEvent, ReadJoinedMembers, ReadMembers, ReadState, ReadStateEvent},
         storage::LoadEvent,
@@ -21,6 +21,9 @@ use super::{
     store::Head,
     timeline::read_token,
 };
+
+/// State events read at once.
+const PAGE: u32 = 500;
 
 impl<H: ObjectHost> RoomActor<H> {
     /// One event; 404 when there is none or the reader may not see it.
@@ -72,8 +75,13 @@ impl<H: ObjectHost> RoomActor<H> {
     /// All state the reader may see.
     pub(super) async fn read_state(&self, request: &ReadState) -> Result<Vec<RawJson>, MatrixError> {
         let head = self.room()?;
-        let state = self.state_for(&head, &request.caller, ("*", "*")).await?;
-        self.client_forms(&head, &state)
+        match self.reach(&request.caller).await? {
+            Reach::Current => self.current_forms(&head, ("*", "*"), |_| true),
+            Reach::Left(seq) => {
+                let state = self.state_at(&head, seq, "*", "*").await?;
+                self.client_forms(&head, &state)
+            }
+        }
     }
 
     /// One state event.
@@ -95,23 +103,64 @@ impl<H: ObjectHost> RoomActor<H> {
         let at = request.at.as_deref().map(read_token).transpose()?.flatten();
         let end = reach.end(head.newest);
         let at = at.map_or(end, |at| at.min(end));
-        let mut members = self.state_at(&head, at, "m.room.member", "*").await?;
-        members.retain(|event| {
+        let wanted = |event: &StoredEvent| {
             let membership = membership_of(event);
             let is = |wanted: &Option<String>| wanted.as_ref().map(|wanted| *wanted == membership);
             is(&request.membership).unwrap_or(true) && !is(&request.not_membership).unwrap_or(false)
-        });
+        };
+        if at >= head.newest {
+            return self.current_forms(&head, ("m.room.member", "*"), wanted);
+        }
+        let mut members = self.state_at(&head, at, "m.room.member", "*").await?;
+        members.retain(wanted);
         self.client_forms(&head, &members)
     }
 
     /// Who is in the room now; only for those who are.
     pub(super) fn read_joined_members(&self, request: &ReadJoinedMembers) -> Result<Vec<JoinedMember>, MatrixError> {
         self.check_joined(&request.caller)?;
-        let joined = self.store().members("join")?;
-        Ok(joined.iter().filter_map(joined_member).collect())
+        let mut joined = Vec::new();
+        self.each_current(("m.room.member", "*"), |event| {
+            joined.extend(joined_member(&event).filter(|_| membership_of(&event) == "join"));
+            Ok(())
+        })?;
+        Ok(joined)
     }
 
-    /// State as far as the reader reaches: the current one, or that at the reader's leaving.
+    /// Current state in client form, in the order in which it became state.
+    fn current_forms(
+        &self,
+        head: &Head,
+        pattern: (&str, &str),
+        wanted: impl Fn(&StoredEvent) -> bool,
+    ) -> Result<Vec<RawJson>, MatrixError> {
+        let mut forms = Vec::new();
+        self.each_current(pattern, |event| {
+            if wanted(&event) {
+                forms.push((event.seq, self.client_form(head, &event, None)?));
+            }
+            Ok(())
+        })?;
+        forms.sort_by_key(|(became, _)| *became);
+        Ok(forms.into_iter().map(|(_, form)| form).collect())
+    }
+
+    /// Goes through the current state page by page: all at once it may be more than an object's memory.
+    fn each_current(
+        &self,
+        pattern: (&str, &str),
+        mut with: impl FnMut(StoredEvent) -> Result<(), SqlError>,
+    ) -> Result<(), SqlError> {
+        let mut after = (String::new(), String::new());
+        loop {
+            let page = self.store().state_page(pattern, (&after.0, &after.1), PAGE)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = (last.kind.clone(), last.state_key.clone().unwrap_or_default());
+            page.into_iter().try_for_each(&mut with)?;
+        }
+    }
+
+    /// One piece of state as far as the reader reaches: the current one, or that at the reader's leaving.
     async fn state_for(
         &self,
         head: &Head,
@@ -119,7 +168,6 @@ impl<H: ObjectHost> RoomActor<H> {
         (kind, key): (&str, &str),
     ) -> Result<Vec<StoredEvent>, MatrixError> {
         match self.reach(reader).await? {
-            Reach::Current if kind == "*" => Ok(self.store().state_like(kind, key, RoomSeq::default())?),
             Reach::Current => Ok(self.store().state(kind, key)?.into_iter().collect()),
             Reach::Left(seq) => self.state_at(head, seq, kind, key).await,
         }

@@ -6,7 +6,6 @@ use std::{
     rc::Rc,
 };
 
-use futures::future::join_all;
 use ruma::{
     OwnedEventId,
     serde::{Base64, base64::Standard},
@@ -14,18 +13,15 @@ use ruma::{
 };
 use tern_model::{MatrixError, Millis, Pdu, RawJson};
 use tern_ports::{
-    ObjectHost, Sql, SqlError, ask_storage,
-    wire::{
-        receive::{Fate, Receipted, ReceiveEvents, ServerKey},
-        storage::LoadEvent,
-    },
+    ObjectHost, Sql, SqlError,
+    wire::receive::{Fate, Receipted, ReceiveEvents, ServerKey},
 };
 use tern_room::{JudgeError, RedactError, RoomView as _, Unverified, Verdict, Version, acl, judge_cited, redact};
 
 use super::{
     RoomActor, SCHEMA,
     admit::Admitted,
-    forks::Standing,
+    aside::Standing,
     graph::{Fetched, Graph},
     send::Job,
     store::Head,
@@ -36,15 +32,16 @@ use super::{
 const MOST_EVENTS: usize = 50;
 const MOST_CITED: usize = 500;
 
-/// How often what is missing is looked for, and how much of it at a time.
+/// How often what is missing is looked for.
 const SEARCHES: usize = 8;
-const MOST_SOUGHT: usize = 64;
 
 /// Events on their way into the room, with what the turns have made of them.
 pub(super) struct Batch {
-    events: Vec<Pdu>,
+    pub(super) events: Vec<Pdu>,
     cited: Vec<Pdu>,
-    fetched: RefCell<Fetched>,
+    pub(super) fetched: RefCell<Fetched>,
+    /// Events that were looked for in the storage worker.
+    pub(super) sought: RefCell<BTreeSet<OwnedEventId>>,
     fates: RefCell<BTreeMap<OwnedEventId, Fate>>,
 }
 
@@ -88,12 +85,9 @@ impl<H: ObjectHost> RoomActor<H> {
 
     async fn take_batch(self: &Rc<Self>, batch: &Rc<Batch>) -> Result<(), MatrixError> {
         self.fetch_targets(batch).await?;
-        let mut sought = BTreeSet::new();
         for _ in 0..SEARCHES {
             self.submit(Job::Receive(Rc::clone(batch))).await?;
-            let missing: Vec<_> =
-                batch.missing().into_iter().filter(|event_id| sought.insert(event_id.clone())).collect();
-            if !self.fetch(batch, missing).await? {
+            if !self.fetch(batch, batch.missing()).await? {
                 break;
             }
         }
@@ -146,7 +140,7 @@ impl<H: ObjectHost> RoomActor<H> {
         sql.transaction(|| {
             SCHEMA.create_within(sql)?;
             turn.seal()?;
-            match turn.admit(&Entry::plain(create.clone()), &Fetched::new())? {
+            match turn.admit(&Entry::plain(create.clone()), &Fetched::default())? {
                 Admitted::Accepted => turn.seal(),
                 _ => Err(SqlError("the room cannot begin this way".to_owned())),
             }
@@ -184,7 +178,7 @@ impl<H: ObjectHost> RoomActor<H> {
         for pdu in &batch.cited {
             let store = turn.store();
             let known = store.seq_of(pdu.id().as_str())?.is_some() || store.aside(pdu.id().as_str())?.is_some();
-            if known || fetched.contains_key(pdu.id()) {
+            if known || fetched.events.contains_key(pdu.id()) {
                 continue;
             }
             match judge_cited(&Graph::new(turn, fetched, pdu), pdu) {
@@ -198,42 +192,12 @@ impl<H: ObjectHost> RoomActor<H> {
         }
         Ok(())
     }
-
-    /// What redactions of the batch redact, where it was trimmed here.
-    async fn fetch_targets(&self, batch: &Batch) -> Result<(), MatrixError> {
-        let Some(head) = self.head()? else { return Ok(()) };
-        let targets = batch.events.iter().filter_map(|pdu| redact::target(head.version, pdu)).collect();
-        self.fetch(batch, targets).await.map(drop)
-    }
-
-    /// Fetches events from the storage worker; false when nothing new was found.
-    async fn fetch(&self, batch: &Batch, wanted: Vec<OwnedEventId>) -> Result<bool, MatrixError> {
-        let Some(head) = self.head()?.filter(|head| head.tail.0 > 0) else { return Ok(false) };
-        let mut sought = Vec::new();
-        for event_id in wanted.into_iter().take(MOST_SOUGHT) {
-            if self.store().seq_of(event_id.as_str())?.is_none() {
-                sought.push(event_id);
-            }
-        }
-        // What the storage worker adds for a reader is not looked at.
-        let Some(reader) = batch.events.first().map(|pdu| pdu.from().to_owned()) else { return Ok(false) };
-        let load = |event_id| LoadEvent { room_id: self.room_id.clone(), event_id, user_id: reader.clone() };
-        let loaded = join_all(sought.into_iter().map(|event_id| ask_storage(&*self.host, load(event_id)))).await;
-        let mut found = false;
-        for event in loaded {
-            // Whether it is there has to be known: an event that is only said to be missing would be judged otherwise.
-            if let Some(loaded) = event?.filter(|loaded| loaded.event.seq <= head.tail) {
-                found = true;
-                batch.fetched.borrow_mut().insert(loaded.event.event_id.clone(), loaded.event);
-            }
-        }
-        Ok(found)
-    }
 }
 
 impl Batch {
     fn of(events: Vec<Pdu>, cited: Vec<Pdu>) -> Self {
-        Self { events, cited, fetched: RefCell::default(), fates: RefCell::default() }
+        let (fetched, sought, fates) = Default::default();
+        Self { events, cited, fetched, sought, fates }
     }
 }
 
@@ -248,7 +212,7 @@ fn receive<S: Sql>(turn: &Turn<'_, S>, pdu: &Pdu, fetched: &Fetched) -> Result<F
         Some(aside) if aside.verdict == Standing::SoftFailed => {
             return Ok(Fate::SoftFailed(aside.reason.unwrap_or_default()));
         }
-        _ if store.seq_of(id)?.is_some() || fetched.contains_key(pdu.id()) => return Ok(Fate::Accepted),
+        _ if store.seq_of(id)?.is_some() || fetched.events.contains_key(pdu.id()) => return Ok(Fate::Accepted),
         _ => {}
     }
     let entry = Entry { redacts: redaction(turn, pdu, fetched)?, ..Entry::plain(pdu.clone()) };
@@ -265,7 +229,7 @@ fn receive<S: Sql>(turn: &Turn<'_, S>, pdu: &Pdu, fetched: &Fetched) -> Result<F
 fn redaction<S: Sql>(turn: &Turn<'_, S>, pdu: &Pdu, fetched: &Fetched) -> Result<Option<Redacts>, SqlError> {
     let Some(target) = redact::target(turn.version(), pdu) else { return Ok(None) };
     let here = turn.store().event(target.as_str())?;
-    let Some(target) = here.or_else(|| fetched.get(&target).cloned()) else { return Ok(None) };
+    let Some(target) = here.or_else(|| fetched.events.get(&target).cloned()) else { return Ok(None) };
     match redacts(turn, pdu, (target, None)) {
         Ok(redacts) => Ok(Some(redacts)),
         Err(RedactError::Unreadable(cause)) => Err(SqlError(cause.0)),

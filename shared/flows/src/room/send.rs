@@ -195,7 +195,7 @@ fn append<S: Sql>(turn: &Turn<'_, S>, entry: &Entry) -> Result<Result<(), Matrix
     if entry.pdu.prev().len() >= turn.extremities_now().len() {
         return turn.append(entry).map(Ok);
     }
-    Ok(match turn.admit(entry, &Fetched::new())? {
+    Ok(match turn.admit(entry, &Fetched::default())? {
         Admitted::Accepted => Ok(()),
         Admitted::Aside(_, reason) => Err(MatrixError::forbidden(reason)),
         Admitted::Missing(_) | Admitted::Unjudged(_) => Err(MatrixError::unavailable()),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ruma::OwnedEventId;
 use tern_model::{MatrixError, RoomSeq, StoredEvent};
 use tern_ports::{
     ObjectHost,
@@ -28,6 +29,10 @@ impl<H: ObjectHost> RoomActor<H> {
         let range = Range { after, until, backwards: true };
         let Page { mut events, facts } = self.page(&head, &ask.user_id, range, ask.limit.min(MOST_EVENTS)).await?;
         events.reverse();
+        let first_known = events.first().map_or(until, |event| event.seq.previous());
+        if head.turned > first_known {
+            events = self.store().turns_after(first_known)?.effective(events);
+        }
         let first = events.first().map_or(until.next(), |event| event.seq);
         Ok(SyncRoom {
             room_id: self.room_id.clone(),
@@ -49,8 +54,8 @@ impl<H: ObjectHost> RoomActor<H> {
     ) -> Result<Vec<StoredEvent>, MatrixError> {
         let senders: BTreeSet<&str> = timeline.iter().filter(|_| ask.lazy).map(|event| event.sender.as_str()).collect();
         let after = ask.after.unwrap_or_default();
-        let mut found: BTreeMap<RoomSeq, StoredEvent> = BTreeMap::new();
-        let mut keep = |event: StoredEvent| drop(found.insert(event.seq, event));
+        let mut found: BTreeMap<(RoomSeq, OwnedEventId), StoredEvent> = BTreeMap::new();
+        let mut keep = |event: StoredEvent| drop(found.insert((event.seq, event.event_id.clone()), event));
         if until < head.newest && (!ask.state.is_empty() || !senders.is_empty()) {
             for event in self.state_at(head, until, "*", "*").await? {
                 let key = event.state_key.as_deref().unwrap_or_default();
@@ -63,10 +68,16 @@ impl<H: ObjectHost> RoomActor<H> {
             return Ok(found.into_values().collect());
         }
         for (kind, state_key) in &ask.state {
-            self.store().state_like(kind, state_key, after)?.into_iter().for_each(&mut keep);
+            // Of a large room, members are most of the state. Who loads them lazily has asked for none by a wildcard.
+            let found = match (kind.as_str(), state_key.as_str()) {
+                ("m.room.member", "*") if ask.lazy => Vec::new(),
+                ("*", "*") if ask.lazy => self.store().state_beside_members(after)?,
+                pattern => self.store().state_like(pattern.0, pattern.1, after)?,
+            };
+            found.into_iter().for_each(&mut keep);
         }
         for sender in senders {
-            self.store().state("m.room.member", sender)?.into_iter().for_each(&mut keep);
+            self.store().state_like("m.room.member", sender, RoomSeq::default())?.into_iter().for_each(&mut keep);
         }
         Ok(found.into_values().collect())
     }

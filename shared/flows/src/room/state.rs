@@ -6,6 +6,13 @@ use tern_ports::{Row, Sql, SqlError, Value};
 
 use super::store::{Store, all, damaged, event_columns, one, seq_value};
 
+/// Columns of a current state event `e`, with the position at which it became state in the place of its own.
+macro_rules! state_columns {
+    () => {
+        "coalesce(s.since, e.seq), e.event_id, e.kind, e.sender, e.state_key, e.ts, e.pdu, e.unsigned, e.device_id, e.txn_id"
+    };
+}
+
 /// `*` in a pattern of types and state keys.
 const ANY: &str = "*";
 
@@ -20,19 +27,18 @@ impl<S: Sql> Store<'_, S> {
         one(&self.0.query(sql, &[kind.into(), state_key.into()])?)
     }
 
-    /// Makes the event at `seq` the current one of its type and state key.
+    /// Makes the event at `seq` the current one of its type and state key, `since` another position if it was not at once.
     pub(super) fn put_state(
         self,
-        kind: &str,
-        state_key: &str,
-        seq: RoomSeq,
+        (kind, state_key): (&str, &str),
+        (seq, since): (RoomSeq, Option<RoomSeq>),
         membership: Option<&str>,
     ) -> Result<(), SqlError> {
         self.0.query(
-            "INSERT INTO state (kind, state_key, seq, membership) VALUES (?, ?, ?, ?)
+            "INSERT INTO state (kind, state_key, seq, membership, since) VALUES (?, ?, ?, ?, ?)
              ON CONFLICT (kind, state_key) DO UPDATE
-             SET seq = excluded.seq, membership = excluded.membership, forgotten = 0",
-            &[kind.into(), state_key.into(), seq.0.into(), membership.into()],
+             SET seq = excluded.seq, membership = excluded.membership, since = excluded.since, forgotten = 0",
+            &[kind.into(), state_key.into(), seq.0.into(), membership.into(), seq_value(since)],
         )?;
         Ok(())
     }
@@ -43,10 +49,13 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
-    /// Current state that matches a pattern and was set after `after`, in order of position.
+    /// Current state that matches a pattern and became state after `after`, in the order and with the positions of that.
     pub(super) fn state_like(self, kind: &str, state_key: &str, after: RoomSeq) -> Result<Vec<StoredEvent>, SqlError> {
-        const FROM: &str =
-            concat!("SELECT ", event_columns!(), " FROM state s JOIN events e ON e.seq = s.seq WHERE s.seq > ?");
+        const FROM: &str = concat!(
+            "SELECT ",
+            state_columns!(),
+            " FROM state s JOIN events e ON e.seq = s.seq WHERE coalesce(s.since, s.seq) > ?"
+        );
         let mut sql = FROM.to_owned();
         let mut params: Vec<Value> = vec![after.0.into()];
         for (column, wanted) in [(" AND s.kind = ?", kind), (" AND s.state_key = ?", state_key)] {
@@ -55,21 +64,59 @@ impl<S: Sql> Store<'_, S> {
                 params.push(wanted.into());
             }
         }
-        sql.push_str(" ORDER BY s.seq");
+        sql.push_str(" ORDER BY coalesce(s.since, s.seq)");
         all(&self.0.query(&sql, &params)?)
     }
 
-    /// What of the current state was set after `after`.
+    /// Current state but the members', that became state after `after`, in the order and with the positions of that.
+    pub(super) fn state_beside_members(self, after: RoomSeq) -> Result<Vec<StoredEvent>, SqlError> {
+        let sql = concat!(
+            "SELECT ",
+            state_columns!(),
+            " FROM state s JOIN events e ON e.seq = s.seq
+             WHERE coalesce(s.since, s.seq) > ? AND s.kind <> 'm.room.member' ORDER BY coalesce(s.since, s.seq)"
+        );
+        all(&self.0.query(sql, &[after.0.into()])?)
+    }
+
+    /// Current state that matches a pattern, in the order of its keys and with the positions at which it became state: at
+    /// most `limit` beyond `after`.
+    pub(super) fn state_page(
+        self,
+        (kind, state_key): (&str, &str),
+        after: (&str, &str),
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, SqlError> {
+        const FROM: &str = concat!(
+            "SELECT ",
+            state_columns!(),
+            " FROM state s JOIN events e ON e.seq = s.seq WHERE (s.kind, s.state_key) > (?, ?)"
+        );
+        let mut sql = FROM.to_owned();
+        let mut params: Vec<Value> = vec![after.0.into(), after.1.into()];
+        for (column, wanted) in [(" AND s.kind = ?", kind), (" AND s.state_key = ?", state_key)] {
+            if wanted != ANY {
+                sql.push_str(column);
+                params.push(wanted.into());
+            }
+        }
+        sql.push_str(" ORDER BY s.kind, s.state_key LIMIT ?");
+        params.push(u64::from(limit).into());
+        all(&self.0.query(&sql, &params)?)
+    }
+
+    /// What of the current state became state after `after`.
     pub(super) fn state_keys_since(self, after: RoomSeq) -> Result<Vec<(String, String)>, SqlError> {
-        let rows = self.0.query("SELECT kind, state_key FROM state WHERE seq > ?", &[after.0.into()])?;
+        let rows =
+            self.0.query("SELECT kind, state_key FROM state WHERE coalesce(since, seq) > ?", &[after.0.into()])?;
         let keys = rows.iter().filter_map(|row| Some((row.string(0)?, row.string(1)?)));
         Ok(keys.collect())
     }
 
-    /// A user's membership and the position of the event that says so.
+    /// A user's membership and the position since which it is so.
     pub(super) fn membership(self, user_id: &str) -> Result<Option<(RoomSeq, String)>, SqlError> {
         let rows = self.0.query(
-            "SELECT seq, membership FROM state WHERE kind = 'm.room.member' AND state_key = ?",
+            "SELECT coalesce(since, seq), membership FROM state WHERE kind = 'm.room.member' AND state_key = ?",
             &[user_id.into()],
         )?;
         Ok(rows.first().and_then(|row| Some((RoomSeq(row.int(0)?), row.string(1)?))))
@@ -92,14 +139,23 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
-    /// Joined members with the positions of their member events, by position.
+    /// Joined members with the positions since which their member events are state, by the position of these.
     pub(super) fn joined(self, limit: Option<usize>) -> Result<Vec<(OwnedUserId, RoomSeq)>, SqlError> {
         let limit = limit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(-1);
         let rows = self.0.query(
-            "SELECT state_key, seq FROM state WHERE membership = 'join' ORDER BY seq LIMIT ?",
+            "SELECT state_key, coalesce(since, seq) FROM state WHERE membership = 'join' ORDER BY seq LIMIT ?",
             &[limit.into()],
         )?;
         Ok(rows.iter().filter_map(member_of).collect())
+    }
+
+    /// Some user of a server is joined.
+    pub(super) fn has_joined(self, server: &str) -> Result<bool, SqlError> {
+        let rows = self.0.query(
+            "SELECT 1 FROM state WHERE membership = 'join' AND substr(state_key, instr(state_key, ':') + 1) = ? LIMIT 1",
+            &[server.into()],
+        )?;
+        Ok(!rows.is_empty())
     }
 
     /// The first member events of these memberships, by position.

@@ -271,6 +271,7 @@ fn entry_of(row: &Row) -> Result<AppendEvent, SqlError> {
         is_state: row.flag(11),
         event,
         redaction: row.text(10).map(serde_json::from_str).transpose().map_err(damaged)?,
+        turns: Vec::new(),
     })
 }
 

@@ -1,5 +1,7 @@
 //! The timeline as one: the tail here, joined with what the storage worker has of the time before.
 
+use std::collections::BTreeSet;
+
 use ruma::UserId;
 use tern_model::{Caller, MatrixError, RawJson, RoomSeq, StoredEvent};
 use tern_ports::{
@@ -54,6 +56,14 @@ pub(super) fn read_token(token: &str) -> Result<Option<RoomSeq>, MatrixError> {
     let seq = number.and_then(|number| number.parse::<u64>().ok()).filter(|seq| *seq < 1 << 53);
     let seq = seq.ok_or_else(|| MatrixError::invalid_param("Not a pagination token of this room"))?;
     Ok(Some(RoomSeq(seq)))
+}
+
+/// What a place of the state had.
+enum Held {
+    Event(Box<StoredEvent>),
+    Nothing,
+    /// What the storage worker knows.
+    Unknown,
 }
 
 impl<H: ObjectHost> RoomActor<H> {
@@ -133,27 +143,55 @@ impl<H: ObjectHost> RoomActor<H> {
         }
         let mut state = self.store().state_like(kind, state_key, RoomSeq::default())?;
         state.retain(|event| event.seq <= at);
-        let mut unknown = Vec::new();
-        for (changed_kind, changed_key) in self.store().state_keys_since(at)? {
+        let mut unknown = BTreeSet::new();
+        for (changed_kind, changed_key) in self.places_changed(head, at)? {
             if !(matches(kind, &changed_kind) && matches(state_key, &changed_key)) {
                 continue;
             }
-            let changes = self.store().changes(head.tail, &changed_kind, &changed_key)?;
-            match changes.into_iter().rev().find(|event| event.seq <= at) {
-                Some(event) => state.push(event),
-                None => unknown.push((changed_kind, changed_key)),
+            match self.held_at(head, at, (&changed_kind, &changed_key))? {
+                Held::Event(event) => state.push(*event),
+                Held::Nothing => {}
+                Held::Unknown => drop(unknown.insert((changed_kind, changed_key))),
             }
         }
         if head.tail.0 > 0 && !unknown.is_empty() {
-            // Not set between the tail's start and `at`: it is what it was at the tail's start.
-            let before = self.stored_state(head.tail, kind, state_key).await?;
+            // Not set between the tail's start and `at`, or by a resolution to an event that is gone from here.
+            let before = self.stored_state(head.forwarded.min(at), kind, state_key).await?;
             let wanted = |event: &StoredEvent| {
-                unknown.iter().any(|(kind, key)| *kind == event.kind && Some(key) == event.state_key.as_ref())
+                let state_key = event.state_key.clone().unwrap_or_default();
+                unknown.contains(&(event.kind.clone(), state_key))
             };
             state.extend(before.into_iter().filter(wanted));
         }
         state.sort_by_key(|event| event.seq);
         Ok(state)
+    }
+
+    /// Where the present is another than it was at `at`.
+    fn places_changed(&self, head: &Head, at: RoomSeq) -> Result<BTreeSet<(String, String)>, SqlError> {
+        let mut places: BTreeSet<_> = self.store().state_keys_since(at)?.into_iter().collect();
+        if head.turned > at {
+            places.extend(self.store().places_turned(at)?);
+        }
+        Ok(places)
+    }
+
+    /// What a place had at `at`, as far as the tail tells.
+    fn held_at(&self, head: &Head, at: RoomSeq, place: (&str, &str)) -> Result<Held, SqlError> {
+        let set = self.store().changes(head.tail, place.0, place.1)?.into_iter().rev().find(|event| event.seq <= at);
+        let turned = if head.turned > head.tail { self.store().last_turn((head.tail, at), place)? } else { None };
+        let set_at = set.as_ref().map(|event| event.seq);
+        Ok(match (set, turned) {
+            (_, Some((seq, event_id))) if Some(seq) >= set_at => match event_id {
+                None => Held::Nothing,
+                Some(event_id) => match self.store().event(event_id.as_str())? {
+                    Some(event) => Held::Event(Box::new(StoredEvent { seq, ..event })),
+                    None => Held::Unknown,
+                },
+            },
+            (Some(event), _) => Held::Event(Box::new(event)),
+            (None, _) => Held::Unknown,
+        })
     }
 
     async fn stored_state(&self, at: RoomSeq, kind: &str, state_key: &str) -> Result<Vec<StoredEvent>, MatrixError> {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use lru::LruCache;
-use ruma::{OwnedEventId, OwnedUserId, RoomId, events::StateEventType};
+use ruma::{EventId, OwnedEventId, OwnedUserId, RoomId, ServerName, events::StateEventType};
 use tern_model::{Pdu, RawJson, RoomSeq, StoredEvent, TxnRef};
 use tern_ports::{Sql, SqlError, wire::storage::Redaction};
 use tern_room::{Extremity, RoomView, Unreadable, Version, auth::membership_of, redact, unsigned};
@@ -127,7 +127,7 @@ impl<'a, S: Sql> Turn<'a, S> {
         let redaction = redacts.as_ref().map(|redacts| self.redact(redacts)).transpose()?;
         self.store.insert_event(&stored, redaction.as_ref())?;
         if let Some(state_key) = state_key {
-            self.replace_state((&stored.kind, state_key), (seq, pdu), previous.as_ref())?;
+            self.replace_state((&stored.kind, state_key), (seq, pdu), None, previous.as_ref())?;
         }
         let mut head = self.head.borrow_mut();
         head.newest = seq;
@@ -145,12 +145,15 @@ impl<'a, S: Sql> Turn<'a, S> {
     ) -> Result<(), SqlError> {
         let kind = kind.to_string();
         let previous = self.current(&kind, state_key)?;
-        let before = previous.as_ref().map(|(_, pdu)| pdu.id().as_str());
-        self.note_turn((&kind, state_key), before, event_id.map(|id| id.as_str()))?;
-        match event_id {
-            Some(event_id) => {
-                let event = self.store.event(event_id.as_str())?.ok_or_else(|| damaged("current state is not here"))?;
-                self.replace_state((&kind, state_key), (event.seq, &parsed(&event)?), previous.as_ref())
+        let here = |event_id: &OwnedEventId| {
+            let event = self.store.event(event_id.as_str())?.ok_or_else(|| damaged("current state is not here"))?;
+            Ok::<_, SqlError>((event.seq, parsed(&event)?))
+        };
+        let next = event_id.map(here).transpose()?;
+        self.note_turn((&kind, state_key), previous.as_ref(), next.as_ref())?;
+        match next {
+            Some((seq, pdu)) => {
+                self.replace_state((&kind, state_key), (seq, &pdu), Some(self.newest()), previous.as_ref())
             }
             None => self.remove_state((&kind, state_key), previous.as_ref()),
         }
@@ -160,13 +163,13 @@ impl<'a, S: Sql> Turn<'a, S> {
     pub(super) fn stay_at(&self, (kind, state_key): &tern_room::Key) -> Result<(), SqlError> {
         let kind = kind.to_string();
         let current = self.current(&kind, state_key)?;
-        let current = current.as_ref().map(|(_, pdu)| pdu.id().as_str());
-        self.note_turn((&kind, state_key), current, current)
+        self.note_turn((&kind, state_key), current.as_ref(), current.as_ref())
     }
 
-    fn note_turn(&self, key: (&str, &str), before: Option<&str>, after: Option<&str>) -> Result<(), SqlError> {
+    fn note_turn(&self, key: (&str, &str), before: Option<&Current>, after: Option<&Current>) -> Result<(), SqlError> {
         let newest = self.newest();
         self.head.borrow_mut().turned = newest;
+        let (before, after) = (before.map(|(seq, pdu)| (*seq, pdu)), after.map(|(seq, pdu)| (*seq, pdu)));
         self.store.put_turn(newest, key, before, after)
     }
 
@@ -196,11 +199,12 @@ impl<'a, S: Sql> Turn<'a, S> {
         &self,
         key: (&str, &str),
         new: (RoomSeq, &Pdu),
+        since: Option<RoomSeq>,
         previous: Option<&Current>,
     ) -> Result<(), SqlError> {
         let member = key.0 == "m.room.member";
         let after = if member { Some(membership_of(new.1).map_err(damaged)?) } else { None };
-        self.store.put_state(key.0, key.1, new.0, after.as_deref())?;
+        self.store.put_state(key, (new.0, since), after.as_deref())?;
         self.leave_place(key.0, previous)?;
         if member {
             count(&mut self.head.borrow_mut(), after.as_deref(), |n| n + 1);
@@ -281,9 +285,18 @@ impl<S: Sql> RoomView for Turn<'_, S> {
         Ok(head.extremities.iter().map(extremity).collect())
     }
 
+    fn event(&self, event_id: &EventId) -> Result<Option<Pdu>, Unreadable> {
+        let event = self.store.event(event_id.as_str()).map_err(unreadable)?;
+        event.as_ref().map(parsed).transpose().map_err(unreadable)
+    }
+
     fn joined(&self, limit: usize) -> Result<Vec<OwnedUserId>, Unreadable> {
         let joined = self.store.joined(Some(limit)).map_err(unreadable)?;
         Ok(joined.into_iter().map(|(user_id, _)| user_id).collect())
+    }
+
+    fn has_joined(&self, server: &ServerName) -> Result<bool, Unreadable> {
+        self.store.has_joined(server.as_str()).map_err(unreadable)
     }
 }
 

@@ -7,7 +7,7 @@ use std::{borrow::Cow, rc::Rc};
 
 use ruma::{OwnedUserId, UserId};
 use serde::Deserialize;
-use tern_model::{EphemeralNotice, MatrixError, Notice, NoticeEvent, Receipt, RoomSeq, StreamPos, news};
+use tern_model::{EphemeralNotice, MatrixError, Notice, NoticeEvent, Receipt, RoomSeq, StreamPos, Turned, news};
 use tern_ports::{ObjectHost, Parking, Sql, wire::Done};
 use tern_sync::{Membership, is_bump, relists};
 
@@ -20,6 +20,7 @@ use super::{
         facts::{self, Facts},
         inbox, receipts,
         rooms::{self, RoomRow},
+        turned,
     },
     turn::Turn,
 };
@@ -58,6 +59,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let known = before.is_some();
         let mut row = before.clone().unwrap_or_else(|| RoomRow::unknown(room_id));
         let fresh: Vec<&NoticeEvent> = notice.events.iter().filter(|event| event.seq > row.newest).collect();
+        let known_until = row.newest.max(row.turned);
+        let turned: Vec<&Turned> = notice.turned.iter().filter(|turned| turned.seq > known_until).collect();
         // Told again as a whole: what else it says is older than what is known.
         let stale = fresh.is_empty() && !notice.events.is_empty();
         row.forwarded = row.forwarded.max(notice.forwarded);
@@ -70,10 +73,15 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             let pos = if quiet { turn.advance_quietly(news::ROOMS) } else { turn.advance(news::ROOMS) };
             let previous = row.clone();
             make_place(turn, &mut row, &fresh)?;
+            file_turned(turn, &mut row, &turned)?;
             if !quiet {
                 move_room(&mut row, heard(), pos);
             }
             self.take_membership(turn, &mut row, notice, &fresh, pos);
+            let own = |turned: &&&Turned| turned.kind == MEMBER && turned.state_key == self.user_id.as_str();
+            if let (Membership::Join, Some(own)) = (row.membership, turned.iter().rfind(own)) {
+                row.joined = row.joined.max(own.seq);
+            }
             let first = fresh.first().map_or(previous.newest, |event| event.seq);
             self.begin_counting(turn, &mut row, &previous, first)?;
             self.file(turn, &mut row, notice, &fresh, pos)?;
@@ -84,6 +92,11 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             trim(turn, &mut row)?;
             let was_in = before.as_ref().is_some_and(|before| before.membership == Membership::Join);
             self.follow_members(turn, &row, was_in, notice, &fresh)?;
+        }
+        if fresh.is_empty()
+            && let (true, Some(gone)) = (known, turned.last())
+        {
+            self.leave_by_resolution(turn, &mut row, notice, gone)?;
         }
         if !stale && (known || !fresh.is_empty()) {
             self.take_facts(turn, &mut row, notice)?;
@@ -166,6 +179,23 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         row.membership = membership;
         row.relisted = pos;
         turn.relist(pos);
+    }
+
+    /// Resolution has taken away the user's member event and left none: nothing to show, but the room is over.
+    fn leave_by_resolution(
+        &self,
+        turn: &Turn<'_, H::Sql>,
+        row: &mut RoomRow,
+        notice: &Notice,
+        gone: &Turned,
+    ) -> Result<(), MatrixError> {
+        let was_in = row.membership == Membership::Join;
+        let pos = turn.advance(news::ROOMS);
+        (row.pos, row.activity) = (pos, pos);
+        row.turned = gone.seq;
+        self.take_membership(turn, row, notice, &[], pos);
+        row.removed = was_in;
+        self.follow_members(turn, row, was_in, notice, &[])
     }
 
     /// The room's summary and stripped state, when the notice brings them.
@@ -270,6 +300,15 @@ fn make_place(turn: &Turn<'_, impl Sql>, row: &mut RoomRow, fresh: &[&NoticeEven
     Ok(())
 }
 
+/// Keeps what resolution changed, until the inbox is beyond it.
+fn file_turned(turn: &Turn<'_, impl Sql>, row: &mut RoomRow, fresh: &[&Turned]) -> Result<(), MatrixError> {
+    for turned in fresh {
+        turned::put(turn.sql, &row.room_id, turned)?;
+        row.turned = row.turned.max(turned.seq);
+    }
+    Ok(())
+}
+
 /// The room goes to its place among the others, by what was heard in it.
 fn move_room<'a>(row: &mut RoomRow, mut heard: impl DoubleEndedIterator<Item = &'a NoticeEvent>, pos: StreamPos) {
     if let Some(bump) = heard.rfind(|event| is_bump(&event.kind)) {
@@ -291,6 +330,9 @@ fn trim(turn: &Turn<'_, impl Sql>, row: &mut RoomRow) -> Result<(), MatrixError>
     if from > row.inbox_from {
         pack_before(turn.sql, row, from)?;
         inbox::drop_before(turn.sql, &row.room_id, from)?;
+        if row.turned.0 > 0 {
+            turned::drop_before(turn.sql, &row.room_id, from)?;
+        }
         row.inbox_from = from;
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::{
 };
 
 use ruma::{DeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
-use tern_model::{NoticeEvent, RawJson, Receipt, RoomSeq, StoredEvent, StreamPos};
+use tern_model::{NoticeEvent, RawJson, Receipt, RoomSeq, StoredEvent, StreamPos, Turned};
 use tern_ports::{ObjectHost, Parking, SqlError};
 use tern_push::Counts;
 use tern_room::aggregate;
@@ -21,12 +21,13 @@ use super::{
     UserActor,
     account_data::{DIRECT, PUSH_RULES, TAG, direct_rooms, tag_names},
     ignored::is_unheard,
+    inbox::MEMBER,
     store::{
         Span, account_data, devices,
         facts::{self, Facts},
         inbox, keys, receipts,
         rooms::{self, RoomRow},
-        threads, to_device,
+        threads, to_device, turned,
     },
 };
 
@@ -212,6 +213,7 @@ fn view(row: RoomRow, facts: Facts, direct: &BTreeSet<OwnedRoomId>, tags: BTreeS
         newest: row.newest,
         inbox_from: row.inbox_from,
         joined: row.joined,
+        turned: row.turned,
         stripped: facts.stripped,
         tags,
         unread: unread(row.ledger.total()),
@@ -292,7 +294,18 @@ impl<H: ObjectHost + Parking> UserView for View<'_, H> {
 
     fn member(&self, room_id: &RoomId, user_id: &UserId) -> Option<RawJson> {
         let room = self.room(room_id)?;
+        if room.turned.0 > 0 {
+            let place = (MEMBER, user_id.as_str());
+            if self.or_fail(turned::of_place(self.sql(), room_id, place)).is_some() {
+                // It may have been replaced since: whoever is asked next knows.
+                return None;
+            }
+        }
         self.or_fail(inbox::member(self.sql(), room_id, user_id, room.inbox_from))
+    }
+
+    fn turned(&self, room: &RoomView) -> Vec<Turned> {
+        self.or_fail(turned::of_room(self.sql(), &room.room_id))
     }
 
     fn aggregated(&self, timeline: &[&NoticeEvent]) -> BTreeMap<RoomSeq, RawJson> {

@@ -42,6 +42,7 @@ boundary! {
         LoadAggregations => Vec<StoredAggregation>,
         PageThreads => ThreadPage,
         FindByTime => Option<RoomSeq>,
+        LoadAuthChain => Vec<AuthLink>,
         SearchEvents => Matches,
         RegisterRoom => Done,
         ResolveAlias => Option<OwnedRoomId>,
@@ -120,6 +121,20 @@ pub struct AppendEvent {
     /// It redacted this stored event, whose PDU and unsigned part are replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redaction: Option<Redaction>,
+    /// What else of the current state became another with it, by state resolution.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turns: Vec<StateTurn>,
+}
+
+/// A place in the state that state resolution gave to another event, or to none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateTurn {
+    /// `type`.
+    pub kind: String,
+    /// `state_key`.
+    pub state_key: String,
+    /// Position of the event that is state from here on.
+    pub event: Option<RoomSeq>,
 }
 
 /// A redacted event as it is kept from now on.
@@ -197,6 +212,26 @@ pub struct LoadedEvent {
     /// Of a state event: the one that took its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub successor: Option<StoredEvent>,
+}
+
+/// The auth events of these events, of those, and so on, as far as they are stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadAuthChain {
+    /// The room they must be in.
+    pub room_id: OwnedRoomId,
+    /// Where to begin; at most a thousand.
+    pub events: Vec<OwnedEventId>,
+    /// At most this many links.
+    pub limit: u32,
+}
+
+/// An event and what it cites.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthLink {
+    /// The event.
+    pub event_id: OwnedEventId,
+    /// Its `auth_events`.
+    pub auth: Vec<OwnedEventId>,
 }
 
 /// The room's state after the event at a position.

@@ -35,11 +35,12 @@ pub struct SyncRoom {
     pub room_id: OwnedRoomId,
     /// The newest position known to the one who answers; zero when the room is unknown there.
     pub through: RoomSeq,
-    /// Oldest first, without gaps.
+    /// Oldest first, without gaps. What did not become state, having lost to another event, has no `state_key` here.
     pub timeline: Vec<StoredEvent>,
     /// There is more between `after` (or the start) and the first event of the timeline.
     pub limited: bool,
-    /// State asked for.
+    /// State asked for. The positions are those at which events became state: by state resolution, that is later than they
+    /// came.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub state: Vec<StoredEvent>,
     /// For deciding which events the user may see.

@@ -1,9 +1,22 @@
-use ruma::signatures::{Verified, reference_hash, verify_event};
-use serde_json::{Value, json};
-use tern_model::{MatrixError, Millis, RawJson};
-use tern_room::{BuildError, Draft, Extremity, SUPPORTED, Signer, build, propose};
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::support::{ALICE, Room, message, object, public_keys, raw, signer, state, user};
+use ruma::{
+    EventId, OwnedUserId, RoomId,
+    events::StateEventType,
+    serde::Base64,
+    signatures::{Verified, reference_hash, verify_event},
+};
+use serde_json::{Value, json};
+use tern_model::{MatrixError, Millis, Pdu, RawJson};
+use tern_room::{
+    BuildError, Draft, Extremity, KNOWN, RoomView, SUPPORTED, Signer, Unreadable, Unverified, Verdict, Version, build,
+    propose,
+};
+
+use crate::{
+    scene::{self, Scene},
+    support::{ALICE, Room, message, object, public_keys, raw, signer, state, user},
+};
 
 #[test]
 fn every_event_of_every_version_verifies_and_names_itself() {
@@ -50,25 +63,21 @@ fn events_stand_on_the_extremities_and_on_their_auth_events() {
 #[test]
 fn at_most_twenty_previous_events_the_deepest_first() {
     struct Forked(Room);
-    impl tern_room::RoomView for Forked {
-        fn room_id(&self) -> &ruma::RoomId {
+    impl RoomView for Forked {
+        fn room_id(&self) -> &RoomId {
             self.0.room_id()
         }
-        fn version(&self) -> &'static tern_room::Version {
+        fn version(&self) -> &'static Version {
             self.0.version()
         }
-        fn state(
-            &self,
-            kind: &ruma::events::StateEventType,
-            key: &str,
-        ) -> Result<Option<tern_model::Pdu>, tern_room::Unreadable> {
+        fn state(&self, kind: &StateEventType, key: &str) -> Result<Option<Pdu>, Unreadable> {
             self.0.state(kind, key)
         }
-        fn extremities(&self) -> Result<Vec<Extremity>, tern_room::Unreadable> {
+        fn extremities(&self) -> Result<Vec<Extremity>, Unreadable> {
             let fork = |n: u64| Extremity { event_id: format!("$fork{n}").try_into().unwrap(), depth: n };
             Ok((1..=30).map(fork).collect())
         }
-        fn joined(&self, limit: usize) -> Result<Vec<ruma::OwnedUserId>, tern_room::Unreadable> {
+        fn joined(&self, limit: usize) -> Result<Vec<OwnedUserId>, Unreadable> {
             self.0.joined(limit)
         }
     }
@@ -94,7 +103,7 @@ fn redacts_goes_where_the_version_wants_it() {
     }
 }
 
-fn built(kind: &str, content: &str) -> Result<tern_model::Pdu, BuildError> {
+fn built(kind: &str, content: &str) -> Result<Pdu, BuildError> {
     let room = Room::create("12", json!({}));
     let draft = Draft::new(user(ALICE), kind.to_owned(), None, RawJson::parse(content.to_owned()).unwrap(), None);
     build(&room, &draft, Millis(1), &signer())
@@ -188,4 +197,64 @@ fn the_same_draft_gives_the_same_event() {
     let later = build(&room, &message(ALICE), Millis(5), &signer()).unwrap();
     assert_ne!(later.raw().text(), text(0));
     assert_eq!(serde_json::to_value(object(&later)).unwrap()["origin_server_ts"], Value::from(5));
+}
+
+/// A room of events from elsewhere, as the next local event is built on it.
+struct Seen<'a>(&'a Scene, &'a RoomId);
+
+impl RoomView for Seen<'_> {
+    fn room_id(&self) -> &RoomId {
+        self.1
+    }
+
+    fn version(&self) -> &'static Version {
+        self.0.version
+    }
+
+    fn state(&self, kind: &StateEventType, state_key: &str) -> Result<Option<Pdu>, Unreadable> {
+        Ok(self.0.graph.now(&kind.to_string(), state_key).cloned())
+    }
+
+    fn extremities(&self) -> Result<Vec<Extremity>, Unreadable> {
+        let extremities = self.0.graph.present.extremities.iter();
+        Ok(extremities.map(|event_id| Extremity { event_id: event_id.clone(), depth: 9 }).collect())
+    }
+
+    fn event(&self, event_id: &EventId) -> Result<Option<Pdu>, Unreadable> {
+        Ok(self.0.graph.find(event_id).cloned())
+    }
+
+    fn joined(&self, _: usize) -> Result<Vec<OwnedUserId>, Unreadable> {
+        Ok(Vec::new())
+    }
+}
+
+#[test]
+fn events_for_rooms_of_every_version_are_what_other_servers_take() {
+    let signer = Signer::new("a.test".try_into().unwrap(), "ed25519:1", &[7; 32]).unwrap();
+    let key = Base64::new(signer.public_key().to_vec());
+    let keys = BTreeMap::from([("a.test".to_owned(), BTreeMap::from([("ed25519:1".to_owned(), key)]))]);
+    let room_id = RoomId::parse("!room:a.test").unwrap();
+    for version in KNOWN.into_iter().filter(|version| !version.room_id_is_create_hash()) {
+        let mut scene = Scene::new(version);
+        let mut ids = BTreeSet::new();
+        for number in 0..3 {
+            let content = raw(&json!({ "name": number.to_string() }));
+            let draft = Draft::state(user(scene::MOD), "m.room.name", "", content);
+            let pdu = propose(&Seen(&scene, &room_id), &draft, Millis(5), &signer).unwrap();
+            let unverified = Unverified::read(version, &room_id, pdu.raw()).unwrap();
+            assert_eq!(*unverified.event_id(), *pdu.id(), "version {}", version.id);
+            let received = unverified.verify(&keys).unwrap();
+            assert!(!received.redacted, "version {}", version.id);
+            assert_eq!(scene.graph.take(&received.pdu).unwrap(), Verdict::Accept, "version {}", version.id);
+            let object: Value = pdu.raw().read().unwrap();
+            let references = [&object["prev_events"], &object["auth_events"]];
+            for reference in references.into_iter().flat_map(|list| list.as_array().unwrap()) {
+                let hashed = reference[1]["sha256"].as_str().is_some_and(|hash| hash.len() == 43);
+                assert_eq!(hashed, version.event_id_in_event(), "version {}: {reference}", version.id);
+            }
+            assert_eq!(object["event_id"] == pdu.id().as_str(), version.event_id_in_event());
+            assert!(ids.insert(pdu.id().to_owned()), "no id twice");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::{
     rc::Rc,
 };
 
-use ruma::{EventId, OwnedEventId};
+use ruma::{EventId, OwnedEventId, ServerName};
 use tern_model::Pdu;
 use tern_room::{
     Difference, History, JudgeError, Judged, Key, StateMap, Unreadable, Verdict, Version, advance, judge, resolve,
@@ -117,6 +117,13 @@ impl History for Graph {
             cited.extend(self.auth_events(event_id)?.unwrap_or_default());
         }
         Ok(cited)
+    }
+
+    fn has_joined(&self, server: &ServerName) -> Result<bool, Unreadable> {
+        let suffix = format!(":{server}");
+        let joined = |pdu: &Pdu| tern_room::auth::membership_of(pdu).is_ok_and(|membership| membership == "join");
+        let mut members = self.present.state.iter().filter(|((_, key), _)| key.ends_with(&suffix));
+        Ok(members.any(|(_, event_id)| self.find(event_id).is_some_and(joined)))
     }
 
     fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<Difference>>, Unreadable> {

@@ -1,6 +1,8 @@
 //! The rules of rooms, one file per module of the crate.
 
 #[cfg(test)]
+mod acl;
+#[cfg(test)]
 mod audience;
 #[cfg(test)]
 mod auth;
@@ -16,6 +18,8 @@ mod forks;
 mod graph;
 #[cfg(test)]
 mod membership;
+#[cfg(test)]
+mod policy;
 #[cfg(test)]
 mod receipt;
 #[cfg(test)]

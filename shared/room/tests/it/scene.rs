@@ -173,7 +173,7 @@ impl Scene {
         found.collect()
     }
 
-    fn make(&mut self, event: Event) -> Pdu {
+    pub(crate) fn make(&mut self, event: Event) -> Pdu {
         self.count += 1;
         let event_id = OwnedEventId::try_from(format!("$event-{}:a.test", self.count)).unwrap();
         let auth = event.auth.clone().unwrap_or_else(|| self.auth_for(&event));

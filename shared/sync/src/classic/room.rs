@@ -113,7 +113,8 @@ impl ClassicRoom {
         }
         let known = view.seq_at(&room.room_id, since?);
         if known.is_some_and(|seq| seq >= room.newest) {
-            return None;
+            // Out by a resolution that left no event to say so.
+            return (room.turned > room.newest).then_some(Body::Refused(None));
         }
         // Of a room entered and left in between, or never entered, the leave alone is shown.
         if let Some(after) = known.filter(|seq| room.was_joined() && *seq >= room.joined && ended_join(view, room)) {
@@ -218,7 +219,7 @@ impl ClassicRoom {
         let anew = gathered.limited || gathered.timeline.len() > filter.timeline.limit() as usize;
         let aggregated = if anew { view.aggregated(&gathered.timeline) } else { BTreeMap::new() };
         sieve(filter, &mut gathered);
-        let shown: BTreeSet<_> = gathered.timeline.iter().map(|event| event.seq).collect();
+        let shown: BTreeSet<_> = gathered.timeline.iter().map(|event| &event.event_id).collect();
         out.object("timeline", |out| {
             if !gathered.timeline.is_empty() {
                 out.array(
@@ -234,7 +235,7 @@ impl ClassicRoom {
             }
         });
         // State before the timeline is what is left when the timeline's own changes are taken away.
-        let in_timeline = |event: &NoticeEvent| request.state_after.is_none() && shown.contains(&event.seq);
+        let in_timeline = |event: &NoticeEvent| request.state_after.is_none() && shown.contains(&event.event_id);
         let wanted = |event: &&&NoticeEvent| !in_timeline(event) && filter.state.allows(event);
         let state = gathered.state.iter().filter(wanted).map(|event| event.client.text());
         let state: Vec<&str> = state.chain(gathered.members.iter().copied()).collect();

@@ -6,7 +6,9 @@ use std::rc::Rc;
 
 use ruma::{DeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
-use tern_model::{Hero, MatrixError, Millis, NoticeEvent, RawJson, Receipt, RoomSeq, RoomSummary, StreamPos, TxnRef};
+use tern_model::{
+    Hero, MatrixError, Millis, NoticeEvent, RawJson, Receipt, RoomSeq, RoomSummary, StreamPos, Turned, TxnRef,
+};
 use tern_sync::{
     AccountData, Begin, Body, Connection, DeviceListChanges, KeyCounts, Membership, Parts, PresencePos, Request,
     RoomView, Shape, Slice, SliceAsk, Slices, ThreadSubscription, ToDeviceMessage, TypingPos, Unread, UserView, answer,
@@ -277,6 +279,7 @@ impl World {
             newest: RoomSeq(0),
             inbox_from: RoomSeq(1),
             joined: RoomSeq(0),
+            turned: RoomSeq(0),
             stripped: Rc::new([]),
             dm: false,
             tags: BTreeSet::new(),
@@ -396,6 +399,10 @@ impl World {
 }
 
 impl UserView for World {
+    fn turned(&self, _: &RoomView) -> Vec<Turned> {
+        Vec::new()
+    }
+
     fn aggregated(&self, _: &[&NoticeEvent]) -> BTreeMap<RoomSeq, RawJson> {
         BTreeMap::new()
     }

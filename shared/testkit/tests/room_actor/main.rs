@@ -12,6 +12,7 @@ mod long;
 mod membership;
 mod redaction;
 mod relations;
+mod resolution;
 mod scene;
 mod sending;
 mod slice;

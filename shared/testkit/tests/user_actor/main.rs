@@ -12,6 +12,7 @@ mod identities;
 mod ignoring;
 mod keys;
 mod presence;
+mod resolution;
 mod sessions;
 mod standing;
 mod support;

@@ -341,6 +341,7 @@ pub(crate) fn notice(name: &str, events: Vec<NoticeEvent>) -> Notice {
     Notice {
         room_id: room(name),
         events,
+        turned: Vec::new(),
         membership: None,
         stripped: Vec::new(),
         summary: None,

@@ -48,6 +48,16 @@ const ADD_STATE: &str = concat!(
      WHERE j.value ->> 9 AND j.value ->> 0 > room.head AND ?3 <= room.head + 1"
 );
 
+/// What state resolution changed with an event.
+const ADD_TURNS: &str = concat!(
+    room!(),
+    " INSERT INTO state_deltas (room, kind, state_key, pos, event) \
+     SELECT room.num, j.value ->> 1, j.value ->> 2, (room.num << 32) + (j.value ->> 0), \
+            iif(j.value ->> 3 > 0, (room.num << 32) + (j.value ->> 3), 0) \
+     FROM room CROSS JOIN json_each(?2) j \
+     WHERE j.value ->> 0 > room.head AND ?3 <= room.head + 1"
+);
+
 const ADD_EVENTS: &str = concat!(
     room!(),
     " INSERT INTO events (pos, event_id, kind, sender, state_key, ts, pdu, unsigned, txn) \
@@ -120,6 +130,10 @@ struct EventRow<'a>(
     bool,
 );
 
+/// A turn as `ADD_TURNS` reads it: position, type, state key, position of the event or zero.
+#[derive(Serialize)]
+struct TurnRow<'a>(RoomSeq, &'a str, &'a str, RoomSeq);
+
 /// A redaction as `REDACT` reads it: position of the redacting event, redacted event, PDU, unsigned.
 #[derive(Serialize)]
 struct RedactionRow<'a>(RoomSeq, &'a str, &'a str, Option<&'a str>);
@@ -170,8 +184,13 @@ fn statements(ask: &AppendEvents, starts_room: bool) -> Result<Vec<Statement>, M
         if chunk.iter().any(|event| event.is_state) {
             statements.push(Statement::new(ADD_STATE, [room_id(), rows.clone(), first.into()]));
         }
+        let turns: Vec<_> = chunk.iter().flat_map(turn_rows).collect();
+        let encrypts = turns.iter().any(|turn| turn.1 == "m.room.encryption");
+        if !turns.is_empty() {
+            statements.push(Statement::new(ADD_TURNS, [room_id(), json_list(&turns)?, first.into()]));
+        }
         let has = |wanted: fn(&str) -> bool| chunk.iter().any(|event| wanted(&event.event.kind));
-        if has(|kind| kind == "m.room.encryption") {
+        if encrypts || has(|kind| kind == "m.room.encryption") {
             let close = Statement::new(CLOSE, [room_id()]);
             statements.extend([Statement::new(LEAVE, []), close, Statement::new(WIPE, [])]);
         }
@@ -210,6 +229,13 @@ fn redaction_rows(event: &AppendEvent) -> impl Iterator<Item = RedactionRow<'_>>
     })
 }
 
+fn turn_rows(append: &AppendEvent) -> impl Iterator<Item = TurnRow<'_>> {
+    append
+        .turns
+        .iter()
+        .map(|turn| TurnRow(append.event.seq, &turn.kind, &turn.state_key, turn.event.unwrap_or_default()))
+}
+
 fn event_row<'a>(append: &'a AppendEvent, redactions: &BTreeMap<&OwnedEventId, &'a Redaction>) -> EventRow<'a> {
     let event = &append.event;
     let (pdu, unsigned) = match redactions.get(&event.event_id) {
@@ -237,7 +263,7 @@ fn chunks(events: &[AppendEvent]) -> Vec<&[AppendEvent]> {
         let copies = event.redaction.iter().flat_map(with_copies);
         let redaction: usize =
             copies.map(|copy| copy.pdu.text().len() + copy.unsigned.as_ref().map_or(0, |json| json.text().len())).sum();
-        event.event.pdu.text().len() + unsigned + redaction + 500
+        event.event.pdu.text().len() + unsigned + redaction + 500 + 600 * event.turns.len()
     };
     let mut chunks = Vec::new();
     let (mut start, mut bytes) = (0, 0);

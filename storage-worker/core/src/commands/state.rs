@@ -1,13 +1,13 @@
 //! The state of a room at a position: the newest delta up to there for each type and state key.
 
 use serde::Serialize;
-use tern_model::{MatrixError, StoredEvent};
-use tern_ports::wire::storage::StateAt;
+use tern_model::{MatrixError, RoomSeq, StoredEvent};
+use tern_ports::{Row, wire::storage::StateAt};
 
 use crate::{
     commands::sync::AskRow,
     dispatch::Storage,
-    rows::{event_columns, span, stored_event},
+    rows::{EVENT_COLUMNS, event_columns, span, stored_event},
     sql::{Databases, Statement, json_list, run},
 };
 
@@ -24,7 +24,8 @@ impl Pattern {
 }
 
 /// State for each ask in `?1`: what its set of patterns in `?2` matches and what changed after `after`, and with `lazy`
-/// the members who sent events of the span. The three kinds of pattern are three ways through the table's key.
+/// the members who sent events of the span. The three kinds of pattern are three ways through the table's key. (`event` is that
+/// of the row with the greatest `pos`: so SQLite takes bare columns beside `max`.)
 pub(crate) const STATES: &str = concat!(
     span!(),
     ", wanted AS MATERIALIZED (\
@@ -36,25 +37,34 @@ pub(crate) const STATES: &str = concat!(
        FROM span s CROSS JOIN events e ON e.pos > (s.room << 32) + s.low AND e.pos <= (s.room << 32) + s.high \
        WHERE s.lazy\
      ), held AS (\
-       SELECT w.i AS i, w.since AS since, (SELECT d.pos FROM state_deltas d \
-         WHERE d.room = w.room AND d.kind = w.kind AND d.state_key = w.state_key AND d.pos <= w.upto \
-         ORDER BY d.pos DESC LIMIT 1) AS pos \
-       FROM wanted w WHERE w.kind IS NOT NULL AND w.state_key IS NOT NULL \
+       SELECT w.i AS i, w.since AS since, d.pos AS pos, d.event AS event \
+       FROM wanted w CROSS JOIN state_deltas d \
+         ON d.room = w.room AND d.kind = w.kind AND d.state_key = w.state_key \
+         AND d.pos = (SELECT p.pos FROM state_deltas p \
+           WHERE p.room = w.room AND p.kind = w.kind AND p.state_key = w.state_key AND p.pos <= w.upto \
+           ORDER BY p.pos DESC LIMIT 1) \
+       WHERE w.kind IS NOT NULL AND w.state_key IS NOT NULL \
        UNION ALL \
-       SELECT w.i, w.since, max(d.pos) FROM wanted w CROSS JOIN state_deltas d \
+       SELECT w.i, w.since, max(d.pos), d.event FROM wanted w CROSS JOIN state_deltas d \
          ON d.room = w.room AND d.kind = w.kind AND d.pos <= w.upto \
        WHERE w.kind IS NOT NULL AND w.state_key IS NULL GROUP BY w.i, d.kind, d.state_key \
        UNION ALL \
-       SELECT w.i, w.since, max(d.pos) FROM wanted w CROSS JOIN state_deltas d \
+       SELECT w.i, w.since, max(d.pos), d.event FROM wanted w CROSS JOIN state_deltas d \
          ON d.room = w.room AND (w.state_key IS NULL OR d.state_key = w.state_key) AND d.pos <= w.upto \
        WHERE w.kind IS NULL GROUP BY w.i, d.kind, d.state_key\
      ), chosen AS MATERIALIZED (\
-       SELECT DISTINCT i, pos FROM held WHERE pos > since\
+       SELECT DISTINCT i, pos, coalesce(event, pos) AS event FROM held WHERE pos > since\
      ) \
      SELECT c.i AS i, ",
     event_columns!(),
-    " FROM chosen c CROSS JOIN events e ON e.pos = c.pos"
+    ", c.pos & 4294967295 AS became FROM chosen c CROSS JOIN events e ON e.pos = c.event"
 );
+
+/// Reads a row of [`STATES`]; the position is that at which the event became state.
+pub(crate) fn state_event(row: &Row) -> Result<StoredEvent, MatrixError> {
+    let became = row.int(EVENT_COLUMNS + 1).map(RoomSeq).ok_or_else(MatrixError::unavailable)?;
+    Ok(StoredEvent { seq: became, ..stored_event(row, 1)? })
+}
 
 /// One batch on the room's shard; nothing for a room that is not stored.
 pub(crate) async fn state_at<D: Databases>(
@@ -67,7 +77,7 @@ pub(crate) async fn state_at<D: Databases>(
     let rows = json_list(&[AskRow(ask.room_id.as_str(), "", 0, Some(ask.at.0), 0, false, 0, false)])?;
     let patterns = json_list(&[[Pattern(ask.kind, ask.state_key)]])?;
     let [rows] = run(&storage.databases, shard, [Statement::new(STATES, [rows, patterns])]).await?;
-    let mut events = rows.iter().map(|row| stored_event(row, 1)).collect::<Result<Vec<_>, _>>()?;
+    let mut events = rows.iter().map(state_event).collect::<Result<Vec<_>, _>>()?;
     events.sort_by_key(|event| event.seq);
     Ok(events)
 }

@@ -16,7 +16,7 @@ use tern_ports::{
 use crate::{
     commands::state::{self, Pattern},
     dispatch::Storage,
-    rows::{add_fact, event_columns, facts, span, stored_event},
+    rows::{add_fact, effective_columns, facts, span, stored_event},
     sql::{Database, Databases, Statement, json_list, run},
 };
 
@@ -25,7 +25,7 @@ const HEADS: &str = concat!(span!(), " SELECT i AS i, head AS head, low > after 
 const TIMELINES: &str = concat!(
     span!(),
     " SELECT s.i AS i, ",
-    event_columns!(),
+    effective_columns!(),
     " FROM span s CROSS JOIN events e ON e.pos > (s.room << 32) + s.low AND e.pos <= (s.room << 32) + s.high"
 );
 
@@ -107,7 +107,7 @@ fn fill(rooms: &mut [SyncRoom], [heads, timelines, states, facts]: &[Vec<Row>; 4
     }
     for row in states {
         if let Some(room) = room_of(rooms, row) {
-            room.state.push(stored_event(row, 1)?);
+            room.state.push(state::state_event(row)?);
         }
     }
     for row in facts {

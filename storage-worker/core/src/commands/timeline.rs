@@ -2,12 +2,13 @@
 
 use std::cmp::Reverse;
 
+use ruma::EventId;
 use tern_model::{MatrixError, RoomSeq};
 use tern_ports::{
     Row,
     wire::{
         relations::FindByTime,
-        storage::{EventPage, LoadEvent, LoadedEvent, PageEvents},
+        storage::{AuthLink, EventPage, LoadAuthChain, LoadEvent, LoadedEvent, PageEvents},
         sync::VisibilityFacts,
     },
 };
@@ -55,8 +56,23 @@ const SUCCESSOR: &str = concat!(
      SELECT ",
     event_columns!(),
     " FROM old o CROSS JOIN events e ON e.pos = (SELECT d.pos FROM state_deltas d \
-       WHERE d.room = o.room AND d.kind = o.kind AND d.state_key = o.state_key AND d.pos > o.pos ORDER BY d.pos LIMIT 1)"
+       WHERE d.room = o.room AND d.kind = o.kind AND d.state_key = o.state_key AND d.pos > o.pos \
+       AND d.event IS NULL ORDER BY d.pos LIMIT 1)"
 );
+
+/// From the events in `?2`, of room `?1`, along `auth_events`, whichever form the room's version gives them; at most `?3`.
+const AUTH_CHAIN: &str = "WITH RECURSIVE chain (event_id) AS (\
+       SELECT value FROM json_each(?2) \
+       UNION \
+       SELECT iif(a.type = 'array', a.value ->> 0, a.value) \
+       FROM chain c CROSS JOIN events e ON e.event_id = c.event_id CROSS JOIN rooms r ON r.num = e.pos >> 32 \
+       CROSS JOIN json_each(e.pdu, '$.auth_events') a WHERE r.room_id = ?1 \
+       LIMIT ?3\
+     ) \
+     SELECT e.event_id AS event_id, (SELECT json_group_array(iif(a.type = 'array', a.value ->> 0, a.value)) \
+       FROM json_each(e.pdu, '$.auth_events') a) AS auth \
+     FROM chain c CROSS JOIN events e ON e.event_id = c.event_id CROSS JOIN rooms r ON r.num = e.pos >> 32 \
+     WHERE r.room_id = ?1";
 
 /// Halves the room's timeline until the first event not older than `?2` is found: `high`, or one beyond the end.
 const BY_TIME: &str = "WITH RECURSIVE room AS MATERIALIZED (\
@@ -112,6 +128,27 @@ pub(crate) async fn load_event<D: Databases>(
     let Some(row) = events.first() else { return Ok(None) };
     let successor = successor.first().map(|row| stored_event(row, 0)).transpose()?;
     Ok(Some(LoadedEvent { event: stored_event(row, 0)?, facts: read_facts(&facts), successor }))
+}
+
+/// One read on the room's shard. The room number goes with the walk, so that it does not leave the room.
+pub(crate) async fn load_auth_chain<D: Databases>(
+    storage: &Storage<'_, D>,
+    ask: LoadAuthChain,
+) -> Result<Vec<AuthLink>, MatrixError> {
+    let Some(shard) = storage.shards.find_one(&storage.databases, &ask.room_id).await? else {
+        return Ok(Vec::new());
+    };
+    let (room, events) = (ask.room_id.as_str(), json_list(&ask.events)?);
+    let walk = Statement::new(AUTH_CHAIN, [room.into(), events, u64::from(ask.limit).into()]);
+    let [rows] = run(&storage.databases, shard, [walk]).await?;
+    let link = |row: &Row| {
+        let cited: Vec<String> = serde_json::from_str(row.text(1)?).ok()?;
+        Some(AuthLink {
+            event_id: EventId::parse(row.text(0)?).ok()?,
+            auth: cited.into_iter().map(|id| EventId::parse(id).ok()).collect::<Option<_>>()?,
+        })
+    };
+    rows.iter().map(|row| link(row).ok_or_else(MatrixError::unavailable)).collect()
 }
 
 /// One read on the room's shard.

@@ -1,9 +1,15 @@
+use std::collections::BTreeSet;
+
 use ruma::device_id;
+use serde_json::json;
 use tern_model::{RawJson, RoomSeq, TxnRef};
-use tern_ports::{Sql, wire::storage::PageEvents};
+use tern_ports::{
+    Sql,
+    wire::storage::{AppendEvent, LoadAuthChain, PageEvents, StateAt, StateTurn},
+};
 use tern_storage::Database;
 
-use crate::support::{Worker, event_id, journal, message, newest, redaction, room, seqs, user};
+use crate::support::{Worker, event, event_id, facts, journal, message, newest, redaction, room, seqs, user};
 
 fn all(worker: &Worker, name: &str) -> Vec<tern_model::StoredEvent> {
     let ask = PageEvents {
@@ -184,4 +190,72 @@ fn an_event_id_at_two_positions_fails_the_whole_append() {
     };
     assert_eq!(worker.try_ask(append).unwrap_err().status, 503);
     assert_eq!(worker.append(&id, &[]), 5);
+}
+
+#[test]
+fn state_is_what_resolution_made_of_it() {
+    let (worker, id) = (Worker::new(), room("a"));
+    worker.append(&id, &journal(&id, 9));
+    let turn = |kind: &str, key: &str, event: Option<u64>| StateTurn {
+        kind: kind.to_owned(),
+        state_key: key.to_owned(),
+        event: event.map(RoomSeq),
+    };
+    let topic = |seq, text: &str| event(&id, seq, "alice", "m.room.topic", Some(""), json!({ "topic": text }));
+    let bob = user("bob");
+    let turned = AppendEvent {
+        turns: vec![turn("m.room.topic", "", Some(10)), turn("m.room.member", bob.as_str(), None)],
+        ..message(&id, 12, "alice")
+    };
+    let lost = AppendEvent { is_state: false, ..topic(13, "lost") };
+    worker.append(&id, &[topic(10, "first"), topic(11, "second")]);
+    // Twice, as after a lost answer.
+    worker.append(&id, &[turned.clone(), lost.clone()]);
+    worker.append(&id, &[turned, lost]);
+    let state = |at: u64, kind: Option<&str>, key: Option<&str>| {
+        let (kind, state_key) = (kind.map(str::to_owned), key.map(str::to_owned));
+        worker.ask(StateAt { room_id: id.clone(), at: RoomSeq(at), kind, state_key })
+    };
+    for (kind, key) in [(Some("m.room.topic"), Some("")), (Some("m.room.topic"), None), (None, Some("")), (None, None)]
+    {
+        for (at, came, became) in [(10, 10, 10), (11, 11, 11), (12, 10, 12), (13, 10, 12)] {
+            let found = state(at, kind, key).into_iter().find(|event| event.kind == "m.room.topic").unwrap();
+            assert_eq!((&found.event_id, found.seq), (&event_id(&id, came), RoomSeq(became)), "{at} {kind:?} {key:?}");
+        }
+    }
+    assert_eq!(state(11, Some("m.room.member"), Some(bob.as_str())).len(), 1);
+    assert_eq!(state(12, Some("m.room.member"), Some(bob.as_str())).len(), 0);
+    assert!(state(13, None, None).iter().all(|event| event.state_key.as_deref() != Some(bob.as_str())));
+    let mut ask = newest(&id, 5);
+    ask.state = vec![("*".to_owned(), "*".to_owned())];
+    ask.after = Some(RoomSeq(11));
+    let slice = worker.sync_one(ask);
+    let told: Vec<_> = slice.state.iter().map(|event| (event.kind.as_str(), event.seq.0)).collect();
+    assert_eq!(told, [("m.room.topic", 12)], "what became state since");
+    assert_eq!(slice.timeline.last().unwrap().state_key, None, "it lost");
+    assert_eq!(facts(&slice.facts.membership).last(), Some(&(12, "")));
+}
+
+#[test]
+fn auth_chains_are_walked_within_the_room() {
+    let (worker, id) = (Worker::new(), room("a"));
+    let citing = |seq: u64, cited: &[u64]| {
+        let mut append = message(&id, seq, "alice");
+        let cited: Vec<_> = cited.iter().map(|seq| event_id(&id, *seq)).collect();
+        append.event.pdu = RawJson::from_value(&json!({ "type": "m.room.message", "auth_events": cited })).unwrap();
+        append
+    };
+    worker.append(&id, &[citing(1, &[]), citing(2, &[1]), citing(3, &[1, 2]), citing(4, &[2]), citing(5, &[4, 3])]);
+    let chain = |room_id: &ruma::RoomId, from: &[u64], limit| {
+        let events = from.iter().map(|seq| event_id(&id, *seq)).collect();
+        let links = worker.ask(LoadAuthChain { room_id: room_id.to_owned(), events, limit });
+        links.into_iter().map(|link| (link.event_id, link.auth.len())).collect::<BTreeSet<_>>()
+    };
+    let link = |seq: u64, cites: usize| (event_id(&id, seq), cites);
+    assert_eq!(chain(&id, &[4], 100), BTreeSet::from([link(4, 1), link(2, 1), link(1, 0)]));
+    assert_eq!(chain(&id, &[5, 9], 100).len(), 5);
+    assert_eq!(chain(&id, &[5], 2).len(), 2);
+    assert_eq!(chain(&room("b"), &[5], 100).len(), 0);
+    worker.append(&room("b"), &[message(&room("b"), 1, "alice")]);
+    assert_eq!(chain(&room("b"), &[5], 100).len(), 0, "events of other rooms are none of its");
 }

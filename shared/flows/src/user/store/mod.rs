@@ -16,6 +16,7 @@ pub(super) mod receipts;
 pub(super) mod rooms;
 pub(super) mod threads;
 pub(super) mod to_device;
+pub(super) mod turned;
 pub(super) mod unread;
 
 use tern_model::StreamPos;

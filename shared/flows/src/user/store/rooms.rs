@@ -28,6 +28,8 @@ pub(in crate::user) struct RoomRow {
     pub(in crate::user) ledger: Ledger,
     /// Some of what is unread is packed.
     pub(in crate::user) packed: bool,
+    /// Position of the newest change by state resolution, zero for none.
+    pub(in crate::user) turned: RoomSeq,
 }
 
 impl RoomRow {
@@ -48,12 +50,13 @@ impl RoomRow {
             forwarded: RoomSeq(0),
             ledger: Ledger::default(),
             packed: false,
+            turned: RoomSeq(0),
         }
     }
 }
 
 const COLUMNS: &str = "room_id, membership, removed, forgotten, pos, relisted, activity, bump, newest, inbox_from, \
-                       joined, forwarded, notifications, highlights, read, read_main, threads, packed";
+                       joined, forwarded, notifications, highlights, read, read_main, threads, packed, turned";
 
 fn room(row: &Row) -> Option<RoomRow> {
     Some(RoomRow {
@@ -71,6 +74,7 @@ fn room(row: &Row) -> Option<RoomRow> {
         forwarded: RoomSeq(row.int(11)?),
         ledger: ledger(row)?,
         packed: row.flag(17),
+        turned: RoomSeq(row.int(18)?),
     })
 }
 
@@ -116,13 +120,14 @@ pub(in crate::user) fn write(sql: &impl Sql, row: &RoomRow) -> Result<(), SqlErr
     let threads = threads.and_then(|threads| serde_json::to_string(threads).ok());
     sql.query(
         "INSERT INTO room (room_id, membership, removed, forgotten, pos, relisted, activity, bump, newest, inbox_from,
-         joined, forwarded, notifications, highlights, read, read_main, threads, packed)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+         joined, forwarded, notifications, highlights, read, read_main, threads, packed,
+         turned) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
          membership = excluded.membership, removed = excluded.removed, forgotten = excluded.forgotten,
          pos = excluded.pos, relisted = excluded.relisted, activity = excluded.activity, bump = excluded.bump,
          newest = excluded.newest, inbox_from = excluded.inbox_from, joined = excluded.joined,
          forwarded = excluded.forwarded, notifications = excluded.notifications, highlights = excluded.highlights,
-         read = excluded.read, read_main = excluded.read_main, threads = excluded.threads, packed = excluded.packed",
+         read = excluded.read, read_main = excluded.read_main, threads = excluded.threads, packed = excluded.packed,
+         turned = excluded.turned",
         &[
             row.room_id.as_str().into(),
             row.membership.as_str().into(),
@@ -142,6 +147,7 @@ pub(in crate::user) fn write(sql: &impl Sql, row: &RoomRow) -> Result<(), SqlErr
             row.ledger.main.read.0.into(),
             threads.into(),
             row.packed.into(),
+            row.turned.0.into(),
         ],
     )?;
     Ok(())
