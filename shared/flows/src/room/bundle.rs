@@ -25,11 +25,11 @@ use super::{
 };
 
 /// Most events in one notice, and most bytes of them. Who missed more is told the newest, and sees the gap.
-const MOST_EVENTS: u32 = 100;
+pub(super) const MOST_EVENTS: u32 = 100;
 const MOST_BYTES: usize = 1_000_000;
 
 /// Most receipts told to somebody who joins.
-const MOST_RECEIPTS: u32 = 500;
+pub(super) const MOST_RECEIPTS: u32 = 500;
 
 /// A range of events, ready to be told to anybody.
 pub(super) struct Bundle {
@@ -58,9 +58,16 @@ impl Bundle {
 }
 
 impl<H: ObjectHost> RoomActor<H> {
-    pub(super) fn make_bundle(&self, head: &Head, from: RoomSeq, summary_changed: RoomSeq) -> Result<Bundle, SqlError> {
+    /// At most the newest `most` events from `from` on.
+    pub(super) fn make_bundle(
+        &self,
+        head: &Head,
+        from: RoomSeq,
+        summary_changed: RoomSeq,
+        most: u32,
+    ) -> Result<Bundle, SqlError> {
         let after = from.previous().max(head.tail);
-        let mut stored = self.store().events(after, head.newest, true, MOST_EVENTS)?;
+        let mut stored = self.store().events(after, head.newest, true, most)?;
         let mut bytes = 0;
         stored.retain(|event| {
             let first = bytes == 0;
@@ -85,9 +92,30 @@ impl<H: ObjectHost> RoomActor<H> {
             turned: turns.members,
             events,
             summary: if changed { Some(Rc::new(self.summarise(head)?)) } else { None },
-            members: if first > from { Some(self.all_joined()?) } else { None },
+            members: if self.hides_moves(head, from, first)? { Some(self.all_joined()?) } else { None },
             plain: RefCell::default(),
         })
+    }
+
+    /// Somebody may have come or gone in what lies between `from` and the first event told.
+    fn hides_moves(&self, head: &Head, from: RoomSeq, first: RoomSeq) -> Result<bool, SqlError> {
+        Ok(first > from && (head.turned >= from || self.store().members_moved(from, first)?))
+    }
+
+    /// What `user_id` is told of a bundle, and what else is new; none when there is nothing to tell.
+    pub(super) fn notice(
+        &self,
+        head: &Head,
+        user_id: &OwnedUserId,
+        bundle: Option<&Bundle>,
+        ephemeral: Vec<EphemeralNotice>,
+    ) -> Result<Option<Notice>, SqlError> {
+        let membership = self.store().membership(user_id.as_str())?;
+        let share = bundle.zip(membership).and_then(|(bundle, current)| share(bundle, user_id, current));
+        if let (Some(bundle), Some(share)) = (bundle, share) {
+            return Ok(Some(self.special(head, user_id, bundle, share, ephemeral)?));
+        }
+        Ok((!ephemeral.is_empty()).then(|| Notice { ephemeral, ..self.blank(head) }))
     }
 
     /// The frame that tells `user_id` what is pending; none when there is nothing to tell.
@@ -174,6 +202,7 @@ impl<H: ObjectHost> RoomActor<H> {
             summary: None,
             members: None,
             forwarded: head.forwarded,
+            selective: head.large,
             ephemeral: Vec::new(),
         }
     }

@@ -3,7 +3,7 @@
 //! Every table with a text key is `WITHOUT ROWID`, so that a row costs one written row and not two. Positions named
 //! `pos` are positions of the user's stream at which the row last changed.
 
-use super::store::{companions, grants, keys, threads};
+use super::store::{attendance, companions, grants, keys, threads};
 use crate::schema::{Schema, Step};
 
 /// The number of steps stands in the hub's one row.
@@ -19,6 +19,7 @@ pub(crate) const SCHEMA: Schema = Schema {
         threads::TABLES,
         super::presence::TABLES,
         companions::CHANGED,
+        attendance::TABLE,
     ],
     read: "SELECT version FROM hub",
     write:
