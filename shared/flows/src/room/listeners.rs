@@ -131,9 +131,10 @@ impl<S: Sql> Store<'_, S> {
     pub(super) fn members_moved(self, from: RoomSeq, before: RoomSeq) -> Result<bool, SqlError> {
         // What was trimmed of the state is in `past`, as far back as that is known.
         let rows = self.0.query(
-            "SELECT 1 WHERE (SELECT known_from FROM head) >= ?1
-             OR EXISTS (SELECT 1 FROM events WHERE seq >= ?1 AND seq < ?2 AND kind = 'm.room.member')
-             OR EXISTS (SELECT 1 FROM past WHERE seq >= ?1 AND seq < ?2 AND kind = 'm.room.member')",
+            "WITH gap (first, next) AS (VALUES (?, ?))
+             SELECT 1 FROM gap WHERE (SELECT known_from FROM head) >= first
+             OR EXISTS (SELECT 1 FROM events WHERE seq >= first AND seq < next AND kind = 'm.room.member')
+             OR EXISTS (SELECT 1 FROM past WHERE seq >= first AND seq < next AND kind = 'm.room.member')",
             &[from.0.into(), before.0.into()],
         )?;
         Ok(!rows.is_empty())
