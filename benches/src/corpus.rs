@@ -74,6 +74,14 @@ impl Room {
         self.cluster.pass(60_000);
     }
 
+    /// Nobody has been there for longer than a hub waits for the next poll, and everybody who was is told so.
+    pub fn pass_away(&self) {
+        self.rest();
+        self.rest();
+        self.say();
+        self.rest();
+    }
+
     /// The sender writes; what follows from it is left undone.
     pub fn say(&self) -> ruma::OwnedEventId {
         self.sender.is_online();
@@ -162,6 +170,16 @@ impl Account {
             }
             pos = Some(next);
         }
+    }
+
+    /// What is unread in the room that was active last, by a connection of its own.
+    ///
+    /// # Panics
+    /// When the room is not told of.
+    pub fn unread(&self) -> u64 {
+        let request =
+            raw(&json!({ "conn_id": "unread", "lists": { "all": { "ranges": [[0, 0]], "timeline_limit": 1 } } }));
+        self.cluster.run(self.owner.sync(&request, None, 0)).unread().expect("the room is told of")
     }
 
     /// The connection at `pos` lives through two messages: the position after them, with nothing left to do.

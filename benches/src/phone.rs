@@ -165,6 +165,11 @@ impl Synced {
         rooms.filter_map(|room| room.get("timeline")?.as_array()).map(Vec::len).sum()
     }
 
+    /// `notification_count` of the only room.
+    pub fn unread(&self) -> Option<u64> {
+        self.value().get("rooms")?.as_object()?.values().next()?.get("notification_count")?.as_u64()
+    }
+
     /// Bytes of the body.
     pub fn bytes(&self) -> u64 {
         self.0.text().len() as u64

@@ -18,7 +18,7 @@ use tern_room::{authorise, build, build::propose};
 use tern_testkit::TestClock;
 
 use crate::{
-    Cluster, Cost,
+    Cluster, Cost, Phone,
     corpus::{Account, Hall, MEMBERS, ROOMS, Room, TEXT, WINDOW},
     cost::{measure, measure_work},
     graph::{Forks, InitialState},
@@ -30,6 +30,10 @@ use crate::{
 const SENT: usize = r#"{"event_id":""}"#.len();
 /// Bytes of an empty answer.
 pub(crate) const EMPTY: u64 = 2;
+/// Members of a large room, how many of them are there, and what somebody who is not misses.
+const LARGE: usize = 1_000;
+const LIVE: usize = 10;
+const MISSED: usize = 500;
 /// How long a client waits for news, in milliseconds.
 const PATIENCE: u64 = 30_000;
 
@@ -44,6 +48,7 @@ impl Costs {
         for members in MEMBERS {
             costs.in_room(members);
         }
+        costs.of_large_room();
         for rooms in ROOMS {
             costs.of_account(rooms);
         }
@@ -89,6 +94,39 @@ impl Costs {
         room.reader.is_online();
         let reading = room.reader.read(&room.room_id, &event_id);
         self.add(format!("receipt_{members}"), request(&room, reading, |()| EMPTY));
+    }
+
+    /// A room of a thousand of whom ten are there, and somebody who comes back to it.
+    fn of_large_room(&mut self) {
+        let room = Room::new(LARGE);
+        let list = sync_request(WINDOW, 20);
+        let first = room.cluster.run(room.reader.sync(&list, None, 0));
+        let known = first.unread().expect("the room is told of");
+        let pos = room.cluster.run(room.reader.sync(&list, Some(&first.pos()), 0)).pos();
+        room.pass_away();
+        for number in 0..MISSED {
+            room.cluster.pass(1_000);
+            room.say();
+            if number % 50 == 0 {
+                room.rest();
+            }
+        }
+        room.rest();
+        let answer = |answer: &Synced| {
+            assert_eq!(answer.unread(), Some(known + 1 + MISSED as u64), "exact with the first answer");
+            answer.bytes()
+        };
+        self.add(
+            format!("return_{LARGE}_after_{MISSED}"),
+            request(&room, room.reader.sync(&list, Some(&pos), 0), answer),
+        );
+        let others = (0..LIVE - 2).map(|number| Phone::sign_in(&room.cluster, &format!("member{number:05}")));
+        let others: Vec<Phone> = others.collect();
+        for phone in others.iter().chain([&room.sender, &room.reader]) {
+            room.cluster.run(phone.sync(&list, None, 0));
+        }
+        room.cluster.settle();
+        self.add(format!("send_{LARGE}_of_whom_{LIVE}_listen"), send(&room));
     }
 
     fn of_account(&mut self, rooms: usize) {
@@ -234,6 +272,7 @@ fn notice(room_id: &RoomId, slices: &[SyncRoom]) -> Notice {
         summary: None,
         forwarded: tern_model::RoomSeq(0),
         members: None,
+        selective: false,
         ephemeral: Vec::new(),
     }
 }

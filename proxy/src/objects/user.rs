@@ -63,6 +63,10 @@ impl DurableObject for UserHub {
         _reason: String,
         _clean: bool,
     ) -> worker::Result<()> {
+        // Whoever was answered, or has waited in vain, comes back in a moment.
+        if let Ok((_, actor)) = &self.actor {
+            actor.note_poll();
+        }
         Ok(())
     }
 

@@ -12,6 +12,11 @@ pub struct Rate {
     pub per_hour: u32,
 }
 
+/// Members of a room that are all told at once of what happens in it. With six hubs at a time and a few milliseconds for
+/// each, the last of two hundred hears of a message within a fifth of a second; in larger rooms those who are there would
+/// wait for those who are not. A smaller number would have whoever comes back ask more rooms before the first answer.
+pub const LARGE_ROOM: u64 = 200;
+
 /// Declares the classes and the rate each has unless the operator says otherwise.
 macro_rules! classes {
     ($($(#[$doc:meta])* $class:ident $field:ident = $burst:literal, $per_hour:literal;)*) => {
@@ -36,11 +41,13 @@ macro_rules! classes {
         #[serde(default, deny_unknown_fields)]
         pub struct Limits {
             $($(#[$doc])* pub $field: Rate,)*
+            /// A room that ever had more members than this tells only those who listen ([`LARGE_ROOM`] by default).
+            pub large_room: u64,
         }
 
         impl Default for Limits {
             fn default() -> Self {
-                Self { $($field: Rate { burst: $burst, per_hour: $per_hour },)* }
+                Self { $($field: Rate { burst: $burst, per_hour: $per_hour },)* large_room: LARGE_ROOM }
             }
         }
 

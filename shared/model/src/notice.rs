@@ -35,6 +35,9 @@ pub struct Notice {
     pub members: Option<Rc<Vec<OwnedUserId>>>,
     /// Up to here the storage worker has the room's events.
     pub forwarded: RoomSeq,
+    /// The room tells only those who listen: a hub that nobody listens to may say so, and asks when somebody does again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub selective: bool,
     /// Typing and receipts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ephemeral: Vec<EphemeralNotice>,

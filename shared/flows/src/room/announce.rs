@@ -4,18 +4,18 @@
 //! and what piles up for a user goes out as one notice. A hub that cannot be told becomes a laggard: a row remembers from
 //! where, and the alarm or the next event tries again. The `announced` cursor covers everything before the queue.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 
 use futures::{channel::oneshot, future::join_all};
 use ruma::{OwnedUserId, UserId};
 use tern_model::{Millis, RoomSeq, StoredEvent};
-use tern_ports::{ObjectHost, SqlError, Target, wire::Done, wire::frame};
+use tern_ports::{ObjectHost, SqlError, Target, wire::frame, wire::user::Delivered};
 use tern_room::Audience;
 
 use super::{
     RoomActor,
     alarm::backed_off,
-    bundle::Bundle,
+    bundle::{Bundle, MOST_EVENTS},
     desk::{Desk, Pending},
     store::Head,
     turns::Turns,
@@ -33,8 +33,8 @@ const CHUNK: u32 = 200;
 /// After this many deliveries the cursor is moved even though the queue is not empty.
 const CURSOR_INTERVAL: u32 = 1_024;
 
-/// Members that are queued in no time.
-const AT_ONCE: u64 = 64;
+/// In a room of no more members, all are told in one go, and the reply need not go first.
+const AT_ONCE: u64 = CARRIERS as u64;
 
 /// Delays between attempts to tell laggards.
 const RETRY: (u64, u64) = (5_000, 600_000);
@@ -42,6 +42,31 @@ const RETRY: (u64, u64) = (5_000, 600_000);
 /// What still has to be told, and to whom.
 #[derive(Default)]
 pub(super) struct Announcer(RefCell<Desk>);
+
+/// What came of telling somebody.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Heard,
+    /// Heard, and nobody listens there.
+    Asleep,
+    Missed,
+}
+
+impl Announcer {
+    /// A hub listens again: what it is just being told tells nothing of that.
+    pub(super) fn attended(&self, user_id: &UserId) {
+        let mut desk = self.0.borrow_mut();
+        if desk.in_flight.contains_key(user_id) {
+            desk.attended.insert(user_id.to_owned());
+        }
+    }
+
+    /// The summary is not known to have changed after this position.
+    pub(super) fn summary_changed(&self) -> Option<RoomSeq> {
+        let desk = self.0.borrow();
+        desk.absorbed.map(|_| desk.summary_changed)
+    }
+}
 
 /// Works on the queue. When it is dropped on the way, what it carried goes back.
 struct Carrier<H: ObjectHost> {
@@ -58,6 +83,7 @@ impl<H: ObjectHost> Drop for Carrier<H> {
         }
         if let Some((user_id, pending)) = self.carrying.take() {
             desk.in_flight.remove(&user_id);
+            desk.attended.remove(&user_id);
             desk.enqueue(&user_id, pending);
         }
     }
@@ -117,18 +143,21 @@ impl<H: ObjectHost> RoomActor<H> {
     }
 
     fn queue_ephemeral(&self, news: &Pending, only: Option<OwnedUserId>) -> Result<(), SqlError> {
-        let joined = match only {
-            Some(user_id) => vec![user_id],
-            None => self.store().joined(None)?.into_iter().map(|(user_id, _)| user_id).collect(),
+        let mut hearers: BTreeSet<OwnedUserId> = match (only, self.head()?) {
+            (Some(user_id), _) => [user_id].into(),
+            (None, Some(head)) => self.audience(&head)?.into_iter().map(|(user_id, _)| user_id).collect(),
+            (None, None) => BTreeSet::new(),
         };
+        // Whoever read counts less as unread, also while nobody listens.
+        hearers.extend(news.receipts.iter().map(|receipt| receipt.user_id.clone()));
         let mut desk = self.announcer.0.borrow_mut();
-        for user_id in joined.iter().filter(|user_id| self.is_local(user_id)) {
+        for user_id in hearers.iter().filter(|user_id| self.is_local(user_id)) {
             desk.enqueue(user_id, news.clone());
         }
         Ok(())
     }
 
-    /// In a room of many, queueing them all takes longer than whoever waits for a reply should.
+    /// In a room of many, telling them takes longer than whoever waits for a reply should.
     pub(super) async fn let_reply_go_first(&self) {
         if self.head().is_ok_and(|head| head.is_some_and(|head| head.joined > AT_ONCE)) {
             self.host.breathe().await;
@@ -179,7 +208,7 @@ impl<H: ObjectHost> RoomActor<H> {
         if absorbed >= head.newest {
             return Ok(());
         }
-        let joined = self.store().joined(None)?;
+        let head = self.grow(&head)?;
         while absorbed < head.newest {
             let events = self.store().events(absorbed, head.newest, false, CHUNK)?;
             let Some(last) = events.last() else { break };
@@ -188,7 +217,11 @@ impl<H: ObjectHost> RoomActor<H> {
             let turns = if head.turned > before { self.store().turns_after(before)? } else { Turns::default() };
             let events = turns.effective(events);
             self.queue_turned(&mut desk, &turns);
-            self.queue_audience(&mut desk, &events, &joined, &turns);
+            let audience = Audience::of(&events);
+            if head.large {
+                self.follow_listeners(&audience, &turns)?;
+            }
+            self.queue_audience(&mut desk, &audience, &self.audience(&head)?, &turns);
             if !turns.is_empty() || events.iter().any(affects_summary) {
                 let summary = Rc::new(self.summarise(&head)?);
                 if desk.summary.as_ref() != Some(&summary) {
@@ -208,18 +241,11 @@ impl<H: ObjectHost> RoomActor<H> {
         }
     }
 
-    fn queue_audience(
-        &self,
-        desk: &mut Desk,
-        events: &[StoredEvent],
-        joined: &[(OwnedUserId, RoomSeq)],
-        turns: &Turns,
-    ) {
-        let audience = Audience::of(events);
+    fn queue_audience(&self, desk: &mut Desk, audience: &Audience, hearers: &[(OwnedUserId, RoomSeq)], turns: &Turns) {
         let from = |share: tern_room::Share| Pending { from: Some(share.first), ..Pending::default() };
         // Whom a resolution brought in has seen nothing before it.
         let brought_in = |(user_id, since): &&(OwnedUserId, RoomSeq)| turns.members.get(user_id) == Some(since);
-        for (user_id, since) in joined.iter().filter(|member| self.is_local(&member.0) && !brought_in(member)) {
+        for (user_id, since) in hearers.iter().filter(|member| self.is_local(&member.0) && !brought_in(member)) {
             if let Some(share) = audience.joined(user_id, *since) {
                 desk.enqueue(user_id, from(share));
             }
@@ -243,20 +269,24 @@ impl<H: ObjectHost> RoomActor<H> {
         (0..wanted).map(|_| Carrier { actor: Rc::clone(self), carrying: None }).collect()
     }
 
-    /// Tells one user what is pending; false when that did not work.
-    async fn carry(&self, head: &Head, user_id: &OwnedUserId, pending: &Pending) -> bool {
+    /// Tells one user what is pending.
+    async fn carry(&self, head: &Head, user_id: &OwnedUserId, pending: &Pending) -> Told {
         let bundle = pending.from.map(|from| self.bundle(head, from)).transpose();
         let frame = bundle.and_then(|bundle| self.write_notice(head, user_id, pending, bundle.as_deref()));
         match frame {
             Ok(Some(frame)) => self.deliver(user_id, frame).await,
-            Ok(None) => true,
-            Err(_) => false,
+            Ok(None) => Told::Heard,
+            Err(_) => Told::Missed,
         }
     }
 
-    async fn deliver(&self, user_id: &UserId, frame: Vec<u8>) -> bool {
+    async fn deliver(&self, user_id: &UserId, frame: Vec<u8>) -> Told {
         let reply = self.host.exchange(&Target::User(user_id.to_owned()), frame).await;
-        reply.is_ok_and(|reply| frame::read_reply::<Done>(&reply).is_ok())
+        match reply.map(|reply| frame::read_reply::<Delivered>(&reply)) {
+            Ok(Ok(Delivered { asleep: false })) => Told::Heard,
+            Ok(Ok(Delivered { asleep: true })) => Told::Asleep,
+            _ => Told::Missed,
+        }
     }
 
     /// The bundle from a position on; the same one for everybody who stands at the same position.
@@ -268,16 +298,19 @@ impl<H: ObjectHost> RoomActor<H> {
         if let Some(bundle) = kept.filter(|bundle| bundle.serves(from, head.newest)) {
             return Ok(bundle);
         }
-        let bundle = Rc::new(self.make_bundle(head, from, summary_changed)?);
+        let bundle = Rc::new(self.make_bundle(head, from, summary_changed, MOST_EVENTS)?);
         self.announcer.0.borrow_mut().bundle = Some(Rc::clone(&bundle));
         Ok(bundle)
     }
 
     /// Keeps the books after an attempt to tell `user_id` everything up to `head`.
-    fn finish(&self, user_id: &OwnedUserId, pending: &Pending, told: bool) -> Result<(), SqlError> {
+    fn finish(&self, user_id: &OwnedUserId, pending: &Pending, told: Told) -> Result<(), SqlError> {
         let desk = &mut *self.announcer.0.borrow_mut();
+        if told == Told::Asleep && !desk.attended.contains(user_id) {
+            self.store().drop_listener(user_id)?;
+        }
         match pending.from {
-            Some(_) if told => {
+            Some(_) if told != Told::Missed => {
                 desk.failures = 0;
                 if desk.laggards.remove(user_id).is_some() {
                     self.store().drop_laggard(user_id.as_str())?;
@@ -293,6 +326,7 @@ impl<H: ObjectHost> RoomActor<H> {
             None => {}
         }
         desk.in_flight.remove(user_id);
+        desk.attended.remove(user_id);
         desk.release_waiting(user_id);
         desk.delivered = desk.delivered.wrapping_add(1);
         Ok(())
@@ -328,6 +362,10 @@ impl<H: ObjectHost> Carrier<H> {
             }
             self.carrying = None;
             actor.move_announced();
+            // Answers of those who were told leave now, and what others send meanwhile goes along with the next notices.
+            if !actor.announcer.0.borrow().order.is_empty() {
+                actor.host.breathe().await;
+            }
         }
     }
 }

@@ -25,7 +25,7 @@ use super::{
 };
 
 /// Most events in one notice, and most bytes of them. Who missed more is told the newest, and sees the gap.
-const MOST_EVENTS: u32 = 100;
+pub(super) const MOST_EVENTS: u32 = 100;
 const MOST_BYTES: usize = 1_000_000;
 
 /// Most changes by resolutions that are told; of more, the newest.
@@ -34,7 +34,7 @@ const MOST_MOVES: usize = 2_000;
 const MEMBER: &str = "m.room.member";
 
 /// Most receipts told to somebody who joins.
-const MOST_RECEIPTS: u32 = 500;
+pub(super) const MOST_RECEIPTS: u32 = 500;
 
 /// A range of events, ready to be told to anybody.
 pub(super) struct Bundle {
@@ -64,9 +64,16 @@ impl Bundle {
 }
 
 impl<H: ObjectHost> RoomActor<H> {
-    pub(super) fn make_bundle(&self, head: &Head, from: RoomSeq, summary_changed: RoomSeq) -> Result<Bundle, SqlError> {
+    /// At most the newest `most` events from `from` on.
+    pub(super) fn make_bundle(
+        &self,
+        head: &Head,
+        from: RoomSeq,
+        summary_changed: RoomSeq,
+        most: u32,
+    ) -> Result<Bundle, SqlError> {
         let after = from.previous().max(head.tail);
-        let mut stored = self.store().events(after, head.newest, true, MOST_EVENTS)?;
+        let mut stored = self.store().events(after, head.newest, true, most)?;
         let mut bytes = 0;
         stored.retain(|event| {
             let first = bytes == 0;
@@ -82,6 +89,7 @@ impl<H: ObjectHost> RoomActor<H> {
         let events = events.collect::<Result<Vec<_>, SqlError>>()?;
         let moved = first > from || !turns.is_empty() || stored.iter().any(affects_summary);
         let changed = from <= summary_changed && moved;
+        let moved_unseen = !turns.members.is_empty() || self.hides_moves(head, from, first)?;
         Ok(Bundle {
             from,
             first,
@@ -89,12 +97,36 @@ impl<H: ObjectHost> RoomActor<H> {
             newest: head.newest,
             audience: Audience::of(&stored),
             moves: self.moves(head, &turns)?,
-            members: if first > from || !turns.members.is_empty() { Some(self.all_joined()?) } else { None },
+            members: if moved_unseen { Some(self.all_joined()?) } else { None },
             turned: turns.members,
             events,
             summary: if changed { Some(Rc::new(self.summarise(head)?)) } else { None },
             plain: RefCell::default(),
         })
+    }
+
+    /// Somebody may have come or gone in what lies between `from` and the first event told.
+    fn hides_moves(&self, head: &Head, from: RoomSeq, first: RoomSeq) -> Result<bool, SqlError> {
+        Ok(first > from && (head.turned >= from || self.store().members_moved(from, first)?))
+    }
+
+    /// What `user_id` is told of a bundle, and what else is new; none when there is nothing to tell.
+    pub(super) fn notice(
+        &self,
+        head: &Head,
+        user_id: &OwnedUserId,
+        bundle: Option<&Bundle>,
+        ephemeral: Vec<EphemeralNotice>,
+    ) -> Result<Option<Notice>, SqlError> {
+        let membership = self.store().membership(user_id.as_str())?;
+        if let Some(at) = bundle.and_then(|bundle| put_out_at(bundle, user_id, membership.as_ref())) {
+            return self.sent_away(head, user_id, at, membership).map(Some);
+        }
+        let share = bundle.zip(membership).and_then(|(bundle, current)| share(bundle, user_id, current));
+        if let (Some(bundle), Some(share)) = (bundle, share) {
+            return Ok(Some(self.special(head, user_id, bundle, share, ephemeral)?));
+        }
+        Ok((!ephemeral.is_empty()).then(|| Notice { ephemeral, ..self.blank(head) }))
     }
 
     /// The frame that tells `user_id` what is pending; none when there is nothing to tell.
@@ -107,8 +139,7 @@ impl<H: ObjectHost> RoomActor<H> {
     ) -> Result<Option<Vec<u8>>, SqlError> {
         let membership = self.store().membership(user_id.as_str())?;
         let joined = membership.as_ref().is_some_and(|(_, membership)| membership == "join");
-        if let Some(at) = bundle.filter(|_| !joined).and_then(|bundle| turned_at(bundle, user_id, membership.as_ref()))
-        {
+        if let Some(at) = bundle.and_then(|bundle| put_out_at(bundle, user_id, membership.as_ref())) {
             return self.sent_away(head, user_id, at, membership).map(|notice| Some(write(notice)));
         }
         let share = match (bundle, membership) {
@@ -232,6 +263,7 @@ impl<H: ObjectHost> RoomActor<H> {
             summary: None,
             members: None,
             forwarded: head.forwarded,
+            selective: head.large,
             ephemeral: Vec::new(),
         }
     }
@@ -283,10 +315,10 @@ fn share(bundle: &Bundle, user_id: &UserId, current: (RoomSeq, String)) -> Optio
     }
 }
 
-/// Where a resolution turned the user's membership for the last time, if nothing has changed it since.
-fn turned_at(bundle: &Bundle, user_id: &UserId, current: Option<&(RoomSeq, String)>) -> Option<RoomSeq> {
+/// Where a resolution put the user out of the room, if nothing has changed that since.
+fn put_out_at(bundle: &Bundle, user_id: &UserId, current: Option<&(RoomSeq, String)>) -> Option<RoomSeq> {
     let at = bundle.turned.get(user_id).copied();
-    at.filter(|at| current.is_none_or(|(since, _)| since == at))
+    at.filter(|at| current.is_none_or(|(since, membership)| since == at && membership != "join"))
 }
 
 /// The event as if it stood where it became state.

@@ -1,7 +1,7 @@
 //! Who is still to be told what.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     rc::Rc,
 };
 
@@ -24,6 +24,8 @@ pub(super) struct Desk {
     pub(super) pending: BTreeMap<OwnedUserId, Pending>,
     /// Users being told, and from where.
     pub(super) in_flight: BTreeMap<OwnedUserId, Option<RoomSeq>>,
+    /// Those of them who came to listen meanwhile.
+    pub(super) attended: BTreeSet<OwnedUserId>,
     pub(super) laggards: BTreeMap<OwnedUserId, RoomSeq>,
     pub(super) carriers: usize,
     pub(super) delivered: u32,

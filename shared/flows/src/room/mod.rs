@@ -13,6 +13,7 @@
 //! | `facts` | what the room shows to those outside |
 //! | `delayed` | events that are sent later |
 //! | `ephemeral` | typing and receipts |
+//! | `listeners` | who is told, in a large room |
 //! | `history`, `read`, `relations`, `slice` | reads, each after the reader's access was checked (`access`) |
 //! | `aggregate`, `related` | what events say of each other |
 //! | `timeline` | the tail joined with what the storage worker has |
@@ -57,6 +58,7 @@ mod forks;
 mod forward;
 mod graph;
 mod history;
+mod listeners;
 mod membership;
 mod past;
 mod read;
@@ -154,6 +156,7 @@ impl<H: ObjectHost> RoomActor<H> {
             RoomCommand::ReadJoinedMembers(request) => write_reply(&self.read_joined_members(&request)),
             RoomCommand::ReadCompanions(request) => write_reply(&self.read_companions(&request)),
             RoomCommand::ReadSlice(request) => write_reply(&self.read_slice(&request.ask).await),
+            RoomCommand::AttendRoom(request) => write_reply(&self.attend(&request)),
             RoomCommand::ReadSummary(request) => write_reply(&self.read_summary(&request).await),
             RoomCommand::CheckCurator(request) => write_reply(&self.check_curator(&request)),
             RoomCommand::ReadForUpgrade(request) => write_reply(&self.read_for_upgrade(&request)),

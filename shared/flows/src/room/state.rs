@@ -241,7 +241,7 @@ impl<S: Sql> Store<'_, S> {
     }
 }
 
-fn member_of(row: &Row) -> Option<(OwnedUserId, RoomSeq)> {
+pub(super) fn member_of(row: &Row) -> Option<(OwnedUserId, RoomSeq)> {
     Some((OwnedUserId::try_from(row.text(0)?).ok()?, RoomSeq(row.int(1)?)))
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Head {
     /// The last position at which the state moved otherwise than by the event there taking its place; zero in a room that
     /// never forked. Its truth is the table `turns`.
     pub(super) turned: RoomSeq,
+    /// Only those who listen are told: the table `listeners`. Once so, always so.
+    pub(super) large: bool,
 }
 
 impl Head {
@@ -48,6 +50,7 @@ impl Head {
             joined: 0,
             invited: 0,
             turned: zero,
+            large: false,
         }
     }
 }
@@ -81,7 +84,7 @@ impl<S: Sql> Store<'_, S> {
     pub(super) fn head(self) -> Result<Option<Head>, SqlError> {
         let rows = self.0.query(
             "SELECT version, newest, depth, extremities, forwarded, announced, tail, joined, invited,
-                 (SELECT coalesce(max(seq), 0) FROM turns) FROM head",
+                 (SELECT coalesce(max(seq), 0) FROM turns), large FROM head",
             &[],
         )?;
         rows.first().map(head_of).transpose()
@@ -100,13 +103,16 @@ impl<S: Sql> Store<'_, S> {
             head.tail.0.into(),
             head.joined.into(),
             head.invited.into(),
+            head.large.into(),
         ];
         self.0.query(
-            "INSERT INTO head (id, version, newest, depth, extremities, forwarded, announced, tail, joined, invited)
-             VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            "INSERT INTO head (id, version, newest, depth, extremities, forwarded, announced, tail, joined, invited,
+                 large)
+             VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (id) DO UPDATE SET version = excluded.version, newest = excluded.newest, depth = excluded.depth,
                  extremities = excluded.extremities, forwarded = excluded.forwarded, announced = excluded.announced,
-                 tail = excluded.tail, joined = excluded.joined, invited = excluded.invited",
+                 tail = excluded.tail, joined = excluded.joined, invited = excluded.invited,
+                 large = excluded.large",
             &params,
         )?;
         Ok(())
@@ -244,6 +250,7 @@ fn head_of(row: &Row) -> Result<Head, SqlError> {
         joined: number(7)?,
         invited: number(8)?,
         turned: RoomSeq(number(9)?),
+        large: row.flag(10),
     })
 }
 

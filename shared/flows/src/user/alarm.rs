@@ -28,8 +28,17 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 
     /// Takes up unfinished work. What has to be left again wishes for the next alarm itself.
     pub(super) async fn take_up(self: Rc<Self>) {
+        if self.dozes.get() && self.listens() {
+            // It wishes for the next alarm itself, too.
+            let _ = self.attend().await;
+        }
         let (profile, devices, missed) = (Rc::clone(&self), Rc::clone(&self), Rc::clone(&self));
-        let work = (profile.carry_profile(), devices.announce_devices(), missed.count_missed(), self.check_presence());
+        let work = (
+            profile.carry_profile(),
+            devices.announce_devices(),
+            missed.count_missed(usize::MAX),
+            self.check_presence(),
+        );
         futures::future::join4(work.0, work.1, work.2, work.3).await;
     }
 

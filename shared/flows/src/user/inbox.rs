@@ -8,7 +8,7 @@ use std::{borrow::Cow, rc::Rc};
 use ruma::{OwnedUserId, UserId};
 use serde::Deserialize;
 use tern_model::{EphemeralNotice, MatrixError, Notice, NoticeEvent, Receipt, RoomSeq, StreamPos, Turned, news};
-use tern_ports::{ObjectHost, Parking, Sql, wire::Done};
+use tern_ports::{ObjectHost, Parking, Sql, wire::user::Delivered};
 use tern_sync::{Membership, is_bump, relists};
 
 use super::{
@@ -35,11 +35,34 @@ const MOST_KEPT: u64 = 500;
 pub(super) const MEMBER: &str = "m.room.member";
 
 impl<H: ObjectHost + Parking> UserActor<H> {
-    pub(super) fn deliver(self: &Rc<Self>, notices: &[Notice]) -> Result<Done, MatrixError> {
+    pub(super) fn deliver(self: &Rc<Self>, notices: &[Notice]) -> Result<Delivered, MatrixError> {
+        let asleep = notices.iter().all(|notice| notice.selective) && !self.listens();
         // Who types is not written down: no transaction, no look at the room.
-        if !notices.iter().all(is_typing_alone) {
-            self.change(|turn| notices.iter().try_for_each(|notice| self.merge(turn, notice)))?;
+        if asleep || !notices.iter().all(is_typing_alone) {
+            self.take_notices(notices, |_| Ok(()))?;
+        } else {
+            self.take_typing(notices)?;
         }
+        if self.behind.take() {
+            self.host.spawn(Box::pin(Rc::clone(self).count_missed(usize::MAX)));
+        }
+        Ok(Delivered { asleep })
+    }
+
+    /// Takes over what rooms say, and does something else in the same transaction.
+    pub(super) fn take_notices(
+        &self,
+        notices: &[Notice],
+        and: impl FnOnce(&Turn<'_, H::Sql>) -> Result<(), MatrixError>,
+    ) -> Result<(), MatrixError> {
+        self.change(|turn| {
+            notices.iter().try_for_each(|notice| self.merge(turn, notice))?;
+            and(turn)
+        })?;
+        self.take_typing(notices)
+    }
+
+    fn take_typing(&self, notices: &[Notice]) -> Result<(), MatrixError> {
         for notice in notices {
             for ephemeral in &notice.ephemeral {
                 if let EphemeralNotice::Typing(users) = ephemeral {
@@ -47,10 +70,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                 }
             }
         }
-        if self.behind.take() {
-            self.host.spawn(Box::pin(Rc::clone(self).count_missed()));
-        }
-        Ok(Done {})
+        Ok(())
     }
 
     fn merge(&self, turn: &Turn<'_, H::Sql>, notice: &Notice) -> Result<(), MatrixError> {
@@ -104,6 +124,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         if row.membership == Membership::Join {
             self.take_receipts(turn, &mut row, notice)?;
         }
+        self.fall_asleep(turn, &row, notice)?;
         // How far storage is alone is not worth a row.
         let moved =
             |before: RoomRow| before.pos != row.pos || before.newest != row.newest || before.ledger != row.ledger;

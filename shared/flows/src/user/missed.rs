@@ -15,10 +15,12 @@ use tern_ports::{
 };
 use tern_push::{Event, Mark, Scope};
 use tern_room::{power::Powers, version::Version};
+use tern_sync::is_bump;
 
 use super::{
     UserActor,
     counting::{Place, arrive, counts, discount, thread},
+    ignored::is_unheard,
     store::{
         rooms::{self, RoomRow},
         unread::{self, Missed, PackedMark},
@@ -32,13 +34,14 @@ const PAGE: u32 = 100;
 const RETRY_MS: u64 = 30_000;
 
 impl<H: ObjectHost + Parking> UserActor<H> {
-    /// Counts all there is to be counted. One at a time; what fails is left for the alarm.
-    pub(super) async fn count_missed(self: Rc<Self>) {
+    /// Counts all there is to be counted, or `pages` of it. One at a time; what fails is left for the alarm.
+    pub(super) async fn count_missed(self: Rc<Self>, pages: usize) {
         if self.counting.replace(true) {
             return;
         }
         let _guard = Counting(&self.counting);
-        while let Ok(Some(missed)) = unread::missed(self.host.sql()) {
+        for _ in 0..pages {
+            let Ok(Some(missed)) = unread::missed(self.host.sql()) else { return };
             let Ok(page) = self.fetch(&missed).await else {
                 return self.wish(self.host.now().plus(RETRY_MS)).await;
             };
@@ -76,13 +79,13 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     fn take_page(&self, turn: &Turn<'_, H::Sql>, missed: &Missed, page: &SyncRoom) -> Result<(), MatrixError> {
         unread::drop_missed(turn.sql, missed)?;
         let Some(mut row) = rooms::load(turn.sql, &missed.room_id)? else { return Ok(()) };
-        let before = row.ledger.clone();
+        let before = (row.ledger.clone(), row.bump);
         let within: Vec<&StoredEvent> = page.timeline.iter().filter(|event| event.seq >= missed.first).collect();
         self.count_page(turn, &mut row, page, &within)?;
         if let Some(first) = within.first().map(|event| event.seq).filter(|first| *first > missed.first) {
             unread::note_missed(turn.sql, &Missed { last: first.previous(), ..missed.clone() })?;
         }
-        if row.ledger != before {
+        if (&row.ledger, row.bump) != (&before.0, before.1) {
             row.pos = turn.advance(news::ROOMS);
         }
         self.rooms.borrow_mut().changed(&row.room_id);
@@ -99,6 +102,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let version = self.room_version(&row.room_id)?;
         let powers = powers(version, page);
         let facts = self.facts(&row.room_id)?;
+        let ignored = self.ignored()?;
         let (room_id, mut marks) = (row.room_id.clone(), Vec::new());
         let place = Place::of(&room_id, &facts);
         // The newest first: what the user had read when they wrote an event is known before what was there to be read.
@@ -108,6 +112,10 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                 pings_room: powers.as_ref().is_some_and(|powers| powers.may_notify_room(&event.sender)),
                 ..event
             };
+            // The room's place among the others is that of the newest message, which may be among what was missed.
+            if is_bump(&event.kind) && !is_unheard(&ignored, &event) {
+                row.bump = row.bump.max(event.ts);
+            }
             if let Some(packed) = self.count_late(turn, row, &place, &event)? {
                 marks.push(packed);
             }

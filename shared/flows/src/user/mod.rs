@@ -9,7 +9,7 @@
 //! | sessions, devices | [`sessions`], [`refresh`] |
 //! | the pages, OAuth clients | [`browser`], [`grants`] |
 //! | lock, suspension, deactivation | [`standing`] |
-//! | notices of rooms | [`inbox`], [`redaction`] |
+//! | notices of rooms | [`inbox`], [`redaction`]; [`attendance`] of large ones |
 //! | sync | [`sync`] and [`classic`] over [`view`], with [`slices`] from outside; [`parked`] while there is no news |
 //! | unread counts | [`counting`], and [`missed`] for what was not told |
 //! | ignored users | [`ignored`] |
@@ -21,6 +21,7 @@
 
 mod account_data;
 mod alarm;
+mod attendance;
 mod browser;
 mod classic;
 mod counting;
@@ -109,6 +110,12 @@ pub struct UserActor<H> {
     behind: Cell<bool>,
     /// What was missed is being counted.
     counting: Cell<bool>,
+    /// When a poll last came or ended, in this life.
+    polled: Cell<Option<Millis>>,
+    /// There are rooms that the hub does not hear of.
+    dozes: Cell<bool>,
+    /// How many times the hub is attending them just now.
+    attending: Cell<u32>,
     /// A profile is being carried into rooms.
     carrying: Cell<bool>,
     /// A change of the user's devices is being announced.
@@ -148,6 +155,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             ignored: RefCell::default(),
             behind: Cell::default(),
             counting: Cell::default(),
+            polled: Cell::default(),
+            dozes: Cell::default(),
+            attending: Cell::default(),
             carrying: Cell::new(false),
             announcing: Cell::new(false),
             unannounced: Cell::new(false),
@@ -264,6 +274,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         hub.constructed += 1;
         self.hub.set(hub);
         self.standing.set(standing::load(sql)?);
+        self.dozes.set(store::attendance::any(sql)?);
         let missed = store::unread::missed(sql)?.is_some();
         let carrying = store::profile::propagation(sql)?.is_some();
         let announcing = store::companions::announcement(sql)?.is_some();

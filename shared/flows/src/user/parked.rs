@@ -6,14 +6,25 @@ use std::rc::Rc;
 use ruma::OwnedDeviceId;
 use tern_ports::{
     ObjectHost, Parking, Ticket,
-    wire::{UserCommand, frame, user::SyncStep},
+    wire::{
+        UserCommand, frame,
+        user::{SessionRef, SyncStep},
+    },
 };
 
 use super::{Handled, UserActor, reply, sync::Look};
 
 impl<H: ObjectHost + Parking> UserActor<H> {
     /// One step of a sync.
-    pub(super) async fn sync_step(&self, command: UserCommand) -> Handled {
+    pub(super) async fn sync_step(self: &Rc<Self>, command: UserCommand) -> Handled {
+        self.note_poll();
+        if self.dozes.get()
+            && let Some(session) = session_of(&command)
+            && self.admit_device(session).is_ok()
+        {
+            // What could not be written down now is tried again with the next step.
+            let _ = self.attend().await;
+        }
         let (device_id, look) = match command {
             UserCommand::SlidingSync(command) => (command.session.device_id.clone(), self.sliding_sync(*command).await),
             UserCommand::ClassicSync(command) => (command.session.device_id.clone(), self.classic_sync(*command).await),
@@ -60,5 +71,13 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             // No await between the last look and this: news cannot slip between them.
             Handled::Park { kinds, .. } => self.host.keep(seat, Ticket { kinds, ..ticket }),
         }
+    }
+}
+
+const fn session_of(command: &UserCommand) -> Option<&SessionRef> {
+    match command {
+        UserCommand::SlidingSync(command) => Some(&command.session),
+        UserCommand::ClassicSync(command) => Some(&command.session),
+        _ => None,
     }
 }

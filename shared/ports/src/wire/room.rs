@@ -2,7 +2,7 @@
 
 use ruma::{OwnedDeviceId, OwnedEventId, OwnedUserId};
 use serde::{Deserialize, Serialize};
-use tern_model::{Caller, RawJson, RoomSeq};
+use tern_model::{Caller, Millis, Notice, RawJson, RoomSeq};
 
 use super::{
     Done, boundary,
@@ -40,6 +40,7 @@ boundary! {
         ReadJoinedMembers => Vec<JoinedMember>,
         ReadCompanions => Vec<OwnedUserId>,
         ReadSlice => SyncRoom,
+        AttendRoom => Option<Notice>,
         ReadSummary => SeenRoom,
         CheckCurator => Done,
         ReadForUpgrade => UpgradeSource,
@@ -282,6 +283,18 @@ pub struct JoinedMember {
 pub struct ReadSlice {
     /// What is needed.
     pub ask: SyncAsk,
+}
+
+/// A member's hub listens again to a room that tells only those who do. The answer is what it has missed: as much as it
+/// keeps, or the newest of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttendRoom {
+    /// The member.
+    pub user_id: OwnedUserId,
+    /// The newest position that the hub knows of.
+    pub after: RoomSeq,
+    /// When it fell asleep: receipts from then on are told.
+    pub since: Millis,
 }
 
 /// What an upgrade takes over from the room; 403 for those who may not close it.

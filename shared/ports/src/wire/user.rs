@@ -39,7 +39,7 @@ boundary! {
         RenameDevice => Done,
         SlidingSync => SyncStep,
         ClassicSync => SyncStep,
-        Deliver => Done,
+        Deliver => Delivered,
         ReadAccountData => Option<RawJson>,
         WriteAccountData => Done,
         ChangeTag => Done,
@@ -280,6 +280,14 @@ pub enum SyncStep {
 pub struct Deliver {
     /// In order per room.
     pub notices: Vec<Notice>,
+}
+
+/// The answer to [`Deliver`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivered {
+    /// Nobody listens: a room that tells only those who do need not tell this hub of events until it attends again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asleep: bool,
 }
 
 /// Reads account data, global or of a room. `m.push_rules` and `m.fully_read` included.

@@ -198,6 +198,8 @@ impl Client {
             pos: None,
             seen: Vec::new(),
             answers: 0,
+            unread: 0,
+            bump_stamp: 0,
         }
     }
 }
@@ -212,6 +214,10 @@ pub struct Reader {
     pub seen: Vec<OwnedEventId>,
     /// Answers taken in.
     pub answers: usize,
+    /// `notification_count` as last told.
+    pub unread: u64,
+    /// `bump_stamp` as last told.
+    pub bump_stamp: u64,
 }
 
 #[derive(Deserialize)]
@@ -231,6 +237,8 @@ struct RoomPart {
     prev_batch: Option<String>,
     #[serde(default)]
     timeline: Vec<RawJson>,
+    notification_count: Option<u64>,
+    bump_stamp: Option<u64>,
 }
 
 impl Reader {
@@ -274,6 +282,8 @@ impl Reader {
         self.pos = Some(answer.pos);
         let Some(room) = answer.rooms.get(self.room_id.as_str()) else { return };
         let room: RoomPart = serde_json::from_value(room.clone()).expect("the room has the shape of a sliding sync");
+        self.unread = room.notification_count.unwrap_or(self.unread);
+        self.bump_stamp = room.bump_stamp.unwrap_or(self.bump_stamp);
         let timeline: Vec<_> = room.timeline.iter().map(event_id).collect();
         if room.initial || room.limited {
             self.bridge(timeline, room.prev_batch).await;

@@ -50,12 +50,17 @@ struct Cluster {
 impl World {
     /// A cluster without faults, all of whose choices follow from `seed`.
     pub fn new(seed: u64) -> Self {
+        Self::with(seed, Limits::default())
+    }
+
+    /// As [`World::new`], with other limits.
+    pub fn with(seed: u64, limits: Limits) -> Self {
         let random = SeededEntropy::new(seed);
         let cluster = Rc::new(Cluster {
             executor: Executor::shuffled(random.clone()),
             clock: TestClock::default(),
             random,
-            config: Rc::new(config()),
+            config: Rc::new(Config { limits, ..config() }),
             storage: StorageNode::new(),
             objects: RefCell::default(),
             timers: RefCell::default(),

@@ -347,6 +347,7 @@ pub(crate) fn notice(name: &str, events: Vec<NoticeEvent>) -> Notice {
         summary: None,
         forwarded: RoomSeq(0),
         members: None,
+        selective: false,
         ephemeral: Vec::new(),
     }
 }

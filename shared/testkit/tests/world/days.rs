@@ -13,7 +13,10 @@ use tern_testkit::{Faults, World};
 use crate::scene::{MESSAGES, Scene, assert_kept, assert_tail, catch_up, each_seed, keep_reading};
 
 fn day(seed: u64, faults: Faults, timeline_limit: u64) -> World {
-    let scene = Scene::new(seed);
+    day_of(Scene::new(seed), faults, timeline_limit)
+}
+
+fn day_of(scene: Scene, faults: Faults, timeline_limit: u64) -> World {
     let stop = Rc::new(Cell::new(false));
     let mut readers = [&scene.alice, &scene.bob].map(|client| client.reader(&scene.room_id, timeline_limit));
     for reader in &mut readers {
@@ -60,6 +63,12 @@ fn on_a_bad_day_too() {
     let crashes = Cell::new(0);
     each_seed(|seed| crashes.set(crashes.get() + day(seed, Faults::bad_day(), 20).crashes()));
     assert!(crashes.get() > 0, "objects did crash");
+}
+
+#[test]
+fn in_a_large_room_too() {
+    each_seed(|seed| drop(day_of(Scene::large(seed), Faults::bad_day(), 20)));
+    each_seed(|seed| drop(day_of(Scene::large(seed), Faults { storage_outage: true, ..Faults::bad_day() }, 3)));
 }
 
 #[test]

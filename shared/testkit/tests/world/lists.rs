@@ -132,6 +132,8 @@ impl Follower {
             }
         } else {
             self.known.clear();
+            // The new connection tells nothing of those with whom no room was left meanwhile.
+            self.outdated.clear();
             let ask = ListRooms { session: self.client.session() };
             let Ok(rooms) = insist(world, async || ask_user(world, self.me(), ask.clone()).await).await else { return };
             for room in rooms {

@@ -8,5 +8,6 @@ mod churn;
 mod crowd;
 mod days;
 mod keys;
+mod large;
 mod lists;
 mod scene;

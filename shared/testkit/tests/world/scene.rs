@@ -8,6 +8,7 @@ use std::{
 
 use futures::future::join_all;
 use ruma::{OwnedEventId, OwnedRoomId};
+use tern_model::Limits;
 use tern_ports::wire::room::MembershipAction;
 use tern_testkit::{Client, Reader, World};
 
@@ -56,7 +57,15 @@ pub(crate) struct Scene {
 impl Scene {
     /// Alice and Bob are in a room that Carol may join.
     pub(crate) fn new(seed: u64) -> Self {
-        let world = World::new(seed);
+        Self::of(World::new(seed))
+    }
+
+    /// As [`Scene::new`], where a room of two is a large one already.
+    pub(crate) fn large(seed: u64) -> Self {
+        Self::of(World::with(seed, Limits { large_room: 1, ..Limits::default() }))
+    }
+
+    fn of(world: World) -> Self {
         let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| world.sign_in(name));
         let room_id = world.run(alice.create_public_room()).unwrap();
         world.run(bob.change_membership(&room_id, MembershipAction::Join));

@@ -1,6 +1,7 @@
 //! SQL of the user's hub, by concern. Functions here read and write; they decide nothing.
 
 pub(super) mod account_data;
+pub(super) mod attendance;
 pub(super) mod companions;
 pub(super) mod connections;
 pub(super) mod devices;

@@ -1,0 +1,112 @@
+//! Large rooms tell only hubs that somebody listens to (`room::listeners`).
+//!
+//! Somebody listens while a poll is parked, and for a while after one. A hub that is told something by such a room while
+//! nobody does says so, and notes in the same transaction that it no longer hears of the room. Before the next answer to
+//! any client it attends again, with the newest position it knows as the cursor, so that lists are in order and counts
+//! exact from the first answer on. What it cannot get then it gets later: that is news like any other.
+
+use std::{cell::Cell, rc::Rc};
+
+use futures::{StreamExt, stream};
+use tern_model::{MatrixError, Notice, RoomSeq};
+use tern_ports::{ObjectHost, Parking, ask_room, wire::room::AttendRoom};
+use tern_sync::Membership;
+
+use super::{
+    UserActor,
+    store::{
+        attendance::{self, Unheard},
+        rooms::{self, RoomRow},
+        unread,
+    },
+    turn::Turn,
+};
+
+/// So long after its last poll a client is expected to come back with the next one.
+const RECENT_MS: u64 = 60_000;
+/// Rooms asked at a time: as many as an object may have connections.
+const AT_A_TIME: usize = 6;
+/// Pages of missed events that are counted before the answer; what is left is counted after it.
+const PAGES_BEFORE: usize = 10;
+/// The pause before a room that could not be reached is asked again.
+const RETRY_MS: u64 = 5_000;
+
+impl<H: ObjectHost + Parking> UserActor<H> {
+    /// A client is there, or was just now.
+    pub(super) fn listens(&self) -> bool {
+        let recent = || self.polled.get().is_some_and(|polled| self.host.now().since(polled) < RECENT_MS);
+        self.attending.get() > 0 || recent() || self.host.parked() > 0
+    }
+
+    /// A poll has come, or has ended.
+    pub fn note_poll(&self) {
+        self.polled.set(Some(self.host.now()));
+    }
+
+    /// Notes that a room which tells only those who listen need not tell this hub, or that it does not matter any more.
+    pub(super) fn fall_asleep(
+        &self,
+        turn: &Turn<'_, H::Sql>,
+        row: &RoomRow,
+        notice: &Notice,
+    ) -> Result<(), MatrixError> {
+        if row.membership != Membership::Join {
+            if self.dozes.get() {
+                attendance::hears(turn.sql, &row.room_id)?;
+            }
+        } else if notice.selective && !self.listens() {
+            attendance::hears_not(turn.sql, &row.room_id, self.host.now())?;
+            self.dozes.set(true);
+        }
+        Ok(())
+    }
+
+    /// Attends all rooms that the hub does not hear of.
+    pub(super) async fn attend(self: &Rc<Self>) -> Result<(), MatrixError> {
+        let _guard = Attending::new(&self.attending);
+        let rooms = attendance::unheard(self.host.sql())?;
+        let asked = rooms.into_iter().map(|room| self.attend_one(room));
+        let missed: Vec<bool> = stream::iter(asked).buffer_unordered(AT_A_TIME).collect().await;
+        self.dozes.set(attendance::any(self.host.sql())?);
+        if missed.contains(&false) {
+            self.wish(self.host.now().plus(RETRY_MS)).await;
+        }
+        if self.behind.take() {
+            Rc::clone(self).count_missed(PAGES_BEFORE).await;
+            if unread::missed(self.host.sql())?.is_some() {
+                self.host.spawn(Box::pin(Rc::clone(self).count_missed(usize::MAX)));
+            }
+        }
+        self.answer_parked();
+        Ok(())
+    }
+
+    /// False when the room could not be reached, or what it says could not be written.
+    async fn attend_one(self: &Rc<Self>, room: Unheard) -> bool {
+        let after = rooms::load(self.host.sql(), &room.room_id).ok().flatten().map_or(RoomSeq(0), |row| row.newest);
+        let ask = AttendRoom { user_id: self.user_id.clone(), after, since: room.since };
+        let notice = match ask_room(&*self.host, &room.room_id, ask).await {
+            Ok(notice) => notice,
+            Err(error) if error.status >= 500 => return false,
+            // There is nothing to be heard there.
+            Err(_) => None,
+        };
+        self.take_notices(notice.as_slice(), |turn| Ok(attendance::hears(turn.sql, &room.room_id)?)).is_ok()
+    }
+}
+
+/// As long as it lives, the hub listens.
+struct Attending<'a>(&'a Cell<u32>);
+
+impl<'a> Attending<'a> {
+    fn new(attending: &'a Cell<u32>) -> Self {
+        attending.set(attending.get() + 1);
+        Self(attending)
+    }
+}
+
+impl Drop for Attending<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
