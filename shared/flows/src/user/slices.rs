@@ -17,7 +17,7 @@ use tern_room::{
     version::{self, Version},
     visibility::{Facts, may_see},
 };
-use tern_sync::{Slice, SliceAsk, Slices};
+use tern_sync::{Membership, Slice, SliceAsk, Slices};
 
 use super::{UserActor, ignored::is_unheard, store::rooms};
 
@@ -77,7 +77,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         }
     }
 
-    fn take(&self, slices: &mut Slices, room: SyncRoom) -> Result<(), SqlError> {
+    fn take(&self, slices: &mut Slices, mut room: SyncRoom) -> Result<(), SqlError> {
+        self.add_own_join(&mut room)?;
         let version = self.room_version(&room.room_id)?;
         let ignored = self.ignored()?;
         let heard = |event: &NoticeEvent| !is_unheard(&ignored, event);
@@ -90,6 +91,14 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             state: room.state.iter().filter_map(client).collect(),
         };
         slices.insert(room.room_id, slice);
+        Ok(())
+    }
+
+    /// Storage may reach to the inbox and not know yet that the user is in the room, which decides what they may see of it.
+    fn add_own_join(&self, room: &mut SyncRoom) -> Result<(), SqlError> {
+        let row = rooms::load(self.host.sql(), &room.room_id)?;
+        let join = row.filter(|row| row.membership == Membership::Join && row.joined > room.through);
+        room.facts.membership.extend(join.map(|row| (row.joined, "join".to_owned())));
         Ok(())
     }
 

@@ -74,6 +74,19 @@ fn after_a_gap_storage_fills_in_and_if_it_is_behind_the_room_itself() {
 }
 
 #[test]
+fn who_has_just_come_sees_what_was_said_before_though_storage_does_not_know_them_yet() {
+    let hub = Hub::new();
+    let session = hub.login("D");
+    hub.storage.before_the_join("r", 9);
+    let join = Some("join".to_owned());
+    let arrival = notice("r", vec![member(10, alice(), "join")]);
+    hub.deliver(vec![Notice { membership: join, summary: Some(summary("6")), forwarded: RoomSeq(9), ..arrival }]);
+    let first = hub.sliding(&session, &rooms_only(), None, false).unwrap().body();
+    let before: Vec<_> = (1..=9).map(|seq| format!("m{seq}")).collect();
+    assert_eq!(bodies(&first["rooms"]["!r:x"]["timeline"]), before);
+}
+
+#[test]
 fn a_room_out_of_reach_is_owed_and_does_not_park() {
     let hub = Hub::new();
     let session = hub.login("D");

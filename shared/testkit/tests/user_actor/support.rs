@@ -1,6 +1,10 @@
 //! A hub with a few words to talk to it.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use ruma::{OwnedRoomId, RoomId, UserId, user_id};
 use serde_json::{Value, json};
@@ -49,11 +53,15 @@ pub(crate) struct Hub {
 
 /// Rooms' events, as somebody outside the hub has them.
 #[derive(Default)]
-pub(crate) struct Rooms(RefCell<BTreeMap<OwnedRoomId, BTreeMap<u64, StoredEvent>>>);
+pub(crate) struct Rooms {
+    events: RefCell<BTreeMap<OwnedRoomId, BTreeMap<u64, StoredEvent>>>,
+    /// Rooms of which it is not known here that the user is in them.
+    strange: RefCell<BTreeSet<OwnedRoomId>>,
+}
 
 impl Rooms {
     pub(crate) fn learn(&self, room_id: &RoomId, events: &[NoticeEvent]) {
-        let mut rooms = self.0.borrow_mut();
+        let mut rooms = self.events.borrow_mut();
         let room = rooms.entry(room_id.to_owned()).or_default();
         for event in events {
             room.entry(event.seq.0).or_insert_with(|| stored(event));
@@ -66,16 +74,22 @@ impl Rooms {
         self.learn(&room(name), &events);
     }
 
+    /// Old messages up to `through`, before the user came.
+    pub(crate) fn before_the_join(&self, name: &str, through: u64) {
+        self.history(name, 1, through);
+        self.strange.borrow_mut().insert(room(name));
+    }
+
     /// What is left of an event that was redacted.
     pub(crate) fn redact(&self, room_id: &RoomId, seq: u64) {
-        if let Some(event) = self.0.borrow_mut().get_mut(room_id).and_then(|room| room.get_mut(&seq)) {
+        if let Some(event) = self.events.borrow_mut().get_mut(room_id).and_then(|room| room.get_mut(&seq)) {
             event.pdu = raw(&json!({"type": event.kind, "content": {}}));
             event.unsigned = Some(raw(&json!({"redacted_because": {"type": "m.room.redaction"}})));
         }
     }
 
     pub(crate) fn slice(&self, ask: &SyncAsk) -> SyncRoom {
-        let rooms = self.0.borrow();
+        let rooms = self.events.borrow();
         let empty = BTreeMap::new();
         let room = rooms.get(&ask.room_id).unwrap_or(&empty);
         let (after, until) = (ask.after.unwrap_or_default().0, ask.until.map_or(u64::MAX, |until| until.0));
@@ -96,7 +110,11 @@ impl Rooms {
             state: room.values().filter(wanted).cloned().collect(),
             facts: VisibilityFacts {
                 history: vec![(RoomSeq(1), "shared".to_owned())],
-                membership: vec![(RoomSeq(1), "join".to_owned())],
+                membership: if self.strange.borrow().contains(&ask.room_id) {
+                    Vec::new()
+                } else {
+                    vec![(RoomSeq(1), "join".to_owned())]
+                },
             },
             summary: None,
         }
