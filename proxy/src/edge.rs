@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use tern_auth::{TokenCache, limit::Meters};
+use tern_auth::{TokenCache, limit::Meters, turn::Relays};
 use tern_flows::signing::Keyrings;
 use tern_flows::upstream::Known;
 use tern_media::Policy;
@@ -22,6 +22,8 @@ pub(crate) struct Edge {
     pub(crate) config: Rc<Config>,
     /// What is allowed of media.
     pub(crate) media: Policy,
+    /// Of calls.
+    pub(crate) relays: Option<Relays>,
     pub(crate) wire: Rc<cf::wire::Wire>,
     pub(crate) dataset: cf::meter::Dataset,
     /// Of the one request that is served.
@@ -60,6 +62,7 @@ impl Edge {
             providers: PROVIDERS.with(Rc::clone),
             keyrings: KEYRINGS.with(Rc::clone),
             media: cf::settings::media(env)?,
+            relays: cf::settings::relays(env)?,
         })
     }
 }

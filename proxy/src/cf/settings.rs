@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use ruma::OwnedServerName;
 use serde::de::DeserializeOwned;
-use tern_auth::{appservice, upstream::check as check_upstream};
+use tern_auth::{appservice, turn::Relays, upstream::check as check_upstream};
 use tern_media::Policy;
 use tern_model::{Accounts, Config, Mail, Millis, appservice::Appservice, upstream::Provider};
 use worker::{Env, Error};
@@ -66,6 +66,12 @@ fn appservices(env: &Env) -> worker::Result<Vec<Appservice>> {
     let services: Vec<Appservice> = object(env, "APPSERVICES")?;
     appservice::check(&services).map_err(|error| Error::RustError(format!("APPSERVICES: {error}")))?;
     Ok(services)
+}
+
+/// The relays of calls. Their secret is a variable of its own.
+pub(crate) fn relays(env: &Env) -> worker::Result<Option<Relays>> {
+    let relays: Option<Relays> = object(env, "TURN")?;
+    Ok(relays.map(|relays| Relays { secret: optional(env, "TURN_SECRET").unwrap_or_default(), ..relays }))
 }
 
 /// Reads the limits of media; what is not set is as it is by default.

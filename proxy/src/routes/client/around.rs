@@ -134,6 +134,8 @@ fn owner(config: &Config, token: &str, clock: &impl Clock) -> Result<ruma::Owned
 }
 
 /// `GET /voip/turnServer`: without relays there is nothing to say.
-async fn turn_server(_: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
-    Ok(Answer::empty())
+async fn turn_server(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let user_id = &request.caller()?.user_id;
+    let credentials = edge.relays.as_ref().and_then(|relays| relays.credentials(user_id, edge.now()));
+    credentials.map_or_else(|| Ok(Answer::empty()), |credentials| Answer::json(&credentials))
 }

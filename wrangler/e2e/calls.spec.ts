@@ -1,0 +1,27 @@
+// Calls between two people go through relays, which know a name by the signature that is its password.
+import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { test } from 'node:test';
+import { ask, refused, register } from './support/client.ts';
+import { own, shared, uncontrolled } from './support/server.ts';
+
+const TURN = { uris: ['turn:turn.example.org?transport=udp', 'turns:turn.example.org'], ttl: 600 };
+const SECRET = 'what the relays know';
+const PATH = '/_matrix/client/v3/voip/turnServer';
+
+test('a user gets a name for the relays that is good for as long as it says', { skip: uncontrolled }, async () => {
+  const server = await own({ vars: { TURN, TURN_SECRET: SECRET } });
+  const user = await register(server.base);
+  const { username, password, ...told } = await user.get(PATH);
+  assert.deepEqual(told, TURN);
+  const [end, ...id] = username.split(':');
+  assert.equal(id.join(':'), user.id);
+  assert.ok(Math.abs(Number(end) - Date.now() / 1_000 - TURN.ttl) < 60, end);
+  assert.equal(password, createHmac('sha1', SECRET).update(username).digest('base64'));
+  refused(await ask(server.base, 'GET', PATH), 401, 'M_MISSING_TOKEN');
+});
+
+test('without relays there is nothing to say', async () => {
+  const user = await register(await shared());
+  assert.deepEqual(await user.get(PATH), {});
+});
