@@ -1,8 +1,11 @@
 //! What a Durable Object gives to the actor in it.
 
-use std::{future::Future, rc::Rc, time::Duration};
+use std::{cell::RefCell, future::Future, rc::Rc, time::Duration};
 
-use futures::future::LocalBoxFuture;
+use futures::{
+    FutureExt,
+    future::{LocalBoxFuture, Shared},
+};
 use js_sys::{Date, Object, Promise, Reflect};
 use serde::{Deserialize, Serialize};
 use tern_model::Millis;
@@ -31,6 +34,7 @@ pub(crate) struct Host {
     state: Rc<State>,
     sql: ObjectSql,
     wire: Wire,
+    breath: RefCell<Option<Shared<LocalBoxFuture<'static, ()>>>>,
 }
 
 impl Host {
@@ -38,7 +42,7 @@ impl Host {
     pub(crate) fn of(state: Rc<State>, env: &Env) -> worker::Result<Self> {
         let sql = ObjectSql::of(&state.storage());
         let wire = Wire::of(env)?;
-        Ok(Self { state, sql, wire })
+        Ok(Self { state, sql, wire, breath: RefCell::default() })
     }
 }
 
@@ -59,9 +63,13 @@ impl Spawn for Host {
         self.state.wait_until(work);
     }
 
-    /// A timer comes after everything that is ready.
+    /// A timer comes after everything that is ready. All who wait share one, since an object may have ten thousand, and more
+    /// than that wait in a room in which many write at once.
     async fn breathe(&self) {
-        Delay::from(Duration::ZERO).await;
+        let drawn = self.breath.borrow().clone().filter(|breath| breath.peek().is_none());
+        let breath = drawn.unwrap_or_else(|| Delay::from(Duration::ZERO).boxed_local().shared());
+        self.breath.replace(Some(breath.clone()));
+        breath.await;
     }
 }
 
