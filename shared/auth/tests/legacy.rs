@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use ruma::{owned_server_name, server_name, user_id};
+mod config;
+
+use ruma::{server_name, user_id};
 use serde_json::json;
 use tern_auth::{
     login::LoginBody,
@@ -10,23 +12,10 @@ use tern_auth::{
     uia::{Auth, Challenge, Purpose, Stage, is_open, open_session, registration_flows},
     username::{for_login, for_registration},
 };
-use tern_model::{Accounts, Config, Limits, MatrixError, Millis};
+use tern_model::{Accounts, Config, MatrixError, Millis};
 
 fn config(open_registration: bool, registration_token: Option<&str>) -> Config {
-    Config {
-        server_name: owned_server_name!("example.org"),
-        public_url: None,
-        signing_key_id: "ed25519:a".to_owned(),
-        signing_key: vec![1; 32],
-        token_key: vec![7; 32],
-        admin_token: None,
-        open_registration,
-        registration_token: registration_token.map(str::to_owned),
-        unlimited: false,
-        limits: Limits::default(),
-        accounts: Accounts::default(),
-        outbound_private: false,
-    }
+    Config { open_registration, registration_token: registration_token.map(str::to_owned), ..config::config() }
 }
 
 fn login(value: serde_json::Value) -> LoginBody {

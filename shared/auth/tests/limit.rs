@@ -1,27 +1,16 @@
 //! Rate limits: what a bucket lets through, over any course of time.
 
+mod config;
+
 use proptest::prelude::*;
-use ruma::{owned_server_name, user_id};
+use ruma::user_id;
 use tern_auth::limit::{Bucket, Meters, address};
-use tern_model::{Accounts, Class, Config, Limits, Millis, Rate};
+use tern_model::{Class, Config, Limits, Millis, Rate};
 
 const START: Millis = Millis(1_700_000_000_000);
 
 fn config(unlimited: bool) -> Config {
-    Config {
-        server_name: owned_server_name!("example.org"),
-        public_url: None,
-        signing_key_id: "ed25519:a".to_owned(),
-        signing_key: vec![1; 32],
-        token_key: vec![7; 32],
-        admin_token: None,
-        open_registration: false,
-        registration_token: None,
-        unlimited,
-        limits: Limits::default(),
-        accounts: Accounts::default(),
-        outbound_private: false,
-    }
+    Config { unlimited, ..config::config() }
 }
 
 fn rates() -> impl Strategy<Value = Rate> {

@@ -1,23 +1,12 @@
 //! OpenID tokens prove who somebody is, for an hour, and nothing else.
 
+mod config;
+
 use tern_auth::{openid, token};
-use tern_model::{Accounts, Caller, Config, Limits, Millis};
+use tern_model::{Caller, Config, Millis};
 
 fn config(key: u8) -> Config {
-    Config {
-        server_name: ruma::owned_server_name!("tern.test"),
-        public_url: None,
-        signing_key_id: "ed25519:t".to_owned(),
-        signing_key: vec![7; 32],
-        token_key: vec![key; 32],
-        admin_token: None,
-        open_registration: true,
-        registration_token: None,
-        unlimited: true,
-        accounts: Accounts::default(),
-        outbound_private: false,
-        limits: Limits::default(),
-    }
+    Config { server_name: ruma::owned_server_name!("tern.test"), token_key: vec![key; 32], ..config::config() }
 }
 
 #[test]

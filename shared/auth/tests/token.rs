@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod config;
+
 use std::num::NonZeroUsize;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
@@ -14,26 +16,11 @@ use tern_auth::{
     cache::CONFIRMED_FOR,
     token::{LIFETIME, mint, verify},
 };
-use tern_model::{Accounts, Caller, Config, Limits, MatrixError, Millis};
+use tern_model::{Caller, Config, MatrixError, Millis};
+
+use crate::config::config;
 
 const NOW: Millis = Millis(1_700_000_000_123);
-
-fn config() -> Config {
-    Config {
-        server_name: owned_server_name!("example.org"),
-        public_url: None,
-        signing_key_id: "ed25519:a".to_owned(),
-        signing_key: vec![1; 32],
-        token_key: vec![7; 32],
-        admin_token: None,
-        open_registration: false,
-        registration_token: None,
-        unlimited: false,
-        limits: Limits::default(),
-        accounts: Accounts::default(),
-        outbound_private: false,
-    }
-}
 
 fn caller() -> Caller {
     Caller { user_id: user_id!("@alice:example.org").to_owned(), device_id: "DEVICE".into() }

@@ -2,14 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use ruma::{owned_server_name, user_id};
+mod config;
+
+use ruma::user_id;
 use serde_json::{Value, json};
 use tern_auth::{
     appservice,
     secret::base64,
     upstream::{Discovery, IdToken, Subject, check, is_state, new_state},
 };
-use tern_model::{Accounts, Config, Jwk, Limits, Millis, appservice::Appservice, upstream::Provider};
+use tern_model::{Accounts, Config, Jwk, Millis, appservice::Appservice, upstream::Provider};
 
 const NOW: Millis = Millis(1_800_000_000_000);
 
@@ -33,20 +35,8 @@ fn service(name: &str, token: &str) -> Appservice {
 
 fn config() -> Config {
     let appservices = vec![service("irc", "irc 0123456789abcdef"), service("xmpp", "xmpp 0123456789abcdef")];
-    Config {
-        server_name: owned_server_name!("example.org"),
-        public_url: None,
-        signing_key_id: "ed25519:a".to_owned(),
-        signing_key: vec![1; 32],
-        token_key: vec![7; 32],
-        admin_token: None,
-        open_registration: true,
-        registration_token: None,
-        unlimited: false,
-        limits: Limits::default(),
-        accounts: Accounts { upstream: vec![provider("ours")], appservices, ..Accounts::default() },
-        outbound_private: false,
-    }
+    let accounts = Accounts { upstream: vec![provider("ours")], appservices, ..Accounts::default() };
+    Config { open_registration: true, accounts, ..config::config() }
 }
 
 fn discovery(more: &Value) -> Discovery {
