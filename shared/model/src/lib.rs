@@ -38,4 +38,4 @@ pub use pdu::Pdu;
 pub use presence::{Presence, PresenceNote};
 pub use state_after::StateAfter;
 pub use summary::{Hero, RoomSummary};
-pub use time::Millis;
+pub use time::{CLOCK_SKEW_MS, Millis};

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The clocks of two hubs differ by less, in milliseconds.
+pub const CLOCK_SKEW_MS: u64 = 5_000;
+
 /// Milliseconds since the Unix epoch, as `origin_server_ts` has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -110,19 +110,19 @@ impl<H: ObjectHost> RoomActor<H> {
         Ok(first > from && (head.turned >= from || self.store().members_moved(from, first)?))
     }
 
-    /// What `user_id` is told of a bundle, and what else is new; none when there is nothing to tell.
+    /// What `user_id`, of this membership, is told of a bundle, and what else is new; none when there is nothing to tell.
     pub(super) fn notice(
         &self,
         head: &Head,
         user_id: &OwnedUserId,
+        membership: Option<(RoomSeq, String)>,
         bundle: Option<&Bundle>,
         ephemeral: Vec<EphemeralNotice>,
     ) -> Result<Option<Notice>, SqlError> {
-        let membership = self.store().membership(user_id.as_str())?;
         if let Some(at) = bundle.and_then(|bundle| put_out_at(bundle, user_id, membership.as_ref())) {
             return self.sent_away(head, user_id, at, membership).map(Some);
         }
-        let share = bundle.zip(membership).and_then(|(bundle, current)| share(bundle, user_id, current));
+        let share = bundle.zip(membership.as_ref()).and_then(|(bundle, current)| share(bundle, user_id, current));
         if let (Some(bundle), Some(share)) = (bundle, share) {
             return Ok(Some(self.special(head, user_id, bundle, share, ephemeral)?));
         }
@@ -139,20 +139,11 @@ impl<H: ObjectHost> RoomActor<H> {
     ) -> Result<Option<Vec<u8>>, SqlError> {
         let membership = self.store().membership(user_id.as_str())?;
         let joined = membership.as_ref().is_some_and(|(_, membership)| membership == "join");
-        if let Some(at) = bundle.and_then(|bundle| put_out_at(bundle, user_id, membership.as_ref())) {
-            return self.sent_away(head, user_id, at, membership).map(|notice| Some(write(notice)));
-        }
-        let share = match (bundle, membership) {
-            (Some(bundle), Some(current)) => share(bundle, user_id, current),
-            _ => None,
-        };
         let ephemeral = if joined { self.ephemeral_news(pending) } else { Vec::new() };
-        let (Some(bundle), Some(share)) = (bundle, share) else {
-            return Ok((!ephemeral.is_empty()).then(|| write(Notice { ephemeral, ..self.blank(head) })));
+        let plain = bundle.filter(|bundle| ephemeral.is_empty() && is_plain(bundle, user_id, membership.as_ref()));
+        let Some(bundle) = plain else {
+            return Ok(self.notice(head, user_id, membership, bundle, ephemeral)?.map(write));
         };
-        if !ephemeral.is_empty() || is_special(bundle, user_id, &share) {
-            return Ok(Some(write(self.special(head, user_id, bundle, share, ephemeral)?)));
-        }
         if let Some(plain) = &*bundle.plain.borrow() {
             return Ok(Some(plain.clone()));
         }
@@ -300,17 +291,17 @@ impl<H: ObjectHost> RoomActor<H> {
 }
 
 /// What `user_id`, whose current membership is given, gets of the bundle.
-fn share(bundle: &Bundle, user_id: &UserId, current: (RoomSeq, String)) -> Option<Share> {
-    let (since, membership) = current;
-    let joined = membership == "join";
+fn share(bundle: &Bundle, user_id: &UserId, current: &(RoomSeq, String)) -> Option<Share> {
+    let (since, joined) = (current.0, current.1 == "join");
+    let membership = || Some(current.1.clone());
     if bundle.turned.get(user_id) == Some(&since) {
-        return Some(Share { first: since, last: bundle.last, membership: Some(membership) });
+        return Some(Share { first: since, last: bundle.last, membership: membership() });
     }
     // The user's membership changed in what the bundle had to leave out.
     let missed = since >= bundle.from && since < bundle.first;
     match bundle.audience.joined(user_id, if joined { since } else { RoomSeq(u64::MAX) }) {
-        Some(share) if missed && share.membership.is_none() => Some(Share { membership: Some(membership), ..share }),
-        None if missed => Some(Share { first: since, last: since, membership: Some(membership) }),
+        Some(share) if missed && share.membership.is_none() => Some(Share { membership: membership(), ..share }),
+        None if missed => Some(Share { first: since, last: since, membership: membership() }),
         share => share,
     }
 }
@@ -326,10 +317,16 @@ fn at_position(event: StoredEvent, seq: RoomSeq) -> StoredEvent {
     StoredEvent { seq, ..event }
 }
 
-fn is_special(bundle: &Bundle, user_id: &UserId, share: &Share) -> bool {
-    let whole = share.first <= bundle.first && share.last >= bundle.last;
+/// The user is told the bundle as it is, like everybody about whom nothing is special.
+fn is_plain(bundle: &Bundle, user_id: &UserId, current: Option<&(RoomSeq, String)>) -> bool {
+    if put_out_at(bundle, user_id, current).is_some() {
+        return false;
+    }
     let own = |(event, txn): &(NoticeEvent, Option<TxnRef>)| txn.is_some() && event.sender == user_id;
-    !whole || share.membership.is_some() || bundle.events.iter().any(own)
+    current.and_then(|current| share(bundle, user_id, current)).is_some_and(|share| {
+        let whole = share.first <= bundle.first && share.last >= bundle.last;
+        whole && share.membership.is_none() && !bundle.events.iter().any(own)
+    })
 }
 
 fn with_txn(event: &NoticeEvent, txn: Option<&TxnRef>, user_id: &UserId) -> NoticeEvent {

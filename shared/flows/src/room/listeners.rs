@@ -12,7 +12,7 @@
 use std::rc::Rc;
 
 use ruma::{OwnedUserId, UserId};
-use tern_model::{EphemeralNotice, MatrixError, Millis, Notice, Receipt, RoomSeq};
+use tern_model::{CLOCK_SKEW_MS, EphemeralNotice, MatrixError, Millis, Notice, Receipt, RoomSeq};
 use tern_ports::{ObjectHost, Sql, SqlError, wire::room::AttendRoom};
 use tern_room::Audience;
 
@@ -34,9 +34,6 @@ pub(super) const TABLE: crate::schema::Step = &[
 const WHOLE: u32 = 50;
 /// Of more, the newest: a screen of a phone, each of which is a row in the hub.
 const NEWEST: u32 = 20;
-/// The clocks of a room's hub and a user's differ by less.
-const CLOCK_SKEW_MS: u64 = 5_000;
-
 impl<H: ObjectHost> RoomActor<H> {
     /// Whom to tell of what happens, with the positions of their member events.
     pub(super) fn audience(&self, head: &Head) -> Result<Vec<(OwnedUserId, RoomSeq)>, SqlError> {
@@ -80,7 +77,7 @@ impl<H: ObjectHost> RoomActor<H> {
         let head = self.room()?;
         let user_id = &request.user_id;
         let membership = self.store().membership(user_id.as_str())?;
-        let joined = membership.is_some_and(|(_, membership)| membership == "join");
+        let joined = membership.as_ref().is_some_and(|(_, membership)| membership == "join");
         if joined && head.large {
             self.store().add_listener(user_id)?;
             self.announcer.attended(user_id);
@@ -91,7 +88,7 @@ impl<H: ObjectHost> RoomActor<H> {
         let summary_changed = self.announcer.summary_changed().unwrap_or(head.newest);
         let bundle =
             (missed > 0).then(|| self.make_bundle(&head, request.after.next(), summary_changed, most)).transpose()?;
-        Ok(self.notice(&head, user_id, bundle.as_ref(), ephemeral)?)
+        Ok(self.notice(&head, user_id, membership, bundle.as_ref(), ephemeral)?)
     }
 
     fn ephemeral_since(&self, since: Millis) -> Result<Vec<EphemeralNotice>, SqlError> {

@@ -17,7 +17,7 @@ use tern_room::{
     version::{self, Version},
     visibility::{Facts, may_see},
 };
-use tern_sync::{Membership, Slice, SliceAsk, Slices};
+use tern_sync::{Slice, SliceAsk, Slices};
 
 use super::{UserActor, ignored::is_unheard, store::rooms};
 
@@ -96,9 +96,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 
     /// Storage may reach to the inbox and not know yet that the user is in the room, which decides what they may see of it.
     fn add_own_join(&self, room: &mut SyncRoom) -> Result<(), SqlError> {
-        let row = rooms::load(self.host.sql(), &room.room_id)?;
-        let join = row.filter(|row| row.membership == Membership::Join && row.joined > room.through);
-        room.facts.membership.extend(join.map(|row| (row.joined, "join".to_owned())));
+        let view = self.room(&room.room_id)?;
+        let join = view.filter(|view| view.is_joined() && view.joined > room.through);
+        room.facts.membership.extend(join.map(|view| (view.joined, "join".to_owned())));
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 //! other room's news may be late.
 
 use ruma::{OwnedUserId, RoomId, UserId};
-use tern_model::{MatrixError, Millis, Notice, NoticeEvent, news};
+use tern_model::{CLOCK_SKEW_MS, MatrixError, Millis, Notice, NoticeEvent, news};
 use tern_ports::{
     ObjectHost, Parking, Sql,
     wire::{
@@ -24,9 +24,6 @@ use crate::user::{
     turn::Turn,
     view::View,
 };
-
-/// The clocks of a room's hub and a user's differ by less.
-const CLOCK_SKEW_MS: u64 = 5_000;
 
 impl<H: ObjectHost + Parking> UserActor<H> {
     /// The user's own devices or cross-signing keys changed: own devices look again now, everybody else is told.
