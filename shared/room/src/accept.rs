@@ -27,7 +27,8 @@ pub enum Verdict {
     Accept,
     /// It broke the rules where it stands: kept, never shown, and nothing may stand on it.
     Reject(String),
-    /// It was allowed where it stands but is not allowed now, or the room's policy server does not stand behind it: kept for those who build on it, not shown, not built on.
+    /// It was allowed where it stands but is not allowed now, or the room's policy server does not stand behind it: kept for
+    /// those who build on it, not shown, not built on.
     SoftFail(String),
 }
 

@@ -14,7 +14,7 @@ use tern_room::{Extremity, RoomView, Unreadable, Version, auth::membership_of, r
 
 use super::store::{Head, Store, damaged};
 
-/// Parsed state events kept per room: what deciding for the active members needs again and again.
+/// Places of the state kept parsed per room: what deciding for the active members needs again and again.
 const CACHED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
 
 type Key = (String, String);
@@ -22,8 +22,8 @@ type Key = (String, String);
 /// A current state event and its position.
 type Current = (RoomSeq, Pdu);
 
-/// Parsed events of the committed state. It changes only after a commit.
-pub(super) struct Cache(RefCell<LruCache<Key, Current>>);
+/// The committed state, parsed, also where it is known that there is none. It changes only after a commit.
+pub(super) struct Cache(RefCell<LruCache<Key, Option<Current>>>);
 
 impl Default for Cache {
     fn default() -> Self {
@@ -82,10 +82,7 @@ impl<'a, S: Sql> Turn<'a, S> {
     pub(super) fn committed(self) -> Head {
         let mut cache = self.cache.0.borrow_mut();
         for (key, current) in self.changed.into_inner() {
-            match current {
-                Some(current) => drop(cache.put(key, current)),
-                None => drop(cache.pop(&key)),
-            }
+            cache.put(key, current);
         }
         self.head.into_inner()
     }
@@ -253,15 +250,13 @@ impl<'a, S: Sql> Turn<'a, S> {
             return Ok(current.clone());
         }
         if let Some(current) = self.cache.0.borrow_mut().get(&key) {
-            return Ok(Some(current.clone()));
+            return Ok(current.clone());
         }
-        let Some(event) = self.store.state(kind, state_key)? else {
-            return Ok(None);
-        };
-        let current = (event.seq, parsed(&event)?);
+        let event = self.store.state(kind, state_key)?;
+        let current = event.map(|event| Ok::<_, SqlError>((event.seq, parsed(&event)?))).transpose()?;
         // Not changed by this turn, so it is committed.
         self.cache.0.borrow_mut().put(key, current.clone());
-        Ok(Some(current))
+        Ok(current)
     }
 }
 
