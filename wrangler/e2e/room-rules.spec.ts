@@ -85,12 +85,20 @@ test('a third-party invite is good only with the token and the key that the room
     { type: 'm.room.join_rules', content: { join_rule: 'public' } },
   ] });
   const guest = await register(base);
-  const signed = { mxid: guest.id, token: 'no-such-token', signatures: { 'id.example': { 'ed25519:0': 'A'.repeat(86) } } };
-  const content = { membership: 'invite', third_party_invite: { display_name: 'guest', signed } };
-  refused(await put(alice, room, 'm.room.member', content, guest.id), 403, 'M_FORBIDDEN');
-  await alice.setState(room, 'm.room.third_party_invite', {
-    display_name: 'guest', key_validity_url: 'https://id.example/valid', public_key: 'A'.repeat(43),
-    public_keys: [{ public_key: 'A'.repeat(43) }],
-  }, 'no-such-token');
-  refused(await put(alice, room, 'm.room.member', content, guest.id), 403, 'M_FORBIDDEN');
+  const invite = (token: string) => put(alice, room, 'm.room.member', {
+    membership: 'invite', third_party_invite: { display_name: 'guest', signed: {
+      mxid: guest.id, token, signatures: { 'id.example': { 'ed25519:0': 'A'.repeat(86) } },
+    } },
+  }, guest.id);
+  refused(await invite('no-such-token'), 403, 'M_FORBIDDEN');
+  // A real key that signed nothing, and the key of all zeros, for which a signature of all zeros is often right.
+  for (const public_key of ['A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg', 'A'.repeat(43)]) {
+    for (let n = 0; n < 8; n += 1) {
+      const token = unique();
+      await alice.setState(room, 'm.room.third_party_invite', {
+        display_name: 'guest', key_validity_url: 'https://id.example/valid', public_key, public_keys: [{ public_key }],
+      }, token);
+      refused(await invite(token), 403, 'M_FORBIDDEN');
+    }
+  }
 });

@@ -8,7 +8,7 @@ use ruma::{
     signatures::{SigningKeyAlgorithm, to_canonical_json_string_for_signing, verify_canonical_json_bytes},
 };
 use serde::{Deserialize, Serialize};
-use tern_model::RawJson;
+use tern_model::{RawJson, ed25519};
 
 use crate::KeyError;
 
@@ -89,6 +89,9 @@ impl Signed {
     pub fn verify(&self, user_id: &str, key_id: &str, public_key: &str) -> Result<(), KeyError> {
         let signature = self.signature(user_id, key_id).ok_or(KeyError::BadSignature)?;
         let (key, signature) = (decode(public_key)?, decode(signature)?);
+        if ed25519::is_weak(key.as_bytes()) {
+            return Err(KeyError::BadSignature);
+        }
         let text = to_canonical_json_string_for_signing(&self.0).map_err(|_| KeyError::BadSignature)?;
         verify_canonical_json_bytes(
             &SigningKeyAlgorithm::Ed25519,

@@ -6,6 +6,7 @@
 pub mod appservice;
 pub mod caller;
 pub mod config;
+pub mod ed25519;
 pub mod error;
 pub mod event;
 pub mod facts;

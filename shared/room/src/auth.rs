@@ -4,10 +4,14 @@ use ruma::{
     EventId, OwnedUserId, ServerName, UserId,
     events::{StateEventType, TimelineEventType},
     room_version_rules::AuthorizationRules,
-    state_res::{auth_types_for_event, check_state_dependent_auth_rules, check_state_independent_auth_rules},
+    state_res::{
+        auth_types_for_event, check_state_dependent_auth_rules, check_state_independent_auth_rules,
+        events::RoomThirdPartyInviteEvent,
+    },
+    third_party_invite::IdentityServerBase64PublicKey,
 };
 use serde_json::value::RawValue;
-use tern_model::Pdu;
+use tern_model::{Pdu, ed25519};
 
 use crate::{
     accept::JudgeError,
@@ -122,7 +126,15 @@ pub fn authorise_with(rules: &AuthorizationRules, pdu: &Pdu, state: &AuthState) 
 
 /// The part of [`authorise_with`] that looks at state and not at the list of auth events.
 pub(crate) fn allow_with(rules: &AuthorizationRules, pdu: &Pdu, state: &AuthState) -> Result<(), AuthError> {
-    check_state_dependent_auth_rules(rules, pdu, |kind, key| state.state(kind, key)).map_err(AuthError::Forbidden)
+    let read = |kind: &StateEventType, key: &str| state.state(kind, key).filter(|event| !anybody_signs(kind, event));
+    check_state_dependent_auth_rules(rules, pdu, read).map_err(AuthError::Forbidden)
+}
+
+/// A third-party invite with a key that anybody can sign for says nothing of whom it is for.
+fn anybody_signs(kind: &StateEventType, event: &Pdu) -> bool {
+    let weak = |key: &IdentityServerBase64PublicKey| key.decode().is_ok_and(|key| ed25519::is_weak(&key));
+    *kind == StateEventType::RoomThirdPartyInvite
+        && RoomThirdPartyInviteEvent::new(event).public_keys().is_ok_and(|keys| keys.iter().any(weak))
 }
 
 /// The `membership` of a user in the room, if the user has any.

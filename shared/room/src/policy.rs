@@ -9,7 +9,7 @@ use ruma::{
     signatures::verify_policy_server_signature,
 };
 use serde::Deserialize;
-use tern_model::Pdu;
+use tern_model::{Pdu, ed25519};
 
 use crate::{error::Unreadable, history::History, version::Version, view::RoomView};
 
@@ -52,7 +52,11 @@ impl Policy {
         public_keys.get("ed25519")?.as_str()?;
         // What is no server's name has no user in the room.
         let via = ServerName::parse(via).ok()?;
-        Some(Self { via, content: serde_json::from_str(text).ok() })
+        let content: Option<RoomPolicyEventContent> = serde_json::from_str(text).ok();
+        let strong = |content: &RoomPolicyEventContent| {
+            !content.public_keys.values().any(|key| ed25519::is_weak(key.as_bytes()))
+        };
+        Some(Self { via, content: content.filter(strong) })
     }
 
     fn recommends(&self, version: &Version, pdu: &Pdu) -> Result<bool, Unreadable> {

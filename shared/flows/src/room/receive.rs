@@ -11,7 +11,7 @@ use ruma::{
     serde::{Base64, base64::Standard},
     signatures::PublicKeyMap,
 };
-use tern_model::{MatrixError, Millis, Pdu, RawJson};
+use tern_model::{MatrixError, Millis, Pdu, RawJson, ed25519};
 use tern_ports::{
     ObjectHost, Sql, SqlError,
     wire::receive::{Fate, Receipted, ReceiveEvents, ServerKey},
@@ -249,7 +249,7 @@ impl Keys {
         keys.iter().map(read).collect::<Result<_, MatrixError>>().map(Self)
     }
 
-    /// Those that had not expired when the event was made (room version 5, "Signing key validity period").
+    /// The real ones that had not expired when the event was made (room version 5, "Signing key validity period").
     fn good_for(&self, version: &Version, event: &RawJson) -> PublicKeyMap {
         #[derive(serde::Deserialize)]
         struct Made {
@@ -259,7 +259,7 @@ impl Keys {
         let mut map = PublicKeyMap::new();
         for (server, key_id, key, valid_until) in &self.0 {
             let good = !version.enforces_key_validity() || valid_until.is_none_or(|until| made <= until.0);
-            if good {
+            if good && !ed25519::is_weak(key.as_bytes()) {
                 map.entry(server.clone()).or_default().insert(key_id.clone(), key.clone());
             }
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ruma::serde::{Base64, base64::Standard};
 use serde_json::{Value, json};
 use tern_model::RawJson;
 use tern_ports::wire::{
@@ -152,6 +153,15 @@ fn wrong_keys_are_refused() {
     let mut forged = device_key("PHONE").identity();
     forged["algorithms"] = json!(["m.none"]);
     assert_eq!(code(forged), "M_INVALID_SIGNATURE");
+    // With the key of all zeros, a signature of all zeros is right for every fourth text.
+    let zeros = |len| Base64::<Standard>::new(vec![0; len]).encode();
+    for n in 0..32 {
+        let mut weak = device_key("PHONE").identity();
+        weak["algorithms"] = json!([format!("m.{n}")]);
+        weak["keys"]["ed25519:PHONE"] = zeros(32).into();
+        weak["signatures"] = json!({ alice(): { "ed25519:PHONE": zeros(64) } });
+        assert_eq!(code(weak), "M_INVALID_SIGNATURE");
+    }
 
     hub.ask(identity(&phone)).unwrap();
     let wrong = |name: &str, key: RawJson| {

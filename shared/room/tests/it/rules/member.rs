@@ -29,6 +29,7 @@ rules! {
     "5.4.1.5" 1..=12, "the token is one of the room's": third_party, third_party_unknown_token;
     "5.4.1.6" 1..=12, "the sender is who invited the third party": third_party, third_party_by_another;
     "5.4.1.7" 1..=12, "a key of the third-party invite has signed": third_party, third_party_forged;
+    "5.4.1.7'" 1..=12, "… and it is one that not everybody can sign for": third_party, third_party_weak;
     "5.4.2" 1..=12, "who invites is in the room": invite, outsider_invites;
     "5.4.3" 1..=12, "who is invited is neither in nor banned": invite, invite_of_member;
     "5.4.3'" 1..=12, "… nor banned": invite, invite_of_banned;
@@ -355,6 +356,23 @@ fn third_party_forged(version: &'static Version) -> Verdict {
         // Signed for another sender: the signature is genuine, but not of this.
         invite["signed"]["sender"] = MOD.into();
     })
+}
+
+/// With the key of all zeros, a signature of all zeros is right for every fourth text.
+fn third_party_weak(version: &'static Version) -> Verdict {
+    let zeros = |len| Base64::<ruma::serde::base64::Standard>::new(vec![0; len]).encode();
+    let verdict = |user: String| {
+        judged(version, |scene| {
+            let content =
+                json!({ "display_name": "c…", "key_validity_url": "https://id.test", "public_key": zeros(32) });
+            scene.add(event("m.room.third_party_invite", ALICE).key("token").content(content));
+            let signatures = json!({ "id.test": { "ed25519:0": zeros(64) } });
+            let signed = json!({ "mxid": user, "token": "token", "signatures": signatures });
+            member(ALICE, &user, "invite").with("third_party_invite", json!({ "display_name": "c…", "signed": signed }))
+        })
+    };
+    let verdicts = (0..32).map(|n| verdict(format!("@carol{n}:b.test")));
+    verdicts.reduce(|all, next| if all == Verdict::Accept { all } else { next }).unwrap()
 }
 
 /// CAROL's server makes a join that names MOD; the verdict says whether it was dropped for want of MOD's server's
