@@ -80,10 +80,13 @@ impl Rooms {
         self.strange.borrow_mut().insert(room(name));
     }
 
-    /// What is left of an event that was redacted.
+    /// Leaves of an event what redaction leaves.
     pub(crate) fn redact(&self, room_id: &RoomId, seq: u64) {
         if let Some(event) = self.events.borrow_mut().get_mut(room_id).and_then(|room| room.get_mut(&seq)) {
-            event.pdu = raw(&json!({"type": event.kind, "content": {}}));
+            let content: Value = event.pdu.read::<Value>().unwrap()["content"].take();
+            // Since room version 11 a redaction still tells what it redacted.
+            let kept = content.get("redacts").map_or_else(|| json!({}), |target| json!({ "redacts": target }));
+            event.pdu = raw(&json!({"type": event.kind, "content": kept}));
             event.unsigned = Some(raw(&json!({"redacted_because": {"type": "m.room.redaction"}})));
         }
     }
@@ -246,7 +249,7 @@ impl Hub {
         let join = member(1, alice(), "join");
         self.deliver(vec![Notice {
             membership: Some("join".to_owned()),
-            summary: Some(summary("6")),
+            summary: Some(summary("12")),
             ..notice(name, vec![join])
         }]);
     }
