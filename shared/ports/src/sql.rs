@@ -118,6 +118,10 @@ impl From<SqlError> for tern_model::MatrixError {
 pub trait Sql {
     /// Runs one statement with positional `?` parameters and returns its rows.
     ///
+    /// Statements are kept prepared, but SQLite plans one anew with every use when its plan may depend on the number that a
+    /// parameter stands for. It thinks so of `LIMIT ?`, and of `column = ?` wherever it could also do without an index on
+    /// that column, whatever is bound; planning takes longer than most statements. `+?` is the same value, and no reason.
+    ///
     /// # Errors
     /// When the statement or a constraint fails; its own effects are undone.
     fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Row>, SqlError>;

@@ -102,7 +102,7 @@ fn migrated(folder: &str) -> Sqlite {
         .collect();
     files.sort();
     assert!(!files.is_empty(), "no migrations in {}", folder.display());
-    let sqlite = Sqlite::memory();
+    let sqlite = Sqlite::memory().planning();
     for file in files {
         sqlite.script(&fs::read_to_string(file).expect("the migration can be read"));
     }

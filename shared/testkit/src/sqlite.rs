@@ -2,10 +2,11 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     path::Path,
 };
 
-use rusqlite::{Connection, limits::Limit, types::ValueRef};
+use rusqlite::{Connection, StatementStatus, limits::Limit, types::ValueRef};
 use tern_ports::{Row, Sql, SqlError, Value};
 
 /// What the platform allows (Durable Objects and D1 alike).
@@ -19,6 +20,9 @@ const LIMITS: [(Limit, i32); 7] = [
     (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 100),
 ];
 
+/// Times that a statement may be planned anew: a change of the schema does that.
+const PLANS: u32 = 3;
+
 /// The greatest integer that survives JavaScript.
 const GREATEST_INTEGER: u64 = 1 << 53;
 
@@ -27,11 +31,15 @@ const GREATEST_INTEGER: u64 = 1 << 53;
 /// Writes stay undone until [`Sqlite::make_durable`], as a Durable Object's do until its output gate opens:
 /// [`Sqlite::crash`] loses the rest. `rows_written` counts the rows that statements changed; index rows, which the platform
 /// bills too, are not in it, nor are the inner tables of a full-text index, which it does not bill.
+///
+/// A statement that SQLite plans anew with every use is refused ([`Sql::query`] says which those are).
 pub struct Sqlite {
     connection: RefCell<Connection>,
     in_transaction: Cell<bool>,
     statements: Cell<u64>,
     rows_written: Cell<u64>,
+    /// How often statements were planned anew; nothing where that is nobody's concern.
+    planned: Option<RefCell<BTreeMap<String, u32>>>,
 }
 
 impl Sqlite {
@@ -63,7 +71,25 @@ impl Sqlite {
             in_transaction: Cell::new(false),
             statements: Cell::new(0),
             rows_written: Cell::new(0),
+            planned: Some(RefCell::default()),
         }
+    }
+
+    /// As D1, which plans each statement anew anyway.
+    #[must_use]
+    pub fn planning(self) -> Self {
+        Self { planned: None, ..self }
+    }
+
+    fn note_plans(&self, sql: &str, times: i32) -> Result<(), SqlError> {
+        let (Some(planned), true) = (&self.planned, times > 0) else { return Ok(()) };
+        let mut planned = planned.borrow_mut();
+        let times = planned.entry(sql.to_owned()).or_default();
+        *times += 1;
+        if *times > PLANS {
+            return Err(SqlError(format!("planned anew with every use, write +?: {sql}")));
+        }
+        Ok(())
     }
 
     /// Runs a script of several statements, a migration for instance.
@@ -159,6 +185,7 @@ impl Sql for Sqlite {
             all.push(Row(columns.collect::<Result<_, _>>()?));
         }
         drop(rows);
+        self.note_plans(sql, statement.reset_status(StatementStatus::RePrepare))?;
         if !statement.readonly() {
             self.rows_written.set(self.rows_written.get() + connection.changes());
         }

@@ -36,9 +36,9 @@ impl<S: Sql> Store<'_, S> {
             "SELECT ",
             event_columns!(),
             " FROM json_each(?) j CROSS JOIN events e ON e.relates_to = j.value WHERE e.seq > ? AND e.seq <= ?",
-            " AND (?4 IS NULL OR e.rel_type = ?4) AND (?5 IS NULL OR e.kind = ?5) ORDER BY e.seq"
+            " AND (?4 IS NULL OR e.rel_type = +?4) AND (?5 IS NULL OR e.kind = +?5) ORDER BY e.seq"
         );
-        let order = if range.backwards { " DESC LIMIT ?6" } else { " LIMIT ?6" };
+        let order = if range.backwards { " DESC LIMIT +?6" } else { " LIMIT +?6" };
         let params = [
             serde_json::to_string(targets).map_err(damaged)?.into(),
             range.after.0.into(),

@@ -22,7 +22,7 @@ impl<S: Sql> Store<'_, S> {
         let sql = concat!(
             "SELECT ",
             event_columns!(),
-            " FROM state s JOIN events e ON e.seq = s.seq WHERE s.kind = ? AND s.state_key = ?"
+            " FROM state s JOIN events e ON e.seq = s.seq WHERE s.kind = +? AND s.state_key = +?"
         );
         one(&self.0.query(sql, &[kind.into(), state_key.into()])?)
     }
@@ -58,7 +58,7 @@ impl<S: Sql> Store<'_, S> {
         );
         let mut sql = FROM.to_owned();
         let mut params: Vec<Value> = vec![after.0.into()];
-        for (column, wanted) in [(" AND s.kind = ?", kind), (" AND s.state_key = ?", state_key)] {
+        for (column, wanted) in [(" AND s.kind = +?", kind), (" AND s.state_key = +?", state_key)] {
             if wanted != ANY {
                 sql.push_str(column);
                 params.push(wanted.into());
@@ -94,13 +94,13 @@ impl<S: Sql> Store<'_, S> {
         );
         let mut sql = FROM.to_owned();
         let mut params: Vec<Value> = vec![after.0.into(), after.1.into()];
-        for (column, wanted) in [(" AND s.kind = ?", kind), (" AND s.state_key = ?", state_key)] {
+        for (column, wanted) in [(" AND s.kind = +?", kind), (" AND s.state_key = +?", state_key)] {
             if wanted != ANY {
                 sql.push_str(column);
                 params.push(wanted.into());
             }
         }
-        sql.push_str(" ORDER BY s.kind, s.state_key LIMIT ?");
+        sql.push_str(" ORDER BY s.kind, s.state_key LIMIT +?");
         params.push(u64::from(limit).into());
         all(&self.0.query(&sql, &params)?)
     }
@@ -143,7 +143,7 @@ impl<S: Sql> Store<'_, S> {
     pub(super) fn joined(self, limit: Option<usize>) -> Result<Vec<(OwnedUserId, RoomSeq)>, SqlError> {
         let limit = limit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(-1);
         let rows = self.0.query(
-            "SELECT state_key, coalesce(since, seq) FROM state WHERE membership = 'join' ORDER BY seq LIMIT ?",
+            "SELECT state_key, coalesce(since, seq) FROM state WHERE membership = 'join' ORDER BY seq LIMIT +?",
             &[limit.into()],
         )?;
         Ok(rows.iter().filter_map(member_of).collect())
@@ -163,7 +163,7 @@ impl<S: Sql> Store<'_, S> {
         let sql = concat!(
             "SELECT ",
             event_columns!(),
-            " FROM state s JOIN events e ON e.seq = s.seq WHERE s.membership = ? ORDER BY s.seq LIMIT ?"
+            " FROM state s JOIN events e ON e.seq = s.seq WHERE s.membership = +? ORDER BY s.seq LIMIT +?"
         );
         let mut found = Vec::new();
         for membership in memberships {
@@ -179,7 +179,7 @@ impl<S: Sql> Store<'_, S> {
         let sql = concat!(
             "SELECT ",
             event_columns!(),
-            " FROM state s JOIN events e ON e.seq = s.seq WHERE s.membership = ? ORDER BY s.seq"
+            " FROM state s JOIN events e ON e.seq = s.seq WHERE s.membership = +? ORDER BY s.seq"
         );
         all(&self.0.query(sql, &[membership.into()])?)
     }
@@ -198,7 +198,7 @@ impl<S: Sql> Store<'_, S> {
     pub(super) fn public_receipts(self, limit: u32) -> Result<Vec<Receipt>, SqlError> {
         let rows = self.0.query(
             "SELECT user_id, kind, thread_id, event_id, seq, ts FROM receipts
-             WHERE kind = 'm.read' ORDER BY ts DESC LIMIT ?",
+             WHERE kind = 'm.read' ORDER BY ts DESC LIMIT +?",
             &[u64::from(limit).into()],
         )?;
         rows.iter().map(receipt_of).collect()

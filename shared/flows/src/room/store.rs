@@ -184,9 +184,9 @@ impl<S: Sql> Store<'_, S> {
         limit: u32,
     ) -> Result<Vec<StoredEvent>, SqlError> {
         let sql = if backwards {
-            concat!("SELECT ", event_columns!(), " FROM events e WHERE seq > ? AND seq <= ? ORDER BY seq DESC LIMIT ?")
+            concat!("SELECT ", event_columns!(), " FROM events e WHERE seq > ? AND seq <= ? ORDER BY seq DESC LIMIT +?")
         } else {
-            concat!("SELECT ", event_columns!(), " FROM events e WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?")
+            concat!("SELECT ", event_columns!(), " FROM events e WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT +?")
         };
         all(&self.0.query(sql, &[after.0.into(), until.0.into(), u64::from(limit).into()])?)
     }
@@ -196,7 +196,7 @@ impl<S: Sql> Store<'_, S> {
         let sql = concat!(
             "SELECT ",
             event_columns!(),
-            " FROM events e WHERE seq > ? AND kind = ? AND state_key = ? AND NOT EXISTS
+            " FROM events e WHERE seq > ? AND kind = +? AND state_key = +? AND NOT EXISTS
                  (SELECT 1 FROM turns t WHERE t.seq = e.seq AND t.kind = e.kind AND t.state_key = e.state_key)
              ORDER BY seq"
         );
@@ -210,7 +210,7 @@ impl<S: Sql> Store<'_, S> {
             event_columns!(),
             ", e.redaction, e.state_key IS NOT NULL AND NOT EXISTS
                  (SELECT 1 FROM turns t WHERE t.seq = e.seq AND t.kind = e.kind AND t.state_key = e.state_key)
-             FROM events e WHERE seq > ? ORDER BY seq LIMIT ?"
+             FROM events e WHERE seq > ? ORDER BY seq LIMIT +?"
         );
         let rows = self.0.query(sql, &[after.0.into(), u64::from(limit).into()])?;
         rows.iter().map(entry_of).collect()

@@ -103,7 +103,7 @@ impl<S: Sql> Store<'_, S> {
     ) -> Result<Vec<FactTurn>, SqlError> {
         let rows = self.0.query(
             "SELECT seq, was, becomes FROM turns
-             WHERE seq > ? AND kind = ? AND state_key = ? AND before IS NOT after",
+             WHERE seq > ? AND kind = +? AND state_key = +? AND before IS NOT after",
             &[after.0.into(), kind.into(), state_key.into()],
         )?;
         Ok(rows.iter().filter_map(|row| Some(FactTurn(RoomSeq(row.int(0)?), row.string(1), row.string(2)))).collect())
@@ -125,7 +125,7 @@ impl<S: Sql> Store<'_, S> {
         (kind, state_key): (&str, &str),
     ) -> Result<Option<(RoomSeq, Option<OwnedEventId>)>, SqlError> {
         let rows = self.0.query(
-            "SELECT seq, after FROM turns WHERE seq > ? AND seq <= ? AND kind = ? AND state_key = ?
+            "SELECT seq, after FROM turns WHERE seq > ? AND seq <= ? AND kind = +? AND state_key = +?
              AND before IS NOT after ORDER BY seq DESC LIMIT 1",
             &[after.0.into(), until.0.into(), kind.into(), state_key.into()],
         )?;
@@ -202,7 +202,7 @@ impl<S: Sql> Store<'_, S> {
     /// The id of the current event of a type and state key.
     pub(super) fn current_id(self, (kind, state_key): &Key) -> Result<Option<OwnedEventId>, SqlError> {
         let rows = self.0.query(
-            "SELECT e.event_id FROM state s JOIN events e ON e.seq = s.seq WHERE s.kind = ? AND s.state_key = ?",
+            "SELECT e.event_id FROM state s JOIN events e ON e.seq = s.seq WHERE s.kind = +? AND s.state_key = +?",
             &[kind.to_string().into(), state_key.as_str().into()],
         )?;
         rows.first().and_then(|row| row.text(0)).map(OwnedEventId::try_from).transpose().map_err(damaged)

@@ -65,7 +65,7 @@ pub(in crate::user) fn of_rooms(sql: &impl Sql, span: Span) -> Result<Vec<(Owned
 /// All entries of a room.
 pub(in crate::user) fn of_room(sql: &impl Sql, room_id: &RoomId) -> Result<Vec<AccountData>, SqlError> {
     let rows = sql
-        .query("SELECT kind, content FROM account_data WHERE room_id = ? ORDER BY kind", &[room_id.as_str().into()])?;
+        .query("SELECT kind, content FROM account_data WHERE room_id = +? ORDER BY kind", &[room_id.as_str().into()])?;
     Ok(rows.iter().filter_map(entry).collect())
 }
 

@@ -30,7 +30,7 @@ pub(in crate::user) fn of_room(sql: &impl Sql, room_id: &RoomId) -> Result<Vec<O
 
 /// At most `limit` of those with whom some room is shared.
 pub(in crate::user) fn some(sql: &impl Sql, limit: u64) -> Result<Vec<OwnedUserId>, SqlError> {
-    let rows = sql.query("SELECT DISTINCT user_id FROM companion LIMIT ?", &[limit.into()])?;
+    let rows = sql.query("SELECT DISTINCT user_id FROM companion LIMIT +?", &[limit.into()])?;
     Ok(rows.iter().filter_map(|row| row.text(0)?.try_into().ok()).collect())
 }
 

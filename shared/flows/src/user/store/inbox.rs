@@ -83,7 +83,7 @@ pub(in crate::user) fn after(
 ) -> Result<Vec<Rc<NoticeEvent>>, SqlError> {
     let rows = sql.query(
         "SELECT seq, event_id, kind, sender, state_key, ts, client, txn_device, txn_id FROM inbox
-         WHERE room_id = ? AND seq > ? AND pos <= ? ORDER BY seq",
+         WHERE room_id = +? AND seq > ? AND pos <= ? ORDER BY seq",
         &[room_id.as_str().into(), after.0.into(), until.0.into()],
     )?;
     Ok(rows.iter().filter_map(event).map(Rc::new).collect())
@@ -121,7 +121,7 @@ pub(in crate::user) fn replace(
 pub(in crate::user) fn newest_at(sql: &impl Sql, room_id: &RoomId, at: StreamPos) -> Result<Option<RoomSeq>, SqlError> {
     // From the newest backwards: no further than to the first that was there.
     let rows = sql.query(
-        "SELECT seq FROM inbox WHERE room_id = ? AND pos <= ? ORDER BY seq DESC LIMIT 1",
+        "SELECT seq FROM inbox WHERE room_id = +? AND pos <= ? ORDER BY seq DESC LIMIT 1",
         &[room_id.as_str().into(), at.0.into()],
     )?;
     Ok(rows.first().and_then(|row| row.int(0)).map(RoomSeq))
@@ -135,7 +135,7 @@ pub(in crate::user) fn member(
     from: RoomSeq,
 ) -> Result<Option<RawJson>, SqlError> {
     let rows = sql.query(
-        "SELECT client FROM inbox WHERE room_id = ? AND seq >= ? AND kind = 'm.room.member' AND state_key = ?
+        "SELECT client FROM inbox WHERE room_id = +? AND seq >= ? AND kind = 'm.room.member' AND state_key = +?
          ORDER BY seq DESC LIMIT 1",
         &[room_id.as_str().into(), from.0.into(), user_id.as_str().into()],
     )?;
@@ -179,7 +179,7 @@ pub(in crate::user) fn unmark(sql: &impl Sql, room_id: &RoomId, event_id: &Event
 /// Position of the newest event but `keep`.
 pub(in crate::user) fn newest_but(sql: &impl Sql, room_id: &RoomId, keep: u64) -> Result<Option<RoomSeq>, SqlError> {
     let rows = sql.query(
-        "SELECT seq FROM inbox WHERE room_id = ? ORDER BY seq DESC LIMIT 1 OFFSET ?",
+        "SELECT seq FROM inbox WHERE room_id = +? ORDER BY seq DESC LIMIT 1 OFFSET ?",
         &[room_id.as_str().into(), keep.into()],
     )?;
     Ok(rows.first().and_then(|row| row.int(0)).map(RoomSeq))

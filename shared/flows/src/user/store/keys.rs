@@ -188,7 +188,7 @@ pub(in crate::user) fn set_fallback(
 /// Algorithms with a fallback key that was not given out yet.
 pub(in crate::user) fn unused_fallbacks(sql: &impl Sql, device_id: &DeviceId) -> Result<Vec<String>, SqlError> {
     let rows = sql.query(
-        "SELECT algorithm FROM fallback_key WHERE device_id = ? AND used = 0 ORDER BY algorithm",
+        "SELECT algorithm FROM fallback_key WHERE device_id = +? AND used = 0 ORDER BY algorithm",
         &[device_id.as_str().into()],
     )?;
     Ok(rows.iter().filter_map(|row| row.string(0)).collect())

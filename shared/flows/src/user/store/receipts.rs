@@ -71,7 +71,7 @@ pub(in crate::user) fn changed(sql: &impl Sql, span: Span) -> Result<Vec<(OwnedR
 
 pub(in crate::user) fn of_room(sql: &impl Sql, room_id: &RoomId) -> Result<Vec<Receipt>, SqlError> {
     let rows = sql
-        .query(&format!("SELECT {COLUMNS} FROM receipt WHERE room_id = ? ORDER BY pos"), &[room_id.as_str().into()])?;
+        .query(&format!("SELECT {COLUMNS} FROM receipt WHERE room_id = +? ORDER BY pos"), &[room_id.as_str().into()])?;
     Ok(rows.iter().filter_map(receipt).map(|(_, receipt)| receipt).collect())
 }
 

@@ -108,7 +108,7 @@ pub(in crate::user) fn changed(sql: &impl Sql, after: StreamPos) -> Result<Vec<O
 /// Ids of joined rooms after `after`, in order of id.
 pub(in crate::user) fn joined(sql: &impl Sql, after: &str, limit: u64) -> Result<Vec<OwnedRoomId>, SqlError> {
     let rows = sql.query(
-        "SELECT room_id FROM room WHERE room_id > ? AND membership = 'join' ORDER BY room_id LIMIT ?",
+        "SELECT room_id FROM room WHERE room_id > ? AND membership = 'join' ORDER BY room_id LIMIT +?",
         &[after.into(), limit.into()],
     )?;
     Ok(rows.iter().filter_map(|row| row.text(0)?.try_into().ok()).collect())

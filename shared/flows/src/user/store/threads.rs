@@ -105,7 +105,7 @@ pub(in crate::user) fn count(sql: &impl Sql) -> Result<u64, SqlError> {
 pub(in crate::user) fn changed(sql: &impl Sql, span: Span, limit: u64) -> Result<Vec<ThreadSubscription>, SqlError> {
     let [after, until] = span.params();
     let rows = sql.query(
-        "SELECT room_id, root, state, pos FROM thread WHERE pos > ? AND pos <= ? ORDER BY pos DESC LIMIT ?",
+        "SELECT room_id, root, state, pos FROM thread WHERE pos > ? AND pos <= ? ORDER BY pos DESC LIMIT +?",
         &[after, until, limit.into()],
     )?;
     let change = |row: &Row| {

@@ -28,7 +28,7 @@ pub(in crate::user) fn between(
     limit: u64,
 ) -> Result<Vec<ToDeviceMessage>, SqlError> {
     let rows = sql.query(
-        "SELECT pos, message FROM to_device WHERE device_id = ? AND pos > ? AND pos <= ? ORDER BY pos LIMIT ?",
+        "SELECT pos, message FROM to_device WHERE device_id = +? AND pos > ? AND pos <= ? ORDER BY pos LIMIT +?",
         &[device_id.as_str().into(), span.after.0.into(), span.until.0.into(), limit.into()],
     )?;
     let message =
@@ -48,8 +48,8 @@ pub(in crate::user) fn drop_through(sql: &impl Sql, device_id: &DeviceId, throug
 /// Drops all but the newest `keep` messages of a device.
 pub(in crate::user) fn bound(sql: &impl Sql, device_id: &DeviceId, keep: u64) -> Result<(), SqlError> {
     sql.query(
-        "DELETE FROM to_device WHERE device_id = ? AND pos <=
-         (SELECT pos FROM to_device WHERE device_id = ? ORDER BY pos DESC LIMIT 1 OFFSET ?)",
+        "DELETE FROM to_device WHERE device_id = +? AND pos <=
+         (SELECT pos FROM to_device WHERE device_id = +? ORDER BY pos DESC LIMIT 1 OFFSET ?)",
         &[device_id.as_str().into(), device_id.as_str().into(), keep.into()],
     )?;
     Ok(())

@@ -52,7 +52,7 @@ pub(in crate::user) fn pack_marks(
 ) -> Result<(), SqlError> {
     let Some(first) = marks.first().map(|packed| packed.mark.seq) else { return Ok(()) };
     let rows = sql.query(
-        "SELECT first, marks FROM packed WHERE room_id = ? ORDER BY first DESC LIMIT 1",
+        "SELECT first, marks FROM packed WHERE room_id = +? ORDER BY first DESC LIMIT 1",
         &[room_id.as_str().into()],
     )?;
     if let Some(mut newest) = rows.first().and_then(pack)
@@ -87,7 +87,7 @@ pub(in crate::user) fn write(sql: &impl Sql, room_id: &RoomId, pack: &Pack) -> R
 /// Packs with marks up to `until`.
 pub(in crate::user) fn packs(sql: &impl Sql, room_id: &RoomId, until: RoomSeq) -> Result<Vec<Pack>, SqlError> {
     let rows = sql.query(
-        "SELECT first, marks FROM packed WHERE room_id = ? AND first <= ? ORDER BY first",
+        "SELECT first, marks FROM packed WHERE room_id = +? AND first <= ? ORDER BY first",
         &[room_id.as_str().into(), until.0.into()],
     )?;
     Ok(rows.iter().filter_map(pack).collect())
