@@ -40,6 +40,7 @@ pub(crate) struct Wire {
     users: ObjectNamespace,
     gates: ObjectNamespace,
     handoffs: ObjectNamespace,
+    relays: ObjectNamespace,
     spent: Cell<Spent>,
     /// Objects are asked for what they spend.
     asks_cost: Cell<bool>,
@@ -54,6 +55,7 @@ impl Wire {
             users: env.durable_object("USER_HUB")?,
             gates: env.durable_object("GATE")?,
             handoffs: env.durable_object("HANDOFF")?,
+            relays: env.durable_object("RELAY")?,
             spent: Cell::default(),
             asks_cost: Cell::default(),
         })
@@ -96,6 +98,7 @@ impl Wire {
             Target::User(user_id) => self.user(user_id)?.fetch_with_request(request).await?,
             Target::Gate(name) => self.gates.get_by_name(name)?.fetch_with_request(request).await?,
             Target::Handoff(name) => self.handoffs.get_by_name(name)?.fetch_with_request(request).await?,
+            Target::Relay(name) => self.relays.get_by_name(name)?.fetch_with_request(request).await?,
         };
         self.note(*target == Target::Storage, began, &response);
         if response.status_code() != 200 {
