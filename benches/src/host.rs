@@ -96,7 +96,7 @@ impl Spawn for Host {
 
     /// Whoever is asked answers, so nobody's patience ends.
     async fn sleep(&self, _: u64) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
