@@ -262,7 +262,7 @@ impl Parts {
                 PollReply::Answer(reply) => Ok(reply),
                 PollReply::Parked { .. } => Err(Unreachable("a question was parked that cannot be".to_owned())),
             },
-            Target::Relay(name) => self.ask_relay(name, &bytes).await,
+            Target::Relay(name) => self.ask_relay(name, bytes).await,
             Target::Gate(_) | Target::Handoff(_) => Err(Unreachable("nothing measured here needs it".to_owned())),
         }
     }
@@ -277,11 +277,12 @@ impl Parts {
         Ok(reply)
     }
 
-    async fn ask_relay(self: &Rc<Self>, name: String, bytes: &[u8]) -> Result<Vec<u8>, Unreachable> {
+    async fn ask_relay(self: &Rc<Self>, name: String, bytes: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
         self.count(|tally| tally.hops += 1);
         yield_once().await;
         let relay = self.relay(name);
-        let command: RelayCommand = frame::read(bytes).map_err(|error| Unreachable(error.to_string()))?;
+        let command: RelayCommand = frame::read(&bytes).map_err(|error| Unreachable(error.to_string()))?;
+        drop(bytes);
         Ok(relay.handle(command).await)
     }
 

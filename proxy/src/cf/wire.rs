@@ -84,9 +84,11 @@ impl Wire {
         self.spent.set(self.spent.get() + own + inner.unwrap_or_default());
     }
 
-    async fn deliver(&self, target: &Target, frame: &[u8]) -> worker::Result<Vec<u8>> {
+    async fn deliver(&self, target: &Target, frame: Vec<u8>) -> worker::Result<Vec<u8>> {
         let mut init = RequestInit::new();
-        init.with_method(Method::Post).with_body(Some(js_sys::Uint8Array::from(frame).into()));
+        init.with_method(Method::Post).with_body(Some(js_sys::Uint8Array::from(&*frame).into()));
+        // The platform has its own copy.
+        drop(frame);
         if self.asks_cost.get() {
             init.headers.set(SPENT_HEADER, "")?;
         }
@@ -172,7 +174,7 @@ fn quiet(header: String) -> Option<RawJson> {
 
 impl Transport for Wire {
     async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
-        self.deliver(target, &frame).await.map_err(|error| Unreachable(error.to_string()))
+        self.deliver(target, frame).await.map_err(|error| Unreachable(error.to_string()))
     }
 }
 

@@ -28,9 +28,10 @@ impl DurableObject for Relay {
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
         let (host, actor) = self.actor.as_ref().map_err(|reason| broken(reason))?;
         let asked = asks_cost(&request);
-        let bytes = request.bytes().await?;
+        // Not held while others are asked.
+        let command = frame::read(&request.bytes().await?);
         metered(host, asked, async {
-            let reply = match frame::read(&bytes) {
+            let reply = match command {
                 Ok(command) => actor.handle(command).await,
                 Err(error) => {
                     worker::console_error!("relay: {error}");

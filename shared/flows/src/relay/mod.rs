@@ -51,35 +51,37 @@ impl<H: Spawn + Transport> RelayActor<H> {
     /// Handles one command; answers with a reply frame.
     pub async fn handle(&self, command: RelayCommand) -> Vec<u8> {
         match command {
-            RelayCommand::PassOn(request) => frame::write_reply(&self.pass_on(&request).await),
+            RelayCommand::PassOn(request) => frame::write_reply(&self.pass_on(*request).await),
         }
     }
 
-    async fn pass_on(&self, request: &PassOn) -> Result<PassedOn, MatrixError> {
+    async fn pass_on(&self, request: PassOn) -> Result<PassedOn, MatrixError> {
         if request.users.len() > MOST_USERS {
             return Err(MatrixError::invalid_param("More users than a relay takes"));
         }
         let told = match tree::branches(request.users.len(), self.own) {
             0 => self.tell(request).await,
-            branches => self.split(request, branches).await,
+            branches => self.split(&request, branches).await,
         };
         Ok(PassedOn { told })
     }
 
     /// Tells the hubs. Whoever has not answered when patience ends has missed it, and so has whoever was to come after.
-    async fn tell(&self, request: &PassOn) -> Vec<Told> {
-        let told = RefCell::new(vec![Told::Missed; request.users.len()]);
+    async fn tell(&self, request: PassOn) -> Vec<Told> {
         let frame = request.frame();
-        let work =
-            stream::iter(request.users.iter().enumerate()).for_each_concurrent(AT_ONCE, async |(place, user_id)| {
-                let outcome = tell_hub(&*self.host, user_id, frame.clone()).await;
-                if let Some(told) = told.borrow_mut().get_mut(place) {
-                    *told = outcome;
-                }
-                // Answers that have come in are taken before the next are asked for.
-                self.host.breathe().await;
-            });
-        select(pin!(work), pin!(self.host.sleep(request.patience_ms))).await;
+        let PassOn { users, notice, patience_ms } = request;
+        // It is in the frame now, and may be long.
+        drop(notice);
+        let told = RefCell::new(vec![Told::Missed; users.len()]);
+        let work = stream::iter(users.iter().enumerate()).for_each_concurrent(AT_ONCE, async |(place, user_id)| {
+            let outcome = tell_hub(&*self.host, user_id, frame.clone()).await;
+            if let Some(told) = told.borrow_mut().get_mut(place) {
+                *told = outcome;
+            }
+            // Answers that have come in are taken before the next are asked for.
+            self.host.breathe().await;
+        });
+        select(pin!(work), pin!(self.host.sleep(patience_ms))).await;
         told.take()
     }
 

@@ -29,6 +29,10 @@ const PATIENCE_MS: u64 = 10_000;
 /// A share is worth a relay when it is more than this part of what the room tells by itself.
 const LEAST: usize = 8;
 
+/// A longer notice the room tells by itself: a relay has one for each of the six hubs that it tells at once, and there are
+/// more than a hundred relays, which may have to share the memory of an isolate.
+const MOST_BYTES: usize = 128 * 1024;
+
 /// User ids in one parameter of a statement, which may have two megabytes.
 const LIST: usize = 5_000;
 
@@ -83,10 +87,12 @@ impl Desk {
         }
     }
 
+    /// The share's relay has none any more, and who was in it may be worth another one.
     fn free(&mut self, share: &Share) {
         if let Some(busy) = self.relays.get_mut(share.relay) {
             *busy = false;
         }
+        self.singly = 0;
     }
 }
 
@@ -96,11 +102,12 @@ impl<H: ObjectHost> RoomActor<H> {
         let most_by_itself = usize::try_from(self.config.limits.relay_above).unwrap_or(usize::MAX);
         let candidates = {
             let desk = &mut *self.announcer.0.borrow_mut();
-            let awaited = desk.order.front().is_some_and(|first| desk.is_awaited(first));
-            if desk.order.len() <= most_by_itself {
+            let long = desk.order.len() > most_by_itself;
+            if !long {
                 desk.singly = 0;
             }
-            if desk.order.len() <= most_by_itself || desk.singly > 0 || awaited {
+            let awaited = desk.order.front().is_some_and(|first| desk.is_awaited(first));
+            if !long || awaited || desk.singly > 0 || !desk.relays.contains(&false) {
                 return Ok(None);
             }
             // Until it is known that there is one.
@@ -109,7 +116,7 @@ impl<H: ObjectHost> RoomActor<H> {
         };
         let Some((relay, users, pending)) = candidates else { return Ok(None) };
         let share = self.make_share(head, relay, users, pending)?;
-        if share.users.len() * LEAST <= most_by_itself {
+        if share.users.len() * LEAST <= most_by_itself || share.notice.text().len() > MOST_BYTES {
             return Ok(None);
         }
         let desk = &mut *self.announcer.0.borrow_mut();

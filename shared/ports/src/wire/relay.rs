@@ -89,7 +89,6 @@ impl TryFrom<u8> for Told {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use tern_model::{Notice, RawJson, RoomSeq};
 

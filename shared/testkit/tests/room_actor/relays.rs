@@ -196,6 +196,23 @@ fn who_joins_is_told_before_the_answer_however_many_wait() {
 }
 
 #[test]
+fn what_is_too_long_for_so_many_copies_the_room_tells_by_itself() {
+    let scene = crowd(40);
+    scene.around.hold.set(true);
+    scene.say(ALICE, "1");
+    scene.host.settle();
+    for text in ["a", "b", "c"] {
+        scene.say(ALICE, &text.repeat(60_000));
+        scene.host.settle();
+    }
+    let shares = scene.around.shares.borrow().len();
+    release(&scene);
+    assert_eq!(scene.around.shares.borrow().len(), shares);
+    let newest = scene.probe().newest.0;
+    assert!((0..40).all(|number| scene.seqs_told(&listener(number)) == [newest - 3, newest - 2, newest - 1, newest]));
+}
+
+#[test]
 fn a_crash_with_shares_out_loses_nothing() {
     let mut scene = crowd(40);
     scene.around.hold.set(true);
