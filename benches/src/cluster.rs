@@ -14,13 +14,14 @@ use futures::future::FutureExt;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tern_auth::TokenCache;
 use tern_flows::{
+    relay::RelayActor,
     room::RoomActor,
     user::{Handled, UserActor},
 };
 use tern_model::{Accounts, Config, Limits, Millis};
 use tern_ports::{
     Clock, Entropy, PollReply, Polls, Sql, Target, Ticket, Transport, Unreachable,
-    wire::{Done, RoomCommand, UserCommand, frame, room::CreateRoom},
+    wire::{Done, RelayCommand, RoomCommand, UserCommand, frame, room::CreateRoom},
 };
 use tern_testkit::{
     Executor, Network, SeededEntropy, Sqlite, StorageNode, TestClock, TestHost, executor::yield_once, network::Exchange,
@@ -44,6 +45,7 @@ struct Parts {
     storage: Rc<StorageNode>,
     rooms: RefCell<BTreeMap<OwnedRoomId, Object<RoomActor<Host>>>>,
     users: RefCell<BTreeMap<OwnedUserId, Object<UserActor<Host>>>>,
+    relays: RefCell<BTreeMap<String, Rc<RelayActor<Host>>>>,
     tokens: RefCell<TokenCache>,
     timers: RefCell<Vec<(Millis, Waker)>>,
     tally: Cell<Tally>,
@@ -64,8 +66,10 @@ impl<A> Clone for Object<A> {
 /// What has happened so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
-    /// Messages to hubs of rooms and users.
+    /// Messages to hubs of rooms and users, and to relays.
     pub hops: u64,
+    /// Those of them that hubs of rooms sent.
+    pub room_hops: u64,
     /// Messages to the storage worker.
     pub storage: u64,
     /// Alarms that rang.
@@ -84,6 +88,7 @@ impl Default for Cluster {
             storage: StorageNode::new(),
             rooms: RefCell::default(),
             users: RefCell::default(),
+            relays: RefCell::default(),
             tokens: RefCell::default(),
             timers: RefCell::default(),
             tally: Cell::default(),
@@ -177,7 +182,7 @@ impl Cluster {
     }
 
     fn test_host(&self, executor: &Executor, sqlite: &Rc<Sqlite>) -> TestHost {
-        TestHost { executor: executor.clone(), sqlite: Rc::clone(sqlite), ..Parts::host(&self.0) }
+        TestHost { executor: executor.clone(), sqlite: Rc::clone(sqlite), ..Parts::host(&self.0, true) }
     }
 }
 
@@ -199,12 +204,12 @@ fn config() -> Config {
 }
 
 impl Parts {
-    fn host(self: &Rc<Self>) -> TestHost {
+    fn host(self: &Rc<Self>, of_room: bool) -> TestHost {
         TestHost {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             executor: self.executor.clone(),
-            network: Rc::new(Wires(Rc::downgrade(self))),
+            network: Rc::new(Wires { parts: Rc::downgrade(self), of_room }),
             ..TestHost::default()
         }
     }
@@ -222,13 +227,19 @@ impl Parts {
     fn room(self: &Rc<Self>, room_id: &RoomId) -> Object<RoomActor<Host>> {
         let mut rooms = self.rooms.borrow_mut();
         let room = rooms.entry(room_id.to_owned());
-        room.or_insert_with(|| self.room_object(room_id, Host::new(self.host()))).clone()
+        room.or_insert_with(|| self.room_object(room_id, Host::new(self.host(true)))).clone()
     }
 
     fn user(self: &Rc<Self>, user_id: &UserId) -> Object<UserActor<Host>> {
         let mut users = self.users.borrow_mut();
         let user = users.entry(user_id.to_owned());
-        user.or_insert_with(|| self.user_object(user_id, Host::new(self.host()))).clone()
+        user.or_insert_with(|| self.user_object(user_id, Host::new(self.host(false)))).clone()
+    }
+
+    fn relay(self: &Rc<Self>, name: String) -> Rc<RelayActor<Host>> {
+        let mut relays = self.relays.borrow_mut();
+        let actor = |name| RelayActor::new(Host::new(self.host(false)), name, self.config.limits.relay_above);
+        Rc::clone(relays.entry(name.clone()).or_insert_with(|| Rc::new(actor(name))))
     }
 
     fn count(&self, change: impl FnOnce(&mut Tally)) {
@@ -251,6 +262,7 @@ impl Parts {
                 PollReply::Answer(reply) => Ok(reply),
                 PollReply::Parked { .. } => Err(Unreachable("a question was parked that cannot be".to_owned())),
             },
+            Target::Relay(name) => self.ask_relay(name, bytes).await,
             Target::Gate(_) | Target::Handoff(_) => Err(Unreachable("nothing measured here needs it".to_owned())),
         }
     }
@@ -263,6 +275,15 @@ impl Parts {
         let reply = room.actor.handle(command).await;
         room.host.open_gate();
         Ok(reply)
+    }
+
+    async fn ask_relay(self: &Rc<Self>, name: String, bytes: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
+        self.count(|tally| tally.hops += 1);
+        yield_once().await;
+        let relay = self.relay(name);
+        let command: RelayCommand = frame::read(&bytes).map_err(|error| Unreachable(error.to_string()))?;
+        drop(bytes);
+        Ok(relay.handle(command).await)
     }
 
     async fn ask_user(self: &Rc<Self>, user_id: &UserId, bytes: &[u8]) -> Result<PollReply<host::Poll>, Unreachable> {
@@ -320,11 +341,17 @@ impl Parts {
 }
 
 /// The cluster as objects see it; it owns them, so they must not own it.
-struct Wires(Weak<Parts>);
+struct Wires {
+    parts: Weak<Parts>,
+    of_room: bool,
+}
 
 impl Network for Wires {
     fn exchange(&self, target: Target, frame: Vec<u8>) -> Exchange {
-        let parts = self.0.upgrade().expect("the cluster outlives its objects");
+        let parts = self.parts.upgrade().expect("the cluster outlives its objects");
+        if self.of_room && target != Target::Storage {
+            parts.count(|tally| tally.room_hops += 1);
+        }
         async move { parts.exchange(target, frame).await }.boxed_local()
     }
 }

@@ -27,6 +27,8 @@ pub struct Cost {
     pub outbound: u64,
     /// Messages to objects after the answer.
     pub later_hops: u64,
+    /// Those of them that hubs of rooms sent, one after the other: what one object has to do.
+    pub later_room_hops: u64,
     /// Messages to the storage worker after the answer.
     pub later_storage: u64,
     /// Rows of tables written after the answer, by objects and in D1.
@@ -50,7 +52,7 @@ pub struct Figure {
 }
 
 /// Every figure, in the order of the table.
-pub const FIGURES: [Figure; 15] = [
+pub const FIGURES: [Figure; 16] = [
     Figure { name: "bytes", of: |cost| &mut cost.bytes, loose: false },
     Figure { name: "hops", of: |cost| &mut cost.hops, loose: false },
     Figure { name: "storage", of: |cost| &mut cost.storage, loose: false },
@@ -61,6 +63,7 @@ pub const FIGURES: [Figure; 15] = [
     Figure { name: "cache_writes", of: |cost| &mut cost.cache_writes, loose: false },
     Figure { name: "outbound", of: |cost| &mut cost.outbound, loose: false },
     Figure { name: "later_hops", of: |cost| &mut cost.later_hops, loose: false },
+    Figure { name: "later_room_hops", of: |cost| &mut cost.later_room_hops, loose: false },
     Figure { name: "later_storage", of: |cost| &mut cost.later_storage, loose: false },
     Figure { name: "later_rows", of: |cost| &mut cost.later_rows, loose: false },
     Figure { name: "alarms", of: |cost| &mut cost.alarms, loose: false },
@@ -108,6 +111,7 @@ fn difference(before: Tally, answered: Tally, after: Tally) -> Cost {
         storage: answered.storage - before.storage,
         rows: answered.rows - before.rows,
         later_hops: after.hops - answered.hops,
+        later_room_hops: after.room_hops - answered.room_hops,
         later_storage: after.storage - answered.storage,
         later_rows: after.rows - answered.rows,
         alarms: after.alarms - before.alarms,
@@ -128,14 +132,15 @@ pub fn table<'a>(costs: impl IntoIterator<Item = (&'a str, Cost)>) -> String {
         "kv w",
         "asked",
         "hops",
+        "by room",
         "storage",
         "rows",
         "alarms",
         "allocs",
         "allocs after",
     ];
-    let widths = [9, 7, 9, 6, 6, 6, 6, 6, 7, 9, 9, 7, 8, 10, 14];
-    let mut text = format!("{:31}{:^62}  {:^33}\n{:31}", "", "until the answer", "after it", "workload");
+    let widths = [9, 7, 9, 6, 6, 6, 6, 6, 7, 9, 9, 9, 7, 8, 10, 14];
+    let mut text = format!("{:31}{:^62}  {:^42}\n{:31}", "", "until the answer", "after it", "workload");
     for (name, width) in head.iter().zip(widths) {
         // Writing to a string does not fail.
         let _ = write!(text, "{name:>width$}");

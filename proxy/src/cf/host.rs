@@ -71,6 +71,10 @@ impl Spawn for Host {
         self.breath.replace(Some(breath.clone()));
         breath.await;
     }
+
+    async fn sleep(&self, ms: u64) {
+        Delay::from(Duration::from_millis(ms)).await;
+    }
 }
 
 impl Transport for Host {

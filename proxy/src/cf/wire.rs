@@ -40,6 +40,7 @@ pub(crate) struct Wire {
     users: ObjectNamespace,
     gates: ObjectNamespace,
     handoffs: ObjectNamespace,
+    relays: ObjectNamespace,
     spent: Cell<Spent>,
     /// Objects are asked for what they spend.
     asks_cost: Cell<bool>,
@@ -54,6 +55,7 @@ impl Wire {
             users: env.durable_object("USER_HUB")?,
             gates: env.durable_object("GATE")?,
             handoffs: env.durable_object("HANDOFF")?,
+            relays: env.durable_object("RELAY")?,
             spent: Cell::default(),
             asks_cost: Cell::default(),
         })
@@ -82,9 +84,11 @@ impl Wire {
         self.spent.set(self.spent.get() + own + inner.unwrap_or_default());
     }
 
-    async fn deliver(&self, target: &Target, frame: &[u8]) -> worker::Result<Vec<u8>> {
+    async fn deliver(&self, target: &Target, frame: Vec<u8>) -> worker::Result<Vec<u8>> {
         let mut init = RequestInit::new();
-        init.with_method(Method::Post).with_body(Some(js_sys::Uint8Array::from(frame).into()));
+        init.with_method(Method::Post).with_body(Some(js_sys::Uint8Array::from(&*frame).into()));
+        // The platform has its own copy.
+        drop(frame);
         if self.asks_cost.get() {
             init.headers.set(SPENT_HEADER, "")?;
         }
@@ -96,6 +100,7 @@ impl Wire {
             Target::User(user_id) => self.user(user_id)?.fetch_with_request(request).await?,
             Target::Gate(name) => self.gates.get_by_name(name)?.fetch_with_request(request).await?,
             Target::Handoff(name) => self.handoffs.get_by_name(name)?.fetch_with_request(request).await?,
+            Target::Relay(name) => self.relays.get_by_name(name)?.fetch_with_request(request).await?,
         };
         self.note(*target == Target::Storage, began, &response);
         if response.status_code() != 200 {
@@ -169,7 +174,7 @@ fn quiet(header: String) -> Option<RawJson> {
 
 impl Transport for Wire {
     async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
-        self.deliver(target, &frame).await.map_err(|error| Unreachable(error.to_string()))
+        self.deliver(target, frame).await.map_err(|error| Unreachable(error.to_string()))
     }
 }
 

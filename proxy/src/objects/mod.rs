@@ -2,6 +2,7 @@
 
 mod gate;
 mod handoff;
+mod relay;
 mod room;
 mod user;
 

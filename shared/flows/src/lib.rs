@@ -3,6 +3,7 @@
 //! - [`room`], [`user`] and [`handoff`] are the actors: the truth about one room, about one local user, and about what two
 //!   devices hand over to each other. Their hosts are Durable Objects at the edge, and the test kit natively.
 //! - [`gate`] is the actor of what must be exact and does not last; [`limit`] asks it for rate limits.
+//! - [`relay`] is the actor that tells a share of a large room's listeners what the room would tell them.
 //! - [`poll`] is the waiting of a long poll, which happens in the proxy worker.
 //! - [`keys`], [`to_device`] and [`backup`] are what end-to-end encryption asks of the proxy.
 //! - [`session`], [`register`], [`uia`], [`account`], [`admin`], [`browser`], [`oauth`], [`profile`], [`push`], [`create`],
@@ -36,6 +37,7 @@ pub mod preview;
 pub mod profile;
 pub mod push;
 pub mod register;
+pub mod relay;
 pub mod remote_media;
 pub mod report;
 pub mod room;

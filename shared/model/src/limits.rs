@@ -17,6 +17,11 @@ pub struct Rate {
 /// wait for those who are not. A smaller number would have whoever comes back ask more rooms before the first answer.
 pub const LARGE_ROOM: u64 = 200;
 
+/// Hubs that one object tells by itself. With more to tell, a room hands them to relays, and a relay to further ones. The
+/// same number as [`LARGE_ROOM`], for the same reason: the last of two hundred hears within a fifth of a second, and a
+/// room that tells everybody never needs a relay. Each relay costs a request, less than one for a hundred listeners.
+pub const RELAY_ABOVE: u64 = 200;
+
 /// Declares the classes and the rate each has unless the operator says otherwise.
 macro_rules! classes {
     ($($(#[$doc:meta])* $class:ident $field:ident = $burst:literal, $per_hour:literal;)*) => {
@@ -43,11 +48,13 @@ macro_rules! classes {
             $($(#[$doc])* pub $field: Rate,)*
             /// A room that ever had more members than this tells only those who listen ([`LARGE_ROOM`] by default).
             pub large_room: u64,
+            /// With more hubs to tell than this, relays tell them ([`RELAY_ABOVE`] by default).
+            pub relay_above: u64,
         }
 
         impl Default for Limits {
             fn default() -> Self {
-                Self { $($field: Rate { burst: $burst, per_hour: $per_hour },)* large_room: LARGE_ROOM }
+                Self { $($field: Rate { burst: $burst, per_hour: $per_hour },)* large_room: LARGE_ROOM, relay_above: RELAY_ABOVE }
             }
         }
 

@@ -33,6 +33,9 @@ pub trait Spawn {
 
     /// Resolves when what is ready to leave has left and what is ready to be taken in was taken in.
     fn breathe(&self) -> impl Future<Output = ()>;
+
+    /// Resolves after `ms` milliseconds. Keeps an object in memory meanwhile: only for one that waits for an answer anyway.
+    fn sleep(&self, ms: u64) -> impl Future<Output = ()>;
 }
 
 /// A parked poll as its hub's host remembers it, also while the hub is out of memory.

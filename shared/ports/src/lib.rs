@@ -28,4 +28,6 @@ pub use host::{Charsets, Clock, Entropy, ObjectHost, Parking, Spawn, Ticket};
 pub use outbound::Outbound;
 pub use poll::{Parked, PollReply, Polls};
 pub use sql::{Row, Sql, SqlError, Value};
-pub use transport::{Target, Transport, Unreachable, ask_gate, ask_handoff, ask_room, ask_storage, ask_user};
+pub use transport::{
+    Target, Transport, Unreachable, ask_gate, ask_handoff, ask_relay, ask_room, ask_storage, ask_user,
+};

@@ -5,7 +5,7 @@ use std::future::Future;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tern_model::MatrixError;
 
-use crate::wire::{GateRequest, HandoffRequest, RoomRequest, StorageRequest, UserRequest, frame};
+use crate::wire::{GateRequest, HandoffRequest, RelayRequest, RoomRequest, StorageRequest, UserRequest, frame};
 
 /// A part of the server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +20,8 @@ pub enum Target {
     Gate(String),
     /// What two devices hand over to each other, by name.
     Handoff(String),
+    /// Who tells many hubs the same, by its place in the tree (`tern_flows::relay`).
+    Relay(String),
 }
 
 /// The part did not answer: a network fault, an overloaded or resetting object. The request may or may not have taken
@@ -93,5 +95,14 @@ pub async fn ask_storage<R: StorageRequest>(via: &impl Transport, request: R) ->
 /// The gate's own error, or 503 when it cannot be reached.
 pub async fn ask_gate<R: GateRequest>(via: &impl Transport, name: &str, request: R) -> Result<R::Reply, MatrixError> {
     let target = Target::Gate(name.to_owned());
+    frame::read_reply(&via.exchange(&target, frame::write(&request.into())).await?)
+}
+
+/// Asks a relay.
+///
+/// # Errors
+/// The relay's own error, or 503 when it cannot be reached.
+pub async fn ask_relay<R: RelayRequest>(via: &impl Transport, name: &str, request: R) -> Result<R::Reply, MatrixError> {
+    let target = Target::Relay(name.to_owned());
     frame::read_reply(&via.exchange(&target, frame::write(&request.into())).await?)
 }

@@ -2,8 +2,9 @@
 
 use std::{
     cell::{Cell, RefCell},
-    future::Future,
+    future::{Future, poll_fn},
     rc::Rc,
+    task::Poll,
 };
 
 use futures::future::LocalBoxFuture;
@@ -128,6 +129,12 @@ impl Spawn for TestHost {
 
     async fn breathe(&self) {
         yield_once().await;
+    }
+
+    /// Time is looked at whenever something else has happened: moving the clock alone wakes nobody.
+    async fn sleep(&self, ms: u64) {
+        let at = self.now().plus(ms);
+        poll_fn(|_| if self.now() >= at { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 }
 

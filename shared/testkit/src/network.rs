@@ -116,7 +116,7 @@ impl Routes {
                 let answer = self.users.borrow().clone().ok_or_else(nobody)?;
                 answer(user_id, frame::read(bytes).map_err(unread)?)
             }
-            Target::Gate(_) | Target::Handoff(_) => Err(nobody()),
+            Target::Gate(_) | Target::Handoff(_) | Target::Relay(_) => Err(nobody()),
         }
     }
 }

@@ -17,8 +17,8 @@ use tern_room::{
 
 use super::{
     RoomActor,
-    announce::affects_summary,
     desk::Pending,
+    queue::affects_summary,
     store::{Head, damaged},
     turns::{Move, Turns},
     view::{Turn, parsed},
@@ -60,6 +60,11 @@ impl Bundle {
     /// It is still the right one for somebody at `from`.
     pub(super) fn serves(&self, from: RoomSeq, newest: RoomSeq) -> bool {
         self.from == from && self.newest == newest
+    }
+
+    /// A member since `since` is told it as it is.
+    pub(super) fn is_plain_for(&self, user_id: &UserId, since: RoomSeq) -> bool {
+        is_plain(self, user_id, Some(&(since, "join".to_owned())))
     }
 }
 
@@ -147,12 +152,21 @@ impl<H: ObjectHost> RoomActor<H> {
         if let Some(plain) = &*bundle.plain.borrow() {
             return Ok(Some(plain.clone()));
         }
-        let events = bundle.events.iter().map(|(event, _)| event.clone()).collect();
-        let (summary, members) = (bundle.summary.clone(), bundle.members.clone());
-        let turned = bundle.moves.clone();
-        let frame = write(Notice { events, turned, summary, members, ..self.blank(head) });
+        let frame = write(self.plain(head, bundle));
         bundle.plain.replace(Some(frame.clone()));
         Ok(Some(frame))
+    }
+
+    /// What all are told about whom nothing is special and for whom this is pending.
+    pub(super) fn plain_notice(&self, head: &Head, pending: &Pending, bundle: Option<&Bundle>) -> Notice {
+        let notice = bundle.map_or_else(|| self.blank(head), |bundle| self.plain(head, bundle));
+        Notice { ephemeral: self.ephemeral_news(pending), ..notice }
+    }
+
+    fn plain(&self, head: &Head, bundle: &Bundle) -> Notice {
+        let events = bundle.events.iter().map(|(event, _)| event.clone()).collect();
+        let (summary, members) = (bundle.summary.clone(), bundle.members.clone());
+        Notice { events, turned: bundle.moves.clone(), summary, members, ..self.blank(head) }
     }
 
     /// A notice made for one user.

@@ -10,6 +10,7 @@ use ruma::{OwnedUserId, UserId};
 use tern_model::{Millis, Receipt, RoomSeq, RoomSummary};
 
 use super::bundle::Bundle;
+use crate::relay::tree::SHARES;
 
 /// Receipts that pile up for one user, at most; older ones are lost.
 const MOST_RECEIPTS: usize = 200;
@@ -19,7 +20,7 @@ const MOST_RECEIPTS: usize = 200;
 pub(super) struct Desk {
     /// Up to here events were turned into queue entries; nothing before the first look at the store.
     pub(super) absorbed: Option<RoomSeq>,
-    /// Users with something pending, next first.
+    /// Users with something pending who are not just being told, next first.
     pub(super) order: VecDeque<OwnedUserId>,
     pub(super) pending: BTreeMap<OwnedUserId, Pending>,
     /// Users being told, and from where.
@@ -28,6 +29,10 @@ pub(super) struct Desk {
     pub(super) attended: BTreeSet<OwnedUserId>,
     pub(super) laggards: BTreeMap<OwnedUserId, RoomSeq>,
     pub(super) carriers: usize,
+    /// Which of the room's relays have a share.
+    pub(super) relays: [bool; SHARES],
+    /// So many are told one by one before it is worth looking for a share again.
+    pub(super) singly: usize,
     pub(super) delivered: u32,
     pub(super) failures: u32,
     pub(super) retry_at: Option<Millis>,
@@ -56,6 +61,15 @@ impl Pending {
         let excess = self.receipts.len().saturating_sub(MOST_RECEIPTS);
         self.receipts.drain(..excess);
     }
+
+    /// The same is pending.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let same = |(one, other): (&Rc<Receipt>, &Rc<Receipt>)| Rc::ptr_eq(one, other);
+        self.from == other.from
+            && self.typing == other.typing
+            && self.receipts.len() == other.receipts.len()
+            && self.receipts.iter().zip(&other.receipts).all(same)
+    }
 }
 
 impl Desk {
@@ -65,29 +79,62 @@ impl Desk {
         }
         if let Some(pending) = self.pending.get_mut(user_id) {
             pending.merge(news);
-        } else {
-            self.pending.insert(user_id.to_owned(), news);
+            return;
+        }
+        self.pending.insert(user_id.to_owned(), news);
+        if !self.in_flight.contains_key(user_id) {
             self.order.push_back(user_id.to_owned());
         }
     }
 
-    /// The next user who is not just being told.
+    /// The next user to be told.
     pub(super) fn take_next(&mut self) -> Option<(OwnedUserId, Pending)> {
-        for _ in 0..self.order.len() {
-            let user_id = self.order.pop_front()?;
-            if self.in_flight.contains_key(&user_id) {
-                self.order.push_back(user_id);
-                continue;
-            }
-            if let Some(mut pending) = self.pending.remove(&user_id) {
-                // An attempt that was under way when this was queued may have failed since.
-                let missed = self.laggards.get(&user_id).copied();
-                pending.from = pending.from.map(|from| missed.map_or(from, |missed| missed.min(from)));
+        while let Some(user_id) = self.order.pop_front() {
+            if let Some(pending) = self.pending.remove(&user_id) {
                 self.in_flight.insert(user_id.clone(), pending.from);
+                self.singly = self.singly.saturating_sub(1);
                 return Some((user_id, pending));
             }
         }
         None
+    }
+
+    /// A user misses everything from here on, also what came up while that was tried.
+    pub(super) fn lag(&mut self, user_id: &UserId, from: RoomSeq) {
+        if let Some(pending) = self.pending.get_mut(user_id) {
+            pending.from = pending.from.map(|later| later.min(from));
+        }
+        self.laggards.insert(user_id.to_owned(), from);
+    }
+
+    /// A user was told, or could not be. What came up meanwhile is next.
+    pub(super) fn land(&mut self, user_id: &UserId) {
+        self.in_flight.remove(user_id);
+        self.attended.remove(user_id);
+        self.release_waiting(user_id);
+        if !self.pending.contains_key(user_id) {
+            return;
+        }
+        if self.is_awaited(user_id) {
+            self.order.push_front(user_id.to_owned());
+        } else {
+            self.order.push_back(user_id.to_owned());
+        }
+    }
+
+    /// An attempt to tell a user came to nothing.
+    pub(super) fn put_back(&mut self, user_id: &UserId, pending: Pending) {
+        self.in_flight.remove(user_id);
+        self.attended.remove(user_id);
+        if self.pending.contains_key(user_id) {
+            self.order.push_back(user_id.to_owned());
+        }
+        self.enqueue(user_id, pending);
+    }
+
+    /// A request waits until the user was told.
+    pub(super) fn is_awaited(&self, user_id: &UserId) -> bool {
+        self.waiting.iter().any(|(waiting, _)| waiting == user_id)
     }
 
     /// Everything up to here was told or stands among the laggards.
@@ -97,8 +144,8 @@ impl Desk {
         first.map(RoomSeq::previous).or(self.absorbed)
     }
 
-    pub(super) fn release_waiting(&mut self, user_id: &UserId) {
-        if self.pending.get(user_id).is_some_and(|pending| pending.from.is_some()) {
+    fn release_waiting(&mut self, user_id: &UserId) {
+        if self.waiting.is_empty() || self.pending.get(user_id).is_some_and(|pending| pending.from.is_some()) {
             return;
         }
         let (told, rest) = std::mem::take(&mut self.waiting).into_iter().partition(|(waiting, _)| waiting == user_id);

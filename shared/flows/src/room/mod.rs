@@ -13,6 +13,7 @@
 //! | `facts` | what the room shows to those outside |
 //! | `delayed` | events that are sent later |
 //! | `ephemeral` | typing and receipts |
+//! | `queue`, `desk`, `carriers`, `shares`, `bundle` | who is told what, one by one or by relays |
 //! | `listeners` | who is told, in a large room |
 //! | `history`, `read`, `relations`, `slice` | reads, each after the reader's access was checked (`access`) |
 //! | `aggregate`, `related` | what events say of each other |
@@ -44,6 +45,7 @@ mod alarm;
 mod announce;
 mod aside;
 mod bundle;
+mod carriers;
 mod companions;
 mod create;
 mod delayed;
@@ -61,12 +63,14 @@ mod history;
 mod listeners;
 mod membership;
 mod past;
+mod queue;
 mod read;
 mod receive;
 mod related;
 mod relations;
 mod schema;
 mod send;
+mod shares;
 mod slice;
 mod state;
 mod store;

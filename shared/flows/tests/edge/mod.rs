@@ -114,7 +114,9 @@ impl Transport for Edge {
                 }
                 .boxed_local()
             }
-            Target::Room(_) | Target::User(_) | Target::Handoff(_) => self.hubs.exchange(target.clone(), frame),
+            Target::Room(_) | Target::User(_) | Target::Handoff(_) | Target::Relay(_) => {
+                self.hubs.exchange(target.clone(), frame)
+            }
         };
         exchange.await
     }

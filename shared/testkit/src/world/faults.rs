@@ -23,6 +23,8 @@ pub struct Faults {
     pub storage_outage: bool,
     /// These parts cannot be reached.
     pub unreachable: BTreeSet<Target>,
+    /// These parts are asked and do not answer, for hours.
+    pub stuck: BTreeSet<Target>,
 }
 
 impl Faults {

@@ -30,6 +30,9 @@ pub use faults::Faults;
 use self::object::{Answer, Object};
 use crate::{Executor, SeededEntropy, StorageNode, TestClock, executor::yield_once};
 
+/// After this time nobody waits for an answer any more.
+const STUCK_MS: u64 = 3 * 60 * 60 * 1_000;
+
 /// The simulated cluster. Clones are the same one.
 #[derive(Clone)]
 pub struct World(Rc<Cluster>);
@@ -220,6 +223,10 @@ impl Cluster {
         self.delay(&faults).await;
         if faults.unreachable.contains(&target) || self.random.chance(faults.lost_requests) {
             return Err(Unreachable("lost on the way there".to_owned()));
+        }
+        if faults.stuck.contains(&target) {
+            self.sleep(STUCK_MS).await;
+            return Err(Unreachable("no answer came".to_owned()));
         }
         if self.random.chance(faults.repeated) {
             self.repeat(&target, &frame);

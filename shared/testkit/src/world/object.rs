@@ -8,6 +8,7 @@ use std::{
 
 use futures::{channel::oneshot, future::LocalBoxFuture};
 use tern_flows::{
+    relay::RelayActor,
     room::RoomActor,
     user::{Handled, UserActor},
 };
@@ -62,6 +63,7 @@ struct Life {
 enum Actor {
     Room(Rc<RoomActor<LifeHost>>),
     User(Rc<UserActor<LifeHost>>),
+    Relay(Rc<RelayActor<LifeHost>>),
 }
 
 impl Object {
@@ -179,6 +181,9 @@ impl Actor {
         match &host.object.target {
             Target::Room(room_id) => Self::Room(Rc::new(RoomActor::new(Rc::clone(host), config, room_id.clone()))),
             Target::User(user_id) => Self::User(Rc::new(UserActor::new(Rc::clone(host), config, user_id.clone()))),
+            Target::Relay(name) => {
+                Self::Relay(Rc::new(RelayActor::new(Rc::clone(host), name.clone(), config.limits.relay_above)))
+            }
             Target::Storage | Target::Gate(_) | Target::Handoff(_) => unreachable!("not part of this world"),
         }
     }
@@ -187,6 +192,7 @@ impl Actor {
         match self {
             Self::Room(actor) => Ok(Handled::Reply(actor.handle(frame::read(bytes)?).await)),
             Self::User(actor) => Ok(actor.handle(frame::read(bytes)?).await),
+            Self::Relay(actor) => Ok(Handled::Reply(actor.handle(frame::read(bytes)?).await)),
         }
     }
 
@@ -194,6 +200,7 @@ impl Actor {
         match self {
             Self::Room(actor) => actor.alarm().await,
             Self::User(actor) => actor.alarm().await,
+            Self::Relay(_) => unreachable!("a relay sets no alarm"),
         }
     }
 }
@@ -263,6 +270,10 @@ impl Spawn for LifeHost {
 
     async fn breathe(&self) {
         yield_once().await;
+    }
+
+    async fn sleep(&self, ms: u64) {
+        self.cluster().sleep(ms).await;
     }
 }
 

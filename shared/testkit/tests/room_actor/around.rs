@@ -6,13 +6,13 @@ use std::{
     rc::Rc,
 };
 
-use futures::future::FutureExt as _;
+use futures::{channel::oneshot, future::FutureExt as _};
 use ruma::{OwnedRoomId, OwnedUserId};
-use tern_flows::room::RoomActor;
+use tern_flows::{relay::RelayActor, room::RoomActor};
 use tern_model::Notice;
 use tern_ports::{
     wire::storage::StorageCommand,
-    wire::{Done, UserCommand, frame},
+    wire::{RelayCommand, UserCommand, frame, user::Delivered},
     {Target, Unreachable},
 };
 use tern_testkit::{
@@ -35,6 +35,17 @@ pub(crate) struct Around {
     pub(crate) at_once: Cell<usize>,
     pub(crate) most_at_once: Cell<usize>,
     pub(crate) rooms: RefCell<BTreeMap<OwnedRoomId, Rc<RoomActor<TestHost>>>>,
+    /// Hubs that relays tell by themselves.
+    pub(crate) relay_above: Cell<u64>,
+    /// Shares that relays were given: the relay, and to how many hubs.
+    pub(crate) shares: RefCell<Vec<(String, usize)>>,
+    /// Relays that do their work, but whose answers are lost.
+    pub(crate) mute_relays: RefCell<BTreeSet<String>>,
+    /// Relays that have done their work wait with their answers until they are released.
+    pub(crate) hold: Cell<bool>,
+    pub(crate) held: RefCell<Vec<oneshot::Sender<()>>>,
+    /// Hubs that nobody listens to.
+    pub(crate) asleep: RefCell<BTreeSet<String>>,
 }
 
 /// The network of one room object.
@@ -54,6 +65,7 @@ impl Network for Wires {
                         None => Err(Unreachable("no such room".to_owned())),
                     }
                 }
+                Target::Relay(name) => around.to_relay(name, &frame).await,
                 Target::Gate(_) | Target::Handoff(_) => Err(Unreachable("rooms pass no gate".to_owned())),
             }
         }
@@ -75,7 +87,27 @@ impl Around {
             at_once: Cell::default(),
             most_at_once: Cell::default(),
             rooms: RefCell::default(),
+            relay_above: Cell::new(u64::MAX),
+            shares: RefCell::default(),
+            mute_relays: RefCell::default(),
+            hold: Cell::default(),
+            held: RefCell::default(),
+            asleep: RefCell::default(),
         })
+    }
+
+    async fn to_relay(self: &Rc<Self>, name: String, frame: &[u8]) -> Result<Vec<u8>, Unreachable> {
+        yield_once().await;
+        let RelayCommand::PassOn(request) = frame::read(frame).unwrap();
+        self.shares.borrow_mut().push((name.clone(), request.users.len()));
+        let host = TestHost::on(Rc::new(Wires(Rc::clone(self))));
+        let reply = RelayActor::new(host, name.clone(), self.relay_above.get()).handle((*request).into()).await;
+        if self.hold.get() {
+            let (release, released) = oneshot::channel();
+            self.held.borrow_mut().push(release);
+            released.await.unwrap();
+        }
+        if self.mute_relays.borrow().contains(&name) { Err(Unreachable("lost".to_owned())) } else { Ok(reply) }
     }
 
     pub(crate) async fn to_storage(&self, frame: &[u8]) -> Result<Vec<u8>, Unreachable> {
@@ -104,6 +136,7 @@ impl Around {
         let UserCommand::Deliver(deliver) = frame::read(frame).unwrap() else { panic!("only notices are expected") };
         let notices = deliver.notices.into_iter().map(|notice| (user_id.clone(), notice));
         self.told.borrow_mut().extend(notices);
-        Ok(frame::write_reply(&Ok(Done {})))
+        let asleep = self.asleep.borrow().contains(user_id.as_str());
+        Ok(frame::write_reply(&Ok(Delivered { asleep })))
     }
 }

@@ -12,6 +12,7 @@ mod long;
 mod membership;
 mod redaction;
 mod relations;
+mod relays;
 mod resolution;
 mod scene;
 mod sending;

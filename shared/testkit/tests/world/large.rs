@@ -10,9 +10,9 @@ use tern_ports::{
     Target,
     wire::{room::MembershipAction, user::ClassicSync},
 };
-use tern_testkit::{Client, Faults, Reader};
+use tern_testkit::{Client, Faults, Reader, World};
 
-use crate::scene::{Scene, assert_kept, assert_tail, catch_up, each_seed};
+use crate::scene::{Scene, assert_kept, assert_tail, catch_up, each_seed, each_seed_of, keep_reading};
 
 /// Longer than a client is expected to take for its next poll.
 const AWAY_MS: u64 = 90_000;
@@ -126,8 +126,7 @@ fn a_room_that_cannot_be_reached_on_return_is_news_later() {
 }
 
 /// Bob and Carol come and go while others talk, on a bad day.
-fn absences(seed: u64, faults: Faults) -> u64 {
-    let scene = Scene::large(seed);
+fn absences(scene: &Scene, faults: Faults) -> u64 {
     scene.world.run(scene.carol.change_membership(&scene.room_id, MembershipAction::Join));
     let start = scene.world.run(scene.alice.history(&scene.room_id, true, 50)).len();
     let mut readers = [&scene.bob, &scene.carol].map(|client| client.reader(&scene.room_id, 4));
@@ -140,7 +139,7 @@ fn absences(seed: u64, faults: Faults) -> u64 {
         let random = scene.world.random();
         scene.world.pass(random.below(180_000) as u64);
         let name = format!("round {round}");
-        let talk = say(&scene, &name, 1 + random.below(15));
+        let talk = say(scene, &name, 1 + random.below(15));
         let returns = join_all(readers.iter_mut().map(async |reader| {
             for _ in 0..random.below(4) {
                 scene.world.sleep(random.below(400) as u64).await;
@@ -167,7 +166,81 @@ fn absences(seed: u64, faults: Faults) -> u64 {
 #[test]
 fn who_comes_and_goes_misses_nothing_and_counts_exactly() {
     let crashes = Rc::new(Cell::new(0));
-    each_seed(|seed| crashes.set(crashes.get() + absences(seed, Faults::bad_day())));
+    each_seed(|seed| crashes.set(crashes.get() + absences(&Scene::large(seed), Faults::bad_day())));
     assert!(crashes.get() > 0, "objects did crash");
-    each_seed(|seed| assert!(absences(seed, Faults { storage_outage: true, ..Faults::bad_day() }) < u64::MAX));
+    let outage = || Faults { storage_outage: true, ..Faults::bad_day() };
+    each_seed(|seed| assert!(absences(&Scene::large(seed), outage()) < u64::MAX));
+}
+
+#[test]
+fn who_is_told_by_relays_misses_nothing_either() {
+    each_seed(|seed| {
+        let scene = Scene::relayed(seed);
+        assert!(absences(&scene, Faults::bad_day()) < u64::MAX);
+        assert!(scene.world.lives(&relay(&scene, "0")) > 0, "a relay was asked");
+    });
+}
+
+fn relay(scene: &Scene, branches: &str) -> Target {
+    Target::Relay(format!("{}/{branches}", scene.room_id))
+}
+
+/// A crowd reads on while others talk, and while hubs and relays crash and answers are lost.
+fn crowd(seed: u64, faults: Faults) -> World {
+    let scene = Scene::relayed(seed);
+    let members = scene.come(20);
+    let stop = Rc::new(Cell::new(false));
+    let readers = members.iter().map(|member| member.reader(&scene.room_id, 5));
+    let readers: Vec<_> = readers.map(|reader| keep_reading(&scene.world, reader, &stop)).collect();
+    scene.world.pass(5_000);
+    scene.world.set_faults(faults);
+    let acknowledged = scene.world.run(scene.converse(&[&scene.alice, &members[0], &members[1]]));
+    let order = scene.heal();
+    stop.set(true);
+    scene.world.pass(60_000);
+    for reader in readers {
+        let reader = reader.take().expect("the reader has come to the end");
+        assert_tail(&reader.seen, &order, "one of many");
+    }
+    assert_kept(&acknowledged, &order);
+    assert!(scene.world.lives(&relay(&scene, "0/0")) > 0, "relays asked further relays");
+    scene.world
+}
+
+#[test]
+fn a_crowd_told_by_relays_hears_everything_once_and_in_order() {
+    each_seed_of(2, |seed| drop(crowd(seed, Faults { latency_ms: 20, ..Faults::default() })));
+    let crashes = Cell::new(0);
+    each_seed_of(6, |seed| crashes.set(crashes.get() + crowd(seed, Faults::bad_day()).crashes()));
+    assert!(crashes.get() > 0, "objects did crash");
+}
+
+#[test]
+fn a_hub_that_does_not_answer_delays_its_share_once_and_not_for_long() {
+    let scene = Scene::relayed(12);
+    let members = scene.come(12);
+    let mut readers: Vec<_> = members.iter().map(|member| member.reader(&scene.room_id, 20)).collect();
+    for reader in &mut readers {
+        scene.world.run(reader.sync(0));
+    }
+    let stuck = [Target::User(members[5].user_id.clone())].into();
+    scene.world.set_faults(Faults { stuck, ..Faults::default() });
+    readers.remove(5);
+    let mut have_heard = |said: &[OwnedEventId]| {
+        let mut heard = 0;
+        for reader in &mut readers {
+            scene.world.run(reader.sync(0));
+            heard += usize::from(reader.seen.ends_with(said));
+        }
+        heard
+    };
+    let first = scene.world.run(say(&scene, "first", 1));
+    scene.world.pass(500);
+    assert_eq!(have_heard(&first), 11, "all others in its share as well");
+    let second = scene.world.run(say(&scene, "second", 1));
+    scene.world.pass(12_000);
+    assert_eq!(have_heard(&second), 11, "when the patience of its share was over");
+    let third = scene.world.run(say(&scene, "third", 1));
+    scene.world.pass(500);
+    assert_eq!(have_heard(&third), 11, "from now on the room tells it by itself");
 }

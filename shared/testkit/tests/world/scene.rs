@@ -65,6 +65,19 @@ impl Scene {
         Self::of(World::with(seed, Limits { large_room: 1, ..Limits::default() }))
     }
 
+    /// As [`Scene::large`], where relays tell whoever is not alone in the queue.
+    pub(crate) fn relayed(seed: u64) -> Self {
+        Self::of(World::with(seed, Limits { large_room: 1, relay_above: 1, ..Limits::default() }))
+    }
+
+    /// So many more come into the room.
+    pub(crate) fn come(&self, count: usize) -> Vec<Client> {
+        let members: Vec<_> = (0..count).map(|number| self.world.sign_in(&format!("user{number}"))).collect();
+        let joins = members.iter().map(|member| member.change_membership(&self.room_id, MembershipAction::Join));
+        self.world.run(join_all(joins));
+        members
+    }
+
     fn of(world: World) -> Self {
         let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| world.sign_in(name));
         let room_id = world.run(alice.create_public_room()).unwrap();
