@@ -169,3 +169,32 @@ test(`with storage failing for ${OUTAGE_MS / 1000} s under load every send still
   await server.restart();
   await isWhole(t, [alice, bob], room, sent);
 });
+
+test('a sync connection outlives a SIGKILL of workerd: the same pos gets the same bytes, and what follows is told once', { skip: uncontrolled, timeout: 600_000 }, async () => {
+  const server = await own({ flags: FLAGS });
+  const [alice, bob, room] = await pair(server.base);
+  const loops = (['unstable', 'stable'] as const).map((shape) => new Sliding(alice, { shape, conn: shape }));
+  const classic = new Classic(alice);
+  for (const loop of [...loops, classic]) {
+    await loop.poll(0);
+    await follow(loop, 'the room', () => true);
+  }
+  await bob.send(room, 'before the cut');
+  await follow(new Sliding(alice, { conn: 'witness' }), 'it', (json) => says(json, room, 'before the cut'));
+  for (const loop of loops) loop.body.extensions = {};
+  const told = await Promise.all(loops.map((loop) => loop.request(loop.pos, 0)));
+  server.killWorkerd();
+  await server.recover();
+  for (const [index, loop] of loops.entries()) {
+    const again = await loop.request(loop.pos, 0);
+    assert.equal(again.text, told[index]!.text, 'the answer may have been lost in the cut');
+    assert.ok(says(again.json, room, 'before the cut'));
+    loop.pos = again.json.pos;
+  }
+  await follow(classic, 'what came before', (json) => says(json, room, 'before the cut'));
+  await bob.send(room, 'after the cut');
+  for (const loop of [...loops, classic]) {
+    const answers = await follow(loop, 'what came after', (json) => says(json, room, 'after the cut'));
+    assert.deepEqual(answers.flatMap((json) => bodies(timeline(json, room))), ['after the cut']);
+  }
+});

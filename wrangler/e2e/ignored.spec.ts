@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { at, bodies, history, pair, people, refused, unique, type Json, type User } from './support/client.ts';
 import { shared } from './support/server.ts';
-import { Classic, Sliding, follow, knows, timeline, type Loop } from './support/sync.ts';
+import { Classic, Sliding, follow, hasRead, knows, timeline, types, type Loop } from './support/sync.ts';
 
 const base = await shared();
 
@@ -71,4 +71,33 @@ test('invites by ignored users are not shown until they are ignored no more', as
   }
   await ignore(alice);
   for (const [loop, shown] of loops) await follow(loop, 'the invite', shown);
+});
+
+test('neither are their typing, their receipts and their mentions', async () => {
+  const [alice, bob, room] = await pair(base);
+  const [carol] = await people(base, 1);
+  await carol!.join(room);
+  const event = await alice.send(room, 'read me');
+  await knows(alice, [room], 'read me');
+  await ignore(alice, bob);
+  const loops: Loop[] = [new Classic(alice), new Sliding(alice), new Sliding(alice, { shape: 'stable', conn: 'stable' })];
+  for (const loop of loops) await loop.poll(0);
+  await bob.typing(room);
+  await bob.receipt(room, event);
+  const mention = { msgtype: 'm.text', body: 'you!', 'm.mentions': { user_ids: [alice.id] } };
+  await bob.put(at`/rooms/${room}/send/m.room.message/${unique('t')}`, mention);
+  await carol!.receipt(room, event);
+  await carol!.typing(room);
+  await carol!.send(room, 'heard');
+  for (const loop of loops) {
+    const seen: Json[] = [];
+    await follow(loop, 'what Carol does', (json) => {
+      seen.push(json);
+      return seen.some((one) => bodies(timeline(one, room)).includes('heard')) && seen.some((one) => types(carol!, one, room))
+        && seen.some((one) => hasRead(carol!, one, room, event));
+    });
+    assert.ok(!seen.some((json) => types(bob, json, room) || hasRead(bob, json, room, event)));
+    const counts = seen.map((json) => json.rooms?.[room] ?? json.rooms?.join?.[room]?.unread_notifications).filter((part) => part?.highlight_count);
+    assert.deepEqual(counts, [], 'no highlight');
+  }
 });

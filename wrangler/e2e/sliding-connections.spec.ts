@@ -150,6 +150,14 @@ for (const shape of ['unstable', 'stable'] as const) {
   });
 }
 
+test('a device has room for 16 connections; of more, the one that was longest unused is M_UNKNOWN_POS', async () => {
+  const alice = await register(base);
+  const loops = Array.from({ length: 17 }, (_, n) => new Sliding(alice, { conn: `c${n}` }));
+  for (const loop of loops) await loop.poll(0);
+  refused(await loops[0]!.request(loops[0]!.pos, 0), 400, 'M_UNKNOWN_POS');
+  for (const loop of loops.slice(1)) okay(await loop.request(loop.pos, 0));
+});
+
 test('a list is not parked behind an encryption loop of the same device: each is woken by its own news', async () => {
   const [alice, bob] = await people(base, 2);
   const room = await alice.createRoom();

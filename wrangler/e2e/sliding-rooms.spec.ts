@@ -121,6 +121,54 @@ for (const shape of ['unstable', 'stable'] as const) {
     assert.equal(knocked.timeline, undefined);
   });
 
+  test(`${shape}: what ends is told once, and later to a new connection only if others ended it`, async (t) => {
+    const knock = [{ type: 'm.room.join_rules', state_key: '', content: { join_rule: 'knock' } }];
+    const enter = ({ bob, room }: Scene) => bob.join(room);
+    const away = (action: string) => ({ alice, bob, room }: Scene) => alice.post(at`/rooms/${room}/${action}`, { user_id: bob.id });
+    const go = ({ bob, room }: Scene) => bob.leave(room);
+    const ends: [rule: string, begins: (scene: Scene) => Promise<unknown>, ends: (scene: Scene) => Promise<unknown>, stays: boolean][] = [
+      ['a leave', enter, go, false], ['a kick', enter, away('kick'), true], ['a ban', enter, away('ban'), true],
+      ['a rejected invite', ({ alice, bob, room }) => alice.invite(room, bob), go, false],
+      ['a withdrawn invite', ({ alice, bob, room }) => alice.invite(room, bob), away('kick'), false],
+      ['a knock taken back', ({ bob, room }) => bob.post(at`/knock/${room}`), go, false],
+      ['a rejected knock', ({ bob, room }) => bob.post(at`/knock/${room}`), away('kick'), false],
+    ];
+    await Promise.all(ends.map(([rule, begins, ending, stays]) => t.test(rule, async () => {
+      const [alice, bob] = await people(base, 2);
+      const room = await alice!.createRoom(begins === enter ? {} : { preset: 'private_chat', initial_state: knock });
+      const loop = new Sliding(bob!, { shape });
+      const scene = { alice: alice!, bob: bob!, room, loop };
+      await begins(scene);
+      await follow(loop, 'the room', (json) => json.rooms?.[room]);
+      await ending(scene);
+      const ended = (json: Json) => JSON.stringify(json.rooms?.[room] ?? '').match(/"membership":"(leave|ban)"/);
+      await follow(loop, rule, ended);
+      await alice!.send(room, 'among us');
+      const { json } = await (await park(loop, 500)).answer;
+      assert.equal(json.rooms, undefined, 'once');
+      const fresh = (await new Sliding(bob!, { shape, conn: 'fresh' }).poll(0)).json;
+      assert.equal(Boolean(fresh.rooms?.[room]), stays);
+      assert.ok(!JSON.stringify(fresh).includes('among us'));
+    })));
+  });
+
+  test(`${shape}: a subscription shows a room the user was in, and none they never were in`, async () => {
+    const [alice, bob] = await people(base, 2);
+    const [left, hidden] = [await alice!.createRoom(), await alice!.createRoom({ preset: 'private_chat' })];
+    await bob!.join(left);
+    await alice!.send(left, 'last words');
+    await bob!.leave(left);
+    for (const room of [left, hidden]) await alice!.send(room, 'among us');
+    const loop = new Sliding(bob!, { shape });
+    const wanted = { timeline_limit: 5, required_state: shape === 'unstable' ? [['m.room.create', '']] : { include: [{ type: 'm.room.create' }] } };
+    loop.body = { room_subscriptions: { [left]: wanted, [hidden]: wanted } };
+    const answers = await follow(loop, 'the room they left', (json) => json.rooms?.[left]);
+    const shown = answers.at(-1).rooms;
+    assert.deepEqual(Object.keys(shown), [left]);
+    assert.ok(bodies(shown[left].timeline).includes('last words'));
+    assert.ok(!JSON.stringify(answers).includes('among us'));
+  });
+
   test(`${shape}: a room forgotten is gone, also from a live connection`, async () => {
     const [alice, bob, room] = await pair(base);
     const loop = new Sliding(bob, { shape });

@@ -143,6 +143,82 @@ test('filters: event types, senders, rooms and not_rooms, state and ephemeral ki
   assert.deepEqual(quiet.account_data?.events ?? [], []);
 });
 
+/** What a filter says, and what is left of one room in which Bob sent two messages, one of them with a `url`. */
+const NARROWED: [rule: string, filter: (room: string, bob: User) => Json, left: (json: Json, room: string) => unknown, expected: unknown][] = [
+  ['contains_url', () => ({ room: { timeline: { contains_url: true } } }), (json, room) => bodies(json.rooms.join[room].timeline.events), ['with url']],
+  ['contains_url false', () => ({ room: { timeline: { contains_url: false, types: ['m.room.message'] } } }),
+    (json, room) => bodies(json.rooms.join[room].timeline.events), ['plain']],
+  ['event_fields', () => ({ event_fields: ['content.body'], room: { timeline: { limit: 1 } } }),
+    (json, room) => json.rooms.join[room].timeline.events[0].content, { body: 'with url' }],
+  ['state not_types', () => ({ room: { timeline: { limit: 1 }, state: { not_types: ['m.room.*'] } } }),
+    (json, room) => json.rooms.join[room].state?.events ?? [], []],
+  ['state senders', (_room, bob) => ({ room: { timeline: { limit: 1 }, state: { senders: [bob.id] } } }),
+    (json, room) => new Set(json.rooms.join[room].state.events.map(({ type }: Json) => type)), new Set(['m.room.member'])],
+  ['timeline rooms', () => ({ room: { timeline: { rooms: [] } } }), (json, room) => json.rooms.join?.[room]?.timeline?.events ?? [], []],
+  ['timeline not_rooms', (room) => ({ room: { timeline: { not_rooms: [room] } } }), (json, room) => json.rooms.join?.[room]?.timeline?.events ?? [], []],
+  ['account_data of rooms', () => ({ room: { account_data: { types: ['org.example.b'] } } }),
+    (json, room) => json.rooms.join[room].account_data.events.map(({ type }: Json) => type), ['org.example.b']],
+  ['account_data', () => ({ account_data: { types: ['org.example.*'], not_types: ['org.example.a'] } }),
+    (json) => json.account_data.events.map(({ type }: Json) => type), ['org.example.b']],
+  ['ephemeral types', () => ({ room: { ephemeral: { types: ['m.typing'] } } }),
+    (json, room) => json.rooms.join[room].ephemeral.events.map(({ type }: Json) => type), ['m.typing']],
+  ['ephemeral not_rooms', (room) => ({ room: { ephemeral: { not_rooms: [room] } } }), (json, room) => json.rooms.join[room].ephemeral?.events ?? [], []],
+];
+
+test('filters by a table: urls, fields, state, rooms of a section, account data, ephemeral kinds', async () => {
+  const [alice, bob, room] = await pair(base);
+  await bob.send(room, 'plain');
+  for (const type of ['org.example.a', 'org.example.b']) {
+    await alice.put(at`/user/${alice.id}/account_data/${type}`, { n: 1 });
+    await alice.put(at`/user/${alice.id}/rooms/${room}/account_data/${type}`, { n: 1 });
+  }
+  const image = { msgtype: 'm.image', body: 'with url', url: 'mxc://example.org/x' };
+  const { event_id } = await bob.put(at`/rooms/${room}/send/m.room.message/${unique('t')}`, image);
+  await bob.receipt(room, event_id);
+  await bob.typing(room);
+  await follow(new Classic(alice), 'all of it', (json) => JSON.stringify(json.rooms?.join?.[room]?.ephemeral ?? '').includes('m.typing')
+    && JSON.stringify(json).includes('m.receipt') && says(json, room, 'with url'));
+  const wrong: string[] = [];
+  for (const [rule, filter, left, expected] of NARROWED) {
+    const json = await new Classic(alice, { filter: JSON.stringify(filter(room, bob)) }).next();
+    try {
+      assert.deepEqual(left(json, room), expected);
+    } catch (error) {
+      wrong.push(`${rule}: ${(error as Error).message}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('knock section: stripped state, once; gone after the invite, and left when it is refused', async () => {
+  const [alice, bob] = await people(base, 2);
+  const rules = [{ type: 'm.room.join_rules', state_key: '', content: { join_rule: 'knock' } }];
+  for (const end of ['invite', 'kick'] as const) {
+    const room = await alice.createRoom({ name: 'Door', preset: 'private_chat', initial_state: rules });
+    const loop = new Classic(bob);
+    await bob.post(at`/knock/${room}`);
+    const knocked = (await follow(loop, 'the knock', (json) => json.rooms?.knock?.[room])).at(-1).rooms.knock[room];
+    for (const key of ['m.room.create|', 'm.room.name|', `m.room.member|${bob.id}`]) assert.ok(keys(knocked.knock_state.events).includes(key), key);
+    await park(loop, 500).then(({ answer }) => answer);
+    assert.equal((await loop.next()).rooms?.knock?.[room], undefined, 'told once');
+    await alice.post(at`/rooms/${room}/${end}`, { user_id: bob.id });
+    const section = end === 'invite' ? 'invite' : 'leave';
+    const { rooms } = (await follow(loop, end, (json) => json.rooms?.[section]?.[room])).at(-1);
+    assert.equal(rooms.knock?.[room], undefined);
+    assert.equal((await new Classic(bob).next()).rooms?.knock?.[room], undefined);
+  }
+});
+
+test('a sync with full_state does not wait, and one without a timeout neither', async () => {
+  const alice = await register(base);
+  const loop = new Classic(alice);
+  await park(loop, 500).then(({ answer }) => answer);
+  for (const query of [{ full_state: true, timeout: 20_000 }, {}]) {
+    const { ms } = await alice.call('GET', '/sync', { query: { since: loop.since, ...query } });
+    assert.ok(ms < 10_000, `held for ${ms} ms`);
+  }
+});
+
 test('lazy members: those who speak, and oneself at first', async () => {
   const [alice, ...others] = await people(base, 6);
   const room = await alice.createRoom({ name: 'a name, so that no heroes ride along' });

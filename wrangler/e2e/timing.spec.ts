@@ -4,17 +4,9 @@ import { test } from 'node:test';
 import { at, pair, text, unique } from './support/client.ts';
 import { shared } from './support/server.ts';
 import { Sliding, SLIDING } from './support/sync.ts';
+import { ASKING, figures } from './support/timing.ts';
 
 const base = await shared();
-const ASKING = { 'x-tern-timing': '1' };
-
-/** Durations and counts of a `Server-Timing` header, by name. */
-function figures(header: string | null): Record<string, number> {
-  const entries = (header ?? '').split(', ').map((metric) => /^([a-z-]+);(?:dur|desc)=(\d+)$/.exec(metric));
-  assert.ok(entries.every(Boolean), `not as expected: ${header}`);
-  return Object.fromEntries(entries.map((entry) => [entry![1]!, Number(entry![2])]));
-}
-
 test('only a request that asks is told what it cost', async () => {
   const [alice] = await pair(base);
   const { headers } = await alice.call('GET', '/account/whoami');

@@ -13,6 +13,8 @@ use crate::{
 
 /// Where a message's text stands, and where a pattern means words.
 const BODY: [&str; 2] = ["content", "body"];
+/// Where an event's room stands. Clients mute a room by an override rule that looks at it.
+const ROOM: [&str; 1] = ["room_id"];
 
 /// A condition that an event and its circumstances meet or not.
 #[derive(Clone, Debug)]
@@ -33,8 +35,10 @@ pub(crate) enum Condition {
     RoomPermission,
     /// `thread_subscription`.
     Subscription(bool),
-    /// The rule of a room.
+    /// The rule of a room, and `event_property_is` of `room_id`.
     Room(String),
+    /// `event_match` of `room_id`, which an event's client form lacks.
+    RoomLike(Glob),
     /// The rule of a sender.
     Sender(String),
     /// One of another time: it never holds.
@@ -65,8 +69,13 @@ impl Condition {
         Some(match written.kind.as_str() {
             "event_match" => {
                 let (path, glob) = (path()?, Glob::new(written.pattern.as_deref()?));
-                if path == BODY { Self::Words(glob) } else { Self::Match(path, glob) }
+                match path {
+                    path if path == BODY => Self::Words(glob),
+                    path if path == ROOM => Self::RoomLike(glob),
+                    path => Self::Match(path, glob),
+                }
             }
+            "event_property_is" if path()? == ROOM => Self::Room(value().text()?.to_owned()),
             "event_property_is" => Self::Is(path()?, value()),
             "event_property_contains" => Self::Contains(path()?, value()),
             "contains_display_name" => Self::DisplayName,
@@ -100,6 +109,7 @@ impl Condition {
             }
             Self::RoomPermission => context.pings_room,
             Self::Subscription(wanted) => context.subscribed == Some(*wanted),
+            Self::RoomLike(glob) => glob.matches(context.room_id.as_str()),
             Self::Room(room_id) => context.room_id.as_str() == room_id,
             Self::Sender(user_id) => event.text(&["sender"]) == Some(user_id),
             Self::Never => false,

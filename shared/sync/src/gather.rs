@@ -58,6 +58,8 @@ pub(crate) struct Gathered<'a> {
     pub(crate) state: Vec<&'a NoticeEvent>,
     /// Further member events, from the hub's memory.
     pub(crate) members: Vec<&'a str>,
+    /// Types and keys of state that there is no more.
+    pub(crate) gone: Vec<(&'a str, &'a str)>,
     /// Users of whom a member event is among `state` or `members`.
     pub(crate) shown: BTreeSet<String>,
 }
@@ -170,6 +172,11 @@ impl Sources {
                 gathered.state.push(event);
                 gathered.shown.extend(user.map(str::to_owned));
             }
+        }
+        if want.after.is_some() {
+            let told = |(kind, key): (&str, &str)| want.need.matches(kind, key) || (every_change && kind == MEMBER);
+            let gone = changed.iter().filter(|key| !asked.contains_key(*key) && told(**key));
+            gathered.gone.extend(gone);
         }
         for raw in &self.members {
             let Some(user) = state_key(raw).filter(|user| speakers.contains(user) && !gathered.shown.contains(user))

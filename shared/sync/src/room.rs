@@ -1,5 +1,6 @@
 //! One room of a sliding sync answer (MSC4186, "Room results").
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -326,9 +327,13 @@ fn write_events(
     newest: RoomSeq,
 ) {
     let device_id = view.device_id();
-    if !gathered.state.is_empty() || !gathered.members.is_empty() {
-        let state = gathered.state.iter().map(|event| event.client.text());
-        out.array("required_state", state.chain(gathered.members.iter().copied()));
+    // Stubs came with the stable shape.
+    let gone = if shape == Shape::Stable { &*gathered.gone } else { &[] };
+    if !gathered.state.is_empty() || !gathered.members.is_empty() || !gone.is_empty() {
+        let state = gathered.state.iter().map(|event| event.client.text().into());
+        let members = gathered.members.iter().map(|event| Cow::Borrowed(*event));
+        let stubs = gone.iter().map(|(kind, key)| Cow::Owned(stub(kind, key)));
+        out.array("required_state", state.chain(members).chain(stubs));
     }
     if !gathered.timeline.is_empty() {
         // What relates to an event comes after it, so that only a timeline that has begun anew holds both.
@@ -347,6 +352,16 @@ fn write_events(
     if gathered.expanded {
         out.flag(if shape == Shape::Stable { "expanded_timeline" } else { "unstable_expanded_timeline" }, true);
     }
+}
+
+/// What stands for state that there is no more (MSC4186, "`StateStub` type").
+fn stub(kind: &str, key: &str) -> String {
+    let mut text = String::new();
+    let mut out = Object::open(&mut text);
+    out.text("type", kind);
+    out.text("state_key", key);
+    out.end();
+    text
 }
 
 /// The token of the place before the timeline.

@@ -45,11 +45,11 @@ pub(super) fn token(seq: RoomSeq) -> String {
     format!("t{}", seq.0)
 }
 
-/// Reads a pagination token. Nothing for a token of `GET /sync`, which names a place in a user's stream: as far as this
-/// room knows, that is now.
+/// Reads a pagination token. Nothing for a token of classic sync or a `pos` of sliding sync, which name a place in a user's
+/// stream: as far as this room knows, that is now.
 pub(super) fn read_token(token: &str) -> Result<Option<RoomSeq>, MatrixError> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if token.strip_prefix('s').is_some_and(|parts| parts.split('_').all(digits)) {
+    if token.strip_prefix('s').unwrap_or(token).split('_').all(digits) {
         return Ok(None);
     }
     let number = token.strip_prefix('t').filter(|number| digits(number));
@@ -229,4 +229,22 @@ impl<H: ObjectHost> RoomActor<H> {
 /// The pattern takes in the value.
 pub(super) fn matches(pattern: &str, value: &str) -> bool {
     pattern == ANY || pattern == value
+}
+
+#[cfg(test)]
+mod tests {
+    use tern_model::RoomSeq;
+
+    use super::read_token;
+
+    #[test]
+    fn tokens_name_a_place_in_the_room_or_in_the_readers_stream() {
+        assert_eq!(read_token("t12"), Ok(Some(RoomSeq(12))));
+        for synced in ["s12", "s12_9_1700000000000", "12345", "12345_1700000000000"] {
+            assert_eq!(read_token(synced), Ok(None), "{synced}");
+        }
+        for none in ["", "t", "s", "t12_1", "12_", "_", "-1", "x12", "t99999999999999999999"] {
+            assert!(read_token(none).is_err(), "{none}");
+        }
+    }
 }

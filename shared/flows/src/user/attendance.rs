@@ -26,6 +26,8 @@ use super::{
 const RECENT_MS: u64 = 60_000;
 /// Rooms asked at a time: as many as an object may have connections.
 const AT_A_TIME: usize = 6;
+/// Rooms of which what was missed is in memory at once.
+const AT_ONCE: usize = 60;
 /// Pages of missed events that are counted before the answer; what is left is counted after it.
 const PAGES_BEFORE: usize = 10;
 /// The pause before a room that could not be reached is asked again.
@@ -65,10 +67,12 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     pub(super) async fn attend(self: &Rc<Self>) -> Result<(), MatrixError> {
         let _guard = Attending::new(&self.attending);
         let rooms = attendance::unheard(self.host.sql())?;
-        let asked = rooms.into_iter().map(|room| self.attend_one(room));
-        let missed: Vec<bool> = stream::iter(asked).buffer_unordered(AT_A_TIME).collect().await;
+        let mut all = true;
+        for some in rooms.chunks(AT_ONCE) {
+            all &= self.attend_some(some).await;
+        }
         self.dozes.set(attendance::any(self.host.sql())?);
-        if missed.contains(&false) {
+        if !all {
             self.wish(self.host.now().plus(RETRY_MS)).await;
         }
         if self.behind.take() {
@@ -81,17 +85,29 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         Ok(())
     }
 
-    /// False when the room could not be reached, or what it says could not be written.
-    async fn attend_one(self: &Rc<Self>, room: Unheard) -> bool {
+    /// False when a room could not be reached, or what it says could not be written.
+    async fn attend_some(self: &Rc<Self>, rooms: &[Unheard]) -> bool {
+        let asked = rooms.iter().map(|room| self.ask_missed(room));
+        let mut missed: Vec<_> = stream::iter(asked).buffer_unordered(AT_A_TIME).collect().await;
+        // Lists are in the order in which rooms are taken over, whichever of them answered first.
+        missed.sort_by_key(|(_, notice)| notice.as_ref().ok()?.as_ref()?.events.last().map(|event| event.ts));
+        let mut all = true;
+        for (room, notice) in &missed {
+            let heard = |turn: &Turn<'_, H::Sql>| Ok(attendance::hears(turn.sql, &room.room_id)?);
+            all &= notice.as_ref().is_ok_and(|notice| self.take_notices(notice.as_slice(), heard).is_ok());
+        }
+        all
+    }
+
+    async fn ask_missed<'a>(&self, room: &'a Unheard) -> (&'a Unheard, Result<Option<Notice>, MatrixError>) {
         let after = rooms::load(self.host.sql(), &room.room_id).ok().flatten().map_or(RoomSeq(0), |row| row.newest);
         let ask = AttendRoom { user_id: self.user_id.clone(), after, since: room.since };
         let notice = match ask_room(&*self.host, &room.room_id, ask).await {
-            Ok(notice) => notice,
-            Err(error) if error.status >= 500 => return false,
             // There is nothing to be heard there.
-            Err(_) => None,
+            Err(error) if error.status < 500 => Ok(None),
+            reply => reply,
         };
-        self.take_notices(notice.as_slice(), |turn| Ok(attendance::hears(turn.sql, &room.room_id)?)).is_ok()
+        (room, notice)
     }
 }
 

@@ -331,7 +331,9 @@ fn write_sides(out: &mut Object<'_>, request: &ClassicRequest, room: &ClassicRoo
     if matches!(room.section(), Section::Invite | Section::Knock) {
         return;
     }
-    let data = sides.account_data.get(room.room_id()).into_iter().flatten();
+    let data =
+        sides.account_data.get(room.room_id()).filter(|_| filter.account_data.allows_room(room.room_id().as_str()));
+    let data = data.into_iter().flatten();
     let data: Vec<_> =
         data.filter(|data| filter.account_data.allows_kind(&data.kind)).map(account_data_event).collect();
     out.object("account_data", |out| {
@@ -339,7 +341,7 @@ fn write_sides(out: &mut Object<'_>, request: &ClassicRequest, room: &ClassicRoo
             out.array("events", data);
         }
     });
-    if room.section() == Section::Join {
+    if room.section() == Section::Join && filter.ephemeral.allows_room(room.room_id().as_str()) {
         let events = room::ephemeral(filter, sides.typing.get(room.room_id()), sides.receipts.get(room.room_id()));
         out.object("ephemeral", |out| {
             if !events.is_empty() {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use ruma::{OwnedRoomId, OwnedUserId};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use tern_model::{Hero, NoticeEvent, RawJson, Receipt, RoomSeq, RoomSummary, StreamPos};
 
 use super::{ClassicRequest, RoomFilter};
@@ -218,7 +218,7 @@ impl ClassicRoom {
         // What relates to an event comes after it, so that only a timeline that has begun anew holds both.
         let anew = gathered.limited || gathered.timeline.len() > filter.timeline.limit() as usize;
         let aggregated = if anew { view.aggregated(&gathered.timeline) } else { BTreeMap::new() };
-        sieve(filter, &mut gathered);
+        sieve(filter, &self.room.room_id, &mut gathered);
         let shown: BTreeSet<_> = gathered.timeline.iter().map(|event| &event.event_id).collect();
         out.object("timeline", |out| {
             if !gathered.timeline.is_empty() {
@@ -238,7 +238,10 @@ impl ClassicRoom {
         let in_timeline = |event: &NoticeEvent| request.state_after.is_none() && shown.contains(&event.event_id);
         let wanted = |event: &&&NoticeEvent| !in_timeline(event) && filter.state.allows(event);
         let state = gathered.state.iter().filter(wanted).map(|event| event.client.text());
-        let state: Vec<&str> = state.chain(gathered.members.iter().copied()).collect();
+        let mut state: Vec<&str> = state.chain(gathered.members.iter().copied()).collect();
+        if !filter.state.allows_room(self.room.room_id.as_str()) {
+            state.clear();
+        }
         if let Some(name) = request.state_after {
             out.object(name.field(), |out| out.array("events", state));
         } else if !state.is_empty() {
@@ -282,8 +285,9 @@ impl ClassicRoom {
 }
 
 /// Applies the timeline's filter, then its limit.
-fn sieve(filter: &RoomFilter, gathered: &mut Gathered<'_>) {
-    gathered.timeline.retain(|event| filter.timeline.allows(event));
+fn sieve(filter: &RoomFilter, room_id: &RoomId, gathered: &mut Gathered<'_>) {
+    let wanted = filter.timeline.allows_room(room_id.as_str());
+    gathered.timeline.retain(|event| wanted && filter.timeline.allows(event));
     let surplus = gathered.timeline.len().saturating_sub(filter.timeline.limit() as usize);
     gathered.timeline.drain(..surplus);
     gathered.limited |= surplus > 0;

@@ -281,6 +281,26 @@ fn filters_narrow_rooms_types_senders_and_content() {
 }
 
 #[test]
+fn a_section_may_be_narrowed_to_rooms() {
+    let mut world = World::default();
+    world.room("a");
+    let at = world.tick();
+    let data = AccountData { kind: "org.example.x".to_owned(), content: RawJson::empty_object() };
+    world.account_data.push((at, Some(id("a")), data));
+    let typing = world.clock();
+    world.typing.insert(id("a"), (typing, vec![user("other").try_into().unwrap()]));
+    for narrow in [json!({"rooms": []}), json!({"not_rooms": [id("a").as_str()]})] {
+        for section in ["timeline", "state", "ephemeral", "account_data"] {
+            let mut filter = json!({"room": {"timeline": {"limit": 1}}});
+            let shown = |filter: &Value| kinds(&filtered(&world, None, filter).room("join", "a")[section]);
+            assert!(!shown(&filter).is_empty(), "{section}");
+            filter["room"][section] = narrow.clone();
+            assert_eq!(shown(&filter), [""; 0], "{section}");
+        }
+    }
+}
+
+#[test]
 fn account_data_receipts_and_typing_stand_beside_the_timeline() {
     let mut world = World::default();
     world.room("a");

@@ -1,6 +1,7 @@
 //! What is sent of a room (MSC4186, "Room results").
 
 use serde_json::{Value, json};
+use tern_model::Turned;
 use tern_sync::Shape;
 
 use crate::world::{DEVICE, Device, ME, World, all_rooms, bodies, id, state_keys, user};
@@ -254,6 +255,31 @@ fn more_required_state_sends_what_is_missing() {
         assert_eq!(state_keys(&third.room("a")), ["m.room.topic|"], "the name has been sent");
         assert_eq!(third.room("a")["required_state"][0]["event_id"], topic.as_str(), "the newest, with a lag of {lag}");
         assert_eq!(third.room("a").get("timeline"), None);
+    }
+}
+
+#[test]
+fn state_that_a_fork_has_removed_leaves_a_stub_in_the_stable_shape() {
+    let wanted =
+        |kind: &str| json!({"lists": {"all": {"timeline_limit": 5, "required_state": {"include": [{"type": kind}]}}}});
+    let unstable = all_rooms(5, &[("m.room.topic", "")]);
+    for (shape, body, told) in [
+        (Shape::Stable, wanted("m.room.topic"), json!([{"type": "m.room.topic", "state_key": ""}])),
+        (Shape::Stable, wanted("m.room.name"), Value::Null),
+        (Shape::Unstable, unstable, Value::Null),
+    ] {
+        let (mut world, mut device) = (World::default(), Device::default());
+        world.room("a");
+        world.state("a", "m.room.topic", "", json!({"topic": "as one side saw it"}));
+        let first = device.step(&world, shape, &body, None).unwrap();
+        world.say("a", "from the other side");
+        let seq = world.rooms[&id("a")].events.last().unwrap().seq;
+        let topic = Turned { seq, kind: "m.room.topic".to_owned(), state_key: String::new(), event: None };
+        world.turned.insert(id("a"), vec![topic]);
+        world.adjust("a", false, |room| room.turned = seq);
+        let second = device.step(&world, shape, &body, Some(&first.pos())).unwrap();
+        assert_eq!(second.room("a")["required_state"], told, "{body}");
+        assert!(device.step(&world, shape, &body, Some(&second.pos())).unwrap().quiet);
     }
 }
 

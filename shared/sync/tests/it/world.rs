@@ -84,6 +84,8 @@ pub(crate) struct World {
     pub(crate) inbox_size: usize,
     /// The storage worker is this many events behind.
     pub(crate) lag: u64,
+    /// What state resolution changed, by room.
+    pub(crate) turned: BTreeMap<OwnedRoomId, Vec<Turned>>,
     /// Slices cannot be loaded at all.
     pub(crate) cut_off: bool,
     /// The hub remembers member events.
@@ -124,6 +126,7 @@ impl Default for World {
             clock: 1_000,
             inbox_size: 50,
             lag: 0,
+            turned: BTreeMap::new(),
             cut_off: false,
             members: false,
             account_data: Vec::new(),
@@ -399,8 +402,8 @@ impl World {
 }
 
 impl UserView for World {
-    fn turned(&self, _: &RoomView) -> Vec<Turned> {
-        Vec::new()
+    fn turned(&self, room: &RoomView) -> Vec<Turned> {
+        self.turned.get(&room.room_id).cloned().unwrap_or_default()
     }
 
     fn aggregated(&self, _: &[&NoticeEvent]) -> BTreeMap<RoomSeq, RawJson> {

@@ -1,14 +1,18 @@
 //! Large rooms, which tell only those who listen: whoever comes back misses nothing, and has it with the first answer.
 
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, collections::BTreeSet, rc::Rc};
 
 use futures::future::{join, join_all};
 use ruma::OwnedEventId;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tern_flows::poll;
+use tern_model::RawJson;
 use tern_ports::{
     Target,
-    wire::{room::MembershipAction, user::ClassicSync},
+    wire::{
+        room::MembershipAction,
+        user::{ClassicSync, SlidingSync},
+    },
 };
 use tern_testkit::{Client, Faults, Reader, World};
 
@@ -76,6 +80,42 @@ fn a_room_comes_to_the_top_by_a_message_that_others_have_buried() {
     scene.world.run(reader.sync(0));
     assert_eq!(told, before, "nothing was told meanwhile");
     assert!(reader.bump_stamp >= before + AWAY_MS + 5_000, "{} after {before}", reader.bump_stamp);
+}
+
+#[test]
+fn rooms_missed_together_are_listed_by_their_newest_events_whichever_answers_first() {
+    each_seed(|seed| {
+        let scene = Scene::large(seed);
+        let mut rooms: Vec<_> = (0..5).map(|_| scene.world.run(scene.alice.create_public_room()).unwrap()).collect();
+        for room_id in &rooms {
+            scene.world.run(scene.bob.change_membership(room_id, MembershipAction::Join));
+        }
+        scene.world.set_faults(Faults { latency_ms: 200, ..Faults::default() });
+        bob_goes_away(&scene, 20);
+        for turn in 0..2 {
+            let shift = scene.world.random().below(rooms.len());
+            rooms.rotate_left(shift);
+            for room_id in &rooms {
+                scene.world.run(scene.alice.send(room_id, &format!("turn {turn}"), "hello"));
+                scene.world.pass(1_000);
+            }
+        }
+        let newest: BTreeSet<_> = rooms.iter().rev().take(3).map(ToString::to_string).collect();
+        assert_eq!(scene.world.run(top(&scene, 3)), newest);
+    });
+}
+
+/// The rooms at the top of Bob's list.
+async fn top(scene: &Scene, count: u64) -> BTreeSet<String> {
+    let list = json!({ "ranges": [[0, count - 1]], "timeline_limit": 1 });
+    let body = RawJson::from_value(&json!({ "lists": { "top": list } })).unwrap();
+    let question = |may_wait| {
+        let (session, body) = (scene.bob.session(), body.clone());
+        SlidingSync { session, body, pos: None, stable: false, may_wait, presence: None }.into()
+    };
+    let polled = poll::long_poll(&scene.world, &scene.world, &scene.bob.user_id, question, 0).await.unwrap();
+    let answer: Value = polled.body.read().unwrap();
+    answer["rooms"].as_object().unwrap().keys().cloned().collect()
 }
 
 #[test]
