@@ -16,7 +16,7 @@ use tern_ports::{
 use super::scene::{ALICE, BOB, Scene, config, user};
 
 /// Hubs that the room, or a relay, tells by itself.
-const OWN: u64 = 5;
+const OWN: usize = 5;
 
 fn listener(number: usize) -> String {
     format!("@listener{number:02}:tern.test")
@@ -30,9 +30,9 @@ fn crowd(listeners: usize) -> Scene {
         scene.act(&id, MembershipAction::Join, &id).unwrap();
         scene.host.settle();
     }
-    let limits = Limits { large_room: 1, relay_above: OWN, ..Limits::default() };
+    let limits = Limits { large_room: 1, relay_above: OWN as u64, ..Limits::default() };
     scene.config = Rc::new(Config { limits, ..Config::clone(&config()) });
-    scene.around.relay_above.set(OWN);
+    scene.around.relay_above.set(OWN as u64);
     scene.ring_until_silent();
     scene.evict();
     scene.calm();
@@ -96,10 +96,10 @@ fn typing_goes_through_relays_as_well_and_a_short_queue_through_none() {
     assert!(scene.around.shares.borrow().len() >= 4);
     let typing = [EphemeralNotice::Typing(vec![user(ALICE)])];
     assert!(scene.around.told.borrow().iter().all(|(_, notice)| notice.ephemeral == typing));
-    let few = crowd(OWN as usize - 1);
+    let few = crowd(OWN - 1);
     few.say(ALICE, "hello");
     few.host.settle();
-    assert_eq!(told(&few), all(OWN as usize - 1));
+    assert_eq!(told(&few), all(OWN - 1));
     assert!(few.around.shares.borrow().is_empty());
 }
 
@@ -149,7 +149,7 @@ fn one_relay_of_many_that_fails_takes_only_its_branch_with_it() {
     scene.host.settle();
     let share = scene.around.shares.borrow().iter().find(|(name, _)| *name == lost).unwrap().1;
     assert_eq!(laggards(&scene), share);
-    assert!(share <= OWN as usize);
+    assert!(share <= OWN);
 }
 
 #[test]

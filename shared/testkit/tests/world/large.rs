@@ -239,7 +239,7 @@ fn crowd(seed: u64, faults: Faults) -> World {
     stop.set(true);
     scene.world.pass(60_000);
     for reader in readers {
-        let reader = reader.take().expect("the reader has come to the end");
+        let reader = reader.take().unwrap();
         assert_tail(&reader.seen, &order, "one of many");
     }
     assert_kept(&acknowledged, &order);
