@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use rusqlite::{Connection, limits::Limit, types::ValueRef};
+use rusqlite::{Connection, config::DbConfig, limits::Limit, types::ValueRef};
 use tern_ports::{Row, Sql, SqlError, Value};
 
 /// What the platform allows (Durable Objects and D1 alike).
@@ -56,6 +56,9 @@ impl Sqlite {
             connection.set_limit(limit, value).expect("the limit is known");
         }
         connection.set_prepared_statement_cache_capacity(256);
+        // This build of SQLite has STAT4, which the platform's has not: with it statements are prepared again whenever
+        // another value is bound, in case another plan were better for that.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).expect("the setting is known");
         run(&connection, "PRAGMA foreign_keys = ON");
         run(&connection, "BEGIN");
         Self {
