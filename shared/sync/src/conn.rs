@@ -344,7 +344,9 @@ impl Connection {
         lines::renew(&mut told, &newer);
         let fold = Fold::of(self.parts, &told, parts);
         let mut rooms = if fold.is_none() { lines::settled(&told) } else { String::new() };
-        waiting.iter().for_each(|line| line.write(&mut rooms));
+        for line in waiting {
+            line.write(&mut rooms);
+        }
         self.rooms = OnceCell::from(rooms);
         let Some(fold) = fold else { return Vec::new() };
         self.parts = fold.mask;

@@ -88,7 +88,9 @@ pub(crate) fn renew<'a>(lines: &mut Vec<Line<'a>>, newer: &[Line<'a>]) {
 /// The text of lines that are acknowledged.
 pub(crate) fn settled(lines: &[Line<'_>]) -> String {
     let mut text = String::with_capacity(lines.iter().map(|line| line.text.len() + 1).sum());
-    lines.iter().for_each(|line| line.settle(&mut text));
+    for line in lines {
+        line.settle(&mut text);
+    }
     text
 }
 
