@@ -84,7 +84,6 @@ pub fn answer(
     write_lists(&mut out, conn.told(), request, &plan.lists, spoken);
     let typing_alone = extensions == Spoken::Typing && out.len() == empty + 1 && !conn.is_new();
     told.lists = plan.lists;
-    told.rooms = shown.into_iter().map(|(room_id, shown)| (room_id, shown.told)).collect();
     if out.len() == empty && !conn.is_new() {
         return quiet_outcome(conn, told, request, folded);
     }
@@ -98,7 +97,7 @@ pub fn answer(
     out.text("pos", &conn.next_pos());
     out.end();
     let body = finished(text);
-    let bodies = conn.branch(told, &body);
+    let bodies = conn.branch(told, shown.iter().map(|(room_id, shown)| (room_id, &shown.told)), &body);
     Outcome { body, quiet: false, owed, save: Some(Save { conn, parts: folded, bodies }) }
 }
 
@@ -198,6 +197,10 @@ struct FoldedParts<'a> {
 }
 
 impl Parts for FoldedParts<'_> {
+    fn rooms(&self) -> Option<String> {
+        self.stored.rooms()
+    }
+
     fn part(&self, number: u8) -> Option<String> {
         let fresh = self.fresh.iter().find(|(part, _)| *part == number).map(|(_, text)| text.clone());
         fresh.or_else(|| self.stored.part(number))

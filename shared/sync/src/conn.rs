@@ -4,16 +4,19 @@
 //! repeated request gets its answer again, byte for byte, and a changed one is answered from the same starting point. The
 //! branch whose `pos` comes back becomes the state; the others are dropped.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use ruma::{DeviceId, OwnedRoomId};
+use ruma::{DeviceId, OwnedRoomId, RoomId};
 use serde::{Deserialize, Serialize};
 use tern_model::{MatrixError, RawJson, StreamPos};
 
 use crate::extensions::ExtensionsTold;
 use crate::hash::fingerprint;
+use crate::lazy::Lazy;
+use crate::lines;
 use crate::list::ListTold;
-use crate::memory::{Fold, Parts, RoomsTold};
+use crate::memory::{Fold, Parts, RoomTold};
 use crate::request::Request;
 use crate::state::StateNeed;
 use crate::view::TypingPos;
@@ -26,15 +29,13 @@ pub const BODIES: u8 = 4;
 const LONGEST_BODY: usize = 512 << 10;
 /// Most bytes of answers: a row holds 2 MB.
 const MOST_WEIGHT: usize = 1 << 20;
-/// About the bytes one room takes.
-const ROOM_WEIGHT: usize = 200;
 /// A `pos` ends in three digits that mark its connection.
 const MARKS: u64 = 1_000;
 /// Most different `required_state` needs of a connection's life; beyond it the client starts over.
 const MOST_NEEDS: usize = 64;
 
-/// One device's connection with one `conn_id`. Stored as JSON in one row; rooms of large accounts are stored beside it in
-/// [`Parts`].
+/// One device's connection with one `conn_id`. Stored in one row: as JSON, and beside it a line for each room that the
+/// client was told of lately, which a step without news does not touch. Further rooms of large accounts are in [`Parts`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Connection {
     /// Marks the positions of this connection, so that those of another device or `conn_id` are not taken for them.
@@ -45,12 +46,15 @@ pub struct Connection {
     /// The newest `pos` that came back; zero before the first.
     pos: u64,
     /// Needs by the index that rooms refer to; only ever grows.
-    needs: Vec<StateNeed>,
+    needs: Lazy<Vec<StateNeed>>,
+    /// There are too many of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    full: bool,
     /// Which parts belong to this connection, as bits.
     #[serde(default)]
     parts: u16,
     /// The state behind `pos`.
-    told: Told,
+    told: Lazy<Told>,
     /// The answer that led to `pos`, for a late duplicate of its request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<Answer>,
@@ -60,6 +64,9 @@ pub struct Connection {
     /// How far the client says it was told of typing beyond the state behind `pos`.
     #[serde(skip)]
     typing: Option<TypingPos>,
+    /// The lines of rooms, once somebody has looked.
+    #[serde(skip)]
+    rooms: OnceCell<String>,
 }
 
 /// What the client knows.
@@ -74,9 +81,6 @@ pub(crate) struct Told {
     /// Lists.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) lists: BTreeMap<String, ListTold>,
-    /// Rooms; in a branch only those it told of.
-    #[serde(default, skip_serializing_if = "RoomsTold::is_blank")]
-    pub(crate) rooms: RoomsTold,
     /// Rooms that could not be read in time: to be looked at again.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) owed: BTreeSet<OwnedRoomId>,
@@ -115,7 +119,7 @@ pub enum Body {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Branch {
-    told: Told,
+    told: Lazy<Told>,
     answer: Answer,
 }
 
@@ -163,12 +167,12 @@ impl Connection {
             return Ok(Begin::Replay(body));
         }
         conn.acknowledge(pos);
-        if conn.pos != pos || conn.needs.len() > MOST_NEEDS {
+        if conn.pos != pos || conn.full || !conn.told.is_sound() {
             return Err(MatrixError::unknown_pos());
         }
         conn.typing = typing;
         if let Some(typing) = typing {
-            conn.told.extensions.saw_typing(typing);
+            conn.told.change(|told| told.extensions.saw_typing(typing));
         }
         Ok(Begin::Step(Box::new(conn)))
     }
@@ -177,8 +181,11 @@ impl Connection {
     /// before any answer was acknowledged only adds a branch.
     fn start(stored: Option<Self>, position: StreamPos, mark: u64) -> Self {
         match stored {
-            Some(conn) if conn.pos == 0 && conn.needs.len() <= MOST_NEEDS => conn,
-            stored => Self { mark, next: stored.map_or(0, |conn| conn.next).max(position.0 + 1), ..Self::default() },
+            Some(conn) if conn.pos == 0 && !conn.full => conn,
+            stored => {
+                let next = stored.map_or(0, |conn| conn.next).max(position.0 + 1);
+                Self { mark, next, rooms: OnceCell::from(String::new()), ..Self::default() }
+            }
         }
     }
 
@@ -195,8 +202,7 @@ impl Connection {
         let Some(index) = self.branches.iter().position(|branch| branch.answer.to == pos) else { return };
         let branch = self.branches.swap_remove(index);
         self.branches.clear();
-        let rooms = std::mem::take(&mut self.told.rooms).with(branch.told.rooms);
-        self.told = Told { rooms, ..branch.told };
+        self.told = branch.told;
         self.last = Some(branch.answer);
         self.pos = pos;
     }
@@ -220,8 +226,24 @@ impl Connection {
         (self.next * MARKS + self.mark).to_string()
     }
 
-    pub(crate) const fn told(&self) -> &Told {
-        &self.told
+    pub(crate) fn told(&self) -> &Told {
+        self.told.get()
+    }
+
+    /// What was told of a room, if that is in the row.
+    pub(crate) fn told_of(&self, room_id: &RoomId, parts: &dyn Parts) -> Option<RoomTold> {
+        let rooms = self.rooms.get_or_init(|| parts.rooms().unwrap_or_default());
+        lines::find(rooms, room_id, |answer| self.has(answer))
+    }
+
+    /// The client has this answer: it is behind `pos`, or led to it.
+    const fn has(&self, answer: u64) -> bool {
+        answer == 0 || answer == self.pos
+    }
+
+    /// The lines to store.
+    pub fn rooms(&self) -> &str {
+        self.rooms.get().map_or("", String::as_str)
     }
 
     pub(crate) const fn parts(&self) -> u16 {
@@ -229,30 +251,44 @@ impl Connection {
     }
 
     pub(crate) fn need(&self, index: usize) -> Option<&StateNeed> {
-        self.needs.get(index)
+        self.needs.get().get(index)
     }
 
     /// The index of a need, remembered from now on.
     pub(crate) fn intern(&mut self, need: &StateNeed) -> usize {
-        self.needs.iter().position(|known| known == need).unwrap_or_else(|| {
-            self.needs.push(need.clone());
-            self.needs.len() - 1
+        let known = self.needs.get().iter().position(|known| known == need);
+        known.unwrap_or_else(|| {
+            let index = self.needs.get().len();
+            self.needs.change(|needs| needs.push(need.clone()));
+            self.full = index >= MOST_NEEDS;
+            index
         })
     }
 
-    /// Remembers an answer; what is to become of the bodies comes out.
-    pub(crate) fn branch(&mut self, told: Told, body: &RawJson) -> Vec<Body> {
+    /// Remembers an answer and what it told of rooms; what is to become of the bodies comes out. [`Self::fold`] comes
+    /// first.
+    pub(crate) fn branch<'a>(
+        &mut self,
+        told: Told,
+        rooms: impl IntoIterator<Item = (&'a OwnedRoomId, &'a RoomTold)>,
+        body: &RawJson,
+    ) -> Vec<Body> {
         while self.branches.len() >= MOST_BRANCHES {
-            self.branches.remove(0);
+            self.drop_oldest();
         }
         let length = body.text().len();
         let place = (0..BODIES).find(|place| !self.holds(*place)).filter(|_| length <= LONGEST_BODY);
         let kept = place.map(|place| Kept { place, length });
         let answer = Answer { from: self.pos, to: self.next, request: told.request, kept };
-        self.branches.push(Branch { told, answer });
+        let mut lines = self.rooms.take().unwrap_or_default();
+        for (room_id, told) in rooms {
+            lines::push(&mut lines, answer.to, room_id, told);
+        }
+        self.rooms = OnceCell::from(lines);
+        self.branches.push(Branch { told: told.into(), answer });
         self.next += 1;
         while self.branches.len() > 1 && self.weight() > MOST_WEIGHT {
-            self.branches.remove(0);
+            self.drop_oldest();
         }
         if self.weight() > MOST_WEIGHT {
             self.last = None;
@@ -264,6 +300,14 @@ impl Connection {
         bodies
     }
 
+    fn drop_oldest(&mut self) {
+        let dropped = self.branches.remove(0).answer.to;
+        let mut kept = String::with_capacity(self.rooms().len());
+        let lines = lines::lines(self.rooms()).filter(|line| line.answer != dropped);
+        lines.for_each(|line| line.write(&mut kept));
+        self.rooms = OnceCell::from(kept);
+    }
+
     /// What is to become of the bodies when no answer was added.
     pub(crate) fn bodies(&self) -> Vec<Body> {
         (0..BODIES).map(|place| if self.holds(place) { Body::Stay } else { Body::Clear }).collect()
@@ -273,22 +317,38 @@ impl Connection {
         self.answers().any(|answer| answer.kept.is_some_and(|kept| kept.place == place))
     }
 
-    /// About how many bytes the branches and answers take.
+    /// About how many bytes rooms and answers take.
     fn weight(&self) -> usize {
         let bodies: usize = self.answers().filter_map(|answer| answer.kept).map(|kept| kept.length).sum();
-        let rooms: usize = self.branches.iter().map(|branch| branch.told.rooms.get().len()).sum();
-        bodies + rooms * ROOM_WEIGHT
+        bodies + self.rooms().len()
     }
 
-    /// Takes over what a look without result found out, under the same `pos`. Rooms stay as told.
+    /// Takes over what a look without result found out, under the same `pos`.
     pub(crate) fn settle(&mut self, told: Told) {
-        let rooms = std::mem::take(&mut self.told.rooms);
-        self.told = Told { rooms, ..told };
+        self.told = told.into();
     }
 
-    /// Moves rooms from the row into parts when there are many.
+    /// Brings the lines of rooms up to `pos`, and moves them into parts when there are many.
     pub(crate) fn fold(&mut self, parts: &dyn Parts) -> Vec<(u8, String)> {
-        let Some(fold) = Fold::of(self.parts, &mut self.told.rooms, parts) else { return Vec::new() };
+        let text = self.rooms.take().or_else(|| parts.rooms()).unwrap_or_default();
+        let (mut told, mut newer, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        for line in lines::lines(&text) {
+            match line.answer {
+                0 => told.push(line),
+                answer if answer == self.pos => newer.push(line),
+                answer if self.branches.iter().any(|branch| branch.answer.to == answer) => waiting.push(line),
+                // When an answer is acknowledged, others from the same `pos` are forgotten.
+                _ => {}
+            }
+        }
+        lines::renew(&mut told, &newer);
+        let fold = Fold::of(self.parts, &told, parts);
+        let mut rooms = if fold.is_none() { lines::settled(&told) } else { String::new() };
+        for line in waiting {
+            line.write(&mut rooms);
+        }
+        self.rooms = OnceCell::from(rooms);
+        let Some(fold) = fold else { return Vec::new() };
         self.parts = fold.mask;
         fold.parts
     }

@@ -21,6 +21,8 @@ mod filter;
 mod gather;
 mod hash;
 mod json;
+mod lazy;
+mod lines;
 mod list;
 pub mod memory;
 pub mod plan;

@@ -1,14 +1,15 @@
 //! What the client knows of each room, and where that is kept.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use ruma::{OwnedRoomId, RoomId};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use ruma::RoomId;
+use serde::{Deserialize, Serialize};
 use tern_model::{RawJson, RoomSeq, StreamPos};
 
 use crate::conn::Connection;
 use crate::hash::fingerprint;
+use crate::lines::{self, Line};
 use crate::view::Membership;
 
 /// Number of parts.
@@ -20,6 +21,9 @@ const MOST_MEMBERS: usize = 200;
 
 /// What is stored of a connection besides its text.
 pub trait Parts {
+    /// [`Connection::rooms`] as stored last.
+    fn rooms(&self) -> Option<String>;
+
     /// The text of part `number` (below [`PARTS`]) as stored last: rooms that are not in the connection's own text.
     fn part(&self, number: u8) -> Option<String>;
 
@@ -105,68 +109,11 @@ fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
     *number == N::default()
 }
 
-type Part = BTreeMap<OwnedRoomId, RoomTold>;
-
-/// Rooms in a connection's text: not read before somebody looks, for a step without news does not.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct RoomsTold {
-    text: Option<RawJson>,
-    read: OnceCell<Part>,
-}
-
-impl RoomsTold {
-    /// The rooms; none when the text cannot be read, so that they are sent again.
-    pub(crate) fn get(&self) -> &Part {
-        self.read.get_or_init(|| self.text.as_ref().and_then(|text| text.read().ok()).unwrap_or_default())
-    }
-
-    fn into_map(self) -> Part {
-        self.get();
-        self.read.into_inner().unwrap_or_default()
-    }
-
-    /// There are none, as far as can be told without reading.
-    pub(crate) fn is_blank(&self) -> bool {
-        self.read.get().map_or(self.text.is_none(), BTreeMap::is_empty)
-    }
-
-    /// These rooms and newer ones.
-    pub(crate) fn with(self, newer: Self) -> Self {
-        if self.is_blank() {
-            return newer;
-        }
-        let mut rooms = self.into_map();
-        rooms.extend(newer.into_map());
-        rooms.into_iter().collect()
-    }
-}
-
-impl FromIterator<(OwnedRoomId, RoomTold)> for RoomsTold {
-    fn from_iter<I: IntoIterator<Item = (OwnedRoomId, RoomTold)>>(rooms: I) -> Self {
-        Self { text: None, read: OnceCell::from(rooms.into_iter().collect::<Part>()) }
-    }
-}
-
-impl Serialize for RoomsTold {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match (self.read.get(), &self.text) {
-            (None, Some(text)) => text.serialize(serializer),
-            _ => self.get().serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for RoomsTold {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self { text: Some(RawJson::deserialize(deserializer)?), read: OnceCell::new() })
-    }
-}
-
 /// Reads what was told of rooms: from the connection's row, else from its parts.
 pub(crate) struct Memory<'a> {
     conn: &'a Connection,
     parts: &'a dyn Parts,
-    read: RefCell<BTreeMap<u8, Part>>,
+    read: RefCell<BTreeMap<u8, String>>,
 }
 
 impl<'a> Memory<'a> {
@@ -175,29 +122,28 @@ impl<'a> Memory<'a> {
     }
 
     pub(crate) fn told(&self, room_id: &RoomId) -> Option<RoomTold> {
-        if let Some(told) = self.conn.told().rooms.get().get(room_id) {
-            return Some(told.clone());
-        }
-        let number = part_of(room_id);
-        let load = || read_part(self.conn.parts(), self.parts, number);
-        self.read.borrow_mut().entry(number).or_insert_with(load).get(room_id).cloned()
+        self.conn.told_of(room_id, self.parts).or_else(|| {
+            let number = part_of(room_id.as_str());
+            let load = || read_part(self.conn.parts(), self.parts, number);
+            lines::find(self.read.borrow_mut().entry(number).or_insert_with(load), room_id, |_| true)
+        })
     }
 
     pub(crate) fn knows(&self, room_id: &RoomId) -> bool {
-        self.conn.told().rooms.get().contains_key(room_id) || self.told(room_id).is_some()
+        self.told(room_id).is_some()
     }
 }
 
-fn part_of(room_id: &RoomId) -> u8 {
-    u8::try_from(fingerprint(room_id.as_str()) % u64::from(PARTS)).unwrap_or_default()
+fn part_of(room_id: &str) -> u8 {
+    u8::try_from(fingerprint(room_id) % u64::from(PARTS)).unwrap_or_default()
 }
 
-/// A part that is missing or unreadable makes its rooms unknown: they are sent again, from scratch.
-fn read_part(mask: u16, parts: &dyn Parts, number: u8) -> Part {
+/// A part that is missing makes its rooms unknown: they are sent again, from scratch.
+fn read_part(mask: u16, parts: &dyn Parts, number: u8) -> String {
     if mask & (1 << number) == 0 {
-        return Part::new();
+        return String::new();
     }
-    parts.part(number).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    parts.part(number).unwrap_or_default()
 }
 
 /// The move of rooms from the row into parts.
@@ -207,18 +153,23 @@ pub(crate) struct Fold {
 }
 
 impl Fold {
-    /// Empties `rooms` into parts, if there are too many of them.
-    pub(crate) fn of(mask: u16, rooms: &mut RoomsTold, parts: &dyn Parts) -> Option<Self> {
-        if rooms.get().len() <= MOST_ROOMS_IN_ROW {
+    /// Sorts `told` into parts, if there are too many of them for the row.
+    pub(crate) fn of(mask: u16, told: &[Line<'_>], parts: &dyn Parts) -> Option<Self> {
+        if told.len() <= MOST_ROOMS_IN_ROW {
             return None;
         }
-        let mut touched: BTreeMap<u8, Part> = BTreeMap::new();
-        for (room_id, told) in std::mem::take(rooms).into_map() {
-            let number = part_of(&room_id);
-            touched.entry(number).or_insert_with(|| read_part(mask, parts, number)).insert(room_id, told);
+        let mut touched: BTreeMap<u8, Vec<Line<'_>>> = BTreeMap::new();
+        for line in told {
+            let Some(room_id) = line.room_id() else { continue };
+            touched.entry(part_of(&room_id)).or_default().push(*line);
         }
-        let mask = touched.keys().fold(mask, |mask, number| mask | (1 << number));
-        let text = |(number, part)| (number, serde_json::to_string(&part).unwrap_or_default());
-        Some(Self { mask, parts: touched.into_iter().map(text).collect() })
+        let parts = touched.iter().map(|(number, fresh)| {
+            let stored = read_part(mask, parts, *number);
+            let mut all: Vec<_> = lines::lines(&stored).collect();
+            lines::renew(&mut all, fresh);
+            (*number, lines::settled(&all))
+        });
+        let parts: Vec<_> = parts.collect();
+        Some(Self { mask: touched.keys().fold(mask, |mask, number| mask | (1 << number)), parts })
     }
 }

@@ -15,7 +15,7 @@ use tern_sync::Membership;
 
 use super::{
     UserActor,
-    inbox::MEMBER,
+    member::MEMBER,
     store::{
         account_data,
         facts::Facts,

@@ -3,22 +3,22 @@
 //! A notice may come again, and one may be lost. The position of each event tells: what is known is skipped, and after a
 //! gap the inbox starts anew, so that a sync reads what is missing from storage or from the room.
 
-use std::{borrow::Cow, rc::Rc};
+use std::rc::Rc;
 
-use ruma::{OwnedUserId, UserId};
-use serde::Deserialize;
-use tern_model::{EphemeralNotice, MatrixError, Notice, NoticeEvent, Receipt, RoomSeq, StreamPos, Turned, news};
+use tern_model::{MatrixError, Notice, NoticeEvent, RoomSeq, StreamPos, Turned, news};
 use tern_ports::{ObjectHost, Parking, Sql, wire::user::Delivered};
 use tern_sync::{Membership, is_bump, relists};
 
 use super::{
     UserActor,
     counting::{Place, discount, pack_before},
+    ephemeral::is_typing_alone,
     ignored::is_unheard,
+    member::{MEMBER, display_name, is_member_event_of, joins},
     redaction,
     store::{
         facts::{self, Facts},
-        inbox, receipts,
+        inbox,
         rooms::{self, RoomRow},
         turned,
     },
@@ -31,8 +31,6 @@ const KEPT: u64 = 50;
 const SURPLUS: u64 = 25;
 /// Events kept at most, when the storage worker is far behind.
 const MOST_KEPT: u64 = 500;
-/// Type of member events.
-pub(super) const MEMBER: &str = "m.room.member";
 
 impl<H: ObjectHost + Parking> UserActor<H> {
     pub(super) fn deliver(self: &Rc<Self>, notices: &[Notice]) -> Result<Delivered, MatrixError> {
@@ -60,17 +58,6 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             and(turn)
         })?;
         self.take_typing(notices)
-    }
-
-    fn take_typing(&self, notices: &[Notice]) -> Result<(), MatrixError> {
-        for notice in notices {
-            for ephemeral in &notice.ephemeral {
-                if let EphemeralNotice::Typing(users) = ephemeral {
-                    self.merge_typing(notice, users)?;
-                }
-            }
-        }
-        Ok(())
     }
 
     fn merge(&self, turn: &Turn<'_, H::Sql>, notice: &Notice) -> Result<(), MatrixError> {
@@ -254,57 +241,6 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         }
         Ok(())
     }
-
-    /// Receipts that are newer than the ones in their places.
-    fn take_receipts(&self, turn: &Turn<'_, H::Sql>, row: &mut RoomRow, notice: &Notice) -> Result<(), MatrixError> {
-        let told = notice.ephemeral.iter().flat_map(|ephemeral| match ephemeral {
-            EphemeralNotice::Receipts(receipts) => receipts.as_slice(),
-            EphemeralNotice::Typing(_) => &[],
-        });
-        let mut fresh: Vec<&Receipt> = Vec::new();
-        let ignored = self.ignored()?;
-        for receipt in told.filter(|receipt| !ignored.contains(&receipt.user_id)) {
-            let old = receipts::same_place(turn.sql, &notice.room_id, receipt)?;
-            if old.is_none_or(|old| old != *receipt && old.ts <= receipt.ts) {
-                fresh.push(receipt);
-            }
-        }
-        if fresh.is_empty() {
-            return Ok(());
-        }
-        let pos = turn.advance(news::RECEIPTS);
-        let mut moved = false;
-        for receipt in fresh {
-            receipts::write(turn.sql, &notice.room_id, receipt, pos)?;
-            moved |= self.read_up_to(turn, row, receipt)?;
-        }
-        if moved {
-            row.pos = turn.advance(news::ROOMS);
-        }
-        Ok(())
-    }
-
-    fn merge_typing(&self, notice: &Notice, users: &[OwnedUserId]) -> Result<(), MatrixError> {
-        let ignored = self.ignored()?;
-        let mut heard = Cow::Borrowed(users);
-        if users.iter().any(|user_id| ignored.contains(user_id)) {
-            heard.to_mut().retain(|user_id| !ignored.contains(user_id));
-        }
-        if self.typing.borrow_mut().set(&notice.room_id, &heard, self.host.now()) {
-            self.announce(None, news::TYPING);
-        }
-        Ok(())
-    }
-}
-
-/// There is nothing in the notice but who types.
-fn is_typing_alone(notice: &Notice) -> bool {
-    let typing = |news: &EphemeralNotice| matches!(news, EphemeralNotice::Typing(_));
-    notice.events.is_empty()
-        && notice.membership.is_none()
-        && notice.stripped.is_empty()
-        && notice.summary.is_none()
-        && notice.ephemeral.iter().all(typing)
 }
 
 /// Makes place for new events: after a gap the inbox starts anew.
@@ -357,48 +293,4 @@ fn trim(turn: &Turn<'_, impl Sql>, row: &mut RoomRow) -> Result<(), MatrixError>
         row.inbox_from = from;
     }
     Ok(())
-}
-
-pub(super) fn is_member_event_of(event: &NoticeEvent, user_id: &UserId) -> bool {
-    event.kind == MEMBER && event.state_key.as_deref() == Some(user_id.as_str())
-}
-
-#[derive(Deserialize)]
-struct Content {
-    membership: String,
-}
-
-#[derive(Deserialize)]
-struct Unsigned {
-    prev_content: Option<Content>,
-}
-
-#[derive(Deserialize)]
-struct Member {
-    content: Content,
-    unsigned: Option<Unsigned>,
-}
-
-/// The membership that a member event gives.
-pub(super) fn membership_after(event: &NoticeEvent) -> Option<String> {
-    event.client.read::<Member>().ok().map(|member| member.content.membership)
-}
-
-fn display_name(event: &NoticeEvent) -> Option<Rc<str>> {
-    #[derive(Deserialize)]
-    struct Named {
-        content: Name,
-    }
-    #[derive(Deserialize)]
-    struct Name {
-        displayname: Option<String>,
-    }
-    event.client.read::<Named>().ok()?.content.displayname.map(Rc::from)
-}
-
-/// The event brings its user into the room; a new profile of somebody in it does not.
-pub(super) fn joins(event: &NoticeEvent) -> bool {
-    let Ok(member) = event.client.read::<Member>() else { return false };
-    let before = member.unsigned.and_then(|unsigned| unsigned.prev_content);
-    member.content.membership == "join" && before.is_none_or(|before| before.membership != "join")
 }

@@ -9,8 +9,8 @@
 //! | sessions, devices | [`sessions`], [`refresh`] |
 //! | the pages, OAuth clients | [`browser`], [`grants`] |
 //! | lock, suspension, deactivation | [`standing`] |
-//! | notices of rooms | [`inbox`], [`redaction`]; [`attendance`] of large ones |
-//! | sync | [`sync`] and [`classic`] over [`view`], with [`slices`] from outside; [`parked`] while there is no news |
+//! | notices of rooms | [`inbox`], [`ephemeral`], [`member`], [`redaction`]; [`attendance`] of large ones |
+//! | sync | [`sync`] and [`classic`] over [`view`] and [`room_cache`], with [`slices`] from outside; [`parked`] while there is no news |
 //! | unread counts | [`counting`], and [`missed`] for what was not told |
 //! | ignored users | [`ignored`] |
 //! | thread subscriptions | [`threads`] |
@@ -26,10 +26,12 @@ mod browser;
 mod classic;
 mod counting;
 mod encryption;
+mod ephemeral;
 mod filters;
 mod grants;
 mod ignored;
 mod inbox;
+mod member;
 mod missed;
 mod parked;
 mod presence;
@@ -37,6 +39,7 @@ mod probe;
 mod profile;
 mod redaction;
 mod refresh;
+mod room_cache;
 mod rooms;
 mod schema;
 mod sessions;
@@ -67,7 +70,7 @@ use tern_sync::Showing;
 
 pub(crate) use schema::SCHEMA;
 
-use self::{encryption::publish::told_by, standing::Standing, store::hub::Hub, typing::Typing, view::RoomCache};
+use self::{encryption::publish::told_by, room_cache::RoomCache, standing::Standing, store::hub::Hub, typing::Typing};
 
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use tern_sync::{Begin, Connection, Outcome, Parts, Request, Shape, answer, plan}
 
 use super::{
     UserActor,
-    store::connections::{self, ConnectionRow, Key},
+    store::connections::{self, Key},
     view::View,
 };
 
@@ -106,7 +106,6 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let waits = outcome.quiet && may_wait;
         if let Some(save) = outcome.save {
             let now = self.host.now();
-            let row = ConnectionRow { used: now, revision: revision + 1, text: save.conn.text() };
             self.host.sql().transaction(|| {
                 if revision == 0 {
                     let expired = Millis(now.0.saturating_sub(UNUSED_MS));
@@ -115,7 +114,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                 for (number, text) in &save.parts {
                     connections::set_part(self.host.sql(), key, *number, text)?;
                 }
-                connections::write(self.host.sql(), key, &row, &save.bodies)
+                connections::write(self.host.sql(), key, now, revision + 1, &save)
             })?;
         }
         if !waits {
@@ -157,7 +156,11 @@ struct StoredParts<'a, S> {
 }
 
 impl<S: Sql> Parts for StoredParts<'_, S> {
-    /// A part that cannot be read makes its rooms unknown: they are sent again from scratch, which is safe.
+    /// What cannot be read makes its rooms unknown: they are sent again from scratch, which is safe.
+    fn rooms(&self) -> Option<String> {
+        connections::rooms(self.sql, self.key).ok().flatten()
+    }
+
     fn part(&self, number: u8) -> Option<String> {
         connections::part(self.sql, self.key, number).ok().flatten()
     }

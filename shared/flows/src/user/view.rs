@@ -1,71 +1,24 @@
-//! The hub as the sync engine reads it. Rooms are read from SQLite when they are asked for and stay in memory; a poll
-//! with no news asks for none.
+//! The hub as the sync engine reads it. Rooms come from [`super::room_cache`], everything else from SQLite; a poll with no
+//! news asks for neither.
 
-use std::{
-    cell::Cell,
-    collections::{BTreeMap, BTreeSet},
-    rc::Rc,
-};
+use std::{cell::Cell, collections::BTreeMap, rc::Rc};
 
 use ruma::{DeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tern_model::{NoticeEvent, RawJson, Receipt, RoomSeq, StoredEvent, StreamPos, Turned};
 use tern_ports::{ObjectHost, Parking, SqlError};
-use tern_push::Counts;
 use tern_room::aggregate;
 use tern_sync::{
     AccountData, DeviceListChanges, KeyCounts, PresencePos, RoomView, ThreadSubscription, ToDeviceMessage, TypingPos,
-    Unread, UserView, presence_content,
+    UserView, presence_content,
 };
 
 use super::{
     UserActor,
-    account_data::{DIRECT, PUSH_RULES, TAG, direct_rooms, tag_names},
+    account_data::PUSH_RULES,
     ignored::is_unheard,
-    inbox::MEMBER,
-    store::{
-        Span, account_data, devices,
-        facts::{self, Facts},
-        inbox, keys, receipts,
-        rooms::{self, RoomRow},
-        threads, to_device, turned,
-    },
+    member::MEMBER,
+    store::{Span, account_data, devices, inbox, keys, receipts, threads, to_device, turned},
 };
-
-/// Rooms in memory.
-#[derive(Default)]
-pub(super) struct RoomCache {
-    views: BTreeMap<OwnedRoomId, Rc<RoomView>>,
-    /// With `stale` ones, these are all rooms.
-    complete: bool,
-    /// Rooms that changed since they were read.
-    stale: BTreeSet<OwnedRoomId>,
-    /// Facts of rooms, which change less often than the rest.
-    facts: BTreeMap<OwnedRoomId, Facts>,
-    /// Rooms that `m.direct` names.
-    direct: Option<Rc<BTreeSet<OwnedRoomId>>>,
-}
-
-impl RoomCache {
-    /// A room's rows were written.
-    pub(super) fn changed(&mut self, room_id: &RoomId) {
-        self.views.remove(room_id);
-        if self.complete {
-            self.stale.insert(room_id.to_owned());
-        }
-    }
-
-    /// A room's facts were written.
-    pub(super) fn facts_changed(&mut self, room_id: &RoomId) {
-        self.facts.remove(room_id);
-        self.changed(room_id);
-    }
-
-    /// Tags of a room, or the list of direct chats, were written.
-    pub(super) fn account_data_changed(&mut self, room_id: &RoomId) {
-        self.direct = None;
-        self.changed(room_id);
-    }
-}
 
 /// What one device may be told as of one position. What came later, while slices were loaded, is left for the next step:
 /// an answer that told of it could not say so in its position.
@@ -104,123 +57,6 @@ impl<'a, H: ObjectHost + Parking> View<'a, H> {
     }
 }
 
-impl<H: ObjectHost + Parking> UserActor<H> {
-    /// One room, unless it is unknown, forgotten, or an invite by somebody ignored.
-    pub(super) fn room(&self, room_id: &RoomId) -> Result<Option<Rc<RoomView>>, SqlError> {
-        if let Some(view) = self.rooms.borrow().views.get(room_id) {
-            return Ok(Some(Rc::clone(view)));
-        }
-        let sql = self.host.sql();
-        let Some(row) = rooms::load(sql, room_id)?.filter(|row| !row.forgotten) else { return Ok(None) };
-        let facts = self.facts(room_id)?;
-        if self.hides(&row, &facts)? {
-            return Ok(None);
-        }
-        let tags = account_data::read(sql, Some(room_id), TAG)?;
-        let tags = tags.as_ref().map(tag_names).unwrap_or_default();
-        let view = Rc::new(view(row, facts, &*self.direct()?, tags));
-        let mut cache = self.rooms.borrow_mut();
-        cache.stale.remove(room_id);
-        cache.views.insert(room_id.to_owned(), Rc::clone(&view));
-        Ok(Some(view))
-    }
-
-    /// A room's facts.
-    pub(super) fn facts(&self, room_id: &RoomId) -> Result<Facts, SqlError> {
-        if let Some(facts) = self.rooms.borrow().facts.get(room_id) {
-            return Ok(facts.clone());
-        }
-        let facts = facts::load(self.host.sql(), room_id)?;
-        self.rooms.borrow_mut().facts.insert(room_id.to_owned(), facts.clone());
-        Ok(facts)
-    }
-
-    fn all_rooms(&self) -> Result<Vec<Rc<RoomView>>, SqlError> {
-        if self.rooms.borrow().complete {
-            let stale = std::mem::take(&mut self.rooms.borrow_mut().stale);
-            for room_id in &stale {
-                self.room(room_id)?;
-            }
-        } else {
-            self.load_rooms()?;
-        }
-        Ok(self.rooms.borrow().views.values().cloned().collect())
-    }
-
-    fn load_rooms(&self) -> Result<(), SqlError> {
-        let sql = self.host.sql();
-        let direct = self.direct()?;
-        let mut facts = facts::all(sql)?;
-        let mut tags: BTreeMap<_, _> = account_data::tags(sql)?.into_iter().collect();
-        let mut views = BTreeMap::new();
-        for row in rooms::all(sql)? {
-            let facts = facts.remove(&row.room_id).unwrap_or_default();
-            if self.hides(&row, &facts)? {
-                continue;
-            }
-            let tags = tags.remove(&row.room_id).as_ref().map(tag_names).unwrap_or_default();
-            views.insert(row.room_id.clone(), Rc::new(view(row, facts, &direct, tags)));
-        }
-        let mut cache = self.rooms.borrow_mut();
-        (cache.views, cache.complete) = (views, true);
-        cache.stale.clear();
-        Ok(())
-    }
-
-    fn direct(&self) -> Result<Rc<BTreeSet<OwnedRoomId>>, SqlError> {
-        if let Some(direct) = &self.rooms.borrow().direct {
-            return Ok(Rc::clone(direct));
-        }
-        let content = account_data::read(self.host.sql(), None, DIRECT)?;
-        let direct = Rc::new(content.as_ref().map(direct_rooms).unwrap_or_default());
-        self.rooms.borrow_mut().direct = Some(Rc::clone(&direct));
-        Ok(direct)
-    }
-
-    fn changed_rooms(&self, after: StreamPos) -> Result<Vec<Rc<RoomView>>, SqlError> {
-        if self.hub.get().rooms <= after {
-            return Ok(Vec::new());
-        }
-        if self.rooms.borrow().complete {
-            let rooms = self.all_rooms()?;
-            return Ok(rooms.into_iter().filter(|room| room.changed > after).collect());
-        }
-        let ids = rooms::changed(self.host.sql(), after)?;
-        let views = ids.iter().map(|room_id| self.room(room_id)).collect::<Result<Vec<_>, _>>()?;
-        Ok(views.into_iter().flatten().collect())
-    }
-
-    /// What the hub's newest position of a room was at `at`, if the inbox still tells.
-    fn seq_at(&self, room_id: &RoomId, at: StreamPos) -> Result<Option<RoomSeq>, SqlError> {
-        match self.room(room_id)? {
-            Some(room) if room.activity <= at => Ok(Some(room.newest)),
-            _ => inbox::newest_at(self.host.sql(), room_id, at),
-        }
-    }
-}
-
-fn view(row: RoomRow, facts: Facts, direct: &BTreeSet<OwnedRoomId>, tags: BTreeSet<String>) -> RoomView {
-    RoomView {
-        dm: direct.contains(&row.room_id),
-        room_id: row.room_id,
-        membership: row.membership,
-        removed: row.removed,
-        summary: facts.summary,
-        changed: row.pos,
-        relisted: row.relisted,
-        activity: row.activity,
-        bump_stamp: row.bump.0,
-        newest: row.newest,
-        inbox_from: row.inbox_from,
-        joined: row.joined,
-        turned: row.turned,
-        stripped: facts.stripped,
-        tags,
-        unread: unread(row.ledger.total()),
-        threads: row.ledger.unread_threads().map(|(root, counts)| (root.clone(), unread(counts))).collect(),
-    }
-}
-
 /// An event as the rules of relations read it: what they ask of a PDU, its client form has as well.
 fn as_stored(event: &NoticeEvent) -> StoredEvent {
     #[derive(serde::Deserialize)]
@@ -243,10 +79,6 @@ fn as_stored(event: &NoticeEvent) -> StoredEvent {
 /// A limit as the database takes it.
 fn limit_of(limit: usize) -> u64 {
     u64::try_from(limit).unwrap_or(u64::MAX).min(u64::MAX >> 11)
-}
-
-const fn unread(counts: Counts) -> Unread {
-    Unread { notifications: counts.notifications, highlights: counts.highlights }
 }
 
 impl<H: ObjectHost + Parking> UserView for View<'_, H> {

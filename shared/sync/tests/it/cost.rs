@@ -23,8 +23,10 @@ fn an_idle_step_looks_at_no_room() {
         let first = device.sync(&world, &body, None);
         world.visited.set(0);
         world.calls.set(0);
+        device.rooms_read.set(0);
         assert!(device.sync(&world, &body, Some(&first.pos())).quiet);
         assert_eq!((world.visited.get(), world.calls.get()), (0, 0), "with {rooms} rooms");
+        assert_eq!(device.rooms_read.get(), 0, "nor is read what was told of {rooms} rooms");
     }
 }
 

@@ -548,12 +548,20 @@ impl UserView for World {
 #[derive(Default)]
 pub(crate) struct Device {
     row: Option<String>,
+    rooms: String,
     parts: BTreeMap<u8, String>,
     bodies: BTreeMap<u8, RawJson>,
     pub(crate) rows_written: usize,
+    /// How often the lines of rooms were read.
+    pub(crate) rooms_read: Cell<usize>,
 }
 
 impl Parts for Device {
+    fn rooms(&self) -> Option<String> {
+        self.rooms_read.set(self.rooms_read.get() + 1);
+        Some(self.rooms.clone())
+    }
+
     fn part(&self, number: u8) -> Option<String> {
         self.parts.get(&number).cloned()
     }
@@ -606,6 +614,7 @@ impl Device {
         let outcome = answer(world, self, conn, &request, plan, &slices);
         if let Some(save) = outcome.save {
             self.row = Some(save.conn.text());
+            self.rooms = save.conn.rooms().to_owned();
             self.rows_written += 1 + save.parts.len();
             self.parts.extend(save.parts);
             for (place, body) in (0..).zip(save.bodies) {

@@ -18,3 +18,4 @@ mod standing;
 mod support;
 mod sync;
 mod threads;
+mod upgrade;

@@ -18,7 +18,7 @@ use tern_sync::{DeviceListChanges, Membership, UserView as _, stream_position};
 
 use crate::user::{
     UserActor,
-    inbox::{MEMBER, is_member_event_of, joins, membership_after},
+    member::{MEMBER, is_member_event_of, joins, membership_after},
     store::{companions, devices, rooms::RoomRow},
     sync::refuse_failed,
     turn::Turn,

@@ -1,11 +1,28 @@
-//! Sliding sync connections: one row per connection, written once per answer. The engine keeps its text within a row, and
-//! puts rooms of large accounts into parts. Answers kept for repeated requests are columns of their own in the row, which
-//! a step does not read.
+//! Sliding sync connections: one row per connection, written once per answer. What was told of rooms is a column of its
+//! own, which a step without news does not read, and so are answers kept for repeated requests. Rooms of large accounts
+//! are put into parts.
 
 use ruma::{DeviceId, EventId};
 use tern_model::{Millis, RawJson};
 use tern_ports::{Row, Sql, SqlError, Value};
-use tern_sync::Body;
+use tern_sync::{Body, Save};
+
+/// Rooms in a column of their own, a line for each: the answer that told of it, zero once that is acknowledged, the id, and
+/// what was told. They were within the connection's JSON.
+pub(in crate::user) const ROOMS: &[&str] = &[
+    "ALTER TABLE connection ADD COLUMN rooms TEXT NOT NULL DEFAULT ''",
+    "UPDATE connection SET rooms =
+        coalesce((SELECT group_concat('0\t' || json_quote(key) || '\t' || value || '\n', '')
+            FROM json_each(connection.text, '$.told.rooms')), '')
+        || coalesce((SELECT group_concat(branch.value ->> '$.answer.to' || '\t' || json_quote(room.key) || '\t'
+                || room.value || '\n', '')
+            FROM json_each(connection.text, '$.branches') branch, json_each(branch.value, '$.told.rooms') room), '')
+     WHERE json_valid(text)",
+    "UPDATE connection_part SET text =
+        coalesce((SELECT group_concat('0\t' || json_quote(key) || '\t' || value || '\n', '')
+            FROM json_each(connection_part.text)), '')
+     WHERE json_valid(text)",
+];
 
 /// The columns of kept answers.
 pub(in crate::user) const BODIES: [&str; 4] = ["body_0", "body_1", "body_2", "body_3"];
@@ -71,31 +88,41 @@ pub(in crate::user) fn set_part(sql: &impl Sql, key: Key<'_>, number: u8, text: 
 pub(in crate::user) fn write(
     sql: &impl Sql,
     key: Key<'_>,
-    row: &ConnectionRow,
-    bodies: &[Body],
+    used: Millis,
+    revision: u64,
+    save: &Save,
 ) -> Result<(), SqlError> {
-    let mut columns = vec!["used", "revision", "text"];
-    let mut params = key.with([row.used.0.into(), row.revision.into(), row.text.as_str().into()]);
-    for (column, body) in BODIES.into_iter().zip(bodies) {
-        let value = match body {
-            Body::Stay => continue,
-            Body::Clear => Value::Null,
-            Body::Put(body) => body.text().into(),
-        };
-        columns.push(column);
-        params.push(value);
+    let body = |body: &Body| match body {
+        Body::Stay | Body::Clear => Value::Null,
+        Body::Put(body) => body.text().into(),
+    };
+    let row = [used.0.into(), revision.into(), save.conn.text().into(), save.conn.rooms().into()];
+    let mut params = key.with(row.into_iter().chain(save.bodies.iter().map(body)));
+    if revision == 1 {
+        sql.query(
+            "INSERT OR REPLACE INTO connection (device_id, conn_id, used, revision, text, rooms, body_0, body_1, body_2,
+             body_3) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            &params,
+        )?;
+        return Ok(());
     }
-    let places = ", ?".repeat(columns.len());
-    let updates: Vec<String> = columns.iter().map(|column| format!("{column} = excluded.{column}")).collect();
+    // One statement whatever changes, so that it is prepared once: the last parameter says by its bits what does.
+    let changes = save.bodies.iter().enumerate().filter(|(_, body)| **body != Body::Stay);
+    params.push(changes.fold(0_u64, |bits, (place, _)| bits | (1 << place)).into());
     sql.query(
-        &format!(
-            "INSERT INTO connection (device_id, conn_id, {}) VALUES (?, ?{places}) ON CONFLICT DO UPDATE SET {}",
-            columns.join(", "),
-            updates.join(", "),
-        ),
+        "UPDATE connection SET used = ?3, revision = ?4, text = ?5, rooms = ?6,
+            body_0 = CASE WHEN ?11 & 1 THEN ?7 ELSE body_0 END, body_1 = CASE WHEN ?11 & 2 THEN ?8 ELSE body_1 END,
+            body_2 = CASE WHEN ?11 & 4 THEN ?9 ELSE body_2 END, body_3 = CASE WHEN ?11 & 8 THEN ?10 ELSE body_3 END
+         WHERE device_id = ?1 AND conn_id = ?2",
         &params,
     )?;
     Ok(())
+}
+
+/// What was told of rooms.
+pub(in crate::user) fn rooms(sql: &impl Sql, key: Key<'_>) -> Result<Option<String>, SqlError> {
+    let rows = sql.query("SELECT rooms FROM connection WHERE device_id = ? AND conn_id = ?", &key.params())?;
+    Ok(rows.first().and_then(|row| row.string(0)))
 }
 
 /// The answer kept in a place.
