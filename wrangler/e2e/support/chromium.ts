@@ -50,13 +50,18 @@ export class Window {
   readonly name: string;
   readonly complaints: string[] = [];
   #seen = 0;
+  readonly #visited = new Set<string>();
 
   private constructor(name: string, page: Page) {
     this.name = name;
     this.page = page;
     page.on('console', (message) => {
       // A status is no complaint: some pages are refusals on purpose.
-      if (message.type() === 'error' && !/the server responded with a status/.test(message.text())) this.complaints.push(message.text());
+      if (message.type() !== 'error' || /the server responded with a status/.test(message.text())) return;
+      // An app that is led back to may be gone before the browser asks it for an icon.
+      const { url } = message.location();
+      if (url.endsWith('/favicon.ico') && !this.#visited.has(new URL(url).origin)) return;
+      this.complaints.push(message.text());
     });
     page.on('pageerror', (error) => this.complaints.push(String(error)));
   }
@@ -71,6 +76,7 @@ export class Window {
   }
 
   async get(address: string): Promise<void> {
+    this.#visited.add(new URL(address).origin);
     await this.page.goto(address);
   }
 
