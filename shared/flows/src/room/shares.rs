@@ -232,7 +232,7 @@ impl<S: Sql> Store<'_, S> {
             let sql = "DELETE FROM laggards WHERE user_id IN (SELECT value FROM json_each(?))";
             self.0.query(sql, &[as_parameter(list)])?;
         }
-        for (list, from) in outcome.late.chunks(LIST).zip(std::iter::repeat(from)) {
+        for list in outcome.late.chunks(LIST) {
             let sql = "INSERT OR REPLACE INTO laggards SELECT value, ? FROM json_each(?)";
             self.0.query(sql, &[from.map(|from| from.0).into(), as_parameter(list)])?;
         }

@@ -26,8 +26,8 @@ use super::{
 const RECENT_MS: u64 = 60_000;
 /// Rooms asked at a time: as many as an object may have connections.
 const AT_A_TIME: usize = 6;
-/// Rooms of which what was missed is in memory at once.
-const AT_ONCE: usize = 60;
+/// Rooms of which what was missed is in memory at once. Among more, only those fetched together are in their order.
+const HELD: usize = 60;
 /// Pages of missed events that are counted before the answer; what is left is counted after it.
 const PAGES_BEFORE: usize = 10;
 /// The pause before a room that could not be reached is asked again.
@@ -68,7 +68,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let _guard = Attending::new(&self.attending);
         let rooms = attendance::unheard(self.host.sql())?;
         let mut all = true;
-        for some in rooms.chunks(AT_ONCE) {
+        for some in rooms.chunks(HELD) {
             all &= self.attend_some(some).await;
         }
         self.dozes.set(attendance::any(self.host.sql())?);

@@ -122,15 +122,21 @@ fn whoever_is_asleep_is_struck_off_and_whoever_missed_it_is_told_again() {
     assert_eq!(laggards(&scene), 0);
 }
 
+/// A message, of which one relay's answer is lost. Returns how many users were in its share.
+fn say_with_lost_answer(scene: &Scene, relay: &str) -> usize {
+    scene.around.mute_relays.borrow_mut().insert(relay.to_owned());
+    scene.say(ALICE, "1");
+    scene.host.settle();
+    let shares = scene.around.shares.borrow();
+    shares.iter().find(|(name, _)| name == relay).unwrap().1
+}
+
 #[test]
 fn a_lost_answer_makes_laggards_of_the_whole_share_which_hear_it_again() {
     let scene = crowd(40);
     let lost = format!("{}/2", scene.room_id);
-    scene.around.mute_relays.borrow_mut().insert(lost.clone());
-    scene.say(ALICE, "1");
-    scene.host.settle();
+    let share = say_with_lost_answer(&scene, &lost);
     assert_eq!(told(&scene), all(40), "they did hear it");
-    let share = scene.around.shares.borrow().iter().find(|(name, _)| *name == lost).unwrap().1;
     assert_eq!(laggards(&scene), share, "but nobody knows");
     scene.around.mute_relays.borrow_mut().clear();
     scene.ring_until_silent();
@@ -144,10 +150,7 @@ fn a_lost_answer_makes_laggards_of_the_whole_share_which_hear_it_again() {
 fn one_relay_of_many_that_fails_takes_only_its_branch_with_it() {
     let scene = crowd(60);
     let lost = format!("{}/1/0", scene.room_id);
-    scene.around.mute_relays.borrow_mut().insert(lost.clone());
-    scene.say(ALICE, "1");
-    scene.host.settle();
-    let share = scene.around.shares.borrow().iter().find(|(name, _)| *name == lost).unwrap().1;
+    let share = say_with_lost_answer(&scene, &lost);
     assert_eq!(laggards(&scene), share);
     assert!(share <= OWN);
 }
