@@ -274,6 +274,7 @@ fn notice(room_id: &RoomId, slices: &[SyncRoom]) -> Notice {
         members: None,
         selective: false,
         ephemeral: Vec::new(),
+        sticky: Vec::new(),
     }
 }
 

@@ -15,7 +15,7 @@ use tern_ports::{
 };
 use worker::Env;
 
-use crate::{cf, trace::Trace};
+use crate::{cf, cf::settings::RtcTransport, trace::Trace};
 
 /// Bindings and configuration of this isolate.
 pub(crate) struct Edge {
@@ -24,6 +24,8 @@ pub(crate) struct Edge {
     pub(crate) media: Policy,
     /// Of calls.
     pub(crate) relays: Option<Relays>,
+    /// Of calls of several people, as clients are told (MSC4143).
+    pub(crate) transports: Vec<RtcTransport>,
     pub(crate) wire: Rc<cf::wire::Wire>,
     pub(crate) dataset: cf::meter::Dataset,
     /// Of the one request that is served.
@@ -63,6 +65,7 @@ impl Edge {
             keyrings: KEYRINGS.with(Rc::clone),
             media: cf::settings::media(env)?,
             relays: cf::settings::relays(env)?,
+            transports: cf::settings::transports(env)?,
         })
     }
 }

@@ -10,6 +10,9 @@ use tern_media::Policy;
 use tern_model::{Accounts, Config, Mail, Millis, appservice::Appservice, upstream::Provider};
 use worker::{Env, Error};
 
+/// Most transports of calls: every client reads all of them.
+const MOST_TRANSPORTS: usize = 16;
+
 /// Reads the configuration; fails when something needed is missing or malformed.
 pub(crate) fn read(env: &Env) -> worker::Result<Config> {
     let server_name = required(env, "SERVER_NAME")?;
@@ -72,6 +75,19 @@ fn appservices(env: &Env) -> worker::Result<Vec<Appservice>> {
 pub(crate) fn relays(env: &Env) -> worker::Result<Option<Relays>> {
     let relays: Option<Relays> = object(env, "TURN")?;
     Ok(relays.map(|relays| Relays { secret: optional(env, "TURN_SECRET").unwrap_or_default(), ..relays }))
+}
+
+/// A transport of calls: its `type`, and what that type says of itself (MSC4143).
+pub(crate) type RtcTransport = serde_json::Map<String, serde_json::Value>;
+
+/// The transports of calls of several people, the preferred one first; one without a type stops the server.
+pub(crate) fn transports(env: &Env) -> worker::Result<Vec<RtcTransport>> {
+    let transports: Vec<RtcTransport> = object(env, "RTC_TRANSPORTS")?;
+    let typed = |transport: &RtcTransport| transport.get("type").is_some_and(serde_json::Value::is_string);
+    if transports.len() > MOST_TRANSPORTS || !transports.iter().all(typed) {
+        return Err(Error::RustError(format!("RTC_TRANSPORTS: at most {MOST_TRANSPORTS} objects, each with a `type`")));
+    }
+    Ok(transports)
 }
 
 /// Reads the limits of media; what is not set is as it is by default.

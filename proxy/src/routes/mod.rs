@@ -56,6 +56,7 @@ pub(crate) static ALL: &[&[Route]] = &[
     client::search::ROUTES,
     client::delayed::ROUTES,
     client::around::ROUTES,
+    client::rtc::ROUTES,
     client::credentials::ROUTES,
     client::moderation::ROUTES,
     client::threepids::ROUTES,

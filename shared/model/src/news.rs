@@ -16,5 +16,7 @@ pub const TYPING: u32 = 1 << 5;
 pub const PRESENCE: u32 = 1 << 6;
 /// Thread subscriptions.
 pub const THREADS: u32 = 1 << 8;
+/// Sticky events.
+pub const STICKY: u32 = 1 << 9;
 /// The session ended.
 pub const LOGOUT: u32 = 1 << 7;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 
-use crate::{Millis, RawJson, RoomSeq, RoomSummary, TxnRef};
+use crate::{Millis, RawJson, RoomSeq, RoomSummary, StickyEvent, TxnRef};
 
 /// News of one room for one user. A hint, not the truth: it may be lost or repeated. `(room_id, seq)` of each event
 /// removes repeats; a first `seq` beyond the last known one plus one shows that something was missed.
@@ -41,6 +41,9 @@ pub struct Notice {
     /// Typing and receipts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ephemeral: Vec<EphemeralNotice>,
+    /// Sticky events among the new ones, those left out included; after a join of the user all there are, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sticky: Vec<StickyEvent>,
 }
 
 /// One event of a notice.

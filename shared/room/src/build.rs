@@ -16,6 +16,7 @@ use crate::{
     error::{AuthError, BuildError, SendError},
     policy,
     signer::Signer,
+    sticky::{FIELD, LONGEST_MS},
     version::Version,
     view::{Extremity, RoomView},
 };
@@ -187,6 +188,10 @@ fn assemble(
     event.insert("auth_events".to_owned(), place.auth.into());
     event.insert("content".to_owned(), content.into());
     event.insert("depth".to_owned(), whole(place.depth));
+    if let Some(duration_ms) = draft.sticky {
+        let duration = ("duration_ms".to_owned(), whole(duration_ms));
+        event.insert(FIELD.to_owned(), CanonicalJsonObject::from([duration]).into());
+    }
     event.insert("origin_server_ts".to_owned(), whole(now.0));
     event.insert("prev_events".to_owned(), place.prev.into());
     if let Some(room_id) = place.room_id {
@@ -219,6 +224,7 @@ fn check_draft(draft: &Draft) -> Result<(), BuildError> {
         None if !draft.content.text().starts_with('{') => {
             Err(BuildError::BadJson(Cow::Borrowed("The content of an event must be an object")))
         }
+        None if draft.sticky.is_some_and(|duration_ms| duration_ms > LONGEST_MS) => Err(BuildError::StickyTooLong),
         None => Ok(()),
     }
 }

@@ -32,12 +32,16 @@ struct Body<'a> {
     /// Also of an event that did not become state, and has none in its column.
     #[serde(borrow, default)]
     state_key: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    msc4354_sticky: Option<&'a RawValue>,
 }
 
 #[derive(Serialize)]
 struct ClientEvent<'a> {
     content: &'a RawValue,
     event_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    msc4354_sticky: Option<&'a RawValue>,
     origin_server_ts: Millis,
     #[serde(skip_serializing_if = "Option::is_none")]
     redacts: Option<&'a str>,
@@ -70,6 +74,7 @@ pub fn client_event(version: &Version, event: &StoredEvent, form: Form<'_>) -> R
     RawJson::from_value(&ClientEvent {
         content: &content,
         event_id: event.event_id.as_str(),
+        msc4354_sticky: body.msc4354_sticky,
         origin_server_ts: event.ts,
         redacts: target.as_ref().map(|target| target.as_str()),
         room_id: form.room_id,

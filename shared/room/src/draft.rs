@@ -16,6 +16,8 @@ pub struct Draft {
     pub content: RawJson,
     /// The event to redact; placed where the room version wants it.
     pub redacts: Option<OwnedEventId>,
+    /// Milliseconds for which it is sticky (MSC4354).
+    pub(crate) sticky: Option<u64>,
     /// The server found the sender in a room whose members may join: only then may a join name who let it in.
     admitted: bool,
 }
@@ -29,12 +31,18 @@ impl Draft {
         content: RawJson,
         redacts: Option<OwnedEventId>,
     ) -> Self {
-        Self { sender, kind, state_key, content, redacts, admitted: false }
+        Self { sender, kind, state_key, content, redacts, sticky: None, admitted: false }
     }
 
     /// A state event.
     pub fn state(sender: OwnedUserId, kind: &str, state_key: impl Into<String>, content: RawJson) -> Self {
         Self::new(sender, kind.to_owned(), Some(state_key.into()), content, None)
+    }
+
+    /// The event is sticky for so many milliseconds.
+    #[must_use]
+    pub fn sticky(self, duration_ms: Option<u64>) -> Self {
+        Self { sticky: duration_ms, ..self }
     }
 
     /// A join that the server lets in by the rule of a restricted room.

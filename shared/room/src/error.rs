@@ -28,6 +28,9 @@ pub enum BuildError {
     /// A field is over 255 bytes.
     #[error("`{0}` is longer than 255 bytes")]
     FieldTooLong(&'static str),
+    /// The event would be sticky for longer than an hour (MSC4354).
+    #[error("An event is sticky for 0 to 3600000 ms")]
+    StickyTooLong,
     /// The sender belongs to another server, so this server cannot sign for it.
     #[error("The sender is not a user of this server")]
     ForeignSender,
@@ -44,6 +47,7 @@ impl From<BuildError> for MatrixError {
         match error {
             BuildError::BadJson(message) => Self::bad_json(message),
             BuildError::TooLarge | BuildError::FieldTooLong(_) => Self::too_large(error.to_string()),
+            BuildError::StickyTooLong => Self::invalid_param(error.to_string()),
             BuildError::ForeignSender => Self::forbidden(error.to_string()),
             BuildError::Unreadable(_) | BuildError::Seal(_) => Self::internal(),
         }

@@ -19,6 +19,7 @@
 //! | who may see it? | [`visibility`] |
 //! | what does a room show to those who look for one? | [`facts`] |
 //! | what do others say about it? | [`relations`] |
+//! | whom does it reach even when it is old? | [`sticky`] |
 //! | who is told? | [`audience`] |
 //! | what does a client get? | [`client`], [`unsigned`], [`summary`] |
 //!
@@ -60,6 +61,7 @@ pub mod redact;
 pub mod relations;
 pub mod resolve;
 pub mod signer;
+pub mod sticky;
 pub mod summary;
 pub mod unsigned;
 pub mod upgrade;
@@ -81,6 +83,7 @@ pub use receipt::{Dropped, Received, Unverified};
 pub use relations::{Aggregation, Relation, Thread};
 pub use resolve::resolve;
 pub use signer::{BadKey, Signer};
+pub use sticky::sticky_until;
 pub use version::{DEFAULT, KNOWN, SUPPORTED, Version};
 pub use view::{Extremity, RoomView};
 pub use visibility::{StateAccess, may_see, state_access};

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use ruma::DeviceId;
+use ruma::{DeviceId, RoomId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tern_model::{NoticeEvent, RawJson, RoomSeq};
+use tern_model::{NoticeEvent, RawJson, RoomSeq, StreamPos};
 
 use crate::json::push_text;
 use crate::state::MEMBER;
-use crate::view::{Membership, RoomView, UserView};
+use crate::view::{Membership, RoomView, Sticky, UserView};
 
 /// The event's JSON for `device_id`: with its transaction id if that device sent it (Client-Server API, "Transaction
 /// identifiers"), and with what is said about it, if it is among `aggregated`. The rest of the text is copied as it is.
@@ -21,8 +21,43 @@ pub(crate) fn client_json<'a>(
 ) -> Cow<'a, str> {
     let text = aggregated.get(&event.seq).unwrap_or(&event.client).text();
     match &event.txn {
-        Some(txn) if txn.device_id == device_id => with_txn(text, &txn.txn_id).map_or(text.into(), Cow::Owned),
+        Some(txn) if txn.device_id == device_id => {
+            let mut id = String::new();
+            push_text(&mut id, &txn.txn_id);
+            with_unsigned(text, "transaction_id", &id).map_or(text.into(), Cow::Owned)
+        }
         _ => text.into(),
+    }
+}
+
+/// A sticky event's JSON, with the time that is left to it (MSC4354, "Sync API changes").
+pub(crate) fn sticky_json(event: &Sticky) -> String {
+    with_remaining(event.client.text(), event.remaining_ms)
+}
+
+fn with_remaining(text: &str, remaining_ms: u64) -> String {
+    let value = remaining_ms.to_string();
+    with_unsigned(text, "msc4354_sticky_duration_ttl_ms", &value).unwrap_or_else(|| text.to_owned())
+}
+
+/// Adds the time that is left to those events of a timeline that are sticky.
+pub(crate) fn add_remaining(
+    view: &dyn UserView,
+    room_id: &RoomId,
+    timeline: &[&NoticeEvent],
+    texts: &mut BTreeMap<RoomSeq, RawJson>,
+) {
+    let none = view.sticky_position() == StreamPos(0);
+    if none || !timeline.iter().any(|event| event.client.text().contains("\"msc4354_sticky\"")) {
+        return;
+    }
+    for sticky in view.room_sticky(room_id, StreamPos(0)) {
+        let event = timeline.iter().find(|event| event.event_id == sticky.event_id);
+        let Some(event) = event else { continue };
+        let text = texts.get(&event.seq).unwrap_or(&event.client).text();
+        if let Ok(text) = RawJson::parse(with_remaining(text, sticky.remaining_ms)) {
+            texts.insert(event.seq, text);
+        }
     }
 }
 
@@ -32,9 +67,10 @@ struct Unsigned<'a> {
     unsigned: Option<&'a RawValue>,
 }
 
-fn with_txn(text: &str, txn_id: &str) -> Option<String> {
+/// The event `text` with a field of `unsigned` that is JSON already.
+fn with_unsigned(text: &str, name: &str, value: &str) -> Option<String> {
     let unsigned = serde_json::from_str::<Unsigned<'_>>(text).ok()?.unsigned;
-    let mut out = String::with_capacity(text.len() + txn_id.len() + 40);
+    let mut out = String::with_capacity(text.len() + name.len() + value.len() + 24);
     let (head, tail) = match unsigned {
         // `get` borrows from `text`, so the distance between the two is where `unsigned` starts.
         Some(unsigned) => text.split_at_checked(unsigned.get().as_ptr() as usize - text.as_ptr() as usize)?,
@@ -42,8 +78,10 @@ fn with_txn(text: &str, txn_id: &str) -> Option<String> {
     };
     let fields = tail.trim_start().strip_prefix('{')?.trim_start();
     out.push_str(head);
-    out.push_str(if unsigned.is_some() { "{\"transaction_id\":" } else { "{\"unsigned\":{\"transaction_id\":" });
-    push_text(&mut out, txn_id);
+    out.push_str(if unsigned.is_some() { "{" } else { "{\"unsigned\":{" });
+    push_text(&mut out, name);
+    out.push(':');
+    out.push_str(value);
     if unsigned.is_none() {
         out.push('}');
     }
@@ -86,7 +124,7 @@ pub(crate) fn ended_join(view: &dyn UserView, room: &RoomView) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::with_txn;
+    use super::with_unsigned;
     use serde_json::{Value, json};
 
     #[test]
@@ -100,7 +138,7 @@ mod tests {
                 json!({"a": "{", "unsigned": {"age": 5, "transaction_id": "t\"1"}}),
             ),
         ] {
-            let out = with_txn(before, "t\"1").unwrap();
+            let out = with_unsigned(before, "transaction_id", r#""t\"1""#).unwrap();
             assert_eq!(serde_json::from_str::<Value>(&out).unwrap(), after);
         }
     }

@@ -117,6 +117,15 @@ pub struct ToDeviceRequest {
     pub since: Option<StreamPos>,
 }
 
+/// The sticky events extension (MSC4480).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct StickyRequest {
+    /// Most events per answer.
+    pub limit: usize,
+    /// Everything up to here has arrived.
+    pub since: Option<StreamPos>,
+}
+
 /// Extensions that are enabled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extensions {
@@ -132,6 +141,8 @@ pub struct Extensions {
     pub typing: Option<Scope>,
     /// `thread_subscriptions` (MSC4308): most changes per answer.
     pub threads: Option<usize>,
+    /// `org.matrix.msc4354.sticky_events`.
+    pub sticky: Option<StickyRequest>,
 }
 
 /// A parsed request.
@@ -172,8 +183,8 @@ impl Request {
         request.pos = pos.map(str::to_owned).or(request.pos);
         request.check()?;
         request.rules = fingerprint(&(&request.lists, &request.subscriptions));
-        let Extensions { to_device, e2ee, account_data, receipts, typing, threads } = &request.extensions;
-        let others = (account_data, receipts, typing, threads.is_some());
+        let Extensions { to_device, e2ee, account_data, receipts, typing, threads, sticky } = &request.extensions;
+        let others = (account_data, receipts, typing, threads.is_some(), sticky.is_some());
         request.fingerprint = fingerprint(&(shape, request.rules, to_device.is_some(), e2ee, others));
         Ok(request)
     }
@@ -200,7 +211,7 @@ impl Request {
     /// Kinds of news that may give this request something to say (bits of [`news`]).
     pub fn interest(&self) -> u32 {
         let rooms = !self.lists.is_empty() || !self.subscriptions.is_empty();
-        let Extensions { to_device, e2ee, account_data, receipts, typing, threads } = &self.extensions;
+        let Extensions { to_device, e2ee, account_data, receipts, typing, threads, sticky } = &self.extensions;
         [
             (rooms, news::ROOMS),
             (to_device.is_some(), news::TO_DEVICE),
@@ -210,6 +221,7 @@ impl Request {
             (receipts.is_some(), news::RECEIPTS),
             (typing.is_some(), news::TYPING),
             (threads.is_some(), news::THREADS),
+            (sticky.is_some(), news::STICKY),
             (true, news::LOGOUT),
         ]
         .iter()
@@ -218,9 +230,9 @@ impl Request {
     }
 }
 
-/// Reads a to-device `since`.
-fn to_device_since(text: Option<&str>) -> Result<Option<StreamPos>, MatrixError> {
-    let bad = |_| MatrixError::invalid_param("Unknown to-device token");
+/// Reads the `since` of an extension that is told in order.
+fn queue_since(text: Option<&str>) -> Result<Option<StreamPos>, MatrixError> {
+    let bad = |_| MatrixError::invalid_param("Unknown token in an extension");
     text.map(|text| text.parse().map(StreamPos).map_err(bad)).transpose()
 }
 

@@ -8,7 +8,7 @@ use ruma::UserId;
 use tern_model::{NoticeEvent, RawJson, RoomSeq, RoomSummary, StreamPos};
 
 use crate::conn::Connection;
-use crate::event::{client_json, ended_join, member_of};
+use crate::event::{add_remaining, client_json, ended_join, member_of};
 use crate::gather::{Gathered, Sources, Want};
 use crate::hash::fingerprint;
 use crate::json::Object;
@@ -120,7 +120,7 @@ impl RoomPlan {
                     told.facts = self.write_facts(view, out, &before);
                     let knows = |user: &str| self.told.as_ref().is_some_and(|told| told.knows_member(user));
                     let gathered = sources.gather(view.user_id().as_str(), want, slice, &knows);
-                    write_events(view, shape, out, &gathered, want, context.live_from, self.room.newest);
+                    write_events(view, shape, out, &gathered, want, context.live_from, &self.room);
                     events.extend(gathered.timeline.iter().map(|event| event.event_id.to_string()));
                     remember(&mut told, &self.room, want, &gathered);
                 }
@@ -324,9 +324,9 @@ fn write_events(
     gathered: &Gathered<'_>,
     want: &Want,
     live_from: Option<RoomSeq>,
-    newest: RoomSeq,
+    room: &RoomView,
 ) {
-    let device_id = view.device_id();
+    let (device_id, room_id, newest) = (view.device_id(), &room.room_id, room.newest);
     // Stubs came with the stable shape.
     let gone = if shape == Shape::Stable { &*gathered.gone } else { &[] };
     if !gathered.state.is_empty() || !gathered.members.is_empty() || !gone.is_empty() {
@@ -337,7 +337,8 @@ fn write_events(
     }
     if !gathered.timeline.is_empty() {
         // What relates to an event comes after it, so that only a timeline that has begun anew holds both.
-        let aggregated = if gathered.limited { view.aggregated(&gathered.timeline) } else { BTreeMap::new() };
+        let mut aggregated = if gathered.limited { view.aggregated(&gathered.timeline) } else { BTreeMap::new() };
+        add_remaining(view, room_id, &gathered.timeline, &mut aggregated);
         out.array("timeline", gathered.timeline.iter().map(|event| client_json(event, device_id, &aggregated)));
     }
     if gathered.limited {

@@ -150,6 +150,23 @@ pub struct ToDeviceMessage {
     pub event: RawJson,
 }
 
+/// A sticky event of a room (MSC4354).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sticky {
+    /// When it came; no two events have the same.
+    pub at: StreamPos,
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// The event's id.
+    pub event_id: String,
+    /// `sender`.
+    pub sender: OwnedUserId,
+    /// For how many more milliseconds it is sticky; more than zero.
+    pub remaining_ms: u64,
+    /// The event in client form without `room_id`.
+    pub client: RawJson,
+}
+
 /// How the user stands to a thread (MSC4306).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ThreadSubscription {
@@ -240,6 +257,15 @@ pub trait UserView {
 
     /// The newest `limit` changes of thread subscriptions after a position, newest first.
     fn thread_subscriptions(&self, after: StreamPos, limit: usize) -> Vec<ThreadSubscription>;
+
+    /// The newest sticky event; zero while there is none.
+    fn sticky_position(&self) -> StreamPos;
+
+    /// At most `limit` sticky events after a position, the oldest first; none only when there are no more.
+    fn sticky(&self, after: StreamPos, limit: usize) -> Vec<Sticky>;
+
+    /// A room's sticky events after a position, oldest first.
+    fn room_sticky(&self, room_id: &RoomId, after: StreamPos) -> Vec<Sticky>;
 
     /// Rooms whose set of typing users changed after a position, with that set, empty ones included.
     fn typing(&self, after: TypingPos) -> Vec<(OwnedRoomId, Vec<OwnedUserId>)>;

@@ -15,6 +15,7 @@ use tern_ports::{
     },
 };
 
+use super::send::sticky;
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
@@ -44,7 +45,8 @@ pub(super) async fn schedule(
     delay_ms: u64,
 ) -> Result<Answer, MatrixError> {
     let (caller, room_id) = (request.caller()?, request.room_id()?);
-    let ask = DelayEvent { draft, device_id: caller.device_id.clone(), txn_id, delay_ms };
+    let sticky_ms = sticky(request, &draft)?;
+    let ask = DelayEvent { draft, device_id: caller.device_id.clone(), txn_id, delay_ms, sticky_ms };
     let scheduled: Delayed = ask_room(edge, &room_id, ask).await?;
     let note = NoteDelayedRoom { session: request.session()?, room_id, done: false };
     ask_user(edge, &caller.user_id, note).await?;

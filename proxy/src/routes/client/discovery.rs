@@ -21,8 +21,8 @@ const VERSIONS: [&str; 12] =
 /// Simplified sliding sync (MSC4186, under the name that clients ask for), `state_after` (MSC4222), profile fields on
 /// their stable and unstable paths (MSC4133), dehydrated devices (MSC3814), delayed events (MSC4140), room summaries
 /// (MSC3266), QR-code sign-in (MSC4108, MSC4388), thread subscriptions
-/// (MSC4306, MSC4308).
-const FEATURES: [&str; 11] = [
+/// (MSC4306, MSC4308), transports of calls (MSC4143), sticky events (MSC4354).
+const FEATURES: [&str; 13] = [
     "org.matrix.simplified_msc3575",
     "org.matrix.msc4222",
     "uk.tcpip.msc4133.stable",
@@ -34,6 +34,8 @@ const FEATURES: [&str; 11] = [
     "io.element.msc4388",
     "org.matrix.msc4306",
     "org.matrix.msc4308",
+    "org.matrix.msc4143",
+    "org.matrix.msc4354",
 ];
 
 /// `GET /versions`
@@ -44,7 +46,12 @@ async fn versions(_: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
 
 /// `GET /.well-known/matrix/client`
 async fn well_known_client(edge: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
-    Answer::json(&json!({ "m.homeserver": { "base_url": edge.config.base_url() } }))
+    let mut answer = json!({ "m.homeserver": { "base_url": edge.config.base_url() } });
+    if let Some(answer) = answer.as_object_mut().filter(|_| !edge.transports.is_empty()) {
+        // Where clients looked for transports before there was `rtc/transports`.
+        answer.insert("org.matrix.msc4143.rtc_foci".to_owned(), json!(edge.transports));
+    }
+    Answer::json(&answer)
 }
 
 /// `GET /.well-known/matrix/server`

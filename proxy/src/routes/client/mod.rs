@@ -21,6 +21,7 @@ pub(crate) mod preview;
 pub(crate) mod profile;
 pub(crate) mod push;
 pub(crate) mod relations;
+pub(crate) mod rtc;
 pub(crate) mod search;
 pub(crate) mod send;
 pub(crate) mod session;

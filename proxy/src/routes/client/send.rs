@@ -93,6 +93,15 @@ fn draft(request: &Incoming, kind: &str, state_key: Option<String>, content: Raw
     Ok(Draft { sender: request.caller()?.user_id.clone(), kind: kind.to_owned(), state_key, content, redacts: None })
 }
 
+/// For how many milliseconds the event is to be sticky (MSC4354). Only messages can be: on other paths the parameter means
+/// nothing.
+pub(super) fn sticky(request: &Incoming, draft: &Draft) -> Result<Option<u64>, MatrixError> {
+    if draft.state_key.is_some() || draft.redacts.is_some() {
+        return Ok(None);
+    }
+    request.query_number("org.matrix.msc4354.sticky_duration_ms")
+}
+
 async fn send(
     edge: &Edge,
     room_id: &RoomId,
@@ -107,6 +116,7 @@ async fn send(
         return delayed::schedule(edge, request, draft, txn_id, delay_ms).await;
     }
     let device_id = request.caller()?.device_id.clone();
-    let event = SendEvent { draft, device_id, txn_id };
+    let sticky_ms = sticky(request, &draft)?;
+    let event = SendEvent { draft, device_id, txn_id, sticky_ms };
     Answer::json(&ask_room(edge, room_id, event).await?)
 }

@@ -55,6 +55,7 @@ impl<H: ObjectHost> RoomActor<H> {
             self.expire_typing();
         }
         self.follow_up();
+        self.expire_sticky(now)?;
         self.save_cursors()?;
         Ok(true)
     }

@@ -3,7 +3,9 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use ruma::{OwnedUserId, UserId};
-use tern_model::{EphemeralNotice, Notice, NoticeEvent, RoomSeq, RoomSummary, StoredEvent, Turned, TxnRef};
+use tern_model::{
+    EphemeralNotice, Notice, NoticeEvent, RoomSeq, RoomSummary, StickyEvent, StoredEvent, Turned, TxnRef,
+};
 use tern_ports::{
     ObjectHost, SqlError,
     wire::{UserCommand, frame, user::Deliver},
@@ -52,6 +54,8 @@ pub(super) struct Bundle {
     summary: Option<Rc<RoomSummary>>,
     /// Who is in the room, when events had to be left out that may have changed it.
     members: Option<Rc<Vec<OwnedUserId>>>,
+    /// Sticky events of the range, those left out included.
+    sticky: Vec<StickyEvent>,
     /// The frame for those about whom nothing is special.
     plain: RefCell<Option<Vec<u8>>>,
 }
@@ -105,6 +109,7 @@ impl<H: ObjectHost> RoomActor<H> {
             members: if moved_unseen { Some(self.all_joined()?) } else { None },
             turned: turns.members,
             events,
+            sticky: self.sticky_from(head, from)?,
             summary: if changed { Some(Rc::new(self.summarise(head)?)) } else { None },
             plain: RefCell::default(),
         })
@@ -166,7 +171,8 @@ impl<H: ObjectHost> RoomActor<H> {
     fn plain(&self, head: &Head, bundle: &Bundle) -> Notice {
         let events = bundle.events.iter().map(|(event, _)| event.clone()).collect();
         let (summary, members) = (bundle.summary.clone(), bundle.members.clone());
-        Notice { events, turned: bundle.moves.clone(), summary, members, ..self.blank(head) }
+        let (turned, sticky) = (bundle.moves.clone(), bundle.sticky.clone());
+        Notice { events, turned, summary, members, sticky, ..self.blank(head) }
     }
 
     /// A notice made for one user.
@@ -206,9 +212,14 @@ impl<H: ObjectHost> RoomActor<H> {
             None if joins => Some(self.all_joined()?),
             _ => None,
         };
+        let sticky = match (joins, member_now) {
+            (true, _) => self.sticky_from(head, RoomSeq::default())?,
+            (_, true) => bundle.sticky.clone(),
+            _ => Vec::new(),
+        };
         let turned = bundle.moves.iter().filter(|turned| share.covers(turned.seq)).cloned().collect();
         let membership = share.membership;
-        Ok(Notice { events, turned, membership, stripped, summary, members, ephemeral, ..self.blank(head) })
+        Ok(Notice { events, turned, membership, stripped, summary, members, ephemeral, sticky, ..self.blank(head) })
     }
 
     /// For somebody whom a resolution at `at` put out of the room: the member event that holds now, if there is one. What
@@ -270,6 +281,7 @@ impl<H: ObjectHost> RoomActor<H> {
             forwarded: head.forwarded,
             selective: head.large,
             ephemeral: Vec::new(),
+            sticky: Vec::new(),
         }
     }
 

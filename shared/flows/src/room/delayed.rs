@@ -60,6 +60,7 @@ pub(super) struct Waiting {
     event: ScheduledEvent,
     sender: OwnedUserId,
     device_id: String,
+    sticky_ms: Option<u64>,
 }
 
 impl Waiting {
@@ -67,11 +68,11 @@ impl Waiting {
     pub(super) fn request(self) -> SendEvent {
         let ScheduledEvent { kind, state_key, content, .. } = self.event;
         let draft = Draft { sender: self.sender, kind, state_key, content, redacts: None };
-        SendEvent { draft, device_id: self.device_id.into(), txn_id: None }
+        SendEvent { draft, device_id: self.device_id.into(), txn_id: None, sticky_ms: self.sticky_ms }
     }
 }
 
-const COLUMNS: &str = "delay_id, sender, device_id, kind, state_key, content, delay, since";
+const COLUMNS: &str = "delay_id, sender, device_id, kind, state_key, content, delay, since, sticky";
 
 impl<S: Sql> Store<'_, S> {
     /// Takes a scheduled event out of its table.
@@ -126,8 +127,9 @@ impl<S: Sql> Store<'_, S> {
             draft.content.text().into(),
             ask.delay_ms.into(),
             now.0.into(),
+            ask.sticky_ms.into(),
         ];
-        self.0.query("INSERT INTO delayed VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", &params)?;
+        self.0.query("INSERT INTO delayed VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", &params)?;
         Ok(())
     }
 
@@ -149,6 +151,7 @@ fn waiting(room_id: &RoomId, row: &Row) -> Result<Waiting, SqlError> {
     Ok(Waiting {
         sender: OwnedUserId::try_from(text(1)?).map_err(damaged)?,
         device_id: text(2)?,
+        sticky_ms: row.int(8),
         event: ScheduledEvent {
             delay_id: text(0)?,
             room_id: room_id.to_owned(),
@@ -165,7 +168,7 @@ impl<H: ObjectHost> RoomActor<H> {
     /// Schedules an event of somebody who is in the room.
     pub(super) async fn delay_event(self: &Rc<Self>, ask: DelayEvent) -> Result<Delayed, MatrixError> {
         self.check_joined(&ask.draft.sender)?;
-        tern_room::build::check(&rule_draft(ask.draft.clone()))?;
+        tern_room::build::check(&rule_draft(ask.draft.clone()).sticky(ask.sticky_ms))?;
         if ask.delay_ms == 0 || ask.delay_ms > LONGEST_MS {
             return Err(too_long());
         }

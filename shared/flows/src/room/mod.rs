@@ -12,6 +12,7 @@
 //! | `forks`, `turns`, `aside`, `past` | what is kept of a room that forked |
 //! | `facts` | what the room shows to those outside |
 //! | `delayed` | events that are sent later |
+//! | `sticky` | events that reach also those who come later |
 //! | `ephemeral` | typing and receipts |
 //! | `queue`, `desk`, `carriers`, `shares`, `bundle` | who is told what, one by one or by relays |
 //! | `listeners` | who is told, in a large room |
@@ -73,6 +74,7 @@ mod send;
 mod shares;
 mod slice;
 mod state;
+mod sticky;
 mod store;
 mod timeline;
 mod turns;

@@ -93,7 +93,8 @@ impl<H: ObjectHost> RoomActor<H> {
     fn commit(&self, jobs: Vec<Job>) -> Result<Vec<Answer>, MatrixError> {
         let head = self.room()?;
         let before = head.newest;
-        let turn = Turn::new(&self.room_id, self.host.sql(), &self.cache, Rc::unwrap_or_clone(head));
+        let turn =
+            Turn::new(&self.room_id, self.host.sql(), &self.cache, Rc::unwrap_or_clone(head)).at(self.host.now());
         let answers = self.host.sql().transaction(|| {
             let mut answers = Vec::with_capacity(jobs.len());
             for job in jobs {
@@ -117,7 +118,10 @@ impl<H: ObjectHost> RoomActor<H> {
                 Self::receive_batch(turn, &batch)?;
                 return Ok(Ok(None));
             }
-            Job::Send { request, target } => self.plan_event(turn, *request, target),
+            Job::Send { request, target } => {
+                let sticky = request.sticky_ms.is_some_and(|duration_ms| duration_ms > 0);
+                self.plan_event(turn, *request, target).and_then(|plan| check_sticky(turn, plan, sticky))
+            }
             Job::Membership { request, vouching } => self.plan_membership(turn, &request, &vouching),
             Job::Profile(request) => self.plan_profile(turn, &request),
             Job::Delayed { delay_id } => match turn.store().take_delayed(&self.room_id, &delay_id)? {
@@ -148,15 +152,16 @@ impl<H: ObjectHost> RoomActor<H> {
         request: SendEvent,
         fetched: Option<Box<LoadedEvent>>,
     ) -> Result<Plan, MatrixError> {
-        let SendEvent { draft, device_id, txn_id } = request;
+        let SendEvent { draft, device_id, txn_id, sticky_ms } = request;
+        let draft = rule_draft(draft).sticky(sticky_ms);
         let txn = txn_id.map(|txn_id| TxnRef { device_id, txn_id });
         if let Some(txn) = &txn
             && let Some(known) = turn.store().event_of_txn(draft.sender.as_str(), txn, &draft.kind)?
         {
-            build::check(&rule_draft(draft))?;
+            build::check(&draft)?;
             return Ok(Plan::Known(known));
         }
-        let pdu = propose(turn, &rule_draft(draft), self.host.now(), self.signer()?)?;
+        let pdu = propose(turn, &draft, self.host.now(), self.signer()?)?;
         if let Some(same) = unchanged_state(turn, &pdu)? {
             return Ok(Plan::Known(same));
         }
@@ -187,6 +192,14 @@ impl<H: ObjectHost> RoomActor<H> {
         let load = LoadEvent { room_id: self.room_id.clone(), event_id, user_id: request.draft.sender.clone() };
         ask_storage(&*self.host, load).await
     }
+}
+
+/// Refuses one more sticky event where there are too many: it would have to reach everybody.
+fn check_sticky<S: Sql>(turn: &Turn<'_, S>, plan: Plan, sticky: bool) -> Result<Plan, MatrixError> {
+    if let (Plan::Append(entry), true) = (&plan, sticky) {
+        turn.check_room_for_sticky(entry.pdu.from().as_str(), turn.now())?;
+    }
+    Ok(plan)
 }
 
 /// Appends an event made here. It stands on all extremities, unless there are more than an event may name: then it is

@@ -33,6 +33,8 @@ pub(super) struct Head {
     pub(super) turned: RoomSeq,
     /// Only those who listen are told: the table `listeners`. Once so, always so.
     pub(super) large: bool,
+    /// Until when some event may be sticky; zero while there is none.
+    pub(super) sticky: Millis,
 }
 
 impl Head {
@@ -51,6 +53,7 @@ impl Head {
             invited: 0,
             turned: zero,
             large: false,
+            sticky: Millis::default(),
         }
     }
 }
@@ -84,7 +87,7 @@ impl<S: Sql> Store<'_, S> {
     pub(super) fn head(self) -> Result<Option<Head>, SqlError> {
         let rows = self.0.query(
             "SELECT version, newest, depth, extremities, forwarded, announced, tail, joined, invited,
-                 (SELECT coalesce(max(seq), 0) FROM turns), large FROM head",
+                 (SELECT coalesce(max(seq), 0) FROM turns), large, sticky FROM head",
             &[],
         )?;
         rows.first().map(head_of).transpose()
@@ -104,15 +107,16 @@ impl<S: Sql> Store<'_, S> {
             head.joined.into(),
             head.invited.into(),
             head.large.into(),
+            head.sticky.0.into(),
         ];
         self.0.query(
             "INSERT INTO head (id, version, newest, depth, extremities, forwarded, announced, tail, joined, invited,
-                 large)
-             VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                 large, sticky)
+             VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (id) DO UPDATE SET version = excluded.version, newest = excluded.newest, depth = excluded.depth,
                  extremities = excluded.extremities, forwarded = excluded.forwarded, announced = excluded.announced,
                  tail = excluded.tail, joined = excluded.joined, invited = excluded.invited,
-                 large = excluded.large",
+                 large = excluded.large, sticky = excluded.sticky",
             &params,
         )?;
         Ok(())
@@ -251,6 +255,7 @@ fn head_of(row: &Row) -> Result<Head, SqlError> {
         invited: number(8)?,
         turned: RoomSeq(number(9)?),
         large: row.flag(10),
+        sticky: Millis(number(11)?),
     })
 }
 

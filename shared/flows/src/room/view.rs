@@ -8,7 +8,7 @@ use std::{
 
 use lru::LruCache;
 use ruma::{EventId, OwnedEventId, OwnedUserId, RoomId, ServerName, events::StateEventType};
-use tern_model::{Pdu, RawJson, RoomSeq, StoredEvent, TxnRef};
+use tern_model::{Millis, Pdu, RawJson, RoomSeq, StoredEvent, TxnRef};
 use tern_ports::{Sql, SqlError, wire::storage::Redaction};
 use tern_room::{Extremity, RoomView, Unreadable, Version, auth::membership_of, redact, unsigned};
 
@@ -38,6 +38,8 @@ pub(super) struct Turn<'a, S> {
     store: Store<'a, S>,
     cache: &'a Cache,
     head: RefCell<Head>,
+    /// When what is appended came in.
+    now: Millis,
     /// State this turn has changed; nothing where it took it away.
     changed: RefCell<BTreeMap<Key, Option<Current>>>,
 }
@@ -67,7 +69,29 @@ pub(super) struct Redacts {
 
 impl<'a, S: Sql> Turn<'a, S> {
     pub(super) fn new(room_id: &'a RoomId, sql: &'a S, cache: &'a Cache, head: Head) -> Self {
-        Self { room_id, store: Store(sql), cache, head: RefCell::new(head), changed: RefCell::default() }
+        Self {
+            room_id,
+            store: Store(sql),
+            cache,
+            head: RefCell::new(head),
+            now: Millis(u64::MAX),
+            changed: RefCell::default(),
+        }
+    }
+
+    /// A turn that appends what came in at `now`.
+    pub(super) fn at(self, now: Millis) -> Self {
+        Self { now, ..self }
+    }
+
+    pub(super) fn now(&self) -> Millis {
+        self.now
+    }
+
+    /// An event that was appended is sticky until then.
+    pub(super) fn sticks_until(&self, until: Millis) {
+        let mut head = self.head.borrow_mut();
+        head.sticky = head.sticky.max(until);
     }
 
     pub(super) fn store(&self) -> Store<'a, S> {
@@ -123,6 +147,7 @@ impl<'a, S: Sql> Turn<'a, S> {
             StoredEvent { unsigned: unsigned.transpose().map_err(damaged)?, txn: txn.clone(), ..stored(seq, pdu) };
         let redaction = redacts.as_ref().map(|redacts| self.redact(redacts)).transpose()?;
         self.store.insert_event(&stored, redaction.as_ref())?;
+        self.keep_sticky(pdu, &stored)?;
         if let Some(state_key) = state_key {
             self.replace_state((&stored.kind, state_key), (seq, pdu), None, previous.as_ref())?;
         }
@@ -215,6 +240,9 @@ impl<'a, S: Sql> Turn<'a, S> {
     fn redact(&self, redacts: &Redacts) -> Result<Redaction, SqlError> {
         let Redacts { target, successor, becomes } = redacts;
         self.store.rewrite_event(target.seq, &becomes.pdu, becomes.unsigned.as_ref())?;
+        if self.head.borrow().sticky > Millis(0) {
+            self.store.drop_sticky(target.seq)?;
+        }
         let Some(state_key) = &target.state_key else { return Ok(becomes.clone()) };
         let pdu = Pdu::parse(target.event_id.clone(), becomes.pdu.clone()).map_err(damaged)?;
         let copy = self.redact_copy(target, state_key, successor.as_ref(), &pdu)?;

@@ -32,6 +32,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             // It wishes for the next alarm itself, too.
             let _ = self.attend().await;
         }
+        self.expire_sticky(self.host.now());
         let (profile, devices, missed) = (Rc::clone(&self), Rc::clone(&self), Rc::clone(&self));
         let work = (
             profile.carry_profile(),

@@ -77,6 +77,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             // What lies in a gap may well be for the user.
             let follows = fresh.first().is_some_and(|first| first.seq == row.newest.next());
             let quiet = follows && heard().next().is_none();
+            self.take_sticky(turn, notice)?;
             let pos = if quiet { turn.advance_quietly(news::ROOMS) } else { turn.advance(news::ROOMS) };
             let previous = row.clone();
             make_place(turn, &mut row, &fresh)?;
@@ -99,6 +100,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             trim(turn, &mut row)?;
             let was_in = before.as_ref().is_some_and(|before| before.membership == Membership::Join);
             self.follow_members(turn, &row, was_in, notice, &fresh)?;
+            self.unstick_room(turn.sql, &row)?;
         }
         if fresh.is_empty()
             && let (true, Some(gone)) = (known, turned.last())
@@ -146,6 +148,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             if let Some(target) = &event.redacts {
                 discount(turn.sql, row, target)?;
                 redaction::apply(turn.sql, &row.room_id, target, event)?;
+                self.unstick(turn.sql, &row.room_id, target)?;
             }
         }
         Ok(())
@@ -203,6 +206,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         row.turned = gone.seq;
         self.take_membership(turn, row, notice, &[], pos);
         row.removed = was_in;
+        self.unstick_room(turn.sql, row)?;
         self.follow_members(turn, row, was_in, notice, &[])
     }
 

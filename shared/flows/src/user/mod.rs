@@ -14,6 +14,7 @@
 //! | unread counts | [`counting`], and [`missed`] for what was not told |
 //! | ignored users | [`ignored`] |
 //! | thread subscriptions | [`threads`] |
+//! | sticky events | [`sticky`] |
 //! | who is there | [`presence`] |
 //! | account data, tags, push rules | [`account_data`] |
 //! | public keys, device lists | [`encryption`] |
@@ -45,6 +46,7 @@ mod schema;
 mod sessions;
 mod slices;
 mod standing;
+mod sticky;
 mod store;
 mod sync;
 mod threads;

@@ -46,6 +46,11 @@ impl<S: Sql> Turn<'_, S> {
         self.hub.set(Hub { relisted: pos, ..self.hub.get() });
     }
 
+    /// No event is sticky any more.
+    pub(super) fn forget_sticky(&self) {
+        self.hub.set(Hub { sticky: StreamPos(0), ..self.hub.get() });
+    }
+
     /// There is such a user.
     pub(super) fn open(&self) {
         self.hub.set(Hub { opened: true, ..self.hub.get() });
@@ -61,6 +66,7 @@ impl<S: Sql> Turn<'_, S> {
             (news::ACCOUNT_DATA, &mut hub.account_data),
             (news::RECEIPTS, &mut hub.receipts),
             (news::THREADS, &mut hub.threads),
+            (news::STICKY, &mut hub.sticky),
         ];
         for (kind, newest) in kinds_of_news {
             if kinds & kind != 0 {

@@ -8,8 +8,8 @@ use tern_model::{NoticeEvent, RawJson, Receipt, RoomSeq, StoredEvent, StreamPos,
 use tern_ports::{ObjectHost, Parking, SqlError};
 use tern_room::aggregate;
 use tern_sync::{
-    AccountData, DeviceListChanges, KeyCounts, PresencePos, RoomView, ThreadSubscription, ToDeviceMessage, TypingPos,
-    UserView, presence_content,
+    AccountData, DeviceListChanges, KeyCounts, PresencePos, RoomView, Sticky, ThreadSubscription, ToDeviceMessage,
+    TypingPos, UserView, presence_content,
 };
 
 use super::{
@@ -17,7 +17,7 @@ use super::{
     account_data::PUSH_RULES,
     ignored::is_unheard,
     member::MEMBER,
-    store::{Span, account_data, devices, inbox, keys, receipts, threads, to_device, turned},
+    store::{Span, account_data, devices, inbox, keys, receipts, sticky, threads, to_device, turned},
 };
 
 /// What one device may be told as of one position. What came later, while slices were loaded, is left for the next step:
@@ -195,6 +195,32 @@ impl<H: ObjectHost + Parking> UserView for View<'_, H> {
     fn thread_subscriptions(&self, after: StreamPos, limit: usize) -> Vec<ThreadSubscription> {
         let Some(span) = self.span(after, self.actor.hub.get().threads) else { return Vec::new() };
         self.or_fail(threads::changed(self.sql(), span, limit_of(limit)))
+    }
+
+    fn sticky_position(&self) -> StreamPos {
+        self.actor.hub.get().sticky
+    }
+
+    fn sticky(&self, after: StreamPos, limit: usize) -> Vec<Sticky> {
+        let Some(mut span) = self.span(after, self.actor.hub.get().sticky) else { return Vec::new() };
+        let ignored = self.or_fail(self.actor.ignored());
+        loop {
+            let mut events = self.or_fail(sticky::between(self.sql(), span, self.actor.host.now(), limit_of(limit)));
+            let Some(last) = events.last() else { return events };
+            span.after = last.at;
+            events.retain(|event| !ignored.contains(&event.sender));
+            if !events.is_empty() {
+                return events;
+            }
+        }
+    }
+
+    fn room_sticky(&self, room_id: &RoomId, after: StreamPos) -> Vec<Sticky> {
+        let Some(span) = self.span(after, self.actor.hub.get().sticky) else { return Vec::new() };
+        let mut events = self.or_fail(sticky::of_room(self.sql(), room_id, span, self.actor.host.now()));
+        let ignored = self.or_fail(self.actor.ignored());
+        events.retain(|event| !ignored.contains(&event.sender));
+        events
     }
 
     fn typing(&self, after: TypingPos) -> Vec<(OwnedRoomId, Vec<OwnedUserId>)> {

@@ -18,6 +18,9 @@ pub struct DelayEvent {
     pub txn_id: Option<String>,
     /// After how many milliseconds.
     pub delay_ms: u64,
+    /// Then it is sticky for so many milliseconds (MSC4354).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sticky_ms: Option<u64>,
 }
 
 /// The answer to [`DelayEvent`].

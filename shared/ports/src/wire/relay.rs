@@ -108,6 +108,7 @@ mod tests {
             forwarded: RoomSeq(7),
             selective: true,
             ephemeral: Vec::new(),
+            sticky: Vec::new(),
         };
         let ask = PassOn { users: Vec::new(), notice: RawJson::from_value(&notice).unwrap(), patience_ms: 1 };
         assert_eq!(ask.frame(), frame::write(&UserCommand::from(Deliver { notices: vec![notice] })));

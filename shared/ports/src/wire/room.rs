@@ -97,6 +97,9 @@ pub struct SendEvent {
     /// Client's transaction id; a repeated one gets the first answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub txn_id: Option<String>,
+    /// The event is sticky for so many milliseconds (MSC4354).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sticky_ms: Option<u64>,
 }
 
 /// What is done to a member.

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use ruma::{OwnedRoomId, OwnedUserId, RoomId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
 use tern_model::{Hero, NoticeEvent, RawJson, Receipt, RoomSeq, RoomSummary, StreamPos};
 
-use super::{ClassicRequest, RoomFilter};
-use crate::event::{client_json, ended_join, member_of};
+use super::{ClassicRequest, RoomFilter, Token};
+use crate::event::{add_remaining, client_json, ended_join, member_of, sticky_json};
 use crate::extensions::{receipt_content, typing_content};
 use crate::gather::{Gathered, Sources, Want};
 use crate::json::Object;
@@ -217,8 +217,9 @@ impl ClassicRoom {
         let filter = &request.filter.room;
         // What relates to an event comes after it, so that only a timeline that has begun anew holds both.
         let anew = gathered.limited || gathered.timeline.len() > filter.timeline.limit() as usize;
-        let aggregated = if anew { view.aggregated(&gathered.timeline) } else { BTreeMap::new() };
+        let mut aggregated = if anew { view.aggregated(&gathered.timeline) } else { BTreeMap::new() };
         sieve(filter, &self.room.room_id, &mut gathered);
+        add_remaining(view, &self.room.room_id, &gathered.timeline, &mut aggregated);
         let shown: BTreeSet<_> = gathered.timeline.iter().map(|event| &event.event_id).collect();
         out.object("timeline", |out| {
             if !gathered.timeline.is_empty() {
@@ -248,7 +249,31 @@ impl ClassicRoom {
             out.object("state", |out| out.array("events", state));
         }
         if self.room.is_joined() {
+            self.write_sticky(out, view, request.since(view.position()).filter(|_| want.after.is_some()), &shown);
             self.write_counts(out, view, request, want, &gathered);
+        }
+    }
+
+    /// Sticky events since `since`, all there are for a room that is new to the client, whatever its filter (MSC4354,
+    /// "Sync API changes"). There are as many as the room allows.
+    fn write_sticky(
+        &self,
+        out: &mut Object<'_>,
+        view: &dyn UserView,
+        since: Option<Token>,
+        shown: &BTreeSet<&OwnedEventId>,
+    ) {
+        let since = since.unwrap_or_default().stream;
+        if view.sticky_position() <= since {
+            return;
+        }
+        let events = view.room_sticky(&self.room.room_id, since).into_iter();
+        let events: Vec<String> = events
+            .filter(|event| !shown.iter().any(|shown| **shown == event.event_id))
+            .map(|event| sticky_json(&event))
+            .collect();
+        if !events.is_empty() {
+            out.object("msc4354_sticky", |out| out.array("events", events));
         }
     }
 

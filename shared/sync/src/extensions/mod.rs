@@ -3,6 +3,7 @@
 mod account_data;
 mod e2ee;
 mod receipts;
+mod sticky;
 mod threads;
 mod to_device;
 mod typing;
@@ -47,6 +48,8 @@ pub(crate) struct ExtensionsTold {
     threads: Option<StreamPos>,
     #[serde(rename = "y", default, skip_serializing_if = "Option::is_none")]
     typing: Option<typing::TypingTold>,
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+    sticky: Option<sticky::StickyTold>,
 }
 
 /// How far an extension that speaks of rooms has been told, in which scope.
@@ -63,6 +66,11 @@ impl ExtensionsTold {
     pub(crate) fn is_settled(&self, request: &Request, typing: TypingPos) -> bool {
         let told = self.typing.as_ref().map_or(TypingPos(0), |told| told.at);
         if request.extensions.typing.is_some() && typing > told {
+            return false;
+        }
+        if let (Some(sticky), Some(told)) = (&request.extensions.sticky, &self.sticky)
+            && (told.more || sticky.since.unwrap_or_default() < told.token.unwrap_or_default())
+        {
             return false;
         }
         let Some(to_device) = &request.extensions.to_device else { return true };
@@ -161,6 +169,9 @@ pub(crate) fn write(out: &mut Object<'_>, known: &Known<'_>, before: &Extensions
         if let Some(limit) = wanted.threads {
             threads::write(out, known, limit, before.threads);
             told.threads = Some(known.at);
+        }
+        if let Some(request) = wanted.sticky {
+            told.sticky = Some(sticky::write(out, known, request, before.sticky.as_ref()));
         }
         let more = out.len() > 0;
         let mut goes_on = false;

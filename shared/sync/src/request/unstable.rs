@@ -7,8 +7,8 @@ use serde::Deserialize;
 use tern_model::{MatrixError, RawJson};
 
 use super::{
-    Extensions, ListFilter, ListRequest, MOST_EVENTS, Request, RoomConfig, Scope, Shape, ToDeviceRequest, object,
-    to_device_since,
+    Extensions, ListFilter, ListRequest, MOST_EVENTS, Request, RoomConfig, Scope, Shape, StickyRequest,
+    ToDeviceRequest, object, queue_since,
 };
 use crate::state::{MEMBER, Selector, StateNeed, StateRule};
 
@@ -16,6 +16,8 @@ use crate::state::{MEMBER, Selector, StateNeed, StateRule};
 const THREADS_LIMIT: usize = 100;
 /// To-device messages per answer when the client does not say.
 const TO_DEVICE_LIMIT: usize = 100;
+/// Sticky events per answer, likewise (MSC4480).
+const STICKY_LIMIT: usize = 100;
 
 #[derive(Deserialize)]
 struct Body {
@@ -68,7 +70,7 @@ pub(super) struct Filters {
 #[derive(Default, Deserialize)]
 pub(super) struct ExtensionsBody {
     #[serde(default)]
-    to_device: Option<ToDeviceBody>,
+    to_device: Option<QueueBody>,
     #[serde(default)]
     e2ee: Option<ScopeBody>,
     #[serde(default)]
@@ -79,6 +81,8 @@ pub(super) struct ExtensionsBody {
     typing: Option<ScopeBody>,
     #[serde(default, rename = "io.element.msc4308.thread_subscriptions", alias = "thread_subscriptions")]
     threads: Option<LimitBody>,
+    #[serde(default, rename = "org.matrix.msc4354.sticky_events")]
+    sticky: Option<QueueBody>,
 }
 
 #[derive(Deserialize)]
@@ -90,7 +94,7 @@ struct LimitBody {
 }
 
 #[derive(Deserialize)]
-struct ToDeviceBody {
+struct QueueBody {
     #[serde(default)]
     enabled: Option<bool>,
     #[serde(default)]
@@ -179,11 +183,17 @@ pub(super) fn extensions(body: ExtensionsBody) -> Result<Extensions, MatrixError
     };
     let to_device = body.to_device.filter(|to_device| to_device.enabled == Some(true)).map(|to_device| {
         let limit = within(to_device.limit, TO_DEVICE_LIMIT);
-        let since = to_device_since(to_device.since.as_deref())?;
+        let since = queue_since(to_device.since.as_deref())?;
         Ok::<_, MatrixError>(ToDeviceRequest { limit, since })
+    });
+    let sticky = body.sticky.filter(|sticky| sticky.enabled == Some(true)).map(|sticky| {
+        let limit = within(sticky.limit, STICKY_LIMIT);
+        let since = queue_since(sticky.since.as_deref())?;
+        Ok::<_, MatrixError>(StickyRequest { limit, since })
     });
     Ok(Extensions {
         to_device: to_device.transpose()?,
+        sticky: sticky.transpose()?,
         e2ee: enabled(body.e2ee).is_some(),
         account_data: enabled(body.account_data),
         receipts: enabled(body.receipts),

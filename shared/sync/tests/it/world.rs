@@ -11,8 +11,8 @@ use tern_model::{
 };
 use tern_sync::{
     AccountData, Begin, Body, Connection, DeviceListChanges, KeyCounts, Membership, Parts, PresencePos, Request,
-    RoomView, Shape, Slice, SliceAsk, Slices, ThreadSubscription, ToDeviceMessage, TypingPos, Unread, UserView, answer,
-    is_bump, plan,
+    RoomView, Shape, Slice, SliceAsk, Slices, Sticky, ThreadSubscription, ToDeviceMessage, TypingPos, Unread, UserView,
+    answer, is_bump, plan,
 };
 
 pub(crate) const ME: &str = "@me:tern.test";
@@ -97,6 +97,7 @@ pub(crate) struct World {
     pub(crate) to_device: Vec<ToDeviceMessage>,
     /// Oldest first.
     pub(crate) threads: Vec<ThreadSubscription>,
+    pub(crate) sticky: Vec<Sticky>,
     pub(crate) device_lists: Vec<(StreamPos, OwnedUserId, bool)>,
     pub(crate) keys: KeyCounts,
     /// Rooms handed to the engine.
@@ -135,6 +136,7 @@ impl Default for World {
             presence: BTreeMap::new(),
             to_device: Vec::new(),
             threads: Vec::new(),
+            sticky: Vec::new(),
             device_lists: Vec::new(),
             keys: KeyCounts::default(),
             visited: Cell::new(0),
@@ -497,6 +499,20 @@ impl UserView for World {
     fn thread_subscriptions(&self, after: StreamPos, limit: usize) -> Vec<ThreadSubscription> {
         self.count();
         self.threads.iter().rev().filter(|thread| thread.at > after).take(limit).cloned().collect()
+    }
+
+    fn sticky_position(&self) -> StreamPos {
+        self.sticky.last().map(|event| event.at).unwrap_or_default()
+    }
+
+    fn sticky(&self, after: StreamPos, limit: usize) -> Vec<Sticky> {
+        self.count();
+        self.sticky.iter().filter(|event| event.at > after).take(limit).cloned().collect()
+    }
+
+    fn room_sticky(&self, room_id: &RoomId, after: StreamPos) -> Vec<Sticky> {
+        self.count();
+        self.sticky.iter().filter(|event| event.at > after && event.room_id == room_id).cloned().collect()
     }
 
     fn typing(&self, after: TypingPos) -> Vec<(OwnedRoomId, Vec<OwnedUserId>)> {

@@ -26,7 +26,13 @@ impl Scene {
     }
 
     fn schedule(&self, draft: Draft, txn_id: Option<&str>, delay_ms: u64) -> Result<String, MatrixError> {
-        let ask = DelayEvent { draft, device_id: "PHONE".into(), txn_id: txn_id.map(str::to_owned), delay_ms };
+        let ask = DelayEvent {
+            draft,
+            device_id: "PHONE".into(),
+            txn_id: txn_id.map(str::to_owned),
+            delay_ms,
+            sticky_ms: None,
+        };
         Ok(self.ask(ask)?.delay_id)
     }
 

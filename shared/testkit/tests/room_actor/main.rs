@@ -17,4 +17,5 @@ mod resolution;
 mod scene;
 mod sending;
 mod slice;
+mod sticky;
 mod threads;

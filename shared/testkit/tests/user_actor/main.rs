@@ -15,6 +15,7 @@ mod presence;
 mod resolution;
 mod sessions;
 mod standing;
+mod sticky;
 mod support;
 mod sync;
 mod threads;

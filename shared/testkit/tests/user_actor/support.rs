@@ -370,6 +370,7 @@ pub(crate) fn notice(name: &str, events: Vec<NoticeEvent>) -> Notice {
         members: None,
         selective: false,
         ephemeral: Vec::new(),
+        sticky: Vec::new(),
     }
 }
 

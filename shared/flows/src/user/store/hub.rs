@@ -15,6 +15,8 @@ pub(in crate::user) struct Hub {
     pub(in crate::user) receipts: StreamPos,
     /// Zero until a client of the user's knows of subscriptions.
     pub(in crate::user) threads: StreamPos,
+    /// Zero while there is no sticky event.
+    pub(in crate::user) sticky: StreamPos,
     pub(in crate::user) relisted: StreamPos,
     /// A session was opened once: there is such a user.
     pub(in crate::user) opened: bool,
@@ -23,7 +25,7 @@ pub(in crate::user) struct Hub {
 pub(in crate::user) fn read(sql: &impl Sql) -> Result<Hub, SqlError> {
     let rows = sql.query(
         "SELECT constructed, position, rooms, to_device, e2ee, account_data, receipts, relisted, opened,
-         threads FROM hub",
+         threads, sticky FROM hub",
         &[],
     )?;
     let row = rows.into_iter().next().unwrap_or_default();
@@ -39,6 +41,7 @@ pub(in crate::user) fn read(sql: &impl Sql) -> Result<Hub, SqlError> {
         relisted: at(7),
         opened: row.flag(8),
         threads: at(9),
+        sticky: at(10),
     })
 }
 
@@ -47,10 +50,10 @@ pub(in crate::user) fn write(sql: &impl Sql, hub: &Hub) -> Result<(), SqlError> 
     let mut params = vec![hub.constructed.into()];
     params.extend(positions.map(|at| at.0.into()));
     params.push(hub.opened.into());
-    params.push(hub.threads.0.into());
+    params.extend([hub.threads, hub.sticky].map(|at| at.0.into()));
     sql.query(
         "UPDATE hub SET constructed = ?, position = ?, rooms = ?, to_device = ?, e2ee = ?, account_data = ?,
-         receipts = ?, relisted = ?, opened = ?, threads = ?",
+         receipts = ?, relisted = ?, opened = ?, threads = ?, sticky = ?",
         &params,
     )?;
     Ok(())

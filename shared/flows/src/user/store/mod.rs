@@ -15,6 +15,7 @@ pub(super) mod profile;
 pub(super) mod publication;
 pub(super) mod receipts;
 pub(super) mod rooms;
+pub(super) mod sticky;
 pub(super) mod threads;
 pub(super) mod to_device;
 pub(super) mod turned;
