@@ -82,14 +82,16 @@ fn what_the_timeline_has_is_not_told_twice_and_says_how_long_it_lasts() {
     let hub = Hub::new();
     let session = hub.login("PHONE");
     hub.joins("a");
+    let begun = answer(hub.sliding(&session, &wanted(None, 9), None, true).unwrap());
+    let classic = answer(hub.classic(&session, None, false).unwrap());
     sends(&hub, "a", 2, 60_000);
-    let first = answer(hub.sliding(&session, &wanted(None, 9), None, true).unwrap());
+    let first = answer(hub.sliding(&session, &wanted(None, 9), begun["pos"].as_str(), true).unwrap());
     let event = &first["rooms"][room("a").as_str()]["timeline"][0];
     assert_eq!(event["event_id"], "$e2");
     assert!(event["unsigned"]["msc4354_sticky_duration_ttl_ms"].is_u64(), "{event}");
     let told = &first["extensions"][EXTENSION];
     assert!(told.get("rooms").is_none() && told["next_batch"].is_string(), "{told}");
-    let first = answer(hub.classic(&session, None, false).unwrap());
+    let first = answer(hub.classic(&session, classic["next_batch"].as_str(), false).unwrap());
     let joined = &first["rooms"]["join"][room("a").as_str()];
     assert_eq!(ids(&joined["timeline"]["events"]).last().map(String::as_str), Some("$e2"));
     assert!(joined.get("msc4354_sticky").is_none());
