@@ -63,6 +63,13 @@ const rows = (): Row[] => [
   { rule: '.m.rule.tombstone', type: 'm.room.tombstone', key: '', content: { body: 'x' }, room: may('m.room.tombstone'), counts: [1, 1] },
   { rule: '.m.rule.room.server_acl', type: 'm.room.server_acl', key: '', content: { allow: ['*'] }, room: may('m.room.server_acl'), counts: [0, 0] },
   { rule: '.m.rule.member_event', type: 'm.room.member', key: bob.id, content: { membership: 'join', displayname: 'B' }, counts: [0, 0] },
+  ...['m', 'org.matrix.msc3381'].flatMap((name): Row[] => [
+    { rule: `poll_start_one_to_one of ${name}`, type: `${name}.poll.start`, content: {}, counts: [1, 0] },
+    { rule: `poll_start of ${name}`, type: `${name}.poll.start`, content: {}, others: 1, counts: [1, 0] },
+    { rule: `poll_response of ${name}`, type: `${name}.poll.response`, content: relates('m.reference'), counts: [0, 0] },
+    { rule: `poll_end_one_to_one of ${name}`, type: `${name}.poll.end`, content: relates('m.reference'), counts: [1, 0] },
+    { rule: `poll_end of ${name}`, type: `${name}.poll.end`, content: relates('m.reference'), others: 1, counts: [1, 0] },
+  ]),
   { rule: 'no rule for it', type: 'org.example.note', content: says('x'), counts: [0, 0] },
   { rule: 'state that nothing is said about', type: 'm.room.topic', key: '', content: { topic: 'x' }, room: may('m.room.topic'), counts: [0, 0] },
   { rule: 'the own messages', by: 'alice', content: says('x', { 'm.mentions': { user_ids: [alice.id] } }), counts: [0, 0] },

@@ -92,7 +92,10 @@ async fn profiles(
 ) -> Result<BTreeMap<OwnedUserId, Profile>, MatrixError> {
     users.insert(creator.to_owned());
     let reads = users.into_iter().map(|user_id| async move {
-        let profile = profile::in_rooms(edge, &user_id).await?;
+        let profile = match *user_id == *creator {
+            true => profile::in_rooms(edge, &user_id).await?,
+            false => profile::of_invitee(edge, &user_id, creator).await?,
+        };
         Ok::<_, MatrixError>((user_id, profile))
     });
     stream::iter(reads).buffer_unordered(AT_ONCE).try_collect().await

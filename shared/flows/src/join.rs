@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use ruma::{OwnedRoomId, RoomAliasId, RoomId, UserId};
+use serde::Deserialize;
 use tern_model::{Config, MatrixError, RawJson};
 use tern_ports::{
     Transport, ask_room, ask_storage, ask_user,
     wire::{
-        room::{ChangeMembership, ForgetMember, MembershipAction},
+        room::{ChangeMembership, Draft, ForgetMember, MembershipAction},
         storage::ResolveAlias,
         user::{ForgetRoom, SessionRef},
     },
@@ -61,9 +62,13 @@ pub async fn change<E: Transport>(
         return Err(MatrixError::too_large("The reason does not fit into an event"));
     }
     let content = match wish.action {
-        MembershipAction::Join | MembershipAction::Knock | MembershipAction::Invite => {
+        MembershipAction::Join | MembershipAction::Knock => {
             check_local(config, wish.target)?;
             Some(content(&profile::in_rooms(edge, wish.target).await?)?)
+        }
+        MembershipAction::Invite => {
+            check_local(config, wish.target)?;
+            Some(content(&profile::of_invitee(edge, wish.target, wish.caller).await?)?)
         }
         MembershipAction::Leave | MembershipAction::Kick | MembershipAction::Ban | MembershipAction::Unban => None,
     };
@@ -75,6 +80,25 @@ pub async fn change<E: Transport>(
         content,
     };
     ask_room(edge, room_id, change).await?;
+    Ok(())
+}
+
+/// A state event that invites somebody is as welcome as any other invite.
+///
+/// # Errors
+/// `M_INVITE_BLOCKED` when whom it invites does not let the sender.
+pub async fn check_invite<E: Transport>(edge: &E, config: &Config, draft: &Draft) -> Result<(), MatrixError> {
+    #[derive(Deserialize)]
+    struct Content {
+        membership: String,
+    }
+    let invites = || draft.content.read::<Content>().is_ok_and(|content| content.membership == "invite");
+    let target = draft.state_key.as_deref().filter(|_| draft.kind == "m.room.member" && invites());
+    // Of what is no user id, or of another server, the room says what is wrong.
+    let target = target.and_then(|target| <&UserId>::try_from(target).ok());
+    if let Some(target) = target.filter(|target| target.server_name() == config.server_name) {
+        profile::of_invitee(edge, target, &draft.sender).await?;
+    }
     Ok(())
 }
 

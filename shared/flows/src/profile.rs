@@ -6,7 +6,7 @@ use tern_ports::{
     Transport, ask_storage, ask_user,
     wire::{
         storage::LoadUser,
-        user::{Profile, ReadProfile},
+        user::{Profile, ReadInvitee, ReadProfile},
     },
 };
 
@@ -30,7 +30,23 @@ pub async fn read<E: Transport>(edge: &E, config: &Config, user_id: &UserId) -> 
 
 /// Name and avatar for a member event; empty for somebody who has none or is not there.
 pub(crate) async fn in_rooms(edge: &impl Transport, user_id: &UserId) -> Result<tern_room::Profile, MatrixError> {
-    let profile = match ask_user(edge, user_id, ReadProfile {}).await {
+    carried(ask_user(edge, user_id, ReadProfile {}).await)
+}
+
+/// The same for somebody who is about to be invited.
+///
+/// # Errors
+/// `M_INVITE_BLOCKED` when they do not let `inviter` invite them.
+pub async fn of_invitee(
+    edge: &impl Transport,
+    user_id: &UserId,
+    inviter: &UserId,
+) -> Result<tern_room::Profile, MatrixError> {
+    carried(ask_user(edge, user_id, ReadInvitee { inviter: inviter.to_owned() }).await)
+}
+
+fn carried(answer: Result<Profile, MatrixError>) -> Result<tern_room::Profile, MatrixError> {
+    let profile = match answer {
         Ok(profile) => profile,
         Err(error) if error.status == 404 => Profile::new(),
         Err(error) => return Err(error),

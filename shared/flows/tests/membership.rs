@@ -22,13 +22,13 @@ use tern_testkit::network::{refusal, reply};
 fn edge() -> Edge {
     let edge = Edge::new();
     edge.hubs.users(|user_id, command| match command {
-        UserCommand::ReadProfile(_) if user_id.localpart() == "alice" => {
+        UserCommand::ReadProfile(_) | UserCommand::ReadInvitee(_) if user_id.localpart() == "alice" => {
             let text = |text: &str| RawJson::from_value(text).unwrap();
             let fields =
                 [("displayname", text("Alice")), ("avatar_url", text("mxc://a/b")), ("m.tz", text("Europe/London"))];
             reply(fields.into_iter().map(|(field, value)| (field.to_owned(), value)).collect::<Profile>())
         }
-        UserCommand::ReadProfile(_) => refusal(MatrixError::not_found("Unknown user")),
+        UserCommand::ReadProfile(_) | UserCommand::ReadInvitee(_) => refusal(MatrixError::not_found("Unknown user")),
         UserCommand::ReadAccountData(_) => reply(None::<RawJson>),
         other => panic!("unexpected {}", other.name()),
     });

@@ -11,6 +11,7 @@ mod evaluate;
 mod glob;
 mod json;
 mod ledger;
+mod polls;
 mod rules;
 mod view;
 

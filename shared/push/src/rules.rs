@@ -98,7 +98,8 @@ impl PushRules {
     /// The predefined rules of a new user (Client-Server API, "Predefined Rules").
     pub fn server_default(user_id: &UserId) -> Self {
         let rules = serde_json::to_value(Ruleset::server_default(user_id)).and_then(serde_json::from_value);
-        let rules: Self = rules.unwrap_or_default();
+        let mut rules: Self = rules.unwrap_or_default();
+        crate::polls::add(&mut rules);
         Self { postcontent: subscription_rules(), ..rules }
     }
 

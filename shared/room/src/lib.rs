@@ -16,6 +16,7 @@
 //! | what becomes of it, and of the room? | [`accept`], over a [`history`] |
 //! | which state, when the room forked? | [`mod@resolve`] |
 //! | which servers does a room keep out? | [`acl`] |
+//! | who may invite a user? | [`invites`] |
 //! | who may see it? | [`visibility`] |
 //! | what does a room show to those who look for one? | [`facts`] |
 //! | what do others say about it? | [`relations`] |
@@ -52,6 +53,7 @@ pub mod draft;
 pub mod error;
 pub mod facts;
 pub mod history;
+pub mod invites;
 pub mod membership;
 pub mod policy;
 pub mod power;
@@ -78,6 +80,7 @@ pub use create::{CreateRoomRequest, Plan, Profile, plan};
 pub use draft::Draft;
 pub use error::{AuthError, BuildError, CreateError, MembershipError, RedactError, SendError, Unreadable};
 pub use history::{Difference, History, Key, StateMap};
+pub use invites::{InviteRules, Reception};
 pub use membership::{Action, Change, Outcome};
 pub use receipt::{Dropped, Received, Unverified};
 pub use relations::{Aggregation, Relation, Thread};

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ask_user,
-    wire::user::{ChangeTag, ReadAccountData, ReadFilter, WriteAccountData, WriteFilter},
+    wire::user::{ChangeTag, DeleteAccountData, ReadAccountData, ReadFilter, WriteAccountData, WriteFilter},
 };
 
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
@@ -14,8 +14,12 @@ use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, route
 pub(crate) const ROUTES: &[Route] = routes! {
     Hub Get "/_matrix/client/v3/user/{userId}/account_data/{type}" => read_global;
     Hub Put "/_matrix/client/v3/user/{userId}/account_data/{type}" => write_global;
+    Hub Delete "/_matrix/client/v3/user/{userId}/account_data/{type}" => delete_global;
+    Hub Delete "/_matrix/client/unstable/org.matrix.msc3391/user/{userId}/account_data/{type}" => delete_global;
     Hub Get "/_matrix/client/v3/user/{userId}/rooms/{roomId}/account_data/{type}" => read_of_room;
     Hub Put "/_matrix/client/v3/user/{userId}/rooms/{roomId}/account_data/{type}" => write_of_room;
+    Hub Delete "/_matrix/client/v3/user/{userId}/rooms/{roomId}/account_data/{type}" => delete_of_room;
+    Hub Delete "/_matrix/client/unstable/org.matrix.msc3391/user/{userId}/rooms/{roomId}/account_data/{type}" => delete_of_room;
     Hub Get "/_matrix/client/v3/user/{userId}/rooms/{roomId}/tags" => tags;
     Hub Put "/_matrix/client/v3/user/{userId}/rooms/{roomId}/tags/{tag}" => set_tag;
     Hub Delete "/_matrix/client/v3/user/{userId}/rooms/{roomId}/tags/{tag}" => remove_tag;
@@ -56,12 +60,35 @@ async fn write(edge: &Edge, request: &Incoming, room_id: Option<OwnedRoomId>) ->
     let user_id = request.own_user_id()?;
     let kind = request.param("type");
     let content = request.object()?;
-    // The server writes these itself: the one through read markers, the other through `pushrules/`.
+    refuse_server_managed(kind)?;
+    let write = WriteAccountData { session: request.session()?, room_id, kind: kind.to_owned(), content };
+    ask_user(edge, &user_id, write).await?;
+    Ok(Answer::empty())
+}
+
+/// The server writes these itself: the one through read markers, the other through `pushrules/`.
+fn refuse_server_managed(kind: &str) -> Result<(), MatrixError> {
     if matches!(kind, "m.fully_read" | "m.push_rules") {
         return Err(MatrixError::new(405, "M_BAD_JSON", format!("{kind} cannot be set through this API")));
     }
-    let write = WriteAccountData { session: request.session()?, room_id, kind: kind.to_owned(), content };
-    ask_user(edge, &user_id, write).await?;
+    Ok(())
+}
+
+/// `DELETE /user/{userId}/account_data/{type}` (MSC3391)
+async fn delete_global(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    delete(edge, request, None).await
+}
+
+/// `DELETE /user/{userId}/rooms/{roomId}/account_data/{type}` (MSC3391)
+async fn delete_of_room(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    delete(edge, request, Some(request.room_id()?)).await
+}
+
+async fn delete(edge: &Edge, request: &Incoming, room_id: Option<OwnedRoomId>) -> Result<Answer, MatrixError> {
+    let user_id = request.own_user_id()?;
+    let kind = request.param("type").to_owned();
+    refuse_server_managed(&kind)?;
+    ask_user(edge, &user_id, DeleteAccountData { session: request.session()?, room_id, kind }).await?;
     Ok(Answer::empty())
 }
 

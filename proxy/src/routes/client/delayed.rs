@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::json;
-use tern_flows::room::room_of_delayed;
+use tern_flows::{join, room::room_of_delayed};
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ask_room, ask_user,
@@ -45,6 +45,7 @@ pub(super) async fn schedule(
     delay_ms: u64,
 ) -> Result<Answer, MatrixError> {
     let (caller, room_id) = (request.caller()?, request.room_id()?);
+    join::check_invite(edge, &edge.config, &draft).await?;
     let sticky_ms = sticky(request, &draft)?;
     let ask = DelayEvent { draft, device_id: caller.device_id.clone(), txn_id, delay_ms, sticky_ms };
     let scheduled: Delayed = ask_room(edge, &room_id, ask).await?;

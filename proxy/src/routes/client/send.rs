@@ -3,7 +3,7 @@
 use ruma::RoomId;
 use serde::Deserialize;
 use serde_json::json;
-use tern_flows::directory;
+use tern_flows::{directory, join};
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ask_room,
@@ -115,6 +115,7 @@ async fn send(
     if let Some(delay_ms) = delayed::delay(request)?.filter(|_| draft.redacts.is_none()) {
         return delayed::schedule(edge, request, draft, txn_id, delay_ms).await;
     }
+    join::check_invite(edge, &edge.config, &draft).await?;
     let device_id = request.caller()?.device_id.clone();
     let sticky_ms = sticky(request, &draft)?;
     let event = SendEvent { draft, device_id, txn_id, sticky_ms };

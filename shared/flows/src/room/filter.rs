@@ -3,6 +3,7 @@
 use ruma::OwnedRoomId;
 use serde::Deserialize;
 use tern_model::{MatrixError, RawJson, StoredEvent};
+use tern_room::Relation;
 
 /// Which events of a room a client wants.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -17,6 +18,12 @@ pub(crate) struct RoomEventFilter {
     not_rooms: Vec<OwnedRoomId>,
     pub(crate) contains_url: Option<bool>,
     pub(super) lazy_load_members: bool,
+    rel_types: Option<Vec<String>>,
+    not_rel_types: Vec<String>,
+    #[serde(rename = "org.matrix.msc3874.rel_types")]
+    unstable_rel_types: Option<Vec<String>>,
+    #[serde(rename = "org.matrix.msc3874.not_rel_types")]
+    unstable_not_rel_types: Vec<String>,
     related_by_senders: Option<Vec<String>>,
     related_by_rel_types: Option<Vec<String>>,
 }
@@ -60,6 +67,30 @@ impl RoomEventFilter {
             && !sent(&self.not_senders)
             && self.senders.as_deref().is_none_or(sent)
             && self.contains_url.is_none_or(|wanted| wanted == contains_url(event))
+            && self.passes_relation(event)
+    }
+
+    /// Its own relation, or that it has none, lets the event pass (MSC3874).
+    fn passes_relation(&self, event: &StoredEvent) -> bool {
+        let (wanted, unwanted) = (self.rel_types(), self.not_rel_types());
+        if wanted.is_none() && unwanted.is_empty() {
+            return true;
+        }
+        let relation = Relation::of(event).map(|relation| relation.rel_type);
+        match relation {
+            Some(rel_type) => wanted.is_none_or(|types| types.contains(&rel_type)) && !unwanted.contains(&rel_type),
+            None => wanted.is_none(),
+        }
+    }
+
+    /// Only events that relate to others in one of these ways.
+    pub(crate) fn rel_types(&self) -> Option<&[String]> {
+        self.rel_types.as_deref().or(self.unstable_rel_types.as_deref())
+    }
+
+    /// No events that relate to others in one of these ways.
+    pub(crate) fn not_rel_types(&self) -> &[String] {
+        if self.not_rel_types.is_empty() { &self.unstable_not_rel_types } else { &self.not_rel_types }
     }
 }
 

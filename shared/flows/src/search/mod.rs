@@ -82,6 +82,8 @@ pub async fn room_events<E: Transport>(
         senders: senders_of(&filter, after.as_ref()),
         not_senders: filter.not_senders.clone(),
         with_url: filter.contains_url,
+        rel_types: filter.rel_types().map(<[String]>::to_vec),
+        not_rel_types: filter.not_rel_types().to_vec(),
         until: after.as_ref().filter(|_| order == Order::Recent).map(|token| token.place.1),
         limit: MOST_MATCHES,
     };

@@ -2,21 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use ruma::{OwnedRoomId, RoomId};
+use ruma::{DeviceId, OwnedRoomId, RoomId};
 use serde_json::{Map, Value};
 use tern_model::{MatrixError, RawJson, StreamPos, news};
 use tern_ports::{
     ObjectHost, Parking,
     wire::{
         Done,
-        user::{ChangePushRule, ChangeTag, PushRuleChange, ReadAccountData, WriteAccountData},
+        user::{ChangePushRule, ChangeTag, DeleteAccountData, PushRuleChange, ReadAccountData, WriteAccountData},
     },
 };
 use tern_push::{Change, PushRules};
 
 use super::{
     UserActor,
-    ignored::IGNORED,
+    invites::check_rules,
     store::{account_data, rooms},
     turn::Turn,
 };
@@ -33,8 +33,16 @@ pub(super) const DIRECT: &str = "m.direct";
 const LONGEST: usize = 512 * 1024;
 /// Longest type or tag, in bytes.
 const LONGEST_NAME: usize = 255;
-/// Most entries of one room, or global ones.
+/// Most entries of one room, or global ones; and most that are remembered as deleted.
 const MOST_ENTRIES: u64 = 1_000;
+
+/// Types that end with a device's id and go with it: as in MSC3890, and as clients write them while it is unstable.
+const OF_DEVICES: [&str; 2] = ["m.local_notification_settings", "org.matrix.msc3890.local_notification_settings"];
+
+/// An empty content is a deleted entry (MSC3391).
+pub(super) fn is_deleted(content: &RawJson) -> bool {
+    content.text() == "{}"
+}
 
 /// Refuses what clients may only read (Client-Server API, "Client Config", "Server behaviour"). A room's `m.fully_read`
 /// passes: it comes by the read markers, and the route of `PUT account_data` refuses it.
@@ -52,16 +60,51 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         if command.kind == PUSH_RULES && command.room_id.is_none() {
             return Ok(Some(self.push_rules()?.to_content()));
         }
-        Ok(account_data::read(self.host.sql(), command.room_id.as_deref(), &command.kind)?)
+        let stored = account_data::read(self.host.sql(), command.room_id.as_deref(), &command.kind)?;
+        Ok(stored.filter(|content| !is_deleted(content)))
     }
 
     pub(super) fn write_account_data(&self, command: &WriteAccountData) -> Result<Done, MatrixError> {
         self.admit(&command.session)?;
         refuse_server_managed(command.room_id.as_deref(), &command.kind)?;
-        if command.content.read::<Map<String, Value>>().is_err() {
-            return Err(MatrixError::bad_json("The content must be an object"));
+        let content = command.content.read::<Map<String, Value>>();
+        let content = content.map_err(|_| MatrixError::bad_json("The content must be an object"))?;
+        check_rules(command.room_id.as_deref(), &command.kind, command.content.text().len())?;
+        let content = if content.is_empty() { &RawJson::empty_object() } else { &command.content };
+        self.change(|turn| self.set_account_data(turn, command.room_id.as_deref(), &command.kind, content))
+    }
+
+    pub(super) fn delete_account_data(&self, command: &DeleteAccountData) -> Result<Done, MatrixError> {
+        self.admit(&command.session)?;
+        refuse_server_managed(command.room_id.as_deref(), &command.kind)?;
+        self.change(|turn| self.drop_account_data(turn, command.room_id.as_deref(), &command.kind))
+    }
+
+    /// A device is removed, and with it what clients keep of it in account data (MSC3890).
+    pub(super) fn drop_account_data_of(
+        &self,
+        turn: &Turn<'_, H::Sql>,
+        device_id: &DeviceId,
+    ) -> Result<(), MatrixError> {
+        for kind in OF_DEVICES {
+            self.drop_account_data(turn, None, &format!("{kind}.{device_id}"))?;
         }
-        self.change(|turn| self.set_account_data(turn, command.room_id.as_deref(), &command.kind, &command.content))
+        Ok(())
+    }
+
+    /// Deletes an entry, if it is there. Its row stays, empty, to tell syncs that it is gone.
+    fn drop_account_data(
+        &self,
+        turn: &Turn<'_, H::Sql>,
+        room_id: Option<&RoomId>,
+        kind: &str,
+    ) -> Result<Done, MatrixError> {
+        match account_data::read(turn.sql, room_id, kind)? {
+            Some(content) if !is_deleted(&content) => {
+                self.set_account_data(turn, room_id, kind, &RawJson::empty_object())
+            }
+            _ => Ok(Done {}),
+        }
     }
 
     pub(super) fn change_tag(&self, command: &ChangeTag) -> Result<Done, MatrixError> {
@@ -128,7 +171,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             return Err(MatrixError::too_large("The account data or its type is too long"));
         }
         let old = account_data::read(turn.sql, room_id, kind)?;
-        if old.is_none() && account_data::count(turn.sql, room_id)? >= MOST_ENTRIES {
+        let (known, deleted) = (old.as_ref().is_some_and(|old| !is_deleted(old)), is_deleted(content));
+        if !known && !deleted && account_data::count(turn.sql, room_id)? >= MOST_ENTRIES {
             return Err(MatrixError::new(403, "M_RESOURCE_LIMIT_EXCEEDED", "Too much account data"));
         }
         // A marker set again to the same place is no news; other entries are echoed, since clients wait for it.
@@ -136,10 +180,12 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             return Ok(Done {});
         }
         let pos = turn.advance(news::ACCOUNT_DATA);
-        account_data::write(turn.sql, room_id, kind, content, pos)?;
+        self.with_invites(turn, (room_id, kind), || account_data::write(turn.sql, room_id, kind, content, pos))?;
+        if deleted {
+            account_data::trim_deleted(turn.sql, room_id, MOST_ENTRIES)?;
+        }
         match (room_id, kind) {
             (None, PUSH_RULES) => drop(self.judge.take()),
-            (None, IGNORED) => self.ignore(turn, old.as_ref(), content)?,
             (None, DIRECT) => {
                 let before = old.as_ref().map(direct_rooms).unwrap_or_default();
                 for room_id in direct_rooms(content).symmetric_difference(&before) {

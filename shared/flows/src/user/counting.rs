@@ -88,7 +88,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         read: &Event<'_>,
         thread: Option<&str>,
     ) -> Result<Option<bool>, MatrixError> {
-        if self.ignored()?.contains(&event.sender) {
+        if self.ignored()?.contains(&event.sender) || self.is_unwelcome(event)? {
             return Ok(None);
         }
         let judge = self.judge()?;

@@ -12,7 +12,7 @@
 //! | notices of rooms | [`inbox`], [`ephemeral`], [`member`], [`redaction`]; [`attendance`] of large ones |
 //! | sync | [`sync`] and [`classic`] over [`view`] and [`room_cache`], with [`slices`] from outside; [`parked`] while there is no news |
 //! | unread counts | [`counting`], and [`missed`] for what was not told |
-//! | ignored users | [`ignored`] |
+//! | ignored users, whose invites are welcome | [`ignored`], [`invites`] |
 //! | thread subscriptions | [`threads`] |
 //! | sticky events | [`sticky`] |
 //! | who is there | [`presence`] |
@@ -32,6 +32,7 @@ mod filters;
 mod grants;
 mod ignored;
 mod inbox;
+mod invites;
 mod member;
 mod missed;
 mod parked;
@@ -68,6 +69,7 @@ use tern_ports::{
     ObjectHost, Parking, SqlError,
     wire::{UserCommand, frame},
 };
+use tern_room::InviteRules;
 use tern_sync::Showing;
 
 pub(crate) use schema::SCHEMA;
@@ -111,6 +113,7 @@ pub struct UserActor<H> {
     /// Push rules, ready to be asked.
     judge: RefCell<Option<Rc<counting::Judge>>>,
     ignored: RefCell<Option<Rc<BTreeSet<OwnedUserId>>>>,
+    invite_rules: RefCell<Option<Rc<InviteRules>>>,
     /// Something was missed that has to be counted.
     behind: Cell<bool>,
     /// What was missed is being counted.
@@ -158,6 +161,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             rooms: RefCell::default(),
             judge: RefCell::default(),
             ignored: RefCell::default(),
+            invite_rules: RefCell::default(),
             behind: Cell::default(),
             counting: Cell::default(),
             polled: Cell::default(),
@@ -213,11 +217,13 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             UserCommand::Deliver(command) => reply(&self.deliver(&command.notices)),
             UserCommand::ReadAccountData(command) => reply(&self.read_account_data(&command)),
             UserCommand::WriteAccountData(command) => reply(&self.write_account_data(&command)),
+            UserCommand::DeleteAccountData(command) => reply(&self.delete_account_data(&command)),
             UserCommand::ChangeTag(command) => reply(&self.change_tag(&command)),
             UserCommand::ChangePushRule(command) => reply(&self.change_push_rule(&command)),
             UserCommand::WriteFilter(command) => reply(&self.write_filter(&command)),
             UserCommand::ReadFilter(command) => reply(&self.read_filter(&command)),
             UserCommand::ReadProfile(_) => reply(&self.read_profile()),
+            UserCommand::ReadInvitee(command) => reply(&self.read_invitee(&command)),
             UserCommand::WriteProfile(command) => reply(&self.write_profile(*command).await),
             UserCommand::ListRooms(command) => reply(&self.list_rooms(&command)),
             UserCommand::ListMemberships(command) => reply(&self.list_memberships(&command)),
@@ -293,6 +299,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 fn ask_nobody(command: &UserCommand) -> Result<(), MatrixError> {
     match command {
         UserCommand::ReadProfile(_)
+        | UserCommand::ReadInvitee(_)
         | UserCommand::ReadPresence(_)
         | UserCommand::NotePresence(_)
         | UserCommand::DeliverToDevice(_)

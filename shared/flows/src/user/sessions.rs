@@ -201,6 +201,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         grants::forget_device(turn.sql, device_id)?;
         connections::delete_device(turn.sql, device_id)?;
         to_device::delete_device(turn.sql, device_id)?;
+        self.drop_account_data_of(turn, device_id)?;
         turn.wake_device(device_id, news::LOGOUT);
         encryption::remove_keys(turn, self.user_id.as_str(), device_id)
     }

@@ -98,6 +98,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             self.rooms.take();
             self.judge.take();
             self.ignored.take();
+            self.invite_rules.take();
         })?;
         self.hub.set(turn.hub.get());
         for (device_id, kinds) in turn.wakes.take() {

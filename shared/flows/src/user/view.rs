@@ -14,7 +14,7 @@ use tern_sync::{
 
 use super::{
     UserActor,
-    account_data::PUSH_RULES,
+    account_data::{PUSH_RULES, is_deleted},
     ignored::is_unheard,
     member::MEMBER,
     store::{Span, account_data, devices, inbox, keys, receipts, sticky, threads, to_device, turned},
@@ -154,6 +154,9 @@ impl<H: ObjectHost + Parking> UserView for View<'_, H> {
             return Vec::new();
         }
         let mut entries = span.map(|span| self.or_fail(account_data::global(self.sql(), span))).unwrap_or_default();
+        if after == StreamPos(0) {
+            entries.retain(|entry| !is_deleted(&entry.content));
+        }
         // The predefined rules are in force, and told, before anything is stored.
         let stored = entries.iter_mut().find(|entry| entry.kind == PUSH_RULES);
         if stored.is_some() || after == StreamPos(0) {
@@ -170,7 +173,10 @@ impl<H: ObjectHost + Parking> UserView for View<'_, H> {
 
     fn rooms_account_data(&self, after: StreamPos) -> Vec<(OwnedRoomId, AccountData)> {
         let Some(span) = self.span(after, self.actor.hub.get().account_data) else { return Vec::new() };
-        self.or_fail(account_data::of_rooms(self.sql(), span))
+        let mut entries = self.or_fail(account_data::of_rooms(self.sql(), span));
+        // Only who may know of an entry hears that it is gone (MSC3391).
+        entries.retain(|(_, entry)| after > StreamPos(0) || !is_deleted(&entry.content));
+        entries
     }
 
     fn room_account_data(&self, room_id: &RoomId) -> Vec<AccountData> {

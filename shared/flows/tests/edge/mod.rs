@@ -47,7 +47,9 @@ impl Edge {
                 refresh_token: Some(tern_auth::refresh::write(user_id, &[2; 32])),
             }),
             UserCommand::CloseSessions(_) => reply(tern_ports::wire::Done {}),
-            UserCommand::ReadProfile(_) => refusal(MatrixError::not_found("Unknown user")),
+            UserCommand::ReadProfile(_) | UserCommand::ReadInvitee(_) => {
+                refusal(MatrixError::not_found("Unknown user"))
+            }
             other => Err(Unreachable(format!("unexpected {}", other.name()))),
         });
         edge

@@ -26,6 +26,12 @@ pub struct SearchEvents {
     /// Only events with, or without, a `url` in their content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub with_url: Option<bool>,
+    /// Only events that relate to others in one of these ways (MSC3874).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rel_types: Option<Vec<String>>,
+    /// No events that relate to others in one of these ways.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_rel_types: Vec<String>,
     /// Only events up to this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Millis>,

@@ -42,11 +42,13 @@ boundary! {
         Deliver => Delivered,
         ReadAccountData => Option<RawJson>,
         WriteAccountData => Done,
+        DeleteAccountData => Done,
         ChangeTag => Done,
         ChangePushRule => Done,
         WriteFilter => String,
         ReadFilter => Option<RawJson>,
         ReadProfile => Profile,
+        ReadInvitee => Profile,
         WriteProfile => Done,
         ListRooms => Vec<OwnedRoomId>,
         ListMemberships => BTreeMap<OwnedRoomId, String>,
@@ -314,6 +316,17 @@ pub struct WriteAccountData {
     pub content: RawJson,
 }
 
+/// Deletes account data (MSC3391). What is not there is gone already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteAccountData {
+    /// The session that asks.
+    pub session: SessionRef,
+    /// The room, or global.
+    pub room_id: Option<OwnedRoomId>,
+    /// `type`.
+    pub kind: String,
+}
+
 /// Sets or removes a tag of a room (`m.tag`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeTag {
@@ -381,6 +394,14 @@ pub struct ReadFilter {
 /// Reads the public profile; 404 for a user that this hub does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadProfile {}
+
+/// Reads the public profile of somebody who is about to be invited. Fails as [`ReadProfile`] does, and with 403
+/// `M_INVITE_BLOCKED` when they do not let `inviter` invite them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadInvitee {
+    /// Who invites.
+    pub inviter: OwnedUserId,
+}
 
 /// A profile: `displayname`, `avatar_url` and custom fields (MSC4133).
 pub type Profile = BTreeMap<String, RawJson>;

@@ -94,6 +94,22 @@ pub struct RoomEventFilter {
     /// Only events with, or without, a `url` in their content.
     #[serde(default)]
     pub contains_url: Option<bool>,
+    /// By how the event relates to another.
+    #[serde(flatten)]
+    pub relations: RelationFilter,
+}
+
+/// Which events to include, by how they relate to others (MSC3874, under both of its names).
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct RelationFilter {
+    #[serde(default)]
+    rel_types: Option<BTreeSet<String>>,
+    #[serde(default)]
+    not_rel_types: BTreeSet<String>,
+    #[serde(default, rename = "org.matrix.msc3874.rel_types")]
+    unstable_rel_types: Option<BTreeSet<String>>,
+    #[serde(default, rename = "org.matrix.msc3874.not_rel_types")]
+    unstable_not_rel_types: BTreeSet<String>,
 }
 
 impl Filter {
@@ -142,6 +158,7 @@ impl RoomEventFilter {
         self.events.allows_kind(&event.kind)
             && self.events.allows_sender(event.sender.as_str())
             && self.contains_url.is_none_or(|wanted| wanted == has_url(&event.client))
+            && self.relations.allows(&event.client)
     }
 
     /// Every event passes.
@@ -152,12 +169,57 @@ impl RoomEventFilter {
             && types.is_none()
             && not_types.is_empty()
             && self.contains_url.is_none()
+            && self.relations.allows_all()
     }
 
     /// Most events.
     pub(crate) fn limit(&self) -> u32 {
         self.events.limit.unwrap_or(LIMIT).min(MOST_EVENTS)
     }
+}
+
+impl RelationFilter {
+    /// Only events that relate to others in one of these ways.
+    fn wanted(&self) -> Option<&BTreeSet<String>> {
+        self.rel_types.as_ref().or(self.unstable_rel_types.as_ref())
+    }
+
+    /// Every event passes.
+    fn allows_all(&self) -> bool {
+        self.wanted().is_none() && self.not_rel_types.is_empty() && self.unstable_not_rel_types.is_empty()
+    }
+
+    fn allows(&self, event: &RawJson) -> bool {
+        if self.allows_all() {
+            return true;
+        }
+        match rel_type(event) {
+            Some(rel_type) => {
+                self.wanted().is_none_or(|wanted| wanted.contains(&rel_type))
+                    && !self.not_rel_types.contains(&rel_type)
+                    && !self.unstable_not_rel_types.contains(&rel_type)
+            }
+            None => self.wanted().is_none(),
+        }
+    }
+}
+
+/// How the event, in client form, relates to another.
+fn rel_type(event: &RawJson) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Event {
+        content: Content,
+    }
+    #[derive(Deserialize)]
+    struct Content {
+        #[serde(rename = "m.relates_to")]
+        relates_to: Relation,
+    }
+    #[derive(Deserialize)]
+    struct Relation {
+        rel_type: String,
+    }
+    event.read::<Event>().ok().map(|event| event.content.relates_to.rel_type)
 }
 
 /// Whether `text` has the form of `pattern`, in which `*` stands for any text.

@@ -250,6 +250,24 @@ fn a_rejected_invite_is_a_leave() {
 }
 
 #[test]
+fn filters_know_how_events_relate_to_others() {
+    let mut world = World::default();
+    world.room("a");
+    let message =
+        |world: &mut World, content: Value| world.send_as("a", &user("other"), "m.room.message", None, content);
+    message(&mut world, json!({"body": "root"}));
+    message(&mut world, json!({"body": "thread", "m.relates_to": {"rel_type": "m.thread", "event_id": "$root"}}));
+    for prefix in ["", "org.matrix.msc3874."] {
+        let by = |key: &str| {
+            let mut filter = json!({"types": ["m.room.message"]});
+            filter[format!("{prefix}{key}")] = json!(["m.thread"]);
+            kinds(&filtered(&world, None, &json!({"room": {"timeline": filter}})).room("join", "a")["timeline"])
+        };
+        assert_eq!((by("rel_types"), by("not_rel_types")), (vec!["thread".into()], vec!["root".into()]));
+    }
+}
+
+#[test]
 fn filters_narrow_rooms_types_senders_and_content() {
     let mut world = World::default();
     world.room("a");

@@ -7,13 +7,13 @@ use tern_model::{Caller, MatrixError, news};
 use tern_ports::wire::{
     Done, RoomCommand,
     user::{
-        ChangePushRule, ChangeTag, DeliverToDevice, PushRuleChange, ReadAccountData, ReadFilter, ReadProfile,
-        SessionRef, WriteAccountData, WriteFilter, WriteProfile,
+        ChangePushRule, ChangeTag, DeleteAccountData, DeliverToDevice, PushRuleChange, ReadAccountData, ReadFilter,
+        ReadInvitee, ReadProfile, SessionRef, WriteAccountData, WriteFilter, WriteProfile,
     },
 };
 use tern_testkit::network::{lost, reply};
 
-use crate::support::{Hub, bob, everything, raw, room};
+use crate::support::{Hub, alice, bob, everything, raw, room};
 
 fn write(
     hub: &Hub,
@@ -258,4 +258,44 @@ fn a_transaction_is_one_of_its_type_and_leaves_no_trace_where_nobody_is_addresse
     assert_eq!(kinds, ["m.room.encrypted", "m.secret.request"]);
     let ((), rows) = hub.rows(|| send("m.room.encrypted", "NOBODY"));
     assert_eq!(rows, 0);
+}
+
+#[test]
+fn deleted_account_data_is_told_to_who_knew_it_alone_and_remembered_within_bounds() {
+    let hub = Hub::new();
+    let session = hub.login("D");
+    let write = |kind: &str, content: Value| WriteAccountData {
+        session: session.clone(),
+        room_id: None,
+        kind: kind.to_owned(),
+        content: raw(&content),
+    };
+    let delete = |kind: &str| DeleteAccountData { session: session.clone(), room_id: None, kind: kind.to_owned() };
+    hub.ask(write("kept", json!({"a": 1}))).unwrap();
+    let first = hub.classic(&session, None, false).unwrap().body();
+    hub.ask(delete("kept")).unwrap();
+    hub.ask(delete("never there")).unwrap();
+    let next = hub.classic(&session, first["next_batch"].as_str(), false).unwrap().body();
+    assert_eq!(next["account_data"]["events"], json!([{"type": "kept", "content": {}}]));
+    for number in 0..1_010 {
+        hub.ask(write(&format!("kind {number}"), json!({"a": 1}))).unwrap();
+        hub.ask(delete(&format!("kind {number}"))).unwrap();
+    }
+    let next = hub.classic(&session, next["next_batch"].as_str(), false).unwrap().body();
+    assert_eq!(next["account_data"]["events"].as_array().unwrap().len(), 1_000, "the oldest are forgotten");
+    let fresh = hub.classic(&session, None, false).unwrap().body();
+    assert_eq!(fresh["account_data"]["events"].as_array().unwrap().len(), 1, "the push rules");
+}
+
+#[test]
+fn an_invite_is_refused_to_whom_the_user_blocks() {
+    let hub = Hub::new();
+    let session = hub.login("D");
+    let invitee = || hub.ask(ReadInvitee { inviter: bob().to_owned() });
+    assert!(invitee().is_ok());
+    let content = raw(&json!({"blocked_users": [bob()]}));
+    let kind = "m.invite_permission_config".to_owned();
+    hub.ask(WriteAccountData { session, room_id: None, kind, content }).unwrap();
+    assert_eq!(invitee().unwrap_err().errcode, "M_INVITE_BLOCKED");
+    assert!(hub.ask(ReadInvitee { inviter: alice().to_owned() }).is_ok());
 }

@@ -27,7 +27,7 @@ pub(crate) fn is_searched(kind: &str) -> bool {
 
 /// The newest events of each room of the list `?1` that match `?2`; then the newest of all. `?3` are the types, `?4` the
 /// senders or `null`, `?5` other senders, `?6` asks for a URL or none or is `null`, `?7` is the latest time or `null`, `?8`
-/// the limit. A room is one range of the index's row ids, read from its end.
+/// the limit, `?9` the types of relations or `null`, `?10` other ones. A room is one range of the index's row ids, read from its end.
 const MATCHES: &str = "WITH room AS MATERIALIZED (\
        SELECT a.key AS i, r.num AS num FROM json_each(?1) a CROSS JOIN rooms r ON r.room_id = a.value \
        WHERE NOT EXISTS (SELECT 1 FROM state_deltas d \
@@ -42,6 +42,8 @@ const MATCHES: &str = "WITH room AS MATERIALIZED (\
            AND e.sender NOT IN (SELECT value FROM json_each(?5)) \
            AND (?6 IS NULL OR ?6 = (e.pdu ->> '$.content.url' IS NOT NULL)) \
            AND (?7 IS NULL OR e.ts <= ?7) \
+           AND (?9 IS NULL OR e.rel_type IN (SELECT value FROM json_each(?9))) \
+           AND (e.rel_type IS NULL OR e.rel_type NOT IN (SELECT value FROM json_each(?10))) \
            ORDER BY s.rowid DESC LIMIT ?8))) h\
      ) \
      SELECT hit.i AS i, e.pos & 4294967295 AS seq, e.event_id AS event_id, e.kind AS kind, e.sender AS sender, \
@@ -78,6 +80,7 @@ async fn search_shard(
     ask: &SearchEvents,
 ) -> Result<Matches, MatrixError> {
     let senders = ask.senders.as_ref().map(json_list).transpose()?;
+    let rel_types = ask.rel_types.as_ref().map(json_list).transpose()?;
     let params = [
         json_list(rooms)?,
         query(&ask.words).into(),
@@ -87,6 +90,8 @@ async fn search_shard(
         ask.with_url.into(),
         ask.until.map(|until| until.0).into(),
         u64::from(ask.limit).into(),
+        rel_types.unwrap_or(tern_ports::Value::Null),
+        json_list(&ask.not_rel_types)?,
     ];
     let [rows] = run(databases, shard, [Statement::new(MATCHES, params)]).await?;
     let event = |row: &Row| matched(row, rooms, &ask.words).ok_or_else(MatrixError::unavailable);

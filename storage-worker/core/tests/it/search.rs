@@ -17,6 +17,8 @@ fn ask(names: &[&str], words: &[&str]) -> SearchEvents {
         senders: None,
         not_senders: Vec::new(),
         with_url: None,
+        rel_types: None,
+        not_rel_types: Vec::new(),
         until: None,
         limit: 100,
     }

@@ -38,10 +38,21 @@ pub(in crate::user) fn write(
     Ok(())
 }
 
-/// How many entries there are, for the limit.
+/// How many entries there are, deleted ones excepted, for the limit.
 pub(in crate::user) fn count(sql: &impl Sql, room_id: Option<&RoomId>) -> Result<u64, SqlError> {
-    let rows = sql.query("SELECT count(*) FROM account_data WHERE room_id = ?", &[place(room_id).into()])?;
+    let rows =
+        sql.query("SELECT count(*) FROM account_data WHERE room_id = ? AND content <> '{}'", &[place(room_id).into()])?;
     Ok(rows.first().and_then(|row| row.int(0)).unwrap_or(0))
+}
+
+/// Forgets the entry deleted longest ago when more than `most` are remembered.
+pub(in crate::user) fn trim_deleted(sql: &impl Sql, room_id: Option<&RoomId>, most: u64) -> Result<(), SqlError> {
+    sql.query(
+        "DELETE FROM account_data WHERE room_id = ?1 AND content = '{}' AND pos <= (SELECT pos FROM account_data
+         WHERE room_id = ?1 AND content = '{}' ORDER BY pos DESC LIMIT 1 OFFSET ?2)",
+        &[place(room_id).into(), most.into()],
+    )?;
+    Ok(())
 }
 
 /// Global entries changed in `span`.
@@ -62,10 +73,12 @@ pub(in crate::user) fn of_rooms(sql: &impl Sql, span: Span) -> Result<Vec<(Owned
     Ok(rows.iter().filter_map(|row| Some((OwnedRoomId::try_from(row.text(2)?).ok()?, entry(row)?))).collect())
 }
 
-/// All entries of a room.
+/// All entries of a room, deleted ones excepted.
 pub(in crate::user) fn of_room(sql: &impl Sql, room_id: &RoomId) -> Result<Vec<AccountData>, SqlError> {
-    let rows = sql
-        .query("SELECT kind, content FROM account_data WHERE room_id = +? ORDER BY kind", &[room_id.as_str().into()])?;
+    let rows = sql.query(
+        "SELECT kind, content FROM account_data WHERE room_id = +? AND content <> '{}' ORDER BY kind",
+        &[room_id.as_str().into()],
+    )?;
     Ok(rows.iter().filter_map(entry).collect())
 }
 
