@@ -107,9 +107,8 @@ impl Size {
 
     /// The standard sizes that may serve this wish, smallest first. What is cut has to be large enough before.
     fn candidates(self) -> impl Iterator<Item = Self> {
-        let cut = move |size: &Self| {
-            self.method == Method::Crop && size.width >= self.width && size.height >= self.height
-        };
+        let cut =
+            move |size: &Self| self.method == Method::Crop && size.width >= self.width && size.height >= self.height;
         STANDARD.into_iter().filter(move |size| size.method != Method::Crop || cut(size))
     }
 
