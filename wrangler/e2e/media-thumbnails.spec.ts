@@ -17,12 +17,18 @@ const STANDARD: [width: number, height: number, method: 'crop' | 'scale'][] =
   [[32, 32, 'crop'], [96, 96, 'crop'], [320, 240, 'scale'], [640, 480, 'scale'], [800, 600, 'scale']];
 const TYPES: Record<string, string> = { jpg: 'image/jpeg', png: 'image/png', gif: 'image/gif', webp: 'image/webp' };
 
+/** Long pictures, and for each width and height that is asked the size that is sent. */
+const LONG: [name: string, asked: [number, number, number, number][]][] = [
+  ['wide.jpg', [[800, 200, 1920, 240], [200, 200, 1920, 240], [1200, 150, 1920, 240], [800, 600, 800, 100]]],
+  ['tall.jpg', [[200, 300, 320, 2560], [200, 800, 320, 2560], [800, 600, 75, 600]]],
+];
+
 function thumbnail(user: User | undefined, id: string, query: string, accept = 'image/*') {
   return download(user, `${THUMBNAIL}${id}?${query}`, { base, headers: { accept } });
 }
 
 const run = promisify(execFile);
-const look = (task: 'draw' | 'judge', folder: string) =>
+const look = (task: 'draw' | 'judge' | 'draw-long' | 'measure', folder: string) =>
   run(python(), [join(import.meta.dirname, 'thumbnails.py'), task, folder]).then(({ stdout }) => stdout);
 
 /** Where the contact sheet is left to be looked at. */
@@ -63,6 +69,29 @@ test('thumbnails look like those of another tool, upright, without metadata, and
   assert.ok(sum('webp') < sum('plain'));
   t.diagnostic(`photos at 320x240: WebP has ${((100 * sum('webp')) / sum('plain')).toFixed(0)} % of the bytes of JPEG`);
   t.diagnostic(`contact sheet: ${join(folder, 'contact-sheet.png')}`);
+});
+
+test('of a wide or tall picture comes the smallest standard size that covers what was asked, not the original', { timeout: 180_000 }, async (t) => {
+  const folder = join(output(), 'long');
+  mkdirSync(folder, { recursive: true });
+  await look('draw-long', folder);
+  const user = await register(base);
+  const sent = [];
+  for (const [name, asked] of LONG) {
+    const file = readFileSync(join(folder, name));
+    const id = await upload(user, new Uint8Array(file), 'image/jpeg');
+    for (const [width, height, ...size] of asked) {
+      const { status, bytes } = await thumbnail(user, id, `width=${width}&height=${height}&method=scale`, 'image/webp,image/*');
+      assert.equal(status, 200, `${name} ${width}x${height}: ${bytes}`);
+      const made = `${name}--${width}-${height}-scale-long`;
+      writeFileSync(join(folder, made), bytes);
+      sent.push({ made, size });
+      assert.ok(bytes.length < file.length, `${made}: ${bytes.length} bytes of ${file.length}`);
+      t.diagnostic(`${name} of ${file.length} bytes at ${width}x${height}: ${bytes.length}`);
+    }
+  }
+  const sizes = JSON.parse(await look('measure', folder));
+  for (const { made, size } of sent) assert.deepEqual(sizes[made], size, made);
 });
 
 test('what can have no thumbnail is refused, to whoever may not ask nothing is told', async () => {

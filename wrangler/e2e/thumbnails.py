@@ -1,6 +1,8 @@
 """Pictures for `media-thumbnails.spec.ts`, and a second opinion on what became of them.
 
     thumbnails.py draw FOLDER       writes the pictures to upload
+    thumbnails.py draw-long FOLDER  writes pictures that are much wider than high, or higher than wide
+    thumbnails.py measure FOLDER    prints the sides of the thumbnails in it as JSON
     thumbnails.py judge FOLDER      compares the thumbnails in it with Pillow's own, prints JSON, writes a contact sheet
 """
 
@@ -57,6 +59,16 @@ def draw(folder: pathlib.Path) -> None:
     ImageDraw.Draw(mask).ellipse((200, 100, 1400, 900), fill=255)
     glass.putalpha(mask)
     glass.save(folder / "glass.png")
+
+
+def draw_long(folder: pathlib.Path) -> None:
+    long = landscape(51).resize((4000, 500))
+    long.save(folder / "wide.jpg", quality=92)
+    long.transpose(Image.Transpose.ROTATE_90).save(folder / "tall.jpg", quality=92)
+
+
+def measure(folder: pathlib.Path) -> None:
+    print(json.dumps({path.name: Image.open(path).size for path in folder.glob("*--*")}))
 
 
 def shown(image: Image.Image) -> Image.Image:
@@ -118,4 +130,4 @@ def sheet(tiles: list) -> Image.Image:
 
 
 if __name__ == "__main__":
-    {"draw": draw, "judge": judge}[sys.argv[1]](pathlib.Path(sys.argv[2]))
+    {"draw": draw, "draw-long": draw_long, "measure": measure, "judge": judge}[sys.argv[1]](pathlib.Path(sys.argv[2]))

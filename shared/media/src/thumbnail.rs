@@ -2,6 +2,17 @@
 
 use tern_model::MatrixError;
 
+/// How a picture is brought to a size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Of exactly this shape, cut out of the middle.
+    Crop,
+    /// The whole picture, at least as wide and as high.
+    Scale,
+    /// The whole picture within the size, as wide or as high: of one that is too low or too narrow to cover what is wanted.
+    Fit,
+}
+
 /// What a thumbnail is to be like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
@@ -9,18 +20,18 @@ pub struct Size {
     pub width: u32,
     /// In pixels.
     pub height: u32,
-    /// Of exactly this shape, cut out of the middle; else the whole picture, at least as wide and as high.
-    pub crop: bool,
+    /// How it is reached.
+    pub method: Method,
 }
 
 /// The sizes that are made, smallest first: those of the specification. Whatever is asked for is answered with one of them,
 /// so that nobody can have a thousand thumbnails made of one picture.
 const STANDARD: [Size; 5] = [
-    Size { width: 32, height: 32, crop: true },
-    Size { width: 96, height: 96, crop: true },
-    Size { width: 320, height: 240, crop: false },
-    Size { width: 640, height: 480, crop: false },
-    Size { width: 800, height: 600, crop: false },
+    Size { width: 32, height: 32, method: Method::Crop },
+    Size { width: 96, height: 96, method: Method::Crop },
+    Size { width: 320, height: 240, method: Method::Scale },
+    Size { width: 640, height: 480, method: Method::Scale },
+    Size { width: 800, height: 600, method: Method::Scale },
 ];
 
 /// Types that a thumbnail may have (Client-Server API, `GET /media/thumbnail`).
@@ -40,56 +51,95 @@ pub fn may_move(content_type: &str) -> bool {
 
 impl Size {
     /// The picture's own, which is not larger: for one that moves and is to stand still.
-    pub const WHOLE: Self = Self { width: u32::MAX, height: u32::MAX, crop: false };
+    pub const WHOLE: Self = Self { width: u32::MAX, height: u32::MAX, method: Method::Scale };
 
     /// A size as a client asks for it; `method` is `crop` or `scale`.
     ///
     /// # Errors
     /// 400 `M_INVALID_PARAM` for nothing, for more than a picture can have, and for another method.
     pub fn parse(width: u64, height: u64, method: Option<&str>) -> Result<Self, MatrixError> {
-        let crop = match method {
-            None | Some("scale") => false,
-            Some("crop") => true,
+        let method = match method {
+            None | Some("scale") => Method::Scale,
+            Some("crop") => Method::Crop,
             Some(_) => return Err(MatrixError::invalid_param("method is neither crop nor scale")),
         };
         let side = |side: u64, name: &str| {
             let side = u32::try_from(side).ok().filter(|side| *side > 0);
             side.ok_or_else(|| MatrixError::invalid_param(format!("{name} is out of range")))
         };
-        Ok(Self { width: side(width, "width")?, height: side(height, "height")?, crop })
+        Ok(Self { width: side(width, "width")?, height: side(height, "height")?, method })
     }
 
-    /// The standard size that serves this wish; `None` when none is large enough and the original must do. A large picture
-    /// to be cut is sent whole: the client cuts it.
+    /// The standard size that serves this wish whatever the picture is like, if it is large enough; `None` when that depends
+    /// on the picture's shape, see [`Size::of`]. A large picture to be cut is sent whole: the client cuts it.
     #[must_use]
     pub fn standard(self) -> Option<Self> {
-        let serves = |size: &&Self| (self.crop || !size.crop) && size.width >= self.width && size.height >= self.height;
-        STANDARD.iter().find(serves).copied()
+        let first = self.candidates().find(|size| size.width >= self.width || size.height >= self.height);
+        first.filter(|size| size.width >= self.width && size.height >= self.height)
+    }
+
+    /// The standard size that serves this wish for a picture of `width` by `height` pixels: the smallest of which the
+    /// thumbnail is as wide and as high as wanted; as wide or as high, where the picture itself is not both. `None` when there
+    /// is none and the original must do.
+    #[must_use]
+    pub fn of(self, width: u32, height: u32) -> Option<Self> {
+        if width >= self.width && height >= self.height {
+            let covers = |plan: Plan| plan.width >= self.width && plan.height >= self.height;
+            return self.candidates().find(|size| size.plan(width, height).is_some_and(covers));
+        }
+        let reaches = |plan: Plan| plan.width >= self.width || plan.height >= self.height;
+        let within = STANDARD.iter().filter(|size| self.method == Method::Scale && size.method == Method::Scale);
+        let mut within = within.map(|size| Self { method: Method::Fit, ..*size });
+        within.find(|size| size.plan(width, height).is_some_and(reaches))
+    }
+
+    /// Whether a picture of `width` by `height` pixels is nowhere larger.
+    #[must_use]
+    pub const fn holds(self, width: u32, height: u32) -> bool {
+        width <= self.width && height <= self.height
+    }
+
+    /// Whether it is larger than any standard size, at least one way.
+    #[must_use]
+    pub fn is_large(self) -> bool {
+        STANDARD.iter().all(|size| size.width < self.width || size.height < self.height)
+    }
+
+    /// The standard sizes that may serve this wish, smallest first. What is cut has to be large enough before.
+    fn candidates(self) -> impl Iterator<Item = Self> {
+        let cut =
+            move |size: &Self| self.method == Method::Crop && size.width >= self.width && size.height >= self.height;
+        STANDARD.into_iter().filter(move |size| size.method != Method::Crop || cut(size))
     }
 
     /// The same lying on its side.
     #[must_use]
     pub const fn turned(self) -> Self {
-        Self { width: self.height, height: self.width, crop: self.crop }
+        Self { width: self.height, height: self.width, method: self.method }
     }
 
     /// The name under which it is kept.
     #[must_use]
     pub fn key(self) -> String {
-        let method = if self.crop { "crop" } else { "scale" };
+        let method = match self.method {
+            Method::Crop => "crop",
+            Method::Scale => "scale",
+            Method::Fit => "fit",
+        };
         format!("{}x{}-{method}", self.width, self.height)
     }
 
-    /// How a picture of `width` by `height` pixels becomes this; `None` when it is not larger, since a thumbnail is never
-    /// larger than its picture.
+    /// How a picture of `width` by `height` pixels becomes this; `None` when it is too small for it, since a thumbnail is
+    /// never larger than its picture.
     #[must_use]
     pub fn plan(self, width: u32, height: u32) -> Option<Plan> {
         let (w, h) = (f64::from(width), f64::from(height));
-        let scale = (f64::from(self.width) / w).max(f64::from(self.height) / h);
+        let (across, down) = (f64::from(self.width) / w, f64::from(self.height) / h);
+        let scale = if self.method == Method::Fit { across.min(down) } else { across.max(down) };
         if width == 0 || height == 0 || scale >= 1.0 {
             return None;
         }
-        if self.crop {
+        if self.method == Method::Crop {
             let (cut_w, cut_h) = (f64::from(self.width) / scale, f64::from(self.height) / scale);
             let (left, top) = ((w - cut_w) / 2.0, (h - cut_h) / 2.0);
             return Some(Plan {
@@ -129,49 +179,4 @@ pub struct Plan {
     pub width: u32,
     /// Its height.
     pub height: u32,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Size;
-
-    fn size(width: u32, height: u32, crop: bool) -> Size {
-        Size { width, height, crop }
-    }
-
-    #[test]
-    fn a_wish_is_served_by_the_smallest_size_that_is_large_enough() {
-        for (wish, served) in [
-            (size(1, 1, true), Some(size(32, 32, true))),
-            (size(33, 20, true), Some(size(96, 96, true))),
-            (size(97, 97, true), Some(size(320, 240, false))),
-            (size(1, 1, false), Some(size(320, 240, false))),
-            (size(320, 241, false), Some(size(640, 480, false))),
-            (size(800, 600, false), Some(size(800, 600, false))),
-            (size(801, 1, false), None),
-        ] {
-            assert_eq!(wish.standard(), served, "{wish:?}");
-        }
-        for (width, height, method) in [(0, 1, None), (1, 1 << 40, None), (1, 1, Some("stretch"))] {
-            assert!(Size::parse(width, height, method).is_err());
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn a_thumbnail_covers_the_wish_and_is_never_larger_than_its_picture(
-            w in 1_u32..30_000, h in 1_u32..30_000, wish_w in 1_u32..1000, wish_h in 1_u32..1000, crop: bool,
-        ) {
-            let wish = size(wish_w, wish_h, crop);
-            match wish.plan(w, h) {
-                None => assert!(w <= wish_w || h <= wish_h),
-                Some(plan) => {
-                    assert!(plan.width >= wish_w && plan.height >= wish_h);
-                    assert!(plan.width <= w && plan.height <= h);
-                    assert!(plan.left + plan.cut_w <= f64::from(w) + 1e-6 && plan.top + plan.cut_h <= f64::from(h) + 1e-6);
-                    assert!(!crop || (plan.width, plan.height) == (wish_w, wish_h));
-                }
-            }
-        }
-    }
 }

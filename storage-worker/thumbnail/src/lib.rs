@@ -52,7 +52,7 @@ impl Format {
 /// Why there is no thumbnail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The picture is not larger than what is wanted, and does not move: it serves itself.
+    /// The picture is too small for what is wanted, at least one way; if both ways, it does not move and serves itself.
     Small,
     /// Not a picture of a known kind, or a damaged one.
     NotAPicture,
@@ -112,6 +112,9 @@ pub fn make(file: &[u8], size: Size, webp: bool) -> Result<Thumbnail, Refusal> {
     let wanted = if source.is_turned() { size.turned() } else { size };
     let plan = wanted.plan(source.width, source.height);
     if plan.is_none() {
+        if !wanted.holds(source.width, source.height) {
+            return Err(Refusal::Small);
+        }
         still(file, &source)?;
     }
     let orientation = source.orientation;

@@ -1,6 +1,6 @@
 //! Thumbnails.
 
-use tern_media::thumbnail::Size;
+use tern_media::thumbnail::{Method, Size};
 use tern_model::{MatrixError, Millis};
 use tern_ports::wire::media::FetchThumbnail;
 
@@ -41,7 +41,7 @@ async fn bring(edge: &Edge, request: &Incoming, before: Option<Millis>) -> Resul
         original: question(edge, request, before, true)?,
         width: wish.width,
         height: wish.height,
-        crop: wish.crop,
+        crop: wish.method == Method::Crop,
         animated: request.query_flag("animated")?,
         webp: request.header("accept").is_some_and(|types| types.contains("image/webp")),
     };

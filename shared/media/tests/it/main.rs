@@ -4,3 +4,4 @@
 
 mod multipart;
 mod preview;
+mod thumbnail;

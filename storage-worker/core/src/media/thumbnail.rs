@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use tern_media::{
     Part, range, serve,
-    thumbnail::{self, Size},
+    thumbnail::{self, Method, Size},
 };
 use tern_model::MatrixError;
 use tern_ports::wire::media::{FetchThumbnail, Fetched, Follows};
@@ -23,10 +23,14 @@ const MAX_WAITING: u64 = 20 << 20;
 const BUSY_MS: u64 = 1000;
 
 /// What is kept in place of a thumbnail that cannot be: an empty object of a type that says why, so that the picture is not
-/// read again for every request. These types never leave this module.
+/// read again for every request. These types never leave this module. Instead of `SMALL` the picture's [`Shape`] is kept
+/// since it is asked for.
 const SMALL: &str = "x-tern/small";
 const LARGE: &str = "x-tern/large";
 const DAMAGED: &str = "x-tern/damaged";
+
+/// What a picture's shape is kept under, beside its thumbnails.
+const SHAPE: &str = "shape";
 
 /// Bytes of pictures that this isolate is working on. One is decoded at a time, since nothing awaits meanwhile.
 #[derive(Debug, Default)]
@@ -53,42 +57,116 @@ impl Drop for Place<'_> {
     }
 }
 
+/// Sides of a picture as it is seen, in pixels, kept as a content type.
+#[derive(Clone, Copy)]
+struct Shape(u32, u32);
+
+impl Shape {
+    fn content_type(self) -> String {
+        format!("x-tern/{}x{}", self.0, self.1)
+    }
+
+    fn read(content_type: &str) -> Option<Self> {
+        let (width, height) = content_type.strip_prefix("x-tern/")?.split_once('x')?;
+        Some(Self(width.parse().ok()?, height.parse().ok()?))
+    }
+
+    fn of(file: &[u8]) -> Result<Self, Refusal> {
+        tern_thumbnail::look(file).map(|picture| Self(picture.width, picture.height))
+    }
+}
+
+/// What a client is answered.
+type Answer<B> = (Fetched, Option<B>);
+
+/// What is kept for one size.
+enum Kept<B> {
+    Thumbnail(Answer<B>),
+    /// The picture is too small for it. What was kept earlier does not tell its shape.
+    Small(Option<Shape>),
+}
+
 impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
-    /// A thumbnail, or the original where that is no larger. One batch and one read of the bucket; when it has to be made,
-    /// two reads and a put more.
+    /// A thumbnail, or the original where that must do. One batch and one read of the bucket; one more for a wish of which
+    /// the picture's shape says what serves it. When something has to be made, two reads and a put more.
     ///
     /// # Errors
     /// As [`FetchThumbnail`] says; 503 when the database or the bucket fails.
-    pub async fn thumbnail(&self, ask: &FetchThumbnail) -> Result<(Fetched, Option<O::Body>), MatrixError> {
+    pub async fn thumbnail(&self, ask: &FetchThumbnail) -> Result<Answer<O::Body>, MatrixError> {
         let found = find(&self.databases, &ask.original).await?;
         let kind = serve::essence(&found.content_type).to_ascii_lowercase();
         if !kind.starts_with("image/") {
             return Err(not_a_picture());
         }
-        let wish = Size { width: ask.width, height: ask.height, crop: ask.crop };
-        let size = match wish.standard() {
-            // What moves is not made to stand still for a client that likes it to move.
-            _ if ask.animated && matches!(kind.as_str(), "image/gif" | "image/apng") => None,
-            // And moves for no other.
-            None if !ask.animated && thumbnail::may_move(&kind) => Some(Size::WHOLE),
-            size => size,
+        // What moves is not made to stand still for a client that likes it to move.
+        if ask.animated && matches!(kind.as_str(), "image/gif" | "image/apng") {
+            return self.original(ask, found, &kind).await;
+        }
+        let method = if ask.crop { Method::Crop } else { Method::Scale };
+        let wish = Size { width: ask.width, height: ask.height, method };
+        match self.serving(ask, &found, &kind, wish).await? {
+            Some(answer) => Ok(answer),
+            None => self.original(ask, found, &kind).await,
+        }
+    }
+
+    /// The thumbnail that serves a wish; `None` when the original does.
+    async fn serving(
+        &self,
+        ask: &FetchThumbnail,
+        found: &Found,
+        kind: &str,
+        wish: Size,
+    ) -> Result<Option<Answer<O::Body>>, MatrixError> {
+        let first = wish.standard();
+        let kept = match first {
+            Some(size) => self.kept(ask, found, size).await?,
+            None => Kept::Small(None),
         };
-        let Some(size) = size else { return self.original(ask, found, &kind).await };
+        let shape = match kept {
+            Kept::Thumbnail(answer) => return Ok(Some(answer)),
+            Kept::Small(Some(shape)) => Some(shape),
+            Kept::Small(None) => self.shape(found, wish).await?,
+        };
+        // What is small both ways and moves would have been made to stand still.
+        if first.zip(shape).is_some_and(|(size, Shape(width, height))| size.holds(width, height)) {
+            return Ok(None);
+        }
+        let size = shape.and_then(|Shape(width, height)| wish.of(width, height));
+        // What moves does so for no other client.
+        let still = (!ask.animated && thumbnail::may_move(kind)).then_some(Size::WHOLE);
+        for size in size.into_iter().chain(still) {
+            if let Kept::Thumbnail(answer) = self.kept(ask, found, size).await? {
+                return Ok(Some(answer));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What is kept for `size`, made if nothing is.
+    async fn kept(&self, ask: &FetchThumbnail, found: &Found, size: Size) -> Result<Kept<O::Body>, MatrixError> {
         let variant = format!("{}{}", size.key(), if ask.webp { "-webp" } else { "" });
         let tag = range::entity_tag(&format!("{}-{variant}", found.sha256));
         if range::select(conditions(&ask.original), &tag, 0) == Part::Unchanged {
-            return Ok((described(String::new(), 0, tag, Follows::Unchanged), None));
+            return Ok(Kept::Thumbnail((described(String::new(), 0, tag, Follows::Unchanged), None)));
         }
-        let key = format!("{}{variant}", derived(&found.object));
-        let opened = self.made(&found, size, ask.webp, &key).await?;
-        match opened.content_type.as_str() {
-            SMALL => self.original(ask, found, &kind).await,
-            LARGE => Err(MatrixError::too_large("The picture is too large for a thumbnail")),
-            DAMAGED => Err(not_a_picture()),
-            _ => {
-                let known = described(opened.content_type, opened.size, tag, Follows::Whole);
-                self.sent(&ask.original, known, Some(opened.body))
-            }
+        let opened = self.made(found, &variant, |file| thumbnail_of(file, size, ask.webp)).await?;
+        if opened.content_type == SMALL {
+            return Ok(Kept::Small(None));
+        }
+        if let Some(shape) = Shape::read(&opened.content_type) {
+            return Ok(Kept::Small(Some(shape)));
+        }
+        let known = described(opened.content_type, opened.size, tag, Follows::Whole);
+        self.sent(&ask.original, known, Some(opened.body)).map(Kept::Thumbnail)
+    }
+
+    /// The picture's shape, looked at once. `None` when it cannot be known and the wish is so large that the original does.
+    async fn shape(&self, found: &Found, wish: Size) -> Result<Option<Shape>, MatrixError> {
+        match self.made(found, SHAPE, |file| Shape::of(file).map(|shape| (Vec::new(), shape.content_type()))).await {
+            Ok(opened) => Ok(Shape::read(&opened.content_type)),
+            Err(error) if error.status == 413 && wish.is_large() => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -102,29 +180,55 @@ impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
         if thumbnail::is_type(kind) { self.content(&ask.original, found).await } else { Err(not_a_picture()) }
     }
 
-    /// What is kept under `key`, made if nothing is.
-    async fn made(&self, found: &Found, size: Size, webp: bool, key: &str) -> Result<Opened<O::Body>, MatrixError> {
-        if let Some(opened) = self.objects.open(key, None).await? {
-            return Ok(opened);
+    /// What is kept as `variant` of a picture, made of its bytes if nothing is.
+    async fn made(
+        &self,
+        found: &Found,
+        variant: &str,
+        make: impl Fn(&[u8]) -> Result<(Vec<u8>, String), Refusal>,
+    ) -> Result<Opened<O::Body>, MatrixError> {
+        let key = format!("{}{variant}", derived(&found.object));
+        let opened = match self.objects.open(&key, None).await? {
+            Some(opened) => opened,
+            None => {
+                let (bytes, content_type) = self.make(found, make).await?;
+                self.objects.put(&key, bytes, &content_type).await?;
+                self.objects.open(&key, None).await?.ok_or_else(MatrixError::unavailable)?
+            }
+        };
+        match opened.content_type.as_str() {
+            LARGE => Err(MatrixError::too_large("The picture is too large for a thumbnail")),
+            DAMAGED => Err(not_a_picture()),
+            _ => Ok(opened),
         }
-        let (bytes, content_type) = self.make(found, size, webp).await?;
-        self.objects.put(key, bytes, content_type).await?;
-        self.objects.open(key, None).await?.ok_or_else(MatrixError::unavailable)
     }
 
-    async fn make(&self, found: &Found, size: Size, webp: bool) -> Result<(Vec<u8>, &'static str), MatrixError> {
-        let nothing = |why| Ok((Vec::new(), why));
+    async fn make(
+        &self,
+        found: &Found,
+        make: impl Fn(&[u8]) -> Result<(Vec<u8>, String), Refusal>,
+    ) -> Result<(Vec<u8>, String), MatrixError> {
+        let nothing = |why: &str| Ok((Vec::new(), why.to_owned()));
         if !usize::try_from(found.size).is_ok_and(|size| size <= MAX_INPUT) {
             return nothing(LARGE);
         }
         let _place = self.workbench.take(found.size)?;
         let file = self.objects.read(&found.object).await?.ok_or_else(MatrixError::unavailable)?;
-        match tern_thumbnail::make(&file, size, webp) {
-            Ok(thumbnail) => Ok((thumbnail.bytes, thumbnail.format.content_type())),
+        match make(&file) {
+            Ok(made) => Ok(made),
             Err(Refusal::Small) => nothing(SMALL),
             Err(Refusal::TooLarge) => nothing(LARGE),
             Err(Refusal::NotAPicture) => nothing(DAMAGED),
         }
+    }
+}
+
+/// The thumbnail and its type, or the shape of a picture that is too small.
+fn thumbnail_of(file: &[u8], size: Size, webp: bool) -> Result<(Vec<u8>, String), Refusal> {
+    match tern_thumbnail::make(file, size, webp) {
+        Ok(made) => Ok((made.bytes, made.format.content_type().to_owned())),
+        Err(Refusal::Small) if size != Size::WHOLE => Shape::of(file).map(|shape| (Vec::new(), shape.content_type())),
+        Err(refusal) => Err(refusal),
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::Cursor;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use tern_model::{MatrixError, Millis};
 use tern_ports::wire::media::{FetchThumbnail, Fetched, Follows, Purge, PurgeMedia, StoreMedia};
+use tern_storage::media::Objects;
 use tern_testkit::{Executor, bucket::Operations};
 
 use crate::media::{Scene, get, named, put};
@@ -67,6 +68,44 @@ fn what_is_not_larger_or_too_large_a_wish_is_the_original() {
         assert_eq!((known.content_type.as_str(), body.as_ref()), ("image/png", Some(&small)));
         assert_eq!(scene.bucket.take_operations(), operations);
     }
+}
+
+#[test]
+fn a_wide_or_tall_picture_has_the_smallest_thumbnail_that_covers_the_wish() {
+    let scene = Scene::new();
+    scene.store(&put("w"), &picture(2000, 250)).unwrap();
+    scene.store(&put("t"), &picture(250, 2000)).unwrap();
+    for (id, width, height, sides) in [
+        ("w", 800, 200, (1920, 240)),
+        // Wider than any standard size.
+        ("w", 1200, 100, (1920, 240)),
+        // Higher than the picture is.
+        ("w", 800, 600, (800, 100)),
+        ("w", 320, 300, (320, 40)),
+        ("t", 800, 600, (75, 600)),
+        ("t", 700, 300, (60, 480)),
+    ] {
+        let (known, body) = ask(&scene, &wish(id, width, height, false)).unwrap();
+        assert_eq!((known.content_type.as_str(), dimensions(&body.unwrap())), ("image/jpeg", sides), "{id} {width}");
+    }
+    scene.bucket.take_operations();
+    let (known, _) = ask(&scene, &wish("w", 800, 200, false)).unwrap();
+    assert_eq!(scene.bucket.take_operations(), Operations { a: 0, b: 2 }, "its shape, the thumbnail");
+    let mut same = wish("w", 800, 200, false);
+    same.original.if_none_match = Some(known.tag);
+    assert_eq!(ask(&scene, &same).map(|(known, body)| (known.follows, body)), Ok((Follows::Unchanged, None)));
+    assert_eq!(scene.bucket.take_operations(), Operations { a: 0, b: 1 });
+}
+
+#[test]
+fn what_was_found_too_small_before_shapes_were_kept_is_looked_at_again() {
+    let scene = Scene::new();
+    scene.store(&put("w"), &picture(2000, 250)).unwrap();
+    let object = scene.bucket.keys().remove(0);
+    let earlier = Objects::put(&&scene.bucket, &format!("{object}/800x600-scale"), Vec::new(), "x-tern/small");
+    Executor::new().run(earlier).unwrap();
+    let (_, body) = ask(&scene, &wish("w", 800, 600, false)).unwrap();
+    assert_eq!(dimensions(&body.unwrap()), (800, 100));
 }
 
 /// Two frames of one pixel.

@@ -3,12 +3,12 @@
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
-use tern_media::thumbnail::Size;
+use tern_media::thumbnail::{Method, Size};
 
 pub(crate) const FORMATS: [ImageFormat; 4] = [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Gif, ImageFormat::WebP];
 
 pub(crate) fn size(width: u32, height: u32, crop: bool) -> Size {
-    Size { width, height, crop }
+    Size { width, height, method: if crop { Method::Crop } else { Method::Scale } }
 }
 
 fn wave(at: f64) -> u8 {
