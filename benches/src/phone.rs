@@ -107,7 +107,7 @@ impl Phone {
             content: raw(&json!({ "msgtype": "m.text", "body": text })),
             redacts: None,
         };
-        SendEvent { draft, device_id: self.session.device_id.clone(), txn_id: Some(format!("m{number:08}")) }
+        SendEvent { draft, device_id: self.session.device_id.clone(), txn_id: Some(format!("m{number:08}")), ts: None }
     }
 
     /// `PUT send/m.room.message/{txnId}`.

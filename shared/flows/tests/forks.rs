@@ -402,7 +402,8 @@ impl World {
         home.host.clock.advance(1);
         let sender = user(server, own).try_into().unwrap();
         let draft = Draft { sender, kind: kind.to_owned(), state_key, content: raw(content), redacts: None };
-        let sent: Result<Sent, MatrixError> = home.ask(SendEvent { draft, device_id: "PHONE".into(), txn_id: None });
+        let sent: Result<Sent, MatrixError> =
+            home.ask(SendEvent { draft, device_id: "PHONE".into(), txn_id: None, ts: None });
         if let Err(error) = sent {
             assert!(error.status < 500, "seed {}: {error:?}", self.seed);
         }

@@ -4,7 +4,16 @@ use crate::schema::{NUMBER, READ_NUMBER, Schema, Step, WRITE_NUMBER};
 
 /// A message costs four rows: the event, its two index rows, the head; one that relates to another, one more.
 pub(crate) const SCHEMA: Schema = Schema {
-    steps: &[FIRST, FORGOTTEN, RELATED, NUMBERED, super::forks::TABLES, super::turns::COLUMNS, super::listeners::TABLE],
+    steps: &[
+        FIRST,
+        FORGOTTEN,
+        RELATED,
+        NUMBERED,
+        super::forks::TABLES,
+        super::turns::COLUMNS,
+        super::listeners::TABLE,
+        super::finalised::TABLES,
+    ],
     read: READ_NUMBER,
     write: WRITE_NUMBER,
     signs: &[

@@ -124,7 +124,7 @@ impl Scene {
         let content = raw(&json!({ "msgtype": "m.text", "body": text }));
         let kind = "m.room.message".to_owned();
         let draft = Draft { sender: user(sender), kind, state_key: None, content, redacts: None };
-        SendEvent { draft, device_id: "PHONE".into(), txn_id: Some(txn_id.to_owned()) }
+        SendEvent { draft, device_id: "PHONE".into(), txn_id: Some(txn_id.to_owned()), ts: None }
     }
 
     pub(crate) fn say(&self, sender: &str, text: &str) -> OwnedEventId {
@@ -139,7 +139,7 @@ impl Scene {
             content: raw(content),
             redacts: None,
         };
-        self.ask(SendEvent { draft, device_id: "PHONE".into(), txn_id: None })
+        self.ask(SendEvent { draft, device_id: "PHONE".into(), txn_id: None, ts: None })
     }
 
     pub(crate) fn redact(&self, sender: &str, target: &OwnedEventId) -> Result<Sent, MatrixError> {
@@ -150,7 +150,7 @@ impl Scene {
             content: raw(&json!({})),
             redacts: Some(target.clone()),
         };
-        self.ask(SendEvent { draft, device_id: "PHONE".into(), txn_id: Some(format!("redact {target}")) })
+        self.ask(SendEvent { draft, device_id: "PHONE".into(), txn_id: Some(format!("redact {target}")), ts: None })
     }
 
     pub(crate) fn act(&self, who: &str, action: MembershipAction, target: &str) -> Result<Sent, MatrixError> {
