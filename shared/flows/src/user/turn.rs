@@ -92,6 +92,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             self.rooms.take();
             self.judge.take();
             self.ignored.take();
+            self.met.take();
         })?;
         self.hub.set(turn.hub.get());
         for (device_id, kinds) in turn.wakes.take() {
