@@ -111,6 +111,7 @@ impl Phone {
             draft,
             device_id: self.session.device_id.clone(),
             txn_id: Some(format!("m{number:08}")),
+            ts: None,
             sticky_ms: None,
         }
     }

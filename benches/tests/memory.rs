@@ -68,7 +68,7 @@ fn the_hub_of_a_large_room_stays_small() {
         content: RawJson::from_value(content).unwrap(),
         redacts: None,
     };
-    let send = |draft| SendEvent { draft, device_id: "PHONE".into(), txn_id: None, sticky_ms: None };
+    let send = |draft| SendEvent { draft, device_id: "PHONE".into(), txn_id: None, ts: None, sticky_ms: None };
     weigh(&room, "message", send(draft("m.room.message", None, &json!({ "body": "hello" }))));
     weigh(&room, "name", send(draft("m.room.name", Some(""), &json!({ "name": "Nest" }))));
     let join = |who: &str, action| ChangeMembership {

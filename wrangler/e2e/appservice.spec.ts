@@ -159,13 +159,68 @@ test('a service signs its users in; no password does', { skip }, async () => {
   refused(await enter(name, null), 401, 'M_MISSING_TOKEN');
   refused(await enter(name, session.access_token), 401, 'M_UNKNOWN_TOKEN');
   for (const password of ['', tokens.as, 'null']) refused(await login(base, id, password), 403, 'M_FORBIDDEN');
-  // As that device it syncs; without one there is nothing to sync to, and no keys have an owner.
+  // As that device it syncs, and as none; but keys have an owner.
   okay(await as('GET', '/sync', id, { query: { device_id: session.device_id } }));
-  refused(await as('GET', '/sync', id), 400, 'M_MISSING_PARAM');
   refused(await as('POST', '/keys/upload', id, { body: {} }), 400, 'M_MISSING_PARAM');
   refused(await as('GET', '/sync', id, { query: { device_id: 'NOBODYS' } }), 400, 'M_UNKNOWN_DEVICE');
   okay(await ask(base, 'POST', '/logout', { token: session.access_token }));
   refused(await as('GET', '/sync', id, { query: { device_id: session.device_id } }), 400, 'M_UNKNOWN_DEVICE');
+});
+
+test('a service syncs as no device, and a poll that waits is told the news', { skip }, async () => {
+  const { id } = await ghost();
+  const room = okay(await as('POST', '/createRoom', id, { body: { preset: 'public_chat' } })).room_id;
+  const first = await eventually('the room is in sync', async () => {
+    const answer = okay(await as('GET', '/sync', id));
+    return answer.rooms?.join?.[room] && answer;
+  });
+  assert.equal(first.to_device, undefined);
+  const alice = await register(base);
+  const waiting = as('GET', '/sync', id, { query: { since: first.next_batch, timeout: 20_000 } });
+  await alice.post(at`/join/${room}`, {});
+  const { timeline } = okay(await waiting).rooms.join[room];
+  assert.deepEqual(timeline.events.map(({ type, sender }: Json) => [type, sender]), [['m.room.member', alice.id]]);
+  okay(await as('POST', '/_matrix/client/v4/sync', id, { body: { lists: { all: { ranges: [[0, 9]], timeline_limit: 1 } } } }));
+});
+
+test('a service makes devices of its users and removes them without a password', { skip }, async () => {
+  const { id } = await ghost();
+  const path = at`/devices/${'BRIDGE'}`;
+  const put = (name: string) => as('PUT', path, id, { body: { display_name: name } });
+  assert.equal((await put('bridge')).status, 201);
+  assert.equal((await put('renamed')).status, 200);
+  assert.equal(okay(await as('GET', path, id)).display_name, 'renamed');
+  okay(await as('GET', '/sync', id, { query: { device_id: 'BRIDGE' } }));
+  assert.equal((await as('PUT', at`/devices/${'x'.repeat(256)}`, id, { body: {} })).status, 400);
+  assert.equal((await as('PUT', at`/devices/${'SECOND'}`, id, { body: {} })).status, 201);
+  okay(await as('DELETE', path, id));
+  okay(await as('POST', '/delete_devices', id, { body: { devices: ['SECOND', 'NOBODYS'] } }));
+  assert.deepEqual(okay(await as('GET', '/devices', id)).devices, []);
+  const alice = await register(base);
+  refused(await alice.call('PUT', path, { body: { display_name: 'mine' } }), 404, 'M_NOT_FOUND');
+  assert.equal((await alice.call('DELETE', at`/devices/${alice.device}`, { body: {} })).status, 401, 'others prove who they are');
+});
+
+test('a service says when something was said, and nobody else does', { skip }, async () => {
+  const { id } = await ghost();
+  const room = okay(await as('POST', '/createRoom', id, { body: { preset: 'public_chat' } })).room_id;
+  const told = async (sent: Json) => okay(await as('GET', at`/rooms/${room}/event/${sent.event_id}`, id)).origin_server_ts;
+  const send = (ts: unknown, name = unique('t')) =>
+    as('PUT', at`/rooms/${room}/send/m.room.message/${name}`, id, { query: { ts: String(ts) }, body: text('long ago') });
+  assert.equal(await told(okay(await send(1_234))), 1_234);
+  const state = (ts: string) => as('PUT', at`/rooms/${room}/state/m.room.topic`, id, { query: { ts }, body: { topic: ts } });
+  assert.equal(await told(okay(await state('5678'))), 5_678);
+  for (const ts of ['-1', 'yesterday', '1.5', String(2 ** 53), '1e3']) refused(await send(ts), 400, 'M_INVALID_PARAM');
+  const query = { ts: '99', 'org.matrix.msc4140.delay': 50 };
+  okay(await as('PUT', at`/rooms/${room}/send/m.room.message/${unique('t')}`, id, { query, body: text('later') }));
+  await eventually('the delayed one is there', async () => {
+    const { chunk } = okay(await as('GET', at`/rooms/${room}/messages`, id, { query: { dir: 'b' } }));
+    return chunk.some(({ content, origin_server_ts }: Json) => content.body === 'later' && origin_server_ts === 99);
+  });
+  const alice = await register(base);
+  await alice.post(at`/join/${room}`, {});
+  const own = await alice.call('PUT', at`/rooms/${room}/send/m.room.message/${unique('t')}`, { query: { ts: '1234' }, body: text('now') });
+  assert.ok(Math.abs(await told(okay(own)) - Date.now()) < 60_000);
 });
 
 test('a service asks for a ping, itself and with its secret', { skip }, async () => {

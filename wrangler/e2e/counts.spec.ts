@@ -1,7 +1,7 @@
 // Unread counts: equal in both syncs, ended by the right receipts, quiet where the user wants quiet.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { at, okay, pair, unique, type Json, type User } from './support/client.ts';
+import { at, eventually, okay, pair, refused, unique, type Json, type User } from './support/client.ts';
 import { shared } from './support/server.ts';
 import { Classic, Sliding, delivers, follow, park, type Loop } from './support/sync.ts';
 
@@ -63,6 +63,40 @@ test('messages, mentions and threads count, and the right receipts end it', asyn
   await settles(alice, room, { main: [0, 0], threads: { [first]: [1, 0] } });
   await alice.post(at`/rooms/${room}/receipt/m.read/${later}`, {});
   await settles(alice, room, { main: [0, 0], threads: {} });
+});
+
+test('what notified is listed in pages, with what was read and what highlights', async () => {
+  const [alice, bob, room] = await pair(base);
+  const other = (await bob.post('/createRoom', { preset: 'public_chat' })).room_id;
+  await alice.post(at`/join/${other}`, {});
+  const sent: string[] = [];
+  for (const where of [room, other, room, other]) {
+    sent.unshift(await say(bob, where, sent.length === 1 ? { 'm.mentions': { user_ids: [alice.id] } } : {}));
+    // Two rooms tell in no order.
+    await eventually('it is listed', async () => (await alice.get('/notifications')).notifications[0]?.event.event_id === sent[0]);
+  }
+  await alice.post(at`/rooms/${room}/receipt/m.read/${sent[1]!}`, {});
+  const pages: Json[] = [];
+  for (let from: string | undefined, more = true; more; more = from !== undefined) {
+    const page = await alice.get('/notifications', { limit: 3, from });
+    pages.push(...page.notifications);
+    from = page.next_token;
+  }
+  const mine = pages.filter(({ event }) => event.type === 'm.room.message');
+  assert.deepEqual(mine.map(({ event, room_id }) => [event.event_id, room_id]), sent.map((id, place) => [id, place % 2 ? room : other]));
+  await eventually('the receipt counts', async () => {
+    const { notifications } = await alice.get('/notifications');
+    const read = (id: string) => notifications.find(({ event }: Json) => event.event_id === id).read;
+    return read(sent[1]!) && read(sent[3]!) && !read(sent[0]!) && !read(sent[2]!);
+  });
+  const loud = (await alice.get('/notifications', { only: 'highlight' })).notifications;
+  assert.deepEqual(loud.map(({ event }: Json) => event.event_id), [sent[2]]);
+  assert.deepEqual(loud[0].actions, ['notify', { set_tweak: 'highlight' }]);
+  assert.equal(loud[0].ts, loud[0].event.origin_server_ts);
+  assert.deepEqual(await bob.get('/notifications', { only: 'highlight' }), { notifications: [] });
+  for (const query of [{ limit: 0 }, { limit: 'x' }, { from: 'x' }, { only: 'loud' }]) {
+    refused(await alice.call('GET', '/notifications', { query }), 400, 'M_INVALID_PARAM');
+  }
 });
 
 test('redactions, muted rooms and ignored users are quiet', async () => {

@@ -1,7 +1,7 @@
 // Presence: who syncs is online, and those who share a room hear of it in the poll that waits.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { at, pair, people, refused, type Json, type User } from './support/client.ts';
+import { at, pair, people, refused, register, type Json, type User } from './support/client.ts';
 import { shared } from './support/server.ts';
 import { Classic, follow, park } from './support/sync.ts';
 
@@ -41,6 +41,30 @@ test('whoever comes online hears who is there, and a client may ask not to be se
   await status(bob, { presence: 'online', status_msg: 'here' });
   const seen = await follow(new Classic(alice), 'Bob is there', (json) => presence(json, bob));
   assert.equal(presence(seen.at(-1), bob).status_msg, 'here');
+});
+
+test('people who are already there see each other when they begin to share a room', async () => {
+  const [alice, bob] = await people(base, 2) as [User, User];
+  const loops = [new Classic(alice), new Classic(bob)];
+  for (const loop of loops) await loop.poll(0);
+  const room = await alice.createRoom({ preset: 'public_chat' });
+  const carol = await register(base);
+  const watch = await park(loops[0]!, 20_000);
+  await bob.post(at`/join/${room}`, {});
+  const live = [follow(loops[1]!, 'Alice is online', (json) => presence(json, alice)?.presence === 'online')];
+  const woken = (await watch.answer).json;
+  if (!presence(woken, bob)) live.push(follow(loops[0]!, 'Bob is online', (json) => presence(json, bob)?.presence === 'online'));
+  await Promise.all(live);
+  for (const [user, other] of [[alice, bob], [bob, alice]] as [User, User][]) {
+    assert.equal(presence(await new Classic(user).next(), other)?.presence, 'online', 'a first sync');
+  }
+  const whole = new Classic(alice, { full_state: true });
+  whole.since = loops[0]!.since;
+  assert.equal(presence(await whole.next(), bob)?.presence, 'online', 'and one of the full state');
+  // Who joins without being there shows nothing, and hears of the others with the first sync that asks.
+  await carol.post(at`/join/${room}`, {});
+  const loop = new Classic(carol, { set_presence: 'offline' });
+  await follow(loop, 'Carol sees Alice', (json) => presence(json, alice)?.presence === 'online');
 });
 
 test('strangers are not told, and nobody speaks for others', async () => {

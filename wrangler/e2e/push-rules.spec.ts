@@ -2,7 +2,7 @@
 // by a table. One account, one room a row; what counts is the same in both syncs.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { at, okay, people, unique, type Json, type User } from './support/client.ts';
+import { at, okay, people, refused, unique, type Json, type User } from './support/client.ts';
 import { shared } from './support/server.ts';
 import { Sliding } from './support/sync.ts';
 
@@ -125,6 +125,15 @@ async function play(row: Row): Promise<[room: string, event: string]> {
   if (row.key !== undefined) return [room, await sender.setState(room, type, row.content ?? {}, row.key)];
   return [room, (await sender.put(at`/rooms/${room}/send/${type}/${unique('t')}`, row.content)).event_id];
 }
+
+test('actions that are none are refused', async () => {
+  const [alice] = await people(base, 1) as [User];
+  for (const actions of [['shout'], ['notify', 'org.example.dance'], [{ sound: 'default' }], [null]]) {
+    refused(await alice.call('PUT', '/pushrules/global/override/mine', { body: { actions, conditions: [] } }), 400, 'M_BAD_JSON');
+    refused(await alice.call('PUT', '/pushrules/global/override/.m.rule.master/actions', { body: { actions } }), 400, 'M_BAD_JSON');
+  }
+  await alice.put('/pushrules/global/override/mine', { actions: ['notify', { set_tweak: 'sound', value: 'default' }, { set_tweak: 'org.example.glow' }], conditions: [] });
+});
 
 test('every predefined rule, condition, action and kind counts as it says, alike in both syncs', async () => {
   [alice, bob, carol, dave] = await people(base, 4) as [User, User, User, User];

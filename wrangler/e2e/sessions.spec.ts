@@ -15,6 +15,16 @@ function identifier(user: string): Json {
   return { type: 'm.id.user', user };
 }
 
+test('devices have a name and an address, if only null', async () => {
+  const alice = await register(base);
+  const { devices } = await alice.get('/devices');
+  assert.equal(devices.length, 1);
+  for (const device of [devices[0], await alice.get(at`/devices/${alice.device}`)]) {
+    assert.deepEqual(['device_id', 'display_name', 'last_seen_ip'].filter((key) => !(key in device)), []);
+    assert.equal(device.display_name, null);
+  }
+});
+
 test('registration: the flows first, then an account through the dummy stage', async () => {
   const body = { username: unique(), password: unique('Pw-'), device_id: 'NEST', initial_device_display_name: 'my nest' };
   const first = await ask(base, 'POST', '/register', { body });

@@ -111,8 +111,12 @@ async fn forget_canonical<E: Transport>(
     }
     let content = RawJson::from_value(&content).map_err(|_| MatrixError::internal())?;
     let draft = Draft { sender: caller.to_owned(), kind, state_key: Some(String::new()), content, redacts: None };
-    ask_room(edge, room_id, SendEvent { draft, device_id: device_id.to_owned(), txn_id: None, sticky_ms: None })
-        .await?;
+    ask_room(
+        edge,
+        room_id,
+        SendEvent { draft, device_id: device_id.to_owned(), txn_id: None, ts: None, sticky_ms: None },
+    )
+    .await?;
     Ok(())
 }
 

@@ -122,7 +122,7 @@ pub async fn logout_all<E: Transport>(edge: &E, user_id: &UserId, session: Sessi
     close(edge, user_id, session, None).await
 }
 
-/// `POST /delete_devices` and `DELETE /devices/{deviceId}`: the password first.
+/// `POST /delete_devices` and `DELETE /devices/{deviceId}`: the password first, unless an application service asks (v1.17).
 ///
 /// # Errors
 /// The challenge of user-interactive authentication.
@@ -134,7 +134,9 @@ pub async fn delete_devices<E: Transport + Clock + Entropy>(
     devices: Vec<OwnedDeviceId>,
     auth: Option<&Auth>,
 ) -> Result<(), MatrixError> {
-    account::prove(edge, config, user_id, "delete_devices", auth, None).await?;
+    if !session.is_of_service() {
+        account::prove(edge, config, user_id, "delete_devices", auth, None).await?;
+    }
     close(edge, user_id, session, Some(devices)).await
 }
 

@@ -65,8 +65,12 @@ pub async fn upgrade<E: Transport + Clock + Entropy>(
 }
 
 async fn send<E: Transport>(edge: &E, caller: &Caller, room_id: &RoomId, draft: Draft) -> Result<(), MatrixError> {
-    ask_room(edge, room_id, SendEvent { draft, device_id: caller.device_id.clone(), txn_id: None, sticky_ms: None })
-        .await?;
+    ask_room(
+        edge,
+        room_id,
+        SendEvent { draft, device_id: caller.device_id.clone(), txn_id: None, ts: None, sticky_ms: None },
+    )
+    .await?;
     Ok(())
 }
 

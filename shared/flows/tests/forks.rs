@@ -403,7 +403,7 @@ impl World {
         let sender = user(server, own).try_into().unwrap();
         let draft = Draft { sender, kind: kind.to_owned(), state_key, content: raw(content), redacts: None };
         let sent: Result<Sent, MatrixError> =
-            home.ask(SendEvent { draft, device_id: "PHONE".into(), txn_id: None, sticky_ms: None });
+            home.ask(SendEvent { draft, device_id: "PHONE".into(), txn_id: None, ts: None, sticky_ms: None });
         if let Err(error) = sent {
             assert!(error.status < 500, "seed {}: {error:?}", self.seed);
         }

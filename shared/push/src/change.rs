@@ -14,6 +14,9 @@ const MAX_RULES: usize = 1_000;
 /// Bytes of a rule's id, as for other Matrix identifiers.
 const MAX_ID: usize = 255;
 
+/// Names of actions. The last two were withdrawn; older clients still send them, and they do nothing.
+const ACTIONS: [&str; 3] = ["notify", "dont_notify", "coalesce"];
+
 /// One change of one rule.
 #[derive(Clone, Copy, Debug)]
 pub enum Change<'a> {
@@ -110,7 +113,23 @@ fn check_id(kind: RuleKind, rule_id: &str) -> Result<(), PushRuleError> {
 }
 
 fn check_actions(actions: &[RawJson]) -> Result<(), PushRuleError> {
-    actions.iter().try_for_each(|action| action.read::<Action>().map(|_| ()).map_err(|error| malformed(&error)))
+    actions.iter().try_for_each(check_action)
+}
+
+/// An action is one of the names, or a tweak (Client-Server API, "Actions").
+fn check_action(action: &RawJson) -> Result<(), PushRuleError> {
+    #[derive(Deserialize)]
+    struct Tweak {
+        #[serde(rename = "set_tweak")]
+        _name: String,
+    }
+    if action.text().starts_with('"') {
+        let name: String = action.read().map_err(|error| malformed(&error))?;
+        let known = ACTIONS.contains(&&*name);
+        return if known { Ok(()) } else { Err(PushRuleError::Malformed(format!("there is no action {name:?}"))) };
+    }
+    action.read::<Tweak>().and_then(|_| action.read::<Action>()).map_err(|error| malformed(&error))?;
+    Ok(())
 }
 
 fn malformed(error: &serde_json::Error) -> PushRuleError {

@@ -143,6 +143,9 @@ fn malformed_rules_are_refused_and_change_nothing() {
         ("content", json!({ "pattern": "x" })),
         ("content", json!({ "pattern": 7, "actions": [] })),
         ("override", json!({ "actions": [7] })),
+        ("override", json!({ "actions": ["shout"] })),
+        ("override", json!({ "actions": ["notify", "org.example.dance"] })),
+        ("override", json!({ "actions": [{ "sound": "default" }] })),
         ("override", json!({ "actions": [{ "set_tweak": "sound", "value": 7 }] })),
         ("override", json!({ "actions": [], "conditions": [{ "kind": "event_match" }] })),
         ("override", json!({ "actions": [], "conditions": "all" })),
@@ -162,6 +165,21 @@ fn malformed_rules_are_refused_and_change_nothing() {
 }
 
 #[test]
+fn an_action_is_a_known_name_or_a_tweak_also_for_rules_that_exist() {
+    let mut rules = rules();
+    let master = ".m.rule.master";
+    for actions in
+        [json!([]), json!(["notify"]), json!(["dont_notify"]), json!(["coalesce", { "set_tweak": "highlight" }])]
+    {
+        rules.apply("override", master, Change::Actions(&raw(&actions))).unwrap();
+    }
+    for actions in [json!(["shout"]), json!([{}]), json!([null]), json!("notify")] {
+        let refused = rules.apply("override", master, Change::Actions(&raw(&actions)));
+        assert!(matches!(refused, Err(PushRuleError::Malformed(_))), "{actions}: {refused:?}");
+    }
+}
+
+#[test]
 fn rules_of_one_kind_are_limited() {
     let mut rules = rules();
     for number in 0..1_000 {
@@ -176,8 +194,9 @@ fn stored_rules_keep_the_users_settings_and_get_this_builds_predefined_rules() {
     let user = user_id!("@a:example.org");
     let mut rules = rules();
     put(&mut rules, "override", "mine", None, None).unwrap();
-    let unknown =
-        raw(&json!({ "actions": ["org.example.dance"], "conditions": [{ "kind": "org.example.moon", "phase": 3 }] }));
+    let unknown = raw(
+        &json!({ "actions": [{ "set_tweak": "org.example.dance" }], "conditions": [{ "kind": "org.example.moon", "phase": 3 }] }),
+    );
     rules.apply("underride", "odd", Change::Put { rule: &unknown, before: None, after: None }).unwrap();
     rules.apply("override", ".m.rule.suppress_notices", Change::Enable(false)).unwrap();
     let content = rules.to_content();

@@ -152,6 +152,7 @@ export const ENDPOINTS: Endpoint[] = [
     method: 'POST', path: () => '/_matrix/client/v4/sync', body: () => ({ conn_id: 'bad', lists: { a: element }, timeout: 0 }),
     wrong: { conn_id: 7, lists: [], room_subscriptions: 'x', extensions: [], timeout: 'long', pos: 7 },
   },
+  { method: 'GET', path: () => V3 + '/notifications' },
   { method: 'GET', path: () => V3 + '/pushrules/' },
   { method: 'GET', path: () => V3 + '/pushrules/global/' },
   {

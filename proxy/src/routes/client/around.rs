@@ -137,5 +137,6 @@ fn owner(config: &Config, token: &str, clock: &impl Clock) -> Result<ruma::Owned
 async fn turn_server(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let user_id = &request.caller()?.user_id;
     let credentials = edge.relays.as_ref().and_then(|relays| relays.credentials(user_id, edge.now()));
-    credentials.map_or_else(|| Ok(Answer::empty()), |credentials| Answer::json(&credentials))
+    // An empty list would be what the specification asks for, but browsers refuse a relay without an address.
+    Answer::json(&credentials.ok_or_else(|| MatrixError::not_found("There are no relays for calls"))?)
 }

@@ -8,14 +8,14 @@ use tern_ports::{
     ask_room, ask_user,
     wire::{
         delayed::{
-            DelayAction, DelayEvent, Delayed, ListDelayed, ListDelayedRooms, ManageDelayed, NoteDelayedRoom,
-            ScheduledEvent,
+            DelayAction, DelayEvent, Delayed, FindDelayed, ListDelayed, ListDelayedRooms, ManageDelayed,
+            NoteDelayedRoom, ScheduledEvent,
         },
         room::Draft,
     },
 };
 
-use super::send::sticky;
+use super::send::{sticky, timestamp};
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
@@ -46,23 +46,44 @@ pub(super) async fn schedule(
 ) -> Result<Answer, MatrixError> {
     let (caller, room_id) = (request.caller()?, request.room_id()?);
     join::check_invite(edge, &edge.config, &draft).await?;
-    let sticky_ms = sticky(request, &draft)?;
-    let ask = DelayEvent { draft, device_id: caller.device_id.clone(), txn_id, delay_ms, sticky_ms };
+    let (ts, sticky_ms) = (timestamp(request)?, sticky(request, &draft)?);
+    let ask = DelayEvent { draft, device_id: caller.device_id.clone(), txn_id, delay_ms, ts, sticky_ms };
     let scheduled: Delayed = ask_room(edge, &room_id, ask).await?;
     let note = NoteDelayedRoom { session: request.session()?, room_id, done: false };
     ask_user(edge, &caller.user_id, note).await?;
     Answer::json(&scheduled)
 }
 
+/// A request whose body is of no use, refused with `error`: if it asks for a delay, it may be a repeated one.
+pub(super) async fn repeat(edge: &Edge, request: &Incoming, error: MatrixError) -> Result<Answer, MatrixError> {
+    if delay(request)?.is_none() { Err(error) } else { first(edge, request, error).await }
+}
+
+/// What was answered to the first request of this transaction; `error` when this is the first.
+async fn first(edge: &Edge, request: &Incoming, error: MatrixError) -> Result<Answer, MatrixError> {
+    let caller = request.caller()?;
+    let ask = FindDelayed {
+        sender: caller.user_id.clone(),
+        device_id: caller.device_id.clone(),
+        txn_id: request.param("txnId").to_owned(),
+        kind: request.param("eventType").to_owned(),
+    };
+    Answer::json(&ask_room(edge, &request.room_id()?, ask).await?.ok_or(error)?)
+}
+
 /// `PUT /rooms/{roomId}/delayed_event/{eventType}/{txnId}`
 async fn schedule_message(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     #[derive(Deserialize)]
     struct Body {
+        #[serde(alias = "delay_ms")]
         delay: u64,
         content: RawJson,
         state_key: Option<String>,
     }
-    let Body { delay, content, state_key } = request.json()?;
+    let Body { delay, content, state_key } = match request.json() {
+        Ok(body) => body,
+        Err(error) => return first(edge, request, error).await,
+    };
     if !content.text().starts_with('{') {
         return Err(MatrixError::bad_json("content must be an object"));
     }

@@ -8,7 +8,7 @@ use tern_flows::session;
 use tern_model::MatrixError;
 use tern_ports::{
     ask_user,
-    wire::user::{ListDevices, RenameDevice},
+    wire::user::{ListDevices, RenameDevice, Renamed},
 };
 
 use super::session::end_tokens;
@@ -49,8 +49,8 @@ async fn rename(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> 
     let body: Body = request.json()?;
     let rename =
         RenameDevice { session: request.session()?, device_id: request.device_id(), display_name: body.display_name };
-    ask_user(edge, &request.caller()?.user_id, rename).await?;
-    Ok(Answer::empty())
+    let Renamed { created } = ask_user(edge, &request.caller()?.user_id, rename).await?;
+    Ok(if created { Answer::empty().with_status(201) } else { Answer::empty() })
 }
 
 /// `DELETE /devices/{deviceId}`

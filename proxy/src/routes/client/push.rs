@@ -1,16 +1,20 @@
-//! Push rules.
+//! Push rules, and what they notified of.
 
 use serde::Deserialize;
 use tern_flows::push::{self, View};
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ask_user,
-    wire::user::{ChangePushRule, PushRuleChange},
+    wire::{
+        notifications::ListNotifications,
+        user::{ChangePushRule, PushRuleChange},
+    },
 };
 
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
+    Hub Get "/_matrix/client/v3/notifications" => notifications;
     Hub Get "/_matrix/client/v3/pushrules/" => read_all;
     Hub Get "/_matrix/client/v3/pushrules/global/" => read_global;
     Hub Get "/_matrix/client/v3/pushrules/global/{kind}/" => read_kind;
@@ -22,6 +26,25 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Hub Get "/_matrix/client/v3/pushrules/global/{kind}/{ruleId}/actions" => read_actions;
     Hub Put "/_matrix/client/v3/pushrules/global/{kind}/{ruleId}/actions" => put_actions;
 };
+
+/// Notifications in a page when the client does not say.
+const PAGE: u64 = 20;
+
+/// `GET /notifications`
+async fn notifications(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let highlights = match request.query("only") {
+        None => false,
+        Some("highlight") => true,
+        Some(_) => return Err(MatrixError::invalid_param("only knows no other value than highlight")),
+    };
+    let limit = request.query_number("limit")?.unwrap_or(PAGE);
+    if limit == 0 {
+        return Err(MatrixError::invalid_param("limit must be greater than zero"));
+    }
+    let (session, from) = (request.session()?, request.query("from").map(str::to_owned));
+    let ask = ListNotifications { session, from, limit, highlights };
+    Ok(Answer::raw(&ask_user(edge, &request.caller()?.user_id, ask).await?))
+}
 
 /// `GET /pushrules/`
 async fn read_all(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {

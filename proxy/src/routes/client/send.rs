@@ -4,7 +4,7 @@ use ruma::RoomId;
 use serde::Deserialize;
 use serde_json::json;
 use tern_flows::{directory, join};
-use tern_model::{MatrixError, RawJson};
+use tern_model::{MatrixError, Millis, RawJson};
 use tern_ports::{
     ask_room,
     wire::room::{Draft, ReadEvent, ReadStateEvent, SendEvent},
@@ -22,9 +22,16 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Token(Redact) Put "/_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}" => redact;
 };
 
+/// The largest number that canonical JSON has.
+const LATEST: u64 = (1 << 53) - 1;
+
 /// `PUT /rooms/{roomId}/send/{eventType}/{txnId}`
 async fn send_message(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let draft = draft(request, request.param("eventType"), None, request.object()?)?;
+    let content = match request.object() {
+        Ok(content) => content,
+        Err(error) => return delayed::repeat(edge, request, error).await,
+    };
+    let draft = draft(request, request.param("eventType"), None, content)?;
     send(edge, &request.room_id()?, request, draft, Some(request.param("txnId").to_owned())).await
 }
 
@@ -117,7 +124,20 @@ async fn send(
     }
     join::check_invite(edge, &edge.config, &draft).await?;
     let device_id = request.caller()?.device_id.clone();
+    let ts = timestamp(request)?.filter(|_| draft.redacts.is_none());
     let sticky_ms = sticky(request, &draft)?;
-    let event = SendEvent { draft, device_id, txn_id, sticky_ms };
+    let event = SendEvent { draft, device_id, txn_id, ts, sticky_ms };
     Answer::json(&ask_room(edge, room_id, event).await?)
+}
+
+/// `ts`, which only application services may set (Application Service API, "Timestamp massaging").
+pub(super) fn timestamp(request: &Incoming) -> Result<Option<Millis>, MatrixError> {
+    if request.identity()?.service.is_none() {
+        return Ok(None);
+    }
+    let ts = request.query_number("ts")?;
+    if ts.is_some_and(|ts| ts > LATEST) {
+        return Err(MatrixError::invalid_param("ts is no timestamp of an event"));
+    }
+    Ok(ts.map(Millis))
 }

@@ -92,7 +92,8 @@ impl<H: ObjectHost> RoomActor<H> {
             self.laggards_due(now.plus(LEFTOVERS_MS)).map(|due| due.max(now.plus(SOON_MS))),
             self.typing_due(),
             self.receipts_due(),
-            self.delayed_due().map(|due| due.max(now.plus(SOON_MS))),
+            // What is still due could not be sent.
+            self.delayed_due().map(|due| if due > now { due } else { now.plus(SOON_MS) }),
         ];
         wishes.into_iter().flatten().min()
     }

@@ -1,5 +1,5 @@
 //! Delayed events (MSC4140): kept in a table, sent by the alarm. An event leaves the table in the transaction that sends
-//! it or finds it not allowed, so it is sent at most once, and not before its time.
+//! it, or finds it not allowed when it is due, so it is sent at most once, and not before its time.
 
 use std::rc::Rc;
 
@@ -10,15 +10,16 @@ use tern_ports::{
     ObjectHost, Row, Sql, SqlError,
     wire::{
         Done,
-        delayed::{DelayAction, DelayEvent, Delayed, ListDelayed, ManageDelayed, ScheduledEvent},
+        delayed::{DelayAction, DelayEvent, Delayed, FindDelayed, ListDelayed, ManageDelayed, ScheduledEvent},
         room::{Draft, SendEvent},
     },
 };
 
 use super::{
     RoomActor,
-    send::{Job, rule_draft},
+    send::{Answer, Job, rule_draft},
     store::{Store, damaged},
+    view::Turn,
 };
 
 /// The longest delay: a day.
@@ -51,7 +52,7 @@ pub fn room_of(delay_id: &str) -> Result<OwnedRoomId, MatrixError> {
     read().ok_or_else(unknown)
 }
 
-fn unknown() -> MatrixError {
+pub(super) fn unknown() -> MatrixError {
     MatrixError::not_found("There is no such delayed event")
 }
 
@@ -61,6 +62,7 @@ pub(super) struct Waiting {
     sender: OwnedUserId,
     device_id: String,
     sticky_ms: Option<u64>,
+    ts: Option<Millis>,
 }
 
 impl Waiting {
@@ -68,25 +70,17 @@ impl Waiting {
     pub(super) fn request(self) -> SendEvent {
         let ScheduledEvent { kind, state_key, content, .. } = self.event;
         let draft = Draft { sender: self.sender, kind, state_key, content, redacts: None };
-        SendEvent { draft, device_id: self.device_id.into(), txn_id: None, sticky_ms: self.sticky_ms }
+        let (ts, sticky_ms) = (self.ts, self.sticky_ms);
+        SendEvent { draft, device_id: self.device_id.into(), txn_id: None, ts, sticky_ms }
     }
 }
 
-const COLUMNS: &str = "delay_id, sender, device_id, kind, state_key, content, delay, since, sticky";
+const COLUMNS: &str = "delay_id, sender, device_id, kind, state_key, content, delay, since, sticky, ts";
 
 impl<S: Sql> Store<'_, S> {
-    /// Takes a scheduled event out of its table.
-    pub(super) fn take_delayed(self, room_id: &RoomId, delay_id: &str) -> Result<Option<Waiting>, SqlError> {
-        let rows =
-            self.0.query(&format!("DELETE FROM delayed WHERE delay_id = ? RETURNING {COLUMNS}"), &[delay_id.into()])?;
+    fn delayed(self, room_id: &RoomId, delay_id: &str) -> Result<Option<Waiting>, SqlError> {
+        let rows = self.0.query(&format!("SELECT {COLUMNS} FROM delayed WHERE delay_id = ?"), &[delay_id.into()])?;
         rows.first().map(|row| waiting(room_id, row)).transpose()
-    }
-
-    /// State that somebody else sets ends what was scheduled for the same place.
-    pub(super) fn supersede_delayed(self, kind: &str, state_key: &str, sender: &str) -> Result<(), SqlError> {
-        let params = [kind.into(), state_key.into(), sender.into()];
-        self.0.query("DELETE FROM delayed WHERE kind = ? AND state_key = ? AND sender <> ?", &params)?;
-        Ok(())
     }
 
     fn due_delayed(self, now: Millis) -> Result<Vec<String>, SqlError> {
@@ -99,20 +93,6 @@ impl<S: Sql> Store<'_, S> {
     fn next_delayed(self) -> Result<Option<Millis>, SqlError> {
         let rows = self.0.query("SELECT min(since + delay) FROM delayed", &[])?;
         Ok(rows.first().and_then(|row| row.int(0)).map(Millis))
-    }
-
-    fn repeated_delayed(self, ask: &DelayEvent) -> Result<Option<String>, SqlError> {
-        let params = [
-            ask.draft.sender.as_str().into(),
-            ask.device_id.as_str().into(),
-            ask.txn_id.clone().into(),
-            ask.draft.kind.as_str().into(),
-        ];
-        let rows = self.0.query(
-            "SELECT delay_id FROM delayed WHERE sender = ? AND device_id = ? AND txn_id = ? AND kind = ?",
-            &params,
-        )?;
-        Ok(rows.first().and_then(|row| row.string(0)))
     }
 
     fn put_delayed(self, delay_id: &str, ask: &DelayEvent, now: Millis) -> Result<(), SqlError> {
@@ -128,8 +108,9 @@ impl<S: Sql> Store<'_, S> {
             ask.delay_ms.into(),
             now.0.into(),
             ask.sticky_ms.into(),
+            ask.ts.map(|ts| ts.0).into(),
         ];
-        self.0.query("INSERT INTO delayed VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", &params)?;
+        self.0.query("INSERT INTO delayed VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", &params)?;
         Ok(())
     }
 
@@ -152,6 +133,7 @@ fn waiting(room_id: &RoomId, row: &Row) -> Result<Waiting, SqlError> {
         sender: OwnedUserId::try_from(text(1)?).map_err(damaged)?,
         device_id: text(2)?,
         sticky_ms: row.int(8),
+        ts: row.int(9).map(Millis),
         event: ScheduledEvent {
             delay_id: text(0)?,
             room_id: room_id.to_owned(),
@@ -167,13 +149,13 @@ fn waiting(room_id: &RoomId, row: &Row) -> Result<Waiting, SqlError> {
 impl<H: ObjectHost> RoomActor<H> {
     /// Schedules an event of somebody who is in the room.
     pub(super) async fn delay_event(self: &Rc<Self>, ask: DelayEvent) -> Result<Delayed, MatrixError> {
+        if let Some(first) = self.find_delayed(&FindDelayed::of(&ask))? {
+            return Ok(first);
+        }
         self.check_joined(&ask.draft.sender)?;
         tern_room::build::check(&rule_draft(ask.draft.clone()).sticky(ask.sticky_ms))?;
         if ask.delay_ms == 0 || ask.delay_ms > LONGEST_MS {
             return Err(too_long());
-        }
-        if let Some(delay_id) = self.store().repeated_delayed(&ask)? {
-            return Ok(Delayed { delay_id });
         }
         let scheduled = self.store().delayed_of(&self.room_id, ask.draft.sender.as_str())?;
         if scheduled.len() as u64 >= MOST_SCHEDULED {
@@ -190,23 +172,48 @@ impl<H: ObjectHost> RoomActor<H> {
         Ok(Delayed { delay_id })
     }
 
+    /// The answer to the first request of a transaction, whatever became of the event.
+    pub(super) fn find_delayed(&self, ask: &FindDelayed) -> Result<Option<Delayed>, MatrixError> {
+        if ask.txn_id.is_empty() || self.head()?.is_none() {
+            return Ok(None);
+        }
+        Ok(self.store().repeated_delayed(ask)?)
+    }
+
     /// Sends, restarts or cancels a scheduled event.
     pub(super) async fn manage_delayed(self: &Rc<Self>, ask: &ManageDelayed) -> Result<Done, MatrixError> {
         self.head()?.ok_or_else(unknown)?;
+        let delay_id = &ask.delay_id;
         let found = match ask.action {
             DelayAction::Restart => {
-                let found = self.store().restart_delayed(&ask.delay_id, self.host.now())?;
+                let found = self.store().restart_delayed(delay_id, self.host.now())?;
                 self.wish_for_delayed().await?;
                 found
             }
-            DelayAction::Cancel => self.store().take_delayed(&self.room_id, &ask.delay_id)?.is_some(),
-            DelayAction::Send => self.submit(Job::Delayed { delay_id: ask.delay_id.clone() }).await?.is_some(),
+            DelayAction::Cancel => self.host.sql().transaction(|| self.store().finalise_delayed(delay_id, false))?,
+            DelayAction::Send => self.submit(Job::Delayed { delay_id: delay_id.clone(), due: false }).await?.is_some(),
         };
         if !found {
-            return Err(unknown());
+            self.store().answer_finalised(delay_id, ask.action)?;
         }
         self.host.synced().await;
         Ok(Done {})
+    }
+
+    /// Sends a scheduled event that is due, or that somebody wants sent now. What is refused before its time stays, since
+    /// it may be allowed by then.
+    pub(super) fn commit_delayed(
+        &self,
+        turn: &Turn<'_, H::Sql>,
+        delay_id: &str,
+        due: bool,
+    ) -> Result<Answer, SqlError> {
+        let Some(waiting) = turn.store().delayed(&self.room_id, delay_id)? else { return Ok(Ok(None)) };
+        let answer = Self::carry_out(turn, self.plan_event(turn, waiting.request(), None))?;
+        if due || answer.is_ok() {
+            turn.store().finalise_delayed(delay_id, answer.is_ok())?;
+        }
+        Ok(answer)
     }
 
     /// What somebody has scheduled here.
@@ -221,7 +228,7 @@ impl<H: ObjectHost> RoomActor<H> {
     pub(super) async fn send_delayed(self: &Rc<Self>, now: Millis) -> Result<(), SqlError> {
         for delay_id in self.store().due_delayed(now)? {
             // A refusal is the event's own end; it has left the table.
-            let _ = self.submit(Job::Delayed { delay_id }).await;
+            let _ = self.submit(Job::Delayed { delay_id, due: true }).await;
         }
         Ok(())
     }

@@ -55,6 +55,7 @@ mod ephemeral;
 mod facts;
 mod fetch;
 pub(crate) mod filter;
+mod finalised;
 mod find_thread;
 mod forget;
 mod forks;
@@ -167,6 +168,7 @@ impl<H: ObjectHost> RoomActor<H> {
             RoomCommand::CheckCurator(request) => write_reply(&self.check_curator(&request)),
             RoomCommand::ReadForUpgrade(request) => write_reply(&self.read_for_upgrade(&request)),
             RoomCommand::DelayEvent(request) => write_reply(&self.delay_event(*request).await),
+            RoomCommand::FindDelayed(request) => write_reply(&self.find_delayed(&request)),
             RoomCommand::ManageDelayed(request) => write_reply(&self.manage_delayed(&request).await),
             RoomCommand::ListDelayed(request) => write_reply(&self.list_delayed(&request)),
             RoomCommand::ProbeRoom(request) => write_reply(&self.probe(*request)),

@@ -13,6 +13,7 @@ pub(crate) const SCHEMA: Schema = Schema {
         super::turns::COLUMNS,
         super::listeners::TABLE,
         super::sticky::TABLE,
+        super::finalised::TABLES,
     ],
     read: READ_NUMBER,
     write: WRITE_NUMBER,

@@ -43,9 +43,10 @@ pub(super) enum Job {
     Profile(SetMemberProfile),
     /// Events from elsewhere.
     Receive(Rc<Batch>),
-    /// A scheduled event whose time has come.
+    /// A scheduled event whose time has come, or that is wanted before.
     Delayed {
         delay_id: String,
+        due: bool,
     },
 }
 
@@ -124,11 +125,13 @@ impl<H: ObjectHost> RoomActor<H> {
             }
             Job::Membership { request, vouching } => self.plan_membership(turn, &request, &vouching),
             Job::Profile(request) => self.plan_profile(turn, &request),
-            Job::Delayed { delay_id } => match turn.store().take_delayed(&self.room_id, &delay_id)? {
-                Some(waiting) => self.plan_event(turn, waiting.request(), None),
-                None => Ok(Plan::Nothing),
-            },
+            Job::Delayed { delay_id, due } => return self.commit_delayed(turn, &delay_id, due),
         };
+        Self::carry_out(turn, plan)
+    }
+
+    /// Does what was planned.
+    pub(super) fn carry_out(turn: &Turn<'_, H::Sql>, plan: Result<Plan, MatrixError>) -> Result<Answer, SqlError> {
         Ok(match plan {
             Ok(Plan::Append(entry)) => {
                 if let Err(error) = append(turn, &entry)? {
@@ -146,13 +149,13 @@ impl<H: ObjectHost> RoomActor<H> {
         })
     }
 
-    fn plan_event(
+    pub(super) fn plan_event(
         &self,
         turn: &Turn<'_, H::Sql>,
         request: SendEvent,
         fetched: Option<Box<LoadedEvent>>,
     ) -> Result<Plan, MatrixError> {
-        let SendEvent { draft, device_id, txn_id, sticky_ms } = request;
+        let SendEvent { draft, device_id, txn_id, ts, sticky_ms } = request;
         let draft = rule_draft(draft).sticky(sticky_ms);
         let txn = txn_id.map(|txn_id| TxnRef { device_id, txn_id });
         if let Some(txn) = &txn
@@ -161,7 +164,7 @@ impl<H: ObjectHost> RoomActor<H> {
             build::check(&draft)?;
             return Ok(Plan::Known(known));
         }
-        let pdu = propose(turn, &draft, self.host.now(), self.signer()?)?;
+        let pdu = propose(turn, &draft, ts.unwrap_or_else(|| self.host.now()), self.signer()?)?;
         if let Some(same) = unchanged_state(turn, &pdu)? {
             return Ok(Plan::Known(same));
         }

@@ -22,6 +22,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         self.alarm.armed.set(None);
         if self.ready.get() {
             Rc::clone(self).take_up().await;
+            self.spread_presence();
             self.answer_parked();
         }
     }

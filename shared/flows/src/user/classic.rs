@@ -17,9 +17,9 @@ const MOST_HUBS: usize = 900;
 
 impl<H: ObjectHost + Parking> UserActor<H> {
     pub(super) async fn classic_sync(&self, command: ClassicSync) -> Result<Look, MatrixError> {
-        self.admit_device(&command.session)?;
+        self.admit(&command.session)?;
         self.show_up(&command.session.device_id, command.presence)?;
-        if command.since.is_none() {
+        if command.since.is_none() || command.full_state {
             self.look_around();
         }
         let filter = command.filter.as_deref().map(|filter| self.find_filter(filter)).transpose()?;

@@ -12,15 +12,17 @@
 //! | notices of rooms | [`inbox`], [`ephemeral`], [`member`], [`redaction`]; [`attendance`] of large ones |
 //! | sync | [`sync`] and [`classic`] over [`view`] and [`room_cache`], with [`slices`] from outside; [`parked`] while there is no news |
 //! | unread counts | [`counting`], and [`missed`] for what was not told |
+//! | what notified the user | [`notifications`] |
 //! | ignored users, whose invites are welcome | [`ignored`], [`invites`] |
 //! | thread subscriptions | [`threads`] |
 //! | sticky events | [`sticky`] |
-//! | who is there | [`presence`] |
+//! | who is there | [`presence`], [`acquaintance`] of whoever comes into a room |
 //! | account data, tags, push rules | [`account_data`] |
 //! | public keys, device lists | [`encryption`] |
 //! | filters, profile, rooms, to-device | the files of these names |
 
 mod account_data;
+mod acquaintance;
 mod alarm;
 mod attendance;
 mod browser;
@@ -35,6 +37,8 @@ mod inbox;
 mod invites;
 mod member;
 mod missed;
+mod notifications;
+mod others;
 mod parked;
 mod presence;
 mod probe;
@@ -103,12 +107,14 @@ pub struct UserActor<H> {
     standing: Cell<Standing>,
     typing: RefCell<Typing>,
     /// What others show of themselves, and what this user does.
-    others: RefCell<presence::Others>,
+    others: RefCell<others::Others>,
     showing: RefCell<Option<Rc<Showing>>>,
     /// A device was last seen.
     seen: Cell<Millis>,
     /// What the user shows has to be told.
     untold: Cell<bool>,
+    /// Whom the user has begun to share a room with, and who are to be told what the user shows.
+    met: RefCell<BTreeSet<OwnedUserId>>,
     rooms: RefCell<RoomCache>,
     /// Push rules, ready to be asked.
     judge: RefCell<Option<Rc<counting::Judge>>>,
@@ -158,6 +164,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             showing: RefCell::default(),
             seen: Cell::new(Millis(0)),
             untold: Cell::new(false),
+            met: RefCell::default(),
             rooms: RefCell::default(),
             judge: RefCell::default(),
             ignored: RefCell::default(),
@@ -195,9 +202,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let told = told_by(&command);
         let handled = self.dispatch(command).await;
         self.answer_parked();
-        if self.untold.take() {
-            self.host.spawn(Box::pin(Rc::clone(self).tell_presence()));
-        }
+        self.spread_presence();
         // Between the look that parks a poll and the parking nothing may be awaited; such a command changes no devices.
         match handled {
             Handled::Reply(_) => self.after_keys(handled, told).await,
@@ -238,6 +243,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             UserCommand::UnsubscribeThread(command) => reply(&self.unsubscribe_thread(&command)),
             UserCommand::ReadThreadSubscription(command) => reply(&self.read_thread_subscription(&command)),
             UserCommand::ListThreadSubscriptions(command) => reply(&self.list_thread_subscriptions(&command)),
+            UserCommand::ListNotifications(command) => reply(&self.list_notifications(&command)),
             UserCommand::DeliverToDevice(command) => reply(&self.deliver_to_device(&command)),
             UserCommand::UploadKeys(command) => reply(&self.upload_keys(&command)),
             UserCommand::QueryKeys(command) => reply(&self.query_keys(&command)),

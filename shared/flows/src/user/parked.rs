@@ -20,7 +20,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         self.note_poll();
         if self.dozes.get()
             && let Some(session) = session_of(&command)
-            && self.admit_device(session).is_ok()
+            && self.admit(session).is_ok()
         {
             // What could not be written down now is tried again with the next step.
             let _ = self.attend().await;

@@ -1,12 +1,12 @@
 //! Presence (Client-Server API, "Presence"). What the user shows is one row, written when it changes; what others show is
-//! in memory only.
+//! in memory only ([`super::others`]).
 //!
 //! A change is told once to each of the people the user shares rooms with, after the reply, and each tells their own in
-//! turn: so whoever comes online knows who is there. Nobody is told again: a hub that slept forgets what it was told, but
-//! its clients do not. While the user is there an alarm looks every few minutes whether that still holds; polls cost
-//! nothing.
+//! turn: so whoever comes online knows who is there, and so do those who begin to share a room ([`super::acquaintance`]).
+//! Nobody is told again: a hub that slept forgets what it was told, but its clients do not. While the user is there an
+//! alarm looks every few minutes whether that still holds; polls cost nothing.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::rc::Rc;
 
 use futures::{StreamExt, stream};
 use ruma::{DeviceId, OwnedUserId};
@@ -31,48 +31,11 @@ pub(super) const TABLES: &[&str] = &["CREATE TABLE IF NOT EXISTS presence (
 /// After this long without a sign of any device the user is offline.
 const IDLE_MS: u64 = 5 * 60_000;
 /// People told of a change.
-const MOST_TOLD: u64 = 100;
+pub(super) const MOST_TOLD: u64 = 100;
 /// Told at a time: as many as an object may have connections.
 const AT_A_TIME: usize = 6;
-/// People whose presence is held.
-const MOST_HELD: usize = 1_000;
 /// Longest message, in bytes.
 const LONGEST_STATUS: usize = 1_024;
-
-/// What others show, each with the position of its last change.
-#[derive(Debug, Default)]
-pub(super) struct Others {
-    users: BTreeMap<OwnedUserId, (PresencePos, PresenceNote)>,
-    newest: PresencePos,
-}
-
-impl Others {
-    /// Takes over what somebody shows; false when that is known already.
-    fn set(&mut self, user_id: &OwnedUserId, note: PresenceNote, now: Millis) -> bool {
-        let known = self.users.get(user_id).map(|(_, known)| known);
-        let same = |known: &PresenceNote| known.presence == note.presence && known.status_msg == note.status_msg;
-        // Of somebody not heard of before, that they are not there is no news.
-        if known.map_or(note.presence == Presence::Offline && note.status_msg.is_none(), same) {
-            return false;
-        }
-        // By the clock, and so beyond everything that an earlier life of the hub gave out.
-        self.newest = PresencePos(now.0.max(self.newest.0 + 1));
-        self.users.insert(user_id.clone(), (self.newest, note));
-        if self.users.len() > MOST_HELD {
-            let oldest = self.users.iter().min_by_key(|(_, (at, _))| *at).map(|(user_id, _)| user_id.clone());
-            oldest.and_then(|user_id| self.users.remove(&user_id));
-        }
-        true
-    }
-
-    pub(super) const fn newest(&self) -> PresencePos {
-        self.newest
-    }
-
-    pub(super) fn changed(&self, after: PresencePos) -> impl Iterator<Item = (&OwnedUserId, &PresenceNote)> {
-        self.users.iter().filter(move |(_, (at, _))| *at > after).map(|(user_id, (_, note))| (user_id, note))
-    }
-}
 
 impl<H: ObjectHost + Parking> UserActor<H> {
     /// A device syncs, and shows itself as `wanted`: online when it does not say.
@@ -130,13 +93,18 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         self.present()
     }
 
-    /// Tells whom the user shares rooms with, and hears what they show. Best effort: presence is over in a moment.
+    /// Tells whom the user shares rooms with, and hears what they show.
     pub(super) async fn tell_presence(self: Rc<Self>) {
         let told = (self.present(), companions::some(self.host.sql(), MOST_TOLD));
         let (Ok(note), Ok(companions)) = told else { return };
         if note.presence != Presence::Offline {
             self.wish(self.host.now().plus(IDLE_MS)).await;
         }
+        self.exchange_presence(note, companions).await;
+    }
+
+    /// Tells these users what this one shows, and hears what they do. Best effort: presence is over in a moment.
+    pub(super) async fn exchange_presence(self: Rc<Self>, note: PresenceNote, companions: Vec<OwnedUserId>) {
         let local = companions.into_iter().filter(|user_id| user_id.server_name() == self.config.server_name);
         let asks = local.map(|user_id| {
             let ask = NotePresence { user_id: self.user_id.clone(), note: note.clone() };
@@ -190,7 +158,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     }
 
     /// What others are told now: an alarm that was lost makes nobody be there for ever.
-    fn present(&self) -> Result<PresenceNote, MatrixError> {
+    pub(super) fn present(&self) -> Result<PresenceNote, MatrixError> {
         let showing = self.showing()?;
         let last_active = showing.note.last_active.max(self.seen.get());
         let lost = self.host.now().since(last_active) > 2 * IDLE_MS && self.host.parked() == 0;

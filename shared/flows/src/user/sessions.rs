@@ -9,7 +9,7 @@ use tern_ports::{
     wire::{
         Done,
         user::{
-            CheckSession, CloseSessions, Device, ListDevices, OpenSession, RenameDevice, Session, SessionRef,
+            CheckSession, CloseSessions, Device, ListDevices, OpenSession, RenameDevice, Renamed, Session, SessionRef,
             SessionState,
         },
     },
@@ -105,10 +105,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         }
         self.standing.get().admit()?;
         let device_id = match command.device_id {
-            Some(device_id) if device_id.as_str().is_empty() || device_id.as_str().len() > LONGEST_DEVICE_ID => {
-                return Err(MatrixError::invalid_param("The device id is empty or too long"));
-            }
             Some(device_id) => {
+                check_device_id(&device_id)?;
                 self.refuse_taken_name(&device_id)?;
                 device_id
             }
@@ -212,15 +210,16 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         Ok(devices.into_iter().map(Device::from).collect())
     }
 
-    pub(super) fn rename_device(&self, command: RenameDevice) -> Result<Done, MatrixError> {
+    pub(super) fn rename_device(&self, command: RenameDevice) -> Result<Renamed, MatrixError> {
         self.admit(&command.session)?;
+        if command.display_name.as_ref().is_some_and(|name| name.len() > LONGEST_NAME) {
+            return Err(MatrixError::too_large("The device's name is too long"));
+        }
         self.change(|turn| {
-            let row = devices::load(turn.sql, &command.device_id)?;
-            let mut row = row.ok_or_else(|| MatrixError::not_found("Unknown device"))?;
-            let Some(name) = command.display_name else { return Ok(Done {}) };
-            if name.len() > LONGEST_NAME {
-                return Err(MatrixError::too_large("The device's name is too long"));
-            }
+            let Some(mut row) = devices::load(turn.sql, &command.device_id)? else {
+                return self.make_device(turn, command);
+            };
+            let Some(name) = command.display_name else { return Ok(Renamed::default()) };
             row.display_name = Some(name);
             devices::write(turn.sql, &row)?;
             if keys::device(turn.sql, &row.device_id)?.is_some() {
@@ -228,8 +227,23 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                 self.public_keys_changed(turn)?;
             }
             self.note_own_devices(turn)?;
-            Ok(Done {})
+            Ok(Renamed::default())
         })
+    }
+
+    /// An application service makes devices of its users, without a session (Application Service API, "Device management").
+    fn make_device(&self, turn: &Turn<'_, H::Sql>, command: RenameDevice) -> Result<Renamed, MatrixError> {
+        let RenameDevice { session, device_id, display_name } = command;
+        if !session.is_of_service() {
+            return Err(MatrixError::not_found("Unknown device"));
+        }
+        check_device_id(&device_id)?;
+        self.refuse_taken_name(&device_id)?;
+        let last_seen_ts = self.host.now();
+        let row =
+            DeviceRow { device_id, session_id: None, display_name, last_seen_ts, last_seen_ip: None, generation: 0 };
+        self.add_device(turn, &row)?;
+        Ok(Renamed { created: true })
     }
 
     fn free_device_id(&self) -> Result<OwnedDeviceId, MatrixError> {
@@ -246,6 +260,13 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         self.host.fill(&mut bytes);
         let letters: String = bytes.iter().map(|byte| char::from(b'A' + byte % 26)).collect();
         letters.into()
+    }
+}
+
+fn check_device_id(device_id: &DeviceId) -> Result<(), MatrixError> {
+    match device_id.as_str().len() {
+        1..=LONGEST_DEVICE_ID => Ok(()),
+        _ => Err(MatrixError::invalid_param("The device id is empty or too long")),
     }
 }
 

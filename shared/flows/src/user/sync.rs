@@ -44,7 +44,7 @@ pub(super) enum Look {
 
 impl<H: ObjectHost + Parking> UserActor<H> {
     pub(super) async fn sliding_sync(&self, command: SlidingSync) -> Result<Look, MatrixError> {
-        self.admit_device(&command.session)?;
+        self.admit(&command.session)?;
         self.show_up(&command.session.device_id, command.presence)?;
         let shape = if command.stable { Shape::Stable } else { Shape::Unstable };
         let request = Request::parse(&command.body, command.pos.as_deref(), shape, &self.user_id)?;

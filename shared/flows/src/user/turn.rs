@@ -99,6 +99,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             self.judge.take();
             self.ignored.take();
             self.invite_rules.take();
+            self.met.take();
         })?;
         self.hub.set(turn.hub.get());
         for (device_id, kinds) in turn.wakes.take() {

@@ -21,6 +21,31 @@ pub struct DelayEvent {
     /// Then it is sticky for so many milliseconds (MSC4354).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sticky_ms: Option<u64>,
+    /// The event's `origin_server_ts`, when an application service sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ts: Option<Millis>,
+}
+
+/// What was answered to the first request of a transaction, whatever this one says; nothing when it is the first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindDelayed {
+    /// Who schedules.
+    pub sender: OwnedUserId,
+    /// The sender's device.
+    pub device_id: OwnedDeviceId,
+    /// Client's transaction id; empty when there is none.
+    pub txn_id: String,
+    /// `type` of the event.
+    pub kind: String,
+}
+
+impl FindDelayed {
+    /// The transaction of a request.
+    pub fn of(ask: &DelayEvent) -> Self {
+        let DelayEvent { draft, device_id, txn_id, .. } = ask;
+        let (sender, kind) = (draft.sender.clone(), draft.kind.clone());
+        Self { sender, device_id: device_id.clone(), txn_id: txn_id.clone().unwrap_or_default(), kind }
+    }
 }
 
 /// The answer to [`DelayEvent`].
@@ -42,7 +67,7 @@ pub enum DelayAction {
     Send,
 }
 
-/// Manages a scheduled event; 404 for an unknown one.
+/// Manages a scheduled event; 404 for an unknown one, 409 when something else became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManageDelayed {
     /// Which.

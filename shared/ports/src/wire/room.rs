@@ -6,7 +6,7 @@ use tern_model::{Caller, Millis, Notice, RawJson, RoomSeq};
 
 use super::{
     Done, boundary,
-    delayed::{DelayEvent, Delayed, ListDelayed, ManageDelayed, ScheduledEvent},
+    delayed::{DelayEvent, Delayed, FindDelayed, ListDelayed, ManageDelayed, ScheduledEvent},
     directory::{CheckCurator, ReadSummary, SeenRoom},
     receive::{Receipted, ReceiveEvents},
     relations::{EventContext, EventTime, ReadContext, ReadEventByTime, ReadRelations, ReadThreads, RelationPage},
@@ -45,6 +45,7 @@ boundary! {
         CheckCurator => Done,
         ReadForUpgrade => UpgradeSource,
         DelayEvent => Delayed,
+        FindDelayed => Option<Delayed>,
         ManageDelayed => Done,
         ListDelayed => Vec<ScheduledEvent>,
         ProbeRoom => RoomProbe,
@@ -100,6 +101,9 @@ pub struct SendEvent {
     /// The event is sticky for so many milliseconds (MSC4354).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sticky_ms: Option<u64>,
+    /// `origin_server_ts`, when an application service sets it; otherwise the server's clock does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ts: Option<Millis>,
 }
 
 /// What is done to a member.

@@ -21,6 +21,7 @@ use super::{
         ReadDehydratedEvents, ReadDeviceLists, SignatureFailures, UploadCrossSigning, UploadKeys, UploadSignatures,
         UserKeys,
     },
+    notifications::ListNotifications,
     presence::{NotePresence, ReadPresence, SetPresence},
     threads::{ListThreadSubscriptions, ReadThreadSubscription, SubscribeThread, UnsubscribeThread},
 };
@@ -36,7 +37,7 @@ boundary! {
         CheckSession => SessionState,
         CloseSessions => Done,
         ListDevices => Vec<Device>,
-        RenameDevice => Done,
+        RenameDevice => Renamed,
         SlidingSync => SyncStep,
         ClassicSync => SyncStep,
         Deliver => Delivered,
@@ -63,6 +64,7 @@ boundary! {
         UnsubscribeThread => Done,
         ReadThreadSubscription => Option<bool>,
         ListThreadSubscriptions => RawJson,
+        ListNotifications => RawJson,
         DeliverToDevice => Done,
         UploadKeys => KeyCount,
         QueryKeys => UserKeys,
@@ -199,18 +201,18 @@ pub struct ListSessions {}
 pub struct Device {
     /// The device.
     pub device_id: OwnedDeviceId,
-    /// Its name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Its name; written even when there is none, since matrix-nio asks for the key.
+    #[serde(default)]
     pub display_name: Option<String>,
     /// When it was last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen_ts: Option<Millis>,
-    /// Where it was last seen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Where it was last seen; written like the name.
+    #[serde(default)]
     pub last_seen_ip: Option<String>,
 }
 
-/// Renames a device; 404 when there is none.
+/// Renames a device; 404 when there is none, unless an application service asks, which makes it (v1.17).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenameDevice {
     /// The session that asks.
@@ -219,6 +221,14 @@ pub struct RenameDevice {
     pub device_id: OwnedDeviceId,
     /// Its new name; `None` leaves it.
     pub display_name: Option<String>,
+}
+
+/// The answer to [`RenameDevice`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renamed {
+    /// The device is new.
+    #[serde(default)]
+    pub created: bool,
 }
 
 /// One step of sliding sync (MSC4186). Never waits: the proxy does.

@@ -197,7 +197,8 @@ pub fn classic_answer(
     if !plan.idle {
         write_rooms(&mut out, view, request, plan, slices);
         write_global(&mut out, view, request);
-        write_presence(&mut out, view, &request.filter.presence, since.unwrap_or_default().presence);
+        let told = since.filter(|_| !request.full_state).unwrap_or_default().presence;
+        write_presence(&mut out, view, &request.filter.presence, told);
         out.object("to_device", |out| {
             if !messages.is_empty() {
                 out.array("events", messages.iter().map(|message| message.event.text()));

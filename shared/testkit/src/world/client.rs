@@ -139,7 +139,9 @@ impl Client {
         txn_id: Option<&str>,
     ) -> Result<OwnedEventId, MatrixError> {
         let (device_id, txn_id) = (self.session.device_id.clone(), txn_id.map(str::to_owned));
-        Ok(ask_room(&self.world, room_id, SendEvent { draft, device_id, txn_id, sticky_ms: None }).await?.event_id)
+        Ok(ask_room(&self.world, room_id, SendEvent { draft, device_id, txn_id, ts: None, sticky_ms: None })
+            .await?
+            .event_id)
     }
 
     /// The whole room as `GET messages` shows it, oldest first, read in pages of `limit`.

@@ -31,6 +31,7 @@ impl Scene {
             device_id: "PHONE".into(),
             txn_id: txn_id.map(str::to_owned),
             delay_ms,
+            ts: None,
             sticky_ms: None,
         };
         Ok(self.ask(ask)?.delay_id)
@@ -92,9 +93,61 @@ fn a_delayed_event_can_be_restarted_sent_at_once_and_cancelled() {
     assert_eq!(scene.said(), ["sent"]);
     scene.wait(30_000);
     assert_eq!(scene.said(), ["sent", "restarted"]);
-    for (delay_id, action) in [(&sent, DelayAction::Send), (&cancelled, DelayAction::Restart)] {
-        assert_eq!(scene.manage(delay_id, action).unwrap_err().status, 404);
+}
+
+#[test]
+fn an_action_that_is_repeated_is_answered_again_and_one_that_comes_too_late_conflicts() {
+    use DelayAction::{Cancel, Restart, Send};
+    let mut scene = Scene::new();
+    let sent = scene.delay(BOB, "sent", 60_000).unwrap();
+    let timed = scene.delay(BOB, "timed", 10_000).unwrap();
+    let cancelled = scene.delay(BOB, "cancelled", 60_000).unwrap();
+    scene.manage(&sent, Send).unwrap();
+    scene.manage(&cancelled, Cancel).unwrap();
+    scene.wait(20_000);
+    for evicted in [false, true] {
+        for (delay_id, action) in [(&sent, Send), (&timed, Send), (&cancelled, Cancel)] {
+            scene.manage(delay_id, action).unwrap();
+        }
+        let conflicts =
+            [(&sent, Cancel), (&sent, Restart), (&timed, Cancel), (&cancelled, Send), (&cancelled, Restart)];
+        for (delay_id, action) in conflicts {
+            assert_eq!(scene.manage(delay_id, action).unwrap_err().status, 409, "{action:?}, evicted: {evicted}");
+        }
+        for (text, delay_id) in [("sent", &sent), ("timed", &timed), ("cancelled", &cancelled)] {
+            assert_eq!(&scene.delay(BOB, text, 60_000).unwrap(), delay_id, "the transaction has its answer");
+        }
+        assert_eq!(scene.manage("x.y", Cancel).unwrap_err().status, 404);
+        scene.evict();
     }
+    assert_eq!(scene.said(), ["sent", "timed"]);
+    assert!(scene.scheduled(BOB).is_empty());
+}
+
+#[test]
+fn events_due_within_one_second_are_each_sent_when_they_are_due() {
+    let scene = Scene::new();
+    for (text, delay_ms) in [("first", 10_000), ("second", 10_250), ("third", 10_500)] {
+        scene.delay(BOB, text, delay_ms).unwrap();
+    }
+    scene.wait(10_249);
+    assert_eq!(scene.said(), ["first"]);
+    scene.wait(1);
+    assert_eq!(scene.said(), ["first", "second"]);
+    scene.wait(250);
+    assert_eq!(scene.said(), ["first", "second", "third"]);
+}
+
+#[test]
+fn what_is_sent_before_its_time_and_refused_waits_for_it() {
+    let scene = Scene::new();
+    let topic = scene.delay_topic(BOB, "mine", 10_000).unwrap();
+    assert_eq!(scene.manage(&topic, DelayAction::Send).unwrap_err().status, 403);
+    assert_eq!(scene.scheduled(BOB).len(), 1);
+    scene.wait(20_000);
+    assert!(scene.scheduled(BOB).is_empty());
+    assert_eq!(scene.manage(&topic, DelayAction::Send).unwrap_err().status, 409);
+    scene.manage(&topic, DelayAction::Cancel).unwrap();
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl Scene {
         content["m.relates_to"] = relates_to;
         let (sender, kind) = (user(sender), kind.to_owned());
         let draft = Draft { sender, kind, state_key: None, content: raw(&content), redacts: None };
-        Ok(self.ask(SendEvent { draft, device_id: "PHONE".into(), txn_id: None, sticky_ms: None })?.event_id)
+        Ok(self.ask(SendEvent { draft, device_id: "PHONE".into(), txn_id: None, ts: None, sticky_ms: None })?.event_id)
     }
 
     fn related(&self, who: &str, target: &OwnedEventId, change: impl Fn(&mut ReadRelations)) -> RelationPage {

@@ -113,7 +113,7 @@ impl Far {
             content: raw(content),
             redacts: None,
         };
-        self.ask(SendEvent { draft, device_id: "PHONE".into(), txn_id: None, sticky_ms: None }).unwrap()
+        self.ask(SendEvent { draft, device_id: "PHONE".into(), txn_id: None, ts: None, sticky_ms: None }).unwrap()
     }
 }
 

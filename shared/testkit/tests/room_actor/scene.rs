@@ -124,7 +124,7 @@ impl Scene {
         let content = raw(&json!({ "msgtype": "m.text", "body": text }));
         let kind = "m.room.message".to_owned();
         let draft = Draft { sender: user(sender), kind, state_key: None, content, redacts: None };
-        SendEvent { draft, device_id: "PHONE".into(), txn_id: Some(txn_id.to_owned()), sticky_ms: None }
+        SendEvent { draft, device_id: "PHONE".into(), txn_id: Some(txn_id.to_owned()), ts: None, sticky_ms: None }
     }
 
     pub(crate) fn say(&self, sender: &str, text: &str) -> OwnedEventId {
@@ -139,7 +139,7 @@ impl Scene {
             content: raw(content),
             redacts: None,
         };
-        self.ask(SendEvent { draft, device_id: "PHONE".into(), txn_id: None, sticky_ms: None })
+        self.ask(SendEvent { draft, device_id: "PHONE".into(), txn_id: None, ts: None, sticky_ms: None })
     }
 
     pub(crate) fn redact(&self, sender: &str, target: &OwnedEventId) -> Result<Sent, MatrixError> {
@@ -154,6 +154,7 @@ impl Scene {
             draft,
             device_id: "PHONE".into(),
             txn_id: Some(format!("redact {target}")),
+            ts: None,
             sticky_ms: None,
         })
     }

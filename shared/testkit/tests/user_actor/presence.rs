@@ -65,6 +65,34 @@ impl Hub {
     }
 }
 
+/// Bob comes into the room.
+fn comes(seq: u64) -> Notice {
+    Notice { summary: Some(summary("6")), ..notice("r", vec![member(seq, bob(), "join")]) }
+}
+
+/// A hub with presence on, whose user is alone in a room and shows up; what others' hubs are told, which say that they are away.
+fn alone() -> (Hub, SessionRef, Told) {
+    let hub = Hub::with_presence();
+    let session = hub.login("D");
+    let told = Told::default();
+    let notes = Rc::clone(&told);
+    hub.routes.users(move |user_id, command| match command {
+        UserCommand::NotePresence(note) => {
+            notes.borrow_mut().push((user_id.to_owned(), *note));
+            reply(away())
+        }
+        other => panic!("{other:?}"),
+    });
+    hub.deliver(vec![Notice {
+        membership: Some("join".to_owned()),
+        summary: Some(summary("6")),
+        members: Some(Rc::new(Vec::new())),
+        ..notice("r", vec![member(1, alice(), "join")])
+    }]);
+    hub.shows_as(&session, None, None);
+    (hub, session, told)
+}
+
 fn told_of(told: &Told) -> Vec<Presence> {
     told.take().into_iter().map(|(_, note)| note.note.presence).collect()
 }
@@ -117,6 +145,61 @@ fn a_note_wakes_classic_polls_and_is_told_once_and_strangers_are_not_heard() {
     assert_eq!(refused.status, 403);
     assert_eq!(hub.ask(ReadPresence { caller: stranger }).unwrap_err().status, 403);
     assert!(hub.ask(ReadPresence { caller: bob().to_owned() }).is_ok());
+}
+
+#[test]
+fn whoever_comes_into_a_room_hears_of_those_who_are_there_and_they_of_them() {
+    let (hub, session, told) = alone();
+    let since = hub.shows_as(&session, None, None)["next_batch"].as_str().unwrap().to_owned();
+    told.take();
+    hub.deliver(vec![comes(2)]);
+    hub.host.settle();
+    assert_eq!(told.borrow().len(), 1);
+    assert_eq!((&*told.borrow()[0].0, told.borrow()[0].1.note.presence), (bob(), Presence::Online));
+    told.take();
+    let step = hub.shows_as(&session, Some(&since), None);
+    assert_eq!(step["presence"]["events"][0]["content"]["presence"], "unavailable");
+    hub.deliver(vec![notice("r", vec![member(3, bob(), "leave")])]);
+    let whole = hub.shows_as(&session, None, None);
+    assert_eq!(whole["presence"], Value::Null, "what is shown is forgotten with the last room");
+    assert!(told_of(&told).is_empty());
+}
+
+#[test]
+fn a_first_sync_and_one_of_the_full_state_tell_who_is_there() {
+    let (hub, session, told) = alone();
+    hub.deliver(vec![comes(2)]);
+    hub.host.settle();
+    let shown = |body: &Value| body["presence"]["events"][0]["content"]["presence"].clone();
+    let whole = hub.shows_as(&session, None, None);
+    assert_eq!(shown(&whole), "unavailable");
+    let since = whole["next_batch"].as_str().unwrap();
+    let sync = |full_state| {
+        let sync = ClassicSync {
+            session: session.clone(),
+            since: Some(since.to_owned()),
+            filter: None,
+            full_state,
+            state_after: None,
+            may_wait: false,
+            presence: None,
+        };
+        crate::support::step(hub.handle(sync)).unwrap().body()
+    };
+    assert_eq!(shown(&sync(true)), "unavailable");
+    assert_eq!(sync(false)["presence"], Value::Null);
+    assert_eq!(told_of(&told).len(), 1, "no sync tells Bob again");
+}
+
+#[test]
+fn who_is_not_there_tells_nobody_who_comes() {
+    let (hub, session, told) = alone();
+    hub.shows_as(&session, None, Some(Presence::Offline));
+    told.take();
+    let slept = hub.slept();
+    slept.deliver(vec![comes(2)]);
+    slept.host.settle();
+    assert!(told_of(&told).is_empty());
 }
 
 #[test]

@@ -173,6 +173,28 @@ fn devices_are_listed_and_renamed_and_last_seen_costs_few_rows() {
 }
 
 #[test]
+fn an_application_service_makes_devices_and_nobody_else_does() {
+    let hub = Hub::new();
+    let phone = hub.login("PHONE");
+    let put = |session: &SessionRef, device_id: &str, name: &str| {
+        let (session, display_name) = (session.clone(), Some(name.to_owned()));
+        hub.ask(RenameDevice { session, device_id: device_id.into(), display_name })
+    };
+    let service = SessionRef::of_service("".into());
+    assert_eq!(put(&phone, "NEW", "x").unwrap_err().status, 404);
+    assert!(put(&service, "NEW", "bridge").unwrap().created);
+    assert!(!put(&service, "NEW", "renamed").unwrap().created);
+    assert_eq!(put(&service, "", "x").unwrap_err().status, 400);
+    assert_eq!(put(&service, &"X".repeat(256), "x").unwrap_err().status, 400);
+    assert_eq!(put(&service, "LONG", &"x".repeat(2_000)).unwrap_err().status, 413);
+    let devices = hub.ask(ListDevices { session: phone }).unwrap();
+    let names: Vec<_> = devices.iter().map(|device| device.display_name.as_deref()).collect();
+    assert_eq!(names, [Some("renamed"), None]);
+    let stranger = SessionRef { device_id: "NEW".into(), session_id: String::new() };
+    assert!(check(&hub, &stranger).is_err(), "no session comes with it");
+}
+
+#[test]
 fn questions_about_nobody_leave_no_trace_and_the_probe_counts_constructions() {
     let hub = Hub::new();
     assert_eq!(hub.rows(|| hub.ask(ReadProfile {})).0.unwrap_err().status, 404);

@@ -76,10 +76,43 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let affected = match &notice.members {
             _ if row.membership != Membership::Join && !was_in => return Ok(()),
             _ if row.membership != Membership::Join => part_from_all(turn, &row.room_id)?,
-            Some(members) => self.meet_all(turn, &row.room_id, members)?,
-            None => self.follow_events(turn, &row.room_id, fresh)?,
+            Some(members) => {
+                if self.makes_acquaintances(0)? {
+                    let others = members.iter().filter(|member| **member != self.user_id);
+                    self.make_acquaintance(turn.sql, others.map(|member| &**member))?;
+                }
+                self.meet_all(turn, &row.room_id, members)?
+            }
+            None => {
+                self.meet_joining(turn, notice, fresh)?;
+                self.follow_events(turn, &row.room_id, fresh)?
+            }
         };
+        self.lose_sight(turn.sql, &affected)?;
         look_again(turn, &affected)
+    }
+
+    /// Whoever joins is to hear of the user, and the user of them.
+    fn meet_joining(
+        &self,
+        turn: &Turn<'_, H::Sql>,
+        notice: &Notice,
+        fresh: &[&NoticeEvent],
+    ) -> Result<(), MatrixError> {
+        let members = fresh.iter().filter(|event| event.kind == MEMBER && !is_member_event_of(event, &self.user_id));
+        let others = members.filter(|event| joins(event));
+        let mut joining = others.filter_map(|event| <&UserId>::try_from(event.state_key.as_deref()?).ok()).peekable();
+        if joining.peek().is_none() {
+            return Ok(());
+        }
+        let summary = match &notice.summary {
+            Some(summary) => Some(summary.joined),
+            None => self.facts(&notice.room_id)?.summary.as_ref().map(|summary| summary.joined),
+        };
+        if self.makes_acquaintances(summary.unwrap_or_default())? {
+            self.make_acquaintance(turn.sql, joining)?;
+        }
+        Ok(())
     }
 
     /// The room says who is in it: after the user's own join, or after a gap, in which anybody may have come and gone.

@@ -7,6 +7,9 @@ use tern_model::{Millis, NoticeEvent, RawJson, RoomSeq, StreamPos, TxnRef};
 use tern_ports::{Row, Sql, SqlError, Value};
 use tern_push::Mark;
 
+/// A position that no stream reaches, and that every part of the platform can hold.
+const LAST: u64 = (1 << 53) - 1;
+
 /// What is written beside an event.
 #[derive(Clone, Debug, Default)]
 pub(in crate::user) struct Filed {
@@ -163,6 +166,36 @@ pub(in crate::user) fn marks(
         &[room_id.as_str().into(), after.0.into(), until.0.into()],
     )?;
     Ok(rows.iter().filter_map(|row| Some((mark(row)?, row.string(3)?))).collect())
+}
+
+/// An event that notifies, with the stream position at which it came.
+pub(in crate::user) struct Marked {
+    pub(in crate::user) pos: StreamPos,
+    pub(in crate::user) mark: Mark,
+    pub(in crate::user) event: NoticeEvent,
+}
+
+/// At most `limit` of a room's events that notify (with `highlights`: that highlight), the newest first, of those before a
+/// place if one is given.
+pub(in crate::user) fn marked(
+    sql: &impl Sql,
+    room_id: &RoomId,
+    before: Option<(StreamPos, RoomSeq)>,
+    highlights: bool,
+    limit: u64,
+) -> Result<Vec<Marked>, SqlError> {
+    let (pos, seq) = before.map_or((LAST, LAST), |(pos, seq)| (pos.0.min(LAST), seq.0.min(LAST)));
+    let rows = sql.query(
+        "SELECT seq, event_id, kind, sender, state_key, ts, client, txn_device, txn_id, mark, thread, pos FROM inbox
+         WHERE room_id = +? AND mark >= ? AND (pos, seq) < (?, ?) ORDER BY seq DESC LIMIT +?",
+        &[room_id.as_str().into(), (1 + u64::from(highlights)).into(), pos.into(), seq.into(), limit.into()],
+    )?;
+    let read = |row: &Row| {
+        let event = event(row)?;
+        let mark = Mark { seq: event.seq, highlight: row.int(9)? > 1, thread: row.string(10) };
+        Some(Marked { pos: StreamPos(row.int(11)?), mark, event })
+    };
+    Ok(rows.iter().filter_map(read).collect())
 }
 
 /// Takes an event's mark away and gives it, if it has one.
