@@ -19,6 +19,7 @@
 //! | who may see it? | [`visibility`] |
 //! | what does a room show to those who look for one? | [`facts`] |
 //! | what do others say about it? | [`relations`] |
+//! | in which thread is it? | [`thread`] |
 //! | who is told? | [`audience`] |
 //! | what does a client get? | [`client`], [`unsigned`], [`summary`] |
 //!
@@ -61,6 +62,7 @@ pub mod relations;
 pub mod resolve;
 pub mod signer;
 pub mod summary;
+pub mod thread;
 pub mod unsigned;
 pub mod upgrade;
 pub mod version;
