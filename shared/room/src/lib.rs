@@ -47,6 +47,7 @@ pub mod audience;
 pub mod auth;
 pub mod build;
 pub mod client;
+mod content;
 pub mod create;
 pub mod draft;
 pub mod error;
