@@ -1,7 +1,7 @@
 // What belongs to one account: profile, account data, tags, filters, push rules, receipts, typing, discovery.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ask, at, eventually, okay, pair, people, refused, register, type Json, type User } from './support/client.ts';
+import { ask, at, eventually, okay, pair, people, refused, register, unique, type Json, type User } from './support/client.ts';
 import { shared } from './support/server.ts';
 import { Classic, Sliding, delivers, ephemeral, follow, hasRead, knows, park, timeline, types } from './support/sync.ts';
 
@@ -156,6 +156,48 @@ test('read markers: fully_read becomes account data, read a receipt, in one call
   await follow(loop, 'the receipt', (json) => hasRead(alice, json, room, two));
   await alice.receipt(room, two, 'm.fully_read');
   assert.deepEqual(await alice.get(at`/user/${alice.id}/rooms/${room}/account_data/m.fully_read`), { event_id: two });
+});
+
+test('typing: whoever leaves or is put out types no more, for either side', async () => {
+  for (const out of ['leave', 'kick', 'ban'] as const) {
+    const [alice, bob, room] = await pair(base);
+    const loops = [new Classic(alice), new Sliding(alice)];
+    await bob.typing(room);
+    await alice.typing(room);
+    for (const loop of loops) await follow(loop, 'Bob types', (json) => types(bob, json, room));
+    if (out === 'leave') await bob.leave(room);
+    else await alice.post(at`/rooms/${room}/${out}`, { user_id: bob.id });
+    for (const loop of loops) {
+      await follow(loop, `the end after ${out}`, (json) => ephemeral(json, room, 'm.typing').length > 0 && !types(bob, json, room), 8_000);
+    }
+    await alice.typing(room, false);
+    if (out === 'ban') await alice.post(at`/rooms/${room}/unban`, { user_id: bob.id });
+    await bob.join(room);
+    const back = await new Classic(bob).next();
+    assert.ok(!types(alice, back, room), 'who typed before is not said to type now');
+  }
+});
+
+test('receipts: a thread that the event is not in is refused, and so is what names none', async () => {
+  const [alice, bob, room] = await pair(base);
+  const root = await alice.send(room, 'root');
+  const relate = async (rel_type: string, event_id: string) => {
+    const content = { msgtype: 'm.text', body: 'about it', 'm.relates_to': { rel_type, event_id } };
+    return (await bob.put(at`/rooms/${room}/send/m.room.message/${unique('t')}`, content)).event_id as string;
+  };
+  const inside = await relate('m.thread', root);
+  const aboutInside = await relate('m.reference', inside);
+  const aboutRoot = await relate('m.reference', root);
+  const plain = await bob.send(room, 'plain');
+  const read = (event: string, thread_id: unknown) =>
+    alice.call('POST', at`/rooms/${room}/receipt/m.read/${event}`, { body: { thread_id } });
+  for (const [event, good, bad] of [
+    [inside, root, 'main'], [aboutInside, root, 'main'], [root, 'main', inside], [aboutRoot, 'main', root], [plain, 'main', root],
+  ] as const) {
+    refused(await read(event, bad), 400, 'M_INVALID_PARAM');
+    okay(await read(event, good));
+  }
+  for (const none of ['', 'Main', 'x', 7, {}, `$${'x'.repeat(255)}`]) refused(await read(plain, none), 400, 'M_INVALID_PARAM');
 });
 
 test('typing: ends by itself after its timeout', async (t) => {

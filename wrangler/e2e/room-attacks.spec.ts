@@ -68,7 +68,7 @@ test('the create event stays, whoever asks', async () => {
   const [alice, bob, room] = await pair(base);
   const create = await alice.state(room, 'm.room.create');
   for (const user of [alice, bob]) {
-    refused(await put(user, room, 'm.room.create', { creator: user.id, room_version: '1' }), 403, 'M_FORBIDDEN');
+    refused(await put(user, room, 'm.room.create', { creator: user.id, room_version: '1' }), 400, 'M_BAD_STATE');
   }
   assert.deepEqual(await alice.state(room, 'm.room.create'), create);
 });

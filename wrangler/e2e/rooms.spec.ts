@@ -287,3 +287,14 @@ test('a canonical alias has to lead to the room', async () => {
   assert.equal((await bob.state(room, 'm.room.canonical_alias')).alias, own);
   okay(await set({}));
 });
+
+test('an alias that exists is not given again, to its own room as little as to another', async () => {
+  const [alice, bob, room] = await pair(base);
+  const elsewhere = await bob.createRoom();
+  const path = at`/directory/room/${`#${unique('alias')}:${alice.server}`}`;
+  await alice.put(path, { room_id: room });
+  for (const [user, room_id] of [[alice, room], [bob, room], [bob, elsewhere]] as const) {
+    refused(await user.call('PUT', path, { body: { room_id } }), 409, 'M_UNKNOWN');
+  }
+  assert.equal((await alice.get(path)).room_id, room);
+});

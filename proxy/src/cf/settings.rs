@@ -6,6 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use ruma::OwnedServerName;
 use serde::de::DeserializeOwned;
 use tern_auth::{appservice, turn::Relays, upstream::check as check_upstream};
+use tern_flows::create::makes_rooms_of;
 use tern_media::Policy;
 use tern_model::{Accounts, Config, Mail, Millis, appservice::Appservice, upstream::Provider};
 use worker::{Env, Error};
@@ -44,7 +45,17 @@ pub(crate) fn read(env: &Env) -> worker::Result<Config> {
             sso_clients: object(env, "SSO_CLIENTS")?,
         },
         outbound_private: flag(env, "OUTBOUND_PRIVATE"),
+        default_room_version: default_room_version(env)?,
     })
+}
+
+/// A version that no room can be made with stops the server rather than being passed over.
+fn default_room_version(env: &Env) -> worker::Result<Option<String>> {
+    let version = optional(env, "DEFAULT_ROOM_VERSION");
+    if version.as_deref().is_some_and(|version| !makes_rooms_of(version)) {
+        return Err(Error::RustError("DEFAULT_ROOM_VERSION is no version that rooms can be made with".to_owned()));
+    }
+    Ok(version)
 }
 
 /// How mail leaves. The secret is a variable of its own.

@@ -1,6 +1,9 @@
 //! `POST /createRoom`, run in the proxy: plan the room, reserve its alias, hand it to its hub.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use ruma::{OwnedRoomId, OwnedUserId, UserId};
@@ -24,8 +27,14 @@ const MAX_INVITES: usize = 100;
 const AT_ONCE: usize = 6;
 
 /// The default room version, and all that rooms can be made with.
-pub fn room_versions() -> (&'static str, impl Iterator<Item = &'static str>) {
-    (tern_room::DEFAULT.id, tern_room::SUPPORTED.iter().map(|version| version.id))
+pub fn room_versions(config: &Config) -> (&str, impl Iterator<Item = &'static str>) {
+    let default = config.default_room_version.as_deref().unwrap_or(tern_room::DEFAULT.id);
+    (default, tern_room::SUPPORTED.iter().map(|version| version.id))
+}
+
+/// Rooms can be made with this version.
+pub fn makes_rooms_of(version: &str) -> bool {
+    tern_room::Version::find(version).is_some()
 }
 
 /// Makes a room. The hub commits all of its events or none; with an alias or as a listed room it is registered before,
@@ -41,7 +50,17 @@ pub async fn create_room<E: Transport + Clock + Entropy>(
 ) -> Result<OwnedRoomId, MatrixError> {
     let signer = rooms_signer(config)?;
     let invited = invited(config, request)?;
-    found(edge, creator, (request, invited), &signer, None).await
+    found(edge, creator, (&of_some_version(config, request), invited), &signer, None).await
+}
+
+/// The request with the operator's default where it names no version.
+fn of_some_version<'a>(config: &Config, request: &'a CreateRoomRequest) -> Cow<'a, CreateRoomRequest> {
+    match (&request.room_version, &config.default_room_version) {
+        (None, Some(default)) => {
+            Cow::Owned(CreateRoomRequest { room_version: Some(default.clone()), ..request.clone() })
+        }
+        _ => Cow::Borrowed(request),
+    }
 }
 
 /// The key that signs a new room's first event.

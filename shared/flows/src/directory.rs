@@ -39,7 +39,7 @@ pub fn local_alias(config: &Config, text: &str) -> Result<OwnedRoomAliasId, Matr
 /// `PUT /directory/room/{roomAlias}`: members may give their room an alias.
 ///
 /// # Errors
-/// 403 for others, 409 when the alias belongs to another room.
+/// 403 for others, 409 when the alias exists.
 pub async fn add_alias<E: Transport + Clock>(
     edge: &E,
     caller: &UserId,

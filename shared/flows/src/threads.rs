@@ -10,6 +10,8 @@ use tern_ports::{
     },
 };
 
+pub use tern_room::thread::MAIN;
+
 /// A thread of which the caller speaks.
 #[derive(Clone, Debug)]
 pub struct Thread {

@@ -31,6 +31,8 @@ pub struct Config {
     pub accounts: Accounts,
     /// Servers on private networks and on this machine may be asked, over HTTP as well: for tests on one machine.
     pub outbound_private: bool,
+    /// The version of rooms whose creators name none; `None` for the one that the specification recommends.
+    pub default_room_version: Option<String>,
 }
 
 /// How accounts are kept and come to be; every part is optional.

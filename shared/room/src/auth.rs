@@ -1,7 +1,7 @@
 //! May this event be? (Server-Server API, "Authorization rules".)
 
 use ruma::{
-    EventId, OwnedUserId, ServerName, UserId,
+    EventId, UserId,
     events::{StateEventType, TimelineEventType},
     room_version_rules::AuthorizationRules,
     state_res::{
@@ -15,7 +15,6 @@ use tern_model::{Pdu, ed25519};
 
 use crate::{
     accept::JudgeError,
-    draft::Draft,
     error::{AuthError, Unreadable},
     history::History,
     view::RoomView,
@@ -92,6 +91,11 @@ impl AuthState {
         self.selected.iter().map(|(_, _, event)| event)
     }
 
+    /// The create event.
+    pub(crate) fn create(&self) -> Option<&Pdu> {
+        self.state(&StateEventType::RoomCreate, "")
+    }
+
     fn event(&self, event_id: &EventId) -> Option<&Pdu> {
         self.selected().chain(&self.create).find(|event| event.id() == event_id)
     }
@@ -158,30 +162,4 @@ pub fn membership_of(event: &Pdu) -> Result<String, Unreadable> {
     let content: Content =
         serde_json::from_str(event.body().get()).map_err(|error| Unreadable(format!("{}: {error}", event.id())))?;
     Ok(content.membership)
-}
-
-/// Refuses a join that names who let it in (`join_authorised_via_users_server`) without the server's having decided so:
-/// the server's signature under that name is what other servers trust (room version 8, "Authorisation rules"). Somebody
-/// who is in or invited needs nobody's help and may repeat the name.
-///
-/// # Errors
-/// `Forbidden` when the name is not the server's choice.
-pub(crate) fn check_admission(draft: &Draft, state: &AuthState, server: &ServerName) -> Result<(), AuthError> {
-    #[derive(serde::Deserialize)]
-    struct Content {
-        join_authorised_via_users_server: Option<OwnedUserId>,
-    }
-    if draft.kind != "m.room.member" || draft.is_admitted() {
-        return Ok(());
-    }
-    let content: Content = draft.content.read().map_err(|error| AuthError::Forbidden(error.to_string()))?;
-    let Some(authoriser) = content.join_authorised_via_users_server else {
-        return Ok(());
-    };
-    let member = state.state(&StateEventType::RoomMember, draft.sender.as_str());
-    let current = member.map(membership_of).transpose()?;
-    if matches!(current.as_deref(), Some("join" | "invite")) && authoriser.server_name() == server {
-        return Ok(());
-    }
-    Err(AuthError::Forbidden("Only the server may set `join_authorised_via_users_server`".to_owned()))
 }

@@ -11,10 +11,11 @@ use ruma::{
 use tern_model::{Millis, Pdu, RawJson};
 
 use crate::{
-    auth::{AuthState, authorise_with, check_admission},
+    auth::{AuthState, authorise_with},
+    content,
     draft::Draft,
     error::{AuthError, BuildError, SendError},
-    policy,
+    policy, redact,
     signer::Signer,
     sticky::{FIELD, LONGEST_MS},
     version::Version,
@@ -36,9 +37,10 @@ const MAX_PREV_EVENTS: usize = 20;
 /// # Errors
 /// When the draft cannot be built, or a rule refuses it.
 pub fn propose(view: &impl RoomView, draft: &Draft, now: Millis, signer: &Signer) -> Result<Pdu, SendError> {
+    let draft = &*draft.without_stray_admission();
     let state = load(view, draft)?;
-    check_admission(draft, &state, signer.server_name())?;
     let pdu = build_on(view, draft, &state, now, signer)?;
+    content::check(view.version(), &pdu, &state)?;
     authorise_with(&view.version().rules.authorization, &pdu, &state)?;
     if policy::refuses(view, &pdu)? { Err(SendError::Unapproved) } else { Ok(pdu) }
 }
@@ -181,9 +183,10 @@ fn assemble(
 ) -> Result<CanonicalJsonObject, BuildError> {
     let mut content = canonical_object(&draft.content)?;
     let mut event = CanonicalJsonObject::new();
-    if let Some(redacts) = &draft.redacts {
+    if let Some(redacts) = redact::named(draft)? {
+        content.remove("redacts");
         let object = if version.redacts_in_content() { &mut content } else { &mut event };
-        object.insert("redacts".to_owned(), id_value(redacts.clone()));
+        object.insert("redacts".to_owned(), id_value(redacts));
     }
     event.insert("auth_events".to_owned(), place.auth.into());
     event.insert("content".to_owned(), content.into());
@@ -225,7 +228,7 @@ fn check_draft(draft: &Draft) -> Result<(), BuildError> {
             Err(BuildError::BadJson(Cow::Borrowed("The content of an event must be an object")))
         }
         None if draft.sticky.is_some_and(|duration_ms| duration_ms > LONGEST_MS) => Err(BuildError::StickyTooLong),
-        None => Ok(()),
+        None => redact::named(draft).map(drop),
     }
 }
 

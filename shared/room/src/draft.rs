@@ -1,6 +1,9 @@
 //! An event before it exists.
 
+use std::borrow::Cow;
+
 use ruma::{OwnedEventId, OwnedUserId};
+use serde_json::{Map, Value};
 use tern_model::RawJson;
 
 /// What a local user wants to send; everything else of the event is the server's.
@@ -50,7 +53,17 @@ impl Draft {
         Self { admitted: true, ..self }
     }
 
-    pub(crate) fn is_admitted(&self) -> bool {
-        self.admitted
+    /// Without the word of who let the member in (`join_authorised_via_users_server`), unless that is the server's: its
+    /// signature under that name is what other servers trust (room version 8, "Authorisation rules"). Clients send it
+    /// along when they repeat what they read; whoever is in needs nobody's help.
+    pub(crate) fn without_stray_admission(&self) -> Cow<'_, Self> {
+        const NAME: &str = "join_authorised_via_users_server";
+        if self.kind != "m.room.member" || self.admitted || !self.content.text().contains(NAME) {
+            return Cow::Borrowed(self);
+        }
+        let Ok(mut content) = self.content.read::<Map<String, Value>>() else { return Cow::Borrowed(self) };
+        content.remove(NAME);
+        RawJson::from_value(&content)
+            .map_or(Cow::Borrowed(self), |content| Cow::Owned(Self { content, ..self.clone() }))
     }
 }

@@ -80,6 +80,12 @@ pub enum SendError {
     /// It cannot be built.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// Its content is not that of its type, whoever sends it.
+    #[error("{0}")]
+    Content(String),
+    /// The room has its create event.
+    #[error("The room has been created already")]
+    Exists,
     /// It is not allowed.
     #[error(transparent)]
     Auth(#[from] AuthError),
@@ -93,7 +99,9 @@ impl SendError {
     /// `M_INVALID_ROOM_STATE` rather than `M_FORBIDDEN` (`POST /createRoom`).
     pub fn while_creating(self) -> MatrixError {
         match self {
-            Self::Auth(AuthError::Forbidden(rule)) => MatrixError::new(400, "M_INVALID_ROOM_STATE", rule),
+            Self::Auth(AuthError::Forbidden(_)) | Self::Content(_) | Self::Exists => {
+                MatrixError::new(400, "M_INVALID_ROOM_STATE", self.to_string())
+            }
             other => other.into(),
         }
     }
@@ -109,6 +117,8 @@ impl From<SendError> for MatrixError {
     fn from(error: SendError) -> Self {
         match error {
             SendError::Build(cause) => cause.into(),
+            SendError::Content(message) => Self::bad_json(message),
+            SendError::Exists => Self::new(400, "M_BAD_STATE", error.to_string()),
             SendError::Auth(cause) => cause.into(),
             SendError::Unapproved => Self::forbidden(error.to_string()),
         }

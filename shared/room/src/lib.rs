@@ -21,6 +21,7 @@
 //! | what does a room show to those who look for one? | [`facts`] |
 //! | what do others say about it? | [`relations`] |
 //! | whom does it reach even when it is old? | [`sticky`] |
+//! | in which thread is it? | [`thread`] |
 //! | who is told? | [`audience`] |
 //! | what does a client get? | [`client`], [`unsigned`], [`summary`] |
 //!
@@ -48,6 +49,7 @@ pub mod audience;
 pub mod auth;
 pub mod build;
 pub mod client;
+mod content;
 pub mod create;
 pub mod draft;
 pub mod error;
@@ -65,6 +67,7 @@ pub mod resolve;
 pub mod signer;
 pub mod sticky;
 pub mod summary;
+pub mod thread;
 pub mod unsigned;
 pub mod upgrade;
 pub mod version;

@@ -188,21 +188,19 @@ struct JoinRule {
     #[serde(default)]
     join_rule: String,
     #[serde(default)]
-    allow: Vec<Allow>,
+    allow: Value,
 }
 
 #[derive(Deserialize)]
 struct Allow {
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type")]
     kind: String,
-    #[serde(default)]
-    room_id: Option<OwnedRoomId>,
+    room_id: OwnedRoomId,
 }
 
 impl JoinRule {
     fn load(view: &impl RoomView) -> Result<Self, Unreadable> {
         let event = view.state(&StateEventType::RoomJoinRules, "")?;
-        // A list of a wrong shape lets nobody in by it.
         Ok(event.and_then(|event| serde_json::from_str(event.body().get()).ok()).unwrap_or_default())
     }
 
@@ -210,10 +208,15 @@ impl JoinRule {
         matches!(self.join_rule.as_str(), "restricted" | "knock_restricted")
     }
 
+    /// A condition of a wrong shape lets nobody in, and leaves the others as they are.
     fn allowed_rooms(self) -> Vec<OwnedRoomId> {
         let restricted = self.restricted();
-        let rooms = self.allow.into_iter().filter(|allow| restricted && allow.kind == "m.room_membership");
-        rooms.filter_map(|allow| allow.room_id).collect()
+        let conditions = match self.allow {
+            Value::Array(conditions) if restricted => conditions,
+            _ => Vec::new(),
+        };
+        let conditions = conditions.into_iter().filter_map(|condition| serde_json::from_value::<Allow>(condition).ok());
+        conditions.filter(|allow| allow.kind == "m.room_membership").map(|allow| allow.room_id).collect()
     }
 }
 

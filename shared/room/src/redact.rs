@@ -7,7 +7,32 @@ use ruma::{
 use serde::Deserialize;
 use tern_model::{Pdu, RawJson};
 
-use crate::{build::canonical_object, error::RedactError, power::Powers, version::Version, view::RoomView};
+use crate::{
+    build::canonical_object,
+    draft::Draft,
+    error::{BuildError, RedactError},
+    power::Powers,
+    version::Version,
+    view::RoomView,
+};
+
+/// The event that `draft` redacts, if it is a redaction. Clients may name it in the content in every room version
+/// (`PUT /rooms/{roomId}/send/m.room.redaction/{txnId}`).
+///
+/// # Errors
+/// `BadJson` for a redaction that names none: it would redact nothing, and need no power.
+pub(crate) fn named(draft: &Draft) -> Result<Option<OwnedEventId>, BuildError> {
+    #[derive(Deserialize)]
+    struct Content {
+        redacts: OwnedEventId,
+    }
+    if draft.kind != "m.room.redaction" || draft.redacts.is_some() {
+        return Ok(draft.redacts.clone());
+    }
+    let content: Result<Content, _> = draft.content.read();
+    let content = content.map_err(|_| BuildError::BadJson("`redacts` must name the event to redact".into()))?;
+    Ok(Some(content.redacts))
+}
 
 /// The event that `pdu` redacts, if it is a redaction that names one: in `content.redacts` from room version 11 on, in
 /// `redacts` before.

@@ -164,7 +164,7 @@ impl Aggregation {
     }
 }
 
-fn is_redacted(event: &StoredEvent) -> bool {
+pub(crate) fn is_redacted(event: &StoredEvent) -> bool {
     #[derive(Deserialize)]
     struct Unsigned {
         #[serde(rename = "redacted_because")]

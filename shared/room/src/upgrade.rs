@@ -89,7 +89,7 @@ pub fn successor(
     for OldState { kind, state_key, content } in state {
         match kind.as_str() {
             "m.room.create" => creation = content,
-            "m.room.power_levels" => levels = content,
+            "m.room.power_levels" => levels = with_whole_levels(content),
             _ => {
                 public |= kind == "m.room.join_rules" && content.get("join_rule") == Some(&json!("public"));
                 guests |= kind == "m.room.guest_access";
@@ -115,6 +115,28 @@ pub fn successor(
         ..CreateRoomRequest::default()
     };
     Ok(Successor { request, levels })
+}
+
+/// The levels as numbers. Before room version 10 they could be texts (and are one in a room from elsewhere), which later
+/// versions refuse. What is no level at all is left out, so that the default holds.
+pub fn with_whole_levels(content: Map<String, Value>) -> Map<String, Value> {
+    let each = |(name, value): (String, Value)| {
+        let value = match value {
+            Value::Object(levels) => Value::Object(levels.into_iter().filter_map(whole_level).collect()),
+            level => whole_level((String::new(), level))?.1,
+        };
+        Some((name, value))
+    };
+    content.into_iter().filter_map(each).collect()
+}
+
+fn whole_level((name, level): (String, Value)) -> Option<(String, Value)> {
+    let whole = match &level {
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Number(number) => number.as_i64(),
+        _ => None,
+    };
+    whole.map(|whole: i64| (name, whole.into()))
 }
 
 /// The old room's creation content, for the new room.
@@ -181,7 +203,8 @@ pub fn tombstone(caller: &UserId, replacement: &RoomId) -> Result<Draft, serde_j
 
 /// Power levels of the old room under which ordinary members neither speak nor invite; nothing when it is so already.
 pub fn closed(levels: &Map<String, Value>) -> Option<Map<String, Value>> {
-    let level = |name: &str| levels.get(name).and_then(Value::as_i64).unwrap_or(0);
+    let whole = with_whole_levels(levels.clone());
+    let level = |name: &str| whole.get(name).and_then(Value::as_i64).unwrap_or(0);
     let restricted = CLOSED.max(level("users_default").saturating_add(1));
     let mut closed = levels.clone();
     for name in ["events_default", "invite"] {

@@ -68,7 +68,7 @@ async fn well_known_server(edge: &Edge, _: &Incoming) -> Result<Answer, MatrixEr
 
 /// `GET /capabilities`
 async fn capabilities(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let (default, all) = room_versions();
+    let (default, all) = room_versions(&edge.config);
     let available: Map<String, Value> = all.map(|version| (version.to_owned(), "stable".into())).collect();
     let enabled = json!({ "enabled": true });
     let disabled = json!({ "enabled": false });

@@ -1,8 +1,9 @@
 //! Typing, receipts and read markers: no storage call on these paths.
 
-use ruma::OwnedEventId;
+use ruma::{EventId, OwnedEventId};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
+use tern_flows::threads::MAIN;
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ask_room, ask_user,
@@ -41,25 +42,30 @@ async fn set_typing(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErr
 async fn send_receipt(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     #[derive(Deserialize)]
     struct Body {
-        thread_id: Option<String>,
+        thread_id: Option<Value>,
     }
     let body: Body = request.json_or_empty()?;
-    if body.thread_id.as_deref() == Some("") {
-        return Err(MatrixError::invalid_param("thread_id must not be empty"));
-    }
+    let thread_id = body.thread_id.map(thread_id).transpose()?;
     match request.param("receiptType") {
         kind @ ("m.read" | "m.read.private") => {
-            let receipt =
-                ReceiptDraft { kind: kind.to_owned(), event_id: request.event_id()?, thread_id: body.thread_id };
+            let receipt = ReceiptDraft { kind: kind.to_owned(), event_id: request.event_id()?, thread_id };
             send_receipts(edge, request, vec![receipt]).await?;
         }
-        "m.fully_read" if body.thread_id.is_some() => {
+        "m.fully_read" if thread_id.is_some() => {
             return Err(MatrixError::invalid_param("m.fully_read has no thread"));
         }
         "m.fully_read" => set_fully_read(edge, request, &request.event_id()?).await?,
         _ => return Err(MatrixError::invalid_param("Unknown receipt type")),
     }
     Ok(Answer::empty())
+}
+
+/// A `thread_id`: `main`, or the id of a root (Client-Server API, "Threaded read receipts").
+fn thread_id(value: Value) -> Result<String, MatrixError> {
+    match value {
+        Value::String(text) if text == MAIN || EventId::parse(&text).is_ok() => Ok(text),
+        _ => Err(MatrixError::invalid_param("thread_id is neither `main` nor an event id")),
+    }
 }
 
 /// `POST /rooms/{roomId}/read_markers`
@@ -95,7 +101,7 @@ async fn send_receipts(edge: &Edge, request: &Incoming, receipts: Vec<ReceiptDra
 }
 
 /// The fully-read marker is account data of the room (Client-Server API, "Fully read markers").
-async fn set_fully_read(edge: &Edge, request: &Incoming, event_id: &ruma::EventId) -> Result<(), MatrixError> {
+async fn set_fully_read(edge: &Edge, request: &Incoming, event_id: &EventId) -> Result<(), MatrixError> {
     let content = RawJson::from_value(&json!({ "event_id": event_id })).map_err(|_| MatrixError::internal())?;
     let marker = WriteAccountData {
         session: request.session()?,

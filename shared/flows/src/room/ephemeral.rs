@@ -3,13 +3,12 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use ruma::{OwnedUserId, UserId};
-use tern_model::{EphemeralNotice, MatrixError, Millis, Receipt, RoomSeq};
+use tern_model::{EphemeralNotice, MatrixError, Millis, Receipt};
 use tern_ports::{
-    ObjectHost, Sql, SqlError, ask_storage,
+    ObjectHost, Sql, SqlError,
     wire::{
         Done,
-        room::{ReceiptDraft, SendReceipts, SetTyping},
-        storage::LoadEvent,
+        room::{SendReceipts, SetTyping},
     },
 };
 
@@ -73,6 +72,19 @@ impl<H: ObjectHost> RoomActor<H> {
             typing.len() < before
         };
         if expired {
+            self.announce_typing();
+        }
+    }
+
+    /// Has those who are no longer in the room stop typing: they cannot do so themselves any more.
+    pub(super) fn stop_typing_of_leavers(self: &Rc<Self>) {
+        let gone = {
+            let mut typing = self.ephemeral.typing.borrow_mut();
+            let before = typing.len();
+            typing.retain(|user_id, _| self.check_joined(user_id).is_ok());
+            typing.len() < before
+        };
+        if gone {
             self.announce_typing();
         }
     }
@@ -168,19 +180,6 @@ impl<H: ObjectHost> RoomActor<H> {
         let mut flush_at = self.ephemeral.flush_at.borrow_mut();
         *flush_at = flush_at.or(Some(self.host.now().plus(FLUSH_MS)));
         Ok(true)
-    }
-
-    /// Position of the event that was read; nothing for an event the room does not have.
-    async fn receipt_position(&self, user_id: &UserId, draft: &ReceiptDraft) -> Result<Option<RoomSeq>, MatrixError> {
-        let here = self.store().seq_of(draft.event_id.as_str())?;
-        if here.is_some() || self.room()?.tail.0 == 0 {
-            return Ok(here);
-        }
-        let load =
-            LoadEvent { room_id: self.room_id.clone(), event_id: draft.event_id.clone(), user_id: user_id.to_owned() };
-        // A receipt that cannot be placed now is not worth an error: the next one says more.
-        let loaded = ask_storage(&*self.host, load).await.ok().flatten();
-        Ok(loaded.map(|loaded| loaded.event.seq))
     }
 
     /// 403 unless the user is in the room.

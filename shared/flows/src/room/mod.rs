@@ -13,7 +13,7 @@
 //! | `facts` | what the room shows to those outside |
 //! | `delayed` | events that are sent later |
 //! | `sticky` | events that reach also those who come later |
-//! | `ephemeral` | typing and receipts |
+//! | `ephemeral`, `receipt_place` | typing and receipts |
 //! | `queue`, `desk`, `carriers`, `shares`, `bundle` | who is told what, one by one or by relays |
 //! | `listeners` | who is told, in a large room |
 //! | `history`, `read`, `relations`, `slice` | reads, each after the reader's access was checked (`access`) |
@@ -67,6 +67,7 @@ mod membership;
 mod past;
 mod queue;
 mod read;
+mod receipt_place;
 mod receive;
 mod related;
 mod relations;

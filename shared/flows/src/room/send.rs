@@ -50,6 +50,17 @@ pub(super) enum Job {
     },
 }
 
+impl Job {
+    /// Somebody may be out of the room by it.
+    fn moves_members(&self) -> bool {
+        match self {
+            Self::Membership { .. } | Self::Receive(_) | Self::Delayed { .. } => true,
+            Self::Send { request, .. } => request.draft.kind == "m.room.member",
+            Self::Profile(_) => false,
+        }
+    }
+}
+
 /// The event that answers a job; nothing when there was nothing to do.
 pub(super) type Answer = Result<Option<OwnedEventId>, MatrixError>;
 
@@ -74,7 +85,11 @@ impl<H: ObjectHost> RoomActor<H> {
 
     /// Has a job decided and committed, and starts what follows.
     pub(super) async fn submit(self: &Rc<Self>, job: Job) -> Answer {
+        let moves_members = job.moves_members();
         let answer = self.turnstile.pass(job, |jobs| self.decide(jobs), || self.settle()).await;
+        if moves_members {
+            self.stop_typing_of_leavers();
+        }
         self.follow_up();
         answer.unwrap_or_else(|| Err(MatrixError::internal()))
     }

@@ -15,6 +15,11 @@ use super::{
 impl<H: ObjectHost + Parking> UserActor<H> {
     pub(super) fn take_typing(&self, notices: &[Notice]) -> Result<(), MatrixError> {
         for notice in notices {
+            // Whoever is out hears no more of who types there, nor of their stopping.
+            let out = notice.membership.as_deref().is_some_and(|membership| membership != "join");
+            if out && !self.typing.borrow().of_room(&notice.room_id).is_empty() {
+                self.merge_typing(notice, &[])?;
+            }
             for ephemeral in &notice.ephemeral {
                 if let EphemeralNotice::Typing(users) = ephemeral {
                     self.merge_typing(notice, users)?;

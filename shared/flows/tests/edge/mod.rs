@@ -138,6 +138,7 @@ pub(crate) fn config() -> Config {
         limits: Limits::default(),
         accounts: Accounts::default(),
         outbound_private: false,
+        default_room_version: None,
     }
 }
 

@@ -40,7 +40,8 @@ fn state_needs_its_level() {
 fn a_room_is_created_once() {
     for version in SUPPORTED {
         let mut room = public(version.id);
-        assert_eq!(room.refused(&state(ALICE, "m.room.create", "", &json!({ "creator": ALICE }))), forbidden());
+        let again = state(ALICE, "m.room.create", "", &json!({ "creator": ALICE }));
+        assert_eq!(room.refused(&again), (400, "M_BAD_STATE".to_owned()));
     }
 }
 
@@ -114,10 +115,42 @@ fn nobody_lets_themselves_into_a_restricted_room() {
         assert_eq!(room.refused(&forged), forbidden());
         room.change(Action::Invite, ALICE, BOB).unwrap();
         room.send(&forged).unwrap();
-        let repeated = json!({ "membership": "join", "join_authorised_via_users_server": ALICE, "displayname": "B" });
-        room.send(&state(BOB, "m.room.member", BOB, &repeated)).unwrap();
-        let foreign = json!({ "membership": "join", "join_authorised_via_users_server": "@x:elsewhere.test" });
-        assert_eq!(room.refused(&state(BOB, "m.room.member", BOB, &foreign)), forbidden());
+        for name in [json!(ALICE), json!("@x:elsewhere.test"), json!(1)] {
+            let repeated =
+                json!({ "membership": "join", "join_authorised_via_users_server": name, "displayname": "B" });
+            room.send(&state(BOB, "m.room.member", BOB, &repeated)).unwrap();
+            let expected = json!({ "membership": "join", "displayname": "B" });
+            assert_eq!(room.find("m.room.member", BOB).unwrap(), expected, "what is not the server's word is dropped");
+        }
+    }
+}
+
+#[test]
+fn a_mistake_in_the_content_is_no_lack_of_permission() {
+    let bad = |code: &str| (400, code.to_owned());
+    for version in SUPPORTED {
+        let mut room = public(version.id);
+        room.join(BOB);
+        let create = state(ALICE, "m.room.create", "", &json!({}));
+        assert_eq!(room.refused(&create), bad("M_BAD_STATE"));
+        for (key, member) in [(BOB, json!({ "membership": "gone" })), ("bob", json!({ "membership": "ban" }))] {
+            assert_eq!(room.refused(&state(ALICE, "m.room.member", key, &member)), bad("M_BAD_JSON"), "{member}");
+        }
+        for wrong in [json!({ "ban": "x" }), json!({ "users": { "bob": 1 } }), json!({ "events": [] })] {
+            for sender in [ALICE, BOB] {
+                let draft = state(sender, "m.room.power_levels", "", &wrong);
+                assert_eq!(room.refused(&draft), bad("M_BAD_JSON"), "{wrong} in version {}", version.id);
+            }
+        }
+        let texts = state(ALICE, "m.room.power_levels", "", &json!({ "ban": "50", "users": { ALICE: "100" } }));
+        let creator = state(ALICE, "m.room.power_levels", "", &json!({ "users": { ALICE: 100 } }));
+        if version.privileges_creators() {
+            assert_eq!(room.refused(&creator), bad("M_BAD_JSON"));
+        }
+        match version.id {
+            "6" | "7" | "8" | "9" => drop(room.send(&texts).unwrap()),
+            _ => assert_eq!(room.refused(&texts), bad("M_BAD_JSON")),
+        }
     }
 }
 
@@ -191,7 +224,8 @@ fn creators_stand_above_levels_in_version_12_and_are_not_listed() {
     assert!(room.change(Action::Kick, BOB, ALICE).is_err());
     room.change(Action::Kick, ALICE, BOB).unwrap();
     edited["users"][ALICE] = 100.into();
-    assert_eq!(room.refused(&state(ALICE, "m.room.power_levels", "", &edited)), forbidden());
+    let listed = state(ALICE, "m.room.power_levels", "", &edited);
+    assert_eq!(room.refused(&listed), (400, "M_BAD_JSON".to_owned()));
 }
 
 #[test]

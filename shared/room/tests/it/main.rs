@@ -35,6 +35,8 @@ mod summary;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod thread;
+#[cfg(test)]
 mod upgrade;
 #[cfg(test)]
 mod vectors;

@@ -112,7 +112,9 @@ fn only_others_are_meant_by_some_and_only_oneself_by_other_actions() {
 
 fn restricted(version: &str, rule: &str) -> Room {
     let mut room = Room::create(version, json!({ "power_level_content_override": { "invite": 50 } }));
-    let allow = json!([{ "type": "m.room_membership", "room_id": OTHER }, { "type": "m.future" }]);
+    // Conditions of a wrong shape let nobody in, and shut nobody out.
+    let allow = json!([1, { "type": "m.room_membership", "room_id": 7 }, { "type": "m.room_membership", "room_id": OTHER },
+        { "type": "m.room_membership", "room_id": "other" }, { "type": "m.future" }, null]);
     room.set(ALICE, "m.room.join_rules", &json!({ "join_rule": rule, "allow": allow }));
     room
 }

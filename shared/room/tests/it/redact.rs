@@ -1,9 +1,9 @@
 use ruma::signatures::{Verified, reference_hash, verify_event};
 use serde_json::{Value, json};
 use tern_model::{Pdu, RawJson};
-use tern_room::{Action, Draft, RedactError, SUPPORTED, Version, redact};
+use tern_room::{Action, Draft, RedactError, SUPPORTED, Version, build, redact};
 
-use crate::support::{ALICE, BOB, CAROL, Room, message, object, public_keys, raw, state, user};
+use crate::support::{ALICE, BOB, CAROL, Room, message, object, public_keys, raw, signer, state, user};
 
 fn redaction(sender: &str, target: &Pdu) -> Draft {
     let content = raw(&json!({ "reason": "gone" }));
@@ -18,10 +18,14 @@ fn the_target_is_found_where_the_version_has_it() {
         let sent = room.send(&redaction(ALICE, &target)).unwrap();
         assert_eq!(redact::target(version, &sent).unwrap(), target.id());
         assert_eq!(redact::target(version, &target), None);
-        let misplaced =
-            Draft::new(user(ALICE), "m.room.redaction".into(), None, raw(&json!({ "redacts": target.id() })), None);
-        let sent = room.send(&misplaced).unwrap();
-        assert_eq!(redact::target(version, &sent).is_some(), version.redacts_in_content());
+        let named = |content: Value| Draft::new(user(ALICE), "m.room.redaction".into(), None, raw(&content), None);
+        let sent = room.send(&named(json!({ "redacts": target.id(), "reason": "spam" }))).unwrap();
+        assert_eq!(redact::target(version, &sent).unwrap(), target.id(), "in the content in every version");
+        let content: Value = serde_json::from_str(sent.body().get()).unwrap();
+        assert_eq!(content.get("redacts").is_some(), version.redacts_in_content(), "and put where it belongs");
+        for nothing in [json!({}), json!({ "redacts": "x" }), json!({ "redacts": 1 })] {
+            assert_eq!(room.refused(&named(nothing)), (400, "M_BAD_JSON".to_owned()));
+        }
     }
 }
 
@@ -70,7 +74,8 @@ fn what_remains_depends_on_the_version() {
         assert!(left.get("hashes").is_some() && left.get("auth_events").is_some());
 
         let join = json!({ "membership": "join", "displayname": "A", "join_authorised_via_users_server": ALICE });
-        let left = redacted(version, &room.send(&state(ALICE, "m.room.member", ALICE, &join)).unwrap());
+        let join = build(&room, &state(ALICE, "m.room.member", ALICE, &join), room.now(), &signer()).unwrap();
+        let left = redacted(version, &join);
         assert_eq!(left["content"].get("displayname"), None);
         assert_eq!(left["content"].get("join_authorised_via_users_server").is_some(), number >= 9);
 

@@ -60,6 +60,26 @@ fn creators_of_version_12_stand_above_the_levels_and_not_in_them() {
 }
 
 #[test]
+fn levels_written_as_text_are_numbers_in_the_new_room() {
+    let texts = json!({
+        "users": { ALICE: "100", BOB: " 50 ", "@x:tern.test": "much" }, "ban": "70", "kick": "x", "invite": null,
+        "events": { "m.room.name": "120" }, "notifications": { "room": "20" }, "events_default": 5,
+    });
+    let request = UpgradeRequest { new_version: "11".to_owned(), additional_creators: Vec::new() };
+    let state = vec![old("m.room.power_levels", "", &texts)];
+    let successor = successor(&request, &user(ALICE), room_id!("!old:tern.test"), "$last", state).unwrap();
+    let whole = json!({
+        "users": { ALICE: 100, BOB: 50 }, "ban": 70, "events": { "m.room.name": 120 },
+        "notifications": { "room": 20 }, "events_default": 5,
+    });
+    assert_eq!(Value::Object(successor.levels), whole);
+    let founding = successor.request.power_level_content_override.unwrap();
+    assert_eq!(founding["users"], json!({ ALICE: 120, BOB: 50 }));
+    let quiet = closed(&object(&json!({ "events_default": "50", "invite": "100" })));
+    assert_eq!(quiet, None, "texts count in the old room as well");
+}
+
+#[test]
 fn an_unknown_version_is_refused() {
     let request = UpgradeRequest { new_version: "99".to_owned(), additional_creators: Vec::new() };
     assert!(successor(&request, &user(ALICE), room_id!("!old:tern.test"), "$last", state()).is_err());

@@ -1,13 +1,14 @@
 //! Typing and receipts.
 
 use ruma::OwnedEventId;
+use serde_json::{Value, json};
 use tern_model::EphemeralNotice;
 use tern_ports::{
     Clock as _, Sql as _,
     wire::room::{MembershipAction, ReceiptDraft, SendReceipts, SetTyping},
 };
 
-use super::scene::{ALICE, BOB, CAROL, Scene, user};
+use super::scene::{ALICE, BOB, CAROL, Scene, raw, user};
 
 #[test]
 fn typing_is_told_expires_and_costs_no_row() {
@@ -50,6 +51,58 @@ fn typing_forgotten_in_sleep_is_ended_by_the_alarm() {
     scene.around.told.borrow_mut().clear();
     assert!(scene.ring());
     assert_eq!(scene.told(BOB)[0].ephemeral, [EphemeralNotice::Typing(Vec::new())]);
+}
+
+#[test]
+fn whoever_is_put_out_types_no_more() {
+    let scene = Scene::new();
+    scene.ring_until_silent();
+    scene.ask(SetTyping { user_id: user(BOB), timeout_ms: 60_000 }).unwrap();
+    scene.calm();
+    scene.act(ALICE, MembershipAction::Kick, BOB).unwrap();
+    scene.host.settle();
+    let typing = |who: &str| {
+        let told = scene.told(who);
+        let news = told.iter().flat_map(|notice| &notice.ephemeral).cloned();
+        news.filter(|news| matches!(news, EphemeralNotice::Typing(_))).collect::<Vec<_>>()
+    };
+    assert_eq!(typing(ALICE), [EphemeralNotice::Typing(Vec::new())]);
+    scene.calm();
+    scene.act(BOB, MembershipAction::Join, BOB).unwrap();
+    scene.host.settle();
+    assert_eq!(typing(ALICE), [], "nor when they are back");
+}
+
+#[test]
+fn a_receipt_of_another_thread_than_the_events_is_refused() {
+    let scene = Scene::new();
+    let root = scene.say(ALICE, "root");
+    let plain = scene.say(ALICE, "plain");
+    let relate = |relation: Value, txn: &str| {
+        let content = json!({ "msgtype": "m.text", "body": txn, "m.relates_to": relation });
+        let mut send = Scene::command(BOB, txn, txn);
+        send.draft.content = raw(&content);
+        scene.ask(send).unwrap().event_id
+    };
+    let inside = relate(json!({ "rel_type": "m.thread", "event_id": root }), "inside");
+    let about_inside = relate(json!({ "rel_type": "m.reference", "event_id": inside }), "about inside");
+    let about_root = relate(json!({ "rel_type": "m.reference", "event_id": root }), "about root");
+    let read = |event_id: &OwnedEventId, thread_id: &str| {
+        let receipt = ReceiptDraft {
+            kind: "m.read".to_owned(),
+            event_id: event_id.clone(),
+            thread_id: Some(thread_id.to_owned()),
+        };
+        let answer = scene.ask(SendReceipts { user_id: user(ALICE), receipts: vec![receipt] });
+        answer.map_or_else(|error| error.errcode.into_owned(), |_| "taken".to_owned())
+    };
+    for event_id in [&inside, &about_inside] {
+        assert_eq!([read(event_id, root.as_str()), read(event_id, "main")], ["taken", "M_INVALID_PARAM"]);
+    }
+    for event_id in [&plain, &about_root] {
+        assert_eq!([read(event_id, root.as_str()), read(event_id, "main")], ["M_INVALID_PARAM", "taken"]);
+    }
+    assert_eq!(read(&root, root.as_str()), "taken", "a root begins its thread");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use ruma::{OwnedRoomAliasId, OwnedUserId, RoomAliasId, RoomId, UserId};
 use tern_model::{MatrixError, RoomFacts};
 use tern_ports::{
-    Row,
+    Row, Value,
     wire::{
         Done,
         directory::{
@@ -23,6 +23,8 @@ const LOAD_ALIAS: &str = "SELECT room_id AS room_id, creator AS creator FROM ali
 
 const ADD_ALIAS: &str =
     "INSERT INTO aliases (alias, room_id, creator, created) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+
+const ADDED: &str = "SELECT 1 FROM aliases WHERE alias = ?1 AND room_id = ?2 AND creator = ?3 AND created = ?4";
 
 const REMOVE_ALIAS: &str = "DELETE FROM aliases WHERE alias = ?1 AND room_id = ?2";
 
@@ -107,16 +109,17 @@ const SEARCH_USERS: &str = "SELECT u.user_id AS user_id, p.displayname AS displa
 const REPORT: &str = "INSERT INTO reports (reporter, room_id, event_id, user_id, reason, ts) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
-/// One batch. Asked again for the same room it changes nothing.
+/// One batch. An alias that exists is refused, whichever room it belongs to; the same request again, whose answer was lost,
+/// is known by its time.
 pub(crate) async fn add_alias<D: Databases>(storage: &Storage<'_, D>, ask: AddAlias) -> Result<Done, MatrixError> {
-    let (alias, room) = (ask.alias.as_str(), ask.room_id.as_str());
-    let add = Statement::new(ADD_ALIAS, [alias.into(), room.into(), ask.creator.as_str().into(), ask.ts.0.into()]);
-    let [_, owner] =
-        run(&storage.databases, Database::Global, [add, Statement::new(LOAD_ALIAS, [alias.into()])]).await?;
-    if owner.first().and_then(|row| row.text(0)) == Some(room) {
-        return Ok(Done {});
+    let row: [Value; 4] =
+        [ask.alias.as_str().into(), ask.room_id.as_str().into(), ask.creator.as_str().into(), ask.ts.0.into()];
+    let statements = [Statement::new(ADD_ALIAS, row.clone()), Statement::new(ADDED, row)];
+    let [_, added] = run(&storage.databases, Database::Global, statements).await?;
+    if added.is_empty() {
+        return Err(MatrixError::new(409, "M_UNKNOWN", "The alias exists already"));
     }
-    Err(MatrixError::new(409, "M_UNKNOWN", "The alias belongs to another room"))
+    Ok(Done {})
 }
 
 /// One read.
