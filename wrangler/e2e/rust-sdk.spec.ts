@@ -14,6 +14,8 @@ const BUILD_MS = 90 * 60_000;
 const skip = notPlayed;
 const timeout = 600_000;
 const FILE = 200_000;
+/** New devices that are verified one after the other. */
+const VERIFIED = 20;
 /** How long a token may outlive its session. */
 const SIGN_OUT_MS = 5_000;
 hush();
@@ -35,6 +37,12 @@ test('SyncService, RoomListService and Timeline', { skip, timeout }, async (t) =
 
 test('encryption: verification, backup, files, rotation', { skip, timeout }, async (t) => {
   assert.equal(await play(t, 'encryption', base), 7, 'claims shown');
+});
+
+test('each of twenty verified devices gets all secrets', { skip, timeout }, async (t) => {
+  let left = VERIFIED;
+  const another = async () => ({ another: --left > 0 });
+  assert.equal(await play(t, 'verifications', base, { another }), VERIFIED, 'claims shown');
 });
 
 test('matrix-rust-sdk, matrix-js-sdk and matrix-nio read each other', { skip, timeout }, async (t) => {

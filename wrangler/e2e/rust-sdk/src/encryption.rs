@@ -78,6 +78,27 @@ pub async fn play(homeserver: &Homeserver, stage: &Stage) -> Result<()> {
     Ok(())
 }
 
+/// One account after the other gets a second device, verified by pictures: what the first verification of a longer
+/// conversation does only once.
+pub async fn play_verifications(homeserver: &Homeserver, stage: &mut Stage) -> Result<()> {
+    loop {
+        let (account, first) = homeserver.sign_up("alice").await?;
+        first.start().await?;
+        secure(&first).await?;
+        let second = homeserver.log_in(&account, "second").await?;
+        second.start().await?;
+        verification::by_pictures(&first, &second).await?;
+        trusted(&second).await?;
+        stage.shown("a new device, verified by pictures, gets the secrets from the old one");
+        for device in [first, second] {
+            device.sync.stop().await;
+        }
+        if stage.ask("another", serde_json::json!({})).await?["another"] != true {
+            return Ok(());
+        }
+    }
+}
+
 /// The SDK has made cross-signing keys and a backup at the login; adds secret storage. Returns the recovery key.
 async fn secure(device: &Device) -> Result<String> {
     let encryption = device.client.encryption();

@@ -35,6 +35,7 @@ async fn main() -> Result<()> {
     let mut stage = Stage::new();
     match name.as_str() {
         "encryption" => encryption::play(&homeserver, &stage).await,
+        "verifications" => encryption::play_verifications(&homeserver, &mut stage).await,
         "peer" => peer::play(&homeserver, &mut stage).await,
         "sign-in" => sign_in::play(&homeserver, &mut stage).await,
         "rooms" => rooms::play(&homeserver, &mut stage).await,

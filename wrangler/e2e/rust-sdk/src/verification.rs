@@ -33,8 +33,11 @@ pub async fn by_pictures(trusted: &Device, fresh: &Device) -> Result<()> {
 
     let (hers, theirs) = (pictures(&starting).await?, pictures(&answering).await?);
     ensure!(hers == theirs, "one device shows {hers:?}, the other {theirs:?}");
-    starting.confirm().await?;
+    // The one that is trusted goes first. Whoever confirms last says `mac` and `done` in one breath; were that the trusted
+    // device, the new one might answer `done` and ask for the secrets at the same moment, on several connections, and a
+    // request that overtakes `done` is dropped for good: the SDK serves nobody whom it does not trust yet.
     answering.confirm().await?;
+    starting.confirm().await?;
     done(&starting).await?;
     done(&answering).await
 }
