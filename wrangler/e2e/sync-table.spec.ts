@@ -1,14 +1,22 @@
-// SYNC.md says which test shows what: every test that it names has to exist.
+// SYNC.md and VERSIONS.md say which test shows what: every test that they name has to exist.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { CHECKOUT } from './support/server.ts';
 
-const TABLE = readFileSync(join(import.meta.dirname, 'SYNC.md'), 'utf8');
+/** Whose business a row may be, when no test of ours can show it. */
+const OTHERS = /^(Clients|Federation|Identity servers|Push gateways|Application services|Text) only/;
 
-/** Rows of the tables, without their heads. */
-const rows = TABLE.split('\n').filter((line) => line.startsWith('| ') && !/^\| what \|/.test(line));
+/** Rows of a file's tables, without their heads, as cells. */
+function rows(name: string): string[][] {
+  const lines = readFileSync(join(import.meta.dirname, name), 'utf8').split('\n');
+  const table = lines.filter((line) => line.startsWith('| ') && !/^\| what \|/.test(line));
+  return table.map((line) => line.replace(/^\| /, '').replace(/ \|$/, '').split(' | '));
+}
+
+/** The tests that a row names. */
+const named = (row: string[]): string[] => [...row.at(-1)!.matchAll(/`([^`]+)`/g)].map((match) => match[1]!);
 
 /** A title as it stands in a spec, where it may begin with the shape or the kind of sync it is run for. */
 function titled(spec: string, title: string): boolean {
@@ -25,9 +33,20 @@ function exists(named: string): boolean {
   return where.endsWith('.rs') ? new RegExp(`#\\[test\\]\\nfn ${what}\\(`).test(text) : titled(text, what);
 }
 
-test('every row of SYNC.md names tests that exist', () => {
-  assert.ok(rows.length > 50, `${rows.length} rows`);
-  const named = rows.map((row) => [row, [...row.split(' | ').at(-1)!.matchAll(/`([^`]+)`/g)].map((match) => match[1]!)] as const);
-  assert.deepEqual(named.filter(([, tests]) => tests.length === 0).map(([row]) => row), [], 'rows without a test');
-  assert.deepEqual(named.flatMap(([, tests]) => tests).filter((one) => !exists(one)), [], 'tests that do not exist');
+for (const [name, least] of [['SYNC.md', 50], ['VERSIONS.md', 100]] as const) {
+  test(`${name}: no cell is empty, and every test that a row names exists`, () => {
+    const table = rows(name);
+    assert.ok(table.length > least, `${table.length} rows`);
+    assert.deepEqual(table.filter((row) => row.some((cell) => cell.trim() === '')), [], 'rows with an empty cell');
+    assert.deepEqual(table.filter((row) => named(row).length === 0 && !OTHERS.test(row.at(-1)!)), [], 'rows without a test');
+    assert.deepEqual(table.flatMap(named).filter((one) => !exists(one)), [], 'tests that do not exist');
+  });
+}
+
+test('VERSIONS.md has a section for each version from v1.12 to the newest that is claimed', () => {
+  const text = readFileSync(join(import.meta.dirname, 'VERSIONS.md'), 'utf8');
+  const sections = [...text.matchAll(/^## (v1\.\d+)$/gm)].map((match) => match[1]);
+  const source = readFileSync(join(CHECKOUT, 'proxy/src/routes/client/discovery.rs'), 'utf8');
+  const claimed = [...source.matchAll(/"(v1\.(\d+))"/g)].filter((match) => Number(match[2]) >= 12).map((match) => match[1]);
+  assert.deepEqual(sections, [...new Set(claimed)]);
 });

@@ -13,10 +13,12 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Token Get "/_matrix/client/v3/capabilities" => capabilities;
 };
 
-/// Versions of the specification up to which clients find what they look for; what is of later ones and there is
+/// Versions of the specification; `wrangler/e2e/VERSIONS.md` says what shows them. What is of later ones and there is
 /// announced as a feature.
-const VERSIONS: [&str; 12] =
-    ["v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11", "v1.12"];
+const VERSIONS: [&str; 19] = [
+    "v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11", "v1.12", "v1.13",
+    "v1.14", "v1.15", "v1.16", "v1.17", "v1.18", "v1.19",
+];
 
 /// Simplified sliding sync (MSC4186, under the name that clients ask for), `state_after` (MSC4222), profile fields on
 /// their stable and unstable paths (MSC4133), dehydrated devices (MSC3814), delayed events (MSC4140), room summaries

@@ -37,6 +37,8 @@ fn undo(sqlite: &Sqlite) {
         sqlite.query("UPDATE connection_part SET text = ? WHERE number = ?", &params).unwrap();
     }
     sqlite.query("ALTER TABLE connection DROP COLUMN rooms", &[]).unwrap();
+    sqlite.query("DROP TABLE sticky", &[]).unwrap();
+    sqlite.query("ALTER TABLE hub DROP COLUMN sticky", &[]).unwrap();
     sqlite.query("UPDATE hub SET version = ?", &[STEPS.into()]).unwrap();
 }
 
