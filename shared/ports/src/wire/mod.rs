@@ -14,6 +14,7 @@ pub mod grant;
 pub mod handoff;
 pub mod keys;
 pub mod media;
+pub mod places;
 pub mod presence;
 pub mod receive;
 pub mod relations;

@@ -21,6 +21,7 @@ use super::{
         ReadDehydratedEvents, ReadDeviceLists, SignatureFailures, UploadCrossSigning, UploadKeys, UploadSignatures,
         UserKeys,
     },
+    places::{Beside, FindPlaces, FindRecent, Place, ReadBeside},
     presence::{NotePresence, ReadPresence, SetPresence},
     threads::{ListThreadSubscriptions, ReadThreadSubscription, SubscribeThread, UnsubscribeThread},
 };
@@ -52,6 +53,9 @@ boundary! {
         ListMemberships => BTreeMap<OwnedRoomId, String>,
         ForgetRoom => Done,
         ListIgnored => Vec<OwnedUserId>,
+        FindPlaces => Vec<Place>,
+        ReadBeside => Vec<Beside>,
+        FindRecent => Option<OwnedRoomId>,
         NoteDelayedRoom => Done,
         ListDelayedRooms => Vec<OwnedRoomId>,
         SetPresence => Done,
@@ -259,6 +263,9 @@ pub struct ClassicSync {
     /// As in [`SlidingSync`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub presence: Option<Presence>,
+    /// Nothing that is the device's own is told, and no to-device message is acknowledged: for the syncs of old.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rooms_alone: bool,
 }
 
 /// The result of a sync step.

@@ -11,6 +11,7 @@ mod delivery;
 mod identities;
 mod ignoring;
 mod keys;
+mod places;
 mod presence;
 mod resolution;
 mod sessions;
