@@ -16,7 +16,7 @@ use tern_ports::{
 
 use super::{
     Events,
-    answer::{List, Room, Snapshot, Synced, Timeline, all_placed},
+    answer::{List, Room, Rooms, Snapshot, Synced, Timeline, all_placed},
     placed,
 };
 use crate::poll::{Polled, long_poll};
@@ -85,24 +85,28 @@ pub async fn initial_sync<E: Transport + Clock, P: Polls>(
     let filter = json!({ "room": { "timeline": timeline, "include_leave": archived, "ephemeral": { "types": [] } } });
     let question = Question { session: session.clone(), since: None, filter, snapshot: true };
     let synced = question.ask(polls, edge, &caller.user_id, 0).await?;
-    let outside: Vec<_> = synced.rooms.invited().chain(synced.rooms.leave.keys()).cloned().collect();
-    let mut beside = beside(edge, &caller.user_id, session, outside).await?;
-    let end = synced.next_batch;
-    let mut rooms = Vec::new();
-    for (room_id, room) in synced.rooms.join {
-        rooms.push(snapshot(room_id, room, "join".to_owned(), &end)?);
+    let outside = synced.rooms.invited().chain(synced.rooms.leave.keys()).cloned().collect();
+    let beside = beside(edge, &caller.user_id, session, outside).await?;
+    let (end, List { events: presence }) = (synced.next_batch, synced.presence);
+    let rooms = snapshots(synced.rooms, beside, &end)?;
+    Ok(InitialSync { end, presence, rooms, account_data: synced.account_data.events })
+}
+
+/// The rooms of an answer; of invites there is only what the hub keeps beside them.
+fn snapshots(rooms: Rooms, mut beside: BTreeMap<OwnedRoomId, Beside>, end: &str) -> Result<Vec<Snapshot>, MatrixError> {
+    let mut snapshots = Vec::new();
+    for (room_id, room) in rooms.join {
+        snapshots.push(snapshot(room_id, room, "join".to_owned(), end)?);
     }
-    for (room_id, room) in synced.rooms.leave {
+    for (room_id, room) in rooms.leave {
         let membership = beside.remove(&room_id).and_then(|beside| beside.membership);
-        rooms.push(snapshot(room_id, room, membership.unwrap_or_else(|| "leave".to_owned()), &end)?);
+        snapshots.push(snapshot(room_id, room, membership.unwrap_or_else(|| "leave".to_owned()), end)?);
     }
-    // What is left are invites.
     for (room_id, beside) in beside {
         let invite = beside.member.map(|member| placed(&member, room_id.as_str())).transpose()?;
-        rooms.push(Snapshot { membership: beside.membership, invite, ..Snapshot::of(room_id) });
+        snapshots.push(Snapshot { membership: beside.membership, invite, ..Snapshot::of(room_id) });
     }
-    let List { events: presence } = synced.presence;
-    Ok(InitialSync { end, presence, rooms, account_data: synced.account_data.events })
+    Ok(snapshots)
 }
 
 fn snapshot(room_id: OwnedRoomId, room: Room, membership: String, end: &str) -> Result<Snapshot, MatrixError> {
@@ -128,33 +132,32 @@ pub async fn events<E: Transport + Clock, P: Polls>(
     session: SessionRef,
     (from, timeout_ms): (Option<&str>, u64),
 ) -> Result<Events, MatrixError> {
-    let nothing = json!({ "types": [] });
-    let filter = |rooms: &Value| {
-        json!({
-            "presence": nothing, "account_data": nothing,
-            "room": {
-                "rooms": rooms, "account_data": nothing, "ephemeral": nothing, "timeline": { "limit": MOST_EVENTS },
-            },
-        })
-    };
-    let question =
-        |since, rooms: &Value| Question { session: session.clone(), since, filter: filter(rooms), snapshot: false };
+    let question = |since, filter| Question { session: session.clone(), since, filter, snapshot: false };
     let start = match from {
         Some(from) => from.to_owned(),
-        None => question(None, &json!([])).ask(polls, edge, &caller.user_id, 0).await?.next_batch,
+        None => question(None, timelines(&json!([]))).ask(polls, edge, &caller.user_id, 0).await?.next_batch,
     };
-    let question = question(Some(start.clone()), &Value::Null);
+    let question = question(Some(start.clone()), timelines(&Value::Null));
     let synced = question.ask(polls, edge, &caller.user_id, timeout_ms).await?;
-    let invited: Vec<_> = synced.rooms.invited().cloned().collect();
+    let invited = synced.rooms.invited().cloned().collect();
     let mut chunk = Vec::new();
     for (room_id, room) in synced.rooms.join.iter().chain(&synced.rooms.leave) {
         chunk.extend(all_placed(&room.state.events, room_id)?);
         chunk.extend(all_placed(&room.timeline.events, room_id)?);
     }
-    for (room_id, beside) in beside(edge, &caller.user_id, session, invited).await? {
+    for (room_id, beside) in beside(edge, &caller.user_id, session.clone(), invited).await? {
         chunk.extend(beside.member.map(|member| placed(&member, room_id.as_str())).transpose()?);
     }
     Ok(Events { start, end: synced.next_batch, chunk })
+}
+
+/// The filter for nothing but the timelines of `rooms`; `null` is all.
+fn timelines(rooms: &Value) -> Value {
+    let nothing = json!({ "types": [] });
+    let room = json!({
+        "rooms": rooms, "account_data": nothing, "ephemeral": nothing, "timeline": { "limit": MOST_EVENTS },
+    });
+    json!({ "presence": nothing, "account_data": nothing, "room": room })
 }
 
 /// What the user's hub keeps beside these rooms; nobody is asked about none.
