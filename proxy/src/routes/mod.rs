@@ -36,6 +36,7 @@ pub(crate) static ALL: &[&[Route]] = &[
     client::ephemeral::ROUTES,
     client::history::ROUTES,
     client::relations::ROUTES,
+    client::legacy_sync::ROUTES,
     client::threads::ROUTES,
     client::membership::ROUTES,
     client::account::ROUTES,

@@ -9,6 +9,7 @@
 //! - [`session`], [`register`], [`uia`], [`account`], [`admin`], [`browser`], [`oauth`], [`profile`], [`push`], [`create`],
 //!   [`join`], [`directory`], [`search`], [`spaces`], [`people`], [`report`] and [`upgrade`] are the colder use-cases of the proxy, one
 //!   function per endpoint.
+//! - [`places`] finds where in a room a token of a sync is; [`legacy_sync`] is the syncs that clients had before `GET /sync`.
 //! - [`signing`] keeps the keys of id tokens.
 //! - [`threepid`] is mail addresses of accounts, and [`mail`] how mail is sent.
 //! - [`preview`] looks at a page that somebody names, [`remote_media`] brings what another homeserver has.
@@ -28,10 +29,12 @@ pub mod handoff;
 pub mod ignored;
 pub mod join;
 pub mod keys;
+pub mod legacy_sync;
 pub mod limit;
 pub mod mail;
 pub mod oauth;
 pub mod people;
+pub mod places;
 pub mod poll;
 pub mod preview;
 pub mod profile;

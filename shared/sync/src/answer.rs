@@ -94,7 +94,7 @@ pub fn answer(
         out.end();
         return Outcome { body: finished(text), quiet: false, owed, save: None };
     }
-    out.text("pos", &conn.next_pos());
+    out.text("pos", &conn.next_pos(plan.at));
     out.end();
     let body = finished(text);
     let bodies = conn.branch(told, shown.iter().map(|(room_id, shown)| (room_id, &shown.told)), &body);

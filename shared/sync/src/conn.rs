@@ -17,6 +17,7 @@ use crate::lazy::Lazy;
 use crate::lines;
 use crate::list::ListTold;
 use crate::memory::{Fold, Parts, RoomTold};
+use crate::pos::{MARKS, Pos, number_at};
 use crate::request::Request;
 use crate::state::StateNeed;
 use crate::view::TypingPos;
@@ -29,8 +30,6 @@ pub const BODIES: u8 = 4;
 const LONGEST_BODY: usize = 512 << 10;
 /// Most bytes of answers: a row holds 2 MB.
 const MOST_WEIGHT: usize = 1 << 20;
-/// A `pos` ends in three digits that mark its connection.
-const MARKS: u64 = 1_000;
 /// Most different `required_state` needs of a connection's life; beyond it the client starts over.
 const MOST_NEEDS: usize = 64;
 
@@ -41,7 +40,7 @@ pub struct Connection {
     /// Marks the positions of this connection, so that those of another device or `conn_id` are not taken for them.
     #[serde(default)]
     mark: u64,
-    /// The next `pos` to give out, without the mark.
+    /// The number of the next `pos` to give out.
     next: u64,
     /// The newest `pos` that came back; zero before the first.
     pos: u64,
@@ -160,7 +159,8 @@ impl Connection {
         let Some(pos) = &request.pos else {
             return Ok(Begin::Step(Box::new(Self::start(stored, position, mark))));
         };
-        let (pos, typing) = read_pos(pos, mark).ok_or_else(MatrixError::unknown_pos)?;
+        let read = Pos::read_any(pos).filter(|read| read.mark == mark).ok_or_else(MatrixError::unknown_pos)?;
+        let (pos, typing) = (read.number, read.typing);
         let mut conn = stored.ok_or_else(MatrixError::unknown_pos)?;
         let kept = conn.answer_to(pos, request.fingerprint);
         if let Some(body) = kept.and_then(|kept| parts.body(kept.place)) {
@@ -183,7 +183,7 @@ impl Connection {
         match stored {
             Some(conn) if conn.pos == 0 && !conn.full => conn,
             stored => {
-                let next = stored.map_or(0, |conn| conn.next).max(position.0 + 1);
+                let next = stored.map_or(0, |conn| conn.next).max(number_at(position));
                 Self { mark, next, rooms: OnceCell::from(String::new()), ..Self::default() }
             }
         }
@@ -214,16 +214,13 @@ impl Connection {
 
     /// `pos` of an answer with nothing in it, or with nothing but typing up to `typing`.
     pub(crate) fn pos(&self, typing: Option<TypingPos>) -> String {
-        let pos = self.pos * MARKS + self.mark;
-        match typing.or(self.typing) {
-            Some(typing) => format!("{pos}_{}", typing.0),
-            None => pos.to_string(),
-        }
+        Pos { number: self.pos, mark: self.mark, typing: typing.or(self.typing) }.text()
     }
 
-    /// `pos` of the next answer that is remembered.
-    pub(crate) fn next_pos(&self) -> String {
-        (self.next * MARKS + self.mark).to_string()
+    /// `pos` of the next answer that is remembered, which is given at `at`.
+    pub(crate) fn next_pos(&mut self, at: StreamPos) -> String {
+        self.next = self.next.max(number_at(at));
+        Pos { number: self.next, mark: self.mark, typing: None }.text()
     }
 
     pub(crate) fn told(&self) -> &Told {
@@ -352,14 +349,4 @@ impl Connection {
         self.parts = fold.mask;
         fold.parts
     }
-}
-
-/// Reads a `pos`: the connection's own number and mark, and after an underscore how far typing was told.
-fn read_pos(text: &str, mark: u64) -> Option<(u64, Option<TypingPos>)> {
-    let (pos, typing) = match text.split_once('_') {
-        Some((pos, typing)) => (pos, Some(TypingPos(typing.parse().ok()?))),
-        None => (text, None),
-    };
-    let pos: u64 = pos.parse().ok()?;
-    (pos >= MARKS && pos % MARKS == mark).then_some((pos / MARKS, typing))
 }

@@ -2,7 +2,10 @@
 
 use futures::try_join;
 use serde_json::{Map, Value, json};
-use tern_flows::ignored::Ignored;
+use tern_flows::{
+    ignored::Ignored,
+    places::{self, Side},
+};
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ask_room, ask_user,
@@ -29,14 +32,10 @@ const MAX_PAGE: u64 = 1000;
 
 /// `GET /rooms/{roomId}/messages`
 async fn messages(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let ask = ReadMessages {
-        caller: request.caller()?.clone(),
-        from: request.query("from").map(str::to_owned),
-        to: request.query("to").map(str::to_owned),
-        backwards: request.backwards()?.ok_or_else(|| MatrixError::missing_param("dir is missing"))?,
-        limit: page_limit(request)?,
-        filter: room_event_filter(request)?,
-    };
+    let backwards = request.backwards()?.ok_or_else(|| MatrixError::missing_param("dir is missing"))?;
+    let (caller, limit, filter) = (request.caller()?.clone(), page_limit(request)?, room_event_filter(request)?);
+    let [from, to] = from_and_to(edge, request, backwards).await?;
+    let ask = ReadMessages { caller, from, to, backwards, limit, filter };
     let (page, ignored) = read(edge, request, ask).await?;
     let mut body = String::from("{\"chunk\":");
     push_list(&mut body, &ignored.sift(page.chunk));
@@ -72,12 +71,9 @@ async fn state(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
 
 /// `GET /rooms/{roomId}/members`
 async fn members(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let ask = ReadMembers {
-        caller: request.caller()?.user_id.clone(),
-        at: request.query("at").map(str::to_owned),
-        membership: membership(request, "membership")?,
-        not_membership: membership(request, "not_membership")?,
-    };
+    let (membership, not_membership) = (membership(request, "membership")?, membership(request, "not_membership")?);
+    let [at] = in_room(edge, request, [("at", Side::Before)]).await?;
+    let ask = ReadMembers { caller: request.caller()?.user_id.clone(), at, membership, not_membership };
     let events = ask_room(edge, &request.room_id()?, ask).await?;
     let mut body = String::from("{\"chunk\":");
     push_list(&mut body, &events);
@@ -128,6 +124,26 @@ pub(super) async fn read<R: RoomRequest>(
 ) -> Result<(R::Reply, Ignored), MatrixError> {
     let (room_id, caller) = (request.room_id()?, request.caller()?);
     try_join!(ask_room(edge, &room_id, ask), Ignored::of(edge, &caller.user_id, request.session()?))
+}
+
+/// Tokens of the query as places in the room.
+pub(super) async fn in_room<const N: usize>(
+    edge: &Edge,
+    request: &Incoming,
+    names: [(&str, Side); N],
+) -> Result<[Option<String>; N], MatrixError> {
+    let tokens = names.map(|(name, side)| (request.query(name), side));
+    places::in_room(edge, &request.caller()?.user_id, request.session()?, &request.room_id()?, tokens).await
+}
+
+/// `from` and `to` of a page.
+pub(super) async fn from_and_to(
+    edge: &Edge,
+    request: &Incoming,
+    backwards: bool,
+) -> Result<[Option<String>; 2], MatrixError> {
+    let (from, to) = places::sides(backwards);
+    in_room(edge, request, [("from", from), ("to", to)]).await
 }
 
 /// `limit` of a page.

@@ -13,6 +13,7 @@ pub(crate) mod ephemeral;
 pub(crate) mod history;
 pub(crate) mod key_backup;
 pub(crate) mod keys;
+pub(crate) mod legacy_sync;
 pub(crate) mod media;
 pub(crate) mod membership;
 pub(crate) mod moderation;

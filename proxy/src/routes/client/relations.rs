@@ -1,13 +1,14 @@
 //! Reading what stands around an event and what relates to it.
 
 use serde_json::Value;
+use tern_flows::places::Side;
 use tern_model::{MatrixError, Millis, RawJson};
 use tern_ports::{
     ask_room,
     wire::relations::{ReadContext, ReadEventByTime, ReadRelations, ReadThreads},
 };
 
-use super::history::{page_limit, push_list, read, room_event_filter};
+use super::history::{from_and_to, in_room, page_limit, push_list, read, room_event_filter};
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
@@ -50,16 +51,19 @@ async fn timestamp_to_event(edge: &Edge, request: &Incoming) -> Result<Answer, M
 /// `GET /rooms/{roomId}/relations/{eventId}`, with or without relation type and event type
 async fn relations(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let named = |name| Some(request.param(name)).filter(|value| !value.is_empty()).map(str::to_owned);
+    let backwards = request.backwards()?.unwrap_or(true);
+    let (recurse, limit) = (request.query_flag("recurse")?, page_limit(request)?);
+    let [from, to] = from_and_to(edge, request, backwards).await?;
     let ask = ReadRelations {
         caller: request.caller()?.clone(),
         event_id: request.event_id()?,
         rel_type: named("relType"),
         kind: named("eventType"),
-        from: request.query("from").map(str::to_owned),
-        to: request.query("to").map(str::to_owned),
-        backwards: request.backwards()?.unwrap_or(true),
-        recurse: request.query_flag("recurse")?,
-        limit: page_limit(request)?,
+        from,
+        to,
+        backwards,
+        recurse,
+        limit,
     };
     let (page, ignored) = read(edge, request, ask).await?;
     let mut body = chunk(&ignored.sift(page.chunk));
@@ -75,12 +79,9 @@ async fn threads(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError>
         Some("participated") => true,
         Some(_) => return Err(MatrixError::invalid_param("include is neither all nor participated")),
     };
-    let ask = ReadThreads {
-        caller: request.caller()?.clone(),
-        participated,
-        from: request.query("from").map(str::to_owned),
-        limit: page_limit(request)?,
-    };
+    let limit = page_limit(request)?;
+    let [from] = in_room(edge, request, [("from", Side::Before)]).await?;
+    let ask = ReadThreads { caller: request.caller()?.clone(), participated, from, limit };
     let (page, ignored) = read(edge, request, ask).await?;
     let mut body = chunk(&ignored.sift(page.chunk));
     push_rest(&mut body, [("next_batch", page.next.map(Value::from))]);

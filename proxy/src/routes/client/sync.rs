@@ -68,6 +68,7 @@ async fn classic(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError>
         state_after,
         may_wait,
         presence,
+        rooms_alone: false,
     };
     answer(edge, request, command, timeout).await
 }

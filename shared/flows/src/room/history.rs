@@ -79,8 +79,8 @@ impl<H: ObjectHost> RoomActor<H> {
         let head = self.room()?;
         let filter = RoomEventFilter::read(request.filter.as_ref())?;
         let newest = reach.end(head.newest);
-        let from = request.from.as_deref().map(read_token).transpose()?.map(|from| from.unwrap_or(newest));
-        let to = request.to.as_deref().map(read_token).transpose()?.flatten();
+        let from = request.from.as_deref().map(read_token).transpose()?;
+        let to = request.to.as_deref().map(read_token).transpose()?;
         let start = from.unwrap_or(if request.backwards { newest } else { RoomSeq::default() });
         let range = if request.backwards {
             Range { after: to.unwrap_or_default(), until: start.min(newest), backwards: true }

@@ -100,7 +100,7 @@ impl<H: ObjectHost> RoomActor<H> {
     pub(super) async fn read_members(&self, request: &ReadMembers) -> Result<Vec<RawJson>, MatrixError> {
         let head = self.room()?;
         let reach = self.reach(&request.caller).await?;
-        let at = request.at.as_deref().map(read_token).transpose()?.flatten();
+        let at = request.at.as_deref().map(read_token).transpose()?;
         let end = reach.end(head.newest);
         let at = at.map_or(end, |at| at.min(end));
         let wanted = |event: &StoredEvent| {

@@ -48,8 +48,8 @@ impl<H: ObjectHost> RoomActor<H> {
         let reader = &*request.caller.user_id;
         let (head, parent, facts) = self.find_visible(reader, &request.event_id).await?;
         let end = self.end_for(&head, reader, parent.seq).await?;
-        let place = |token: Option<&str>| Ok::<_, MatrixError>(token.map(read_token).transpose()?.flatten());
-        let (from, to) = (place(request.from.as_deref())?, place(request.to.as_deref())?);
+        let from = request.from.as_deref().map(read_token).transpose()?;
+        let to = request.to.as_deref().map(read_token).transpose()?;
         let range = if request.backwards {
             Range { after: to.unwrap_or_default(), until: from.unwrap_or(end).min(end), backwards: true }
         } else {
@@ -100,7 +100,7 @@ impl<H: ObjectHost> RoomActor<H> {
         let reach = self.reach(&request.caller.user_id).await?;
         let head = self.room()?;
         let end = reach.end(head.newest);
-        let from = request.from.as_deref().map(read_token).transpose()?.flatten();
+        let from = request.from.as_deref().map(read_token).transpose()?;
         let before = from.map_or(end.next(), RoomSeq::next);
         let limit = request.limit.clamp(1, MOST_EVENTS) as usize;
         let (mut threads, facts) = self.threads(&head, &request, before, end).await?;

@@ -25,6 +25,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let filter = command.filter.as_deref().map(|filter| self.find_filter(filter)).transpose()?;
         let since = command.since.as_deref();
         let request = ClassicRequest::parse(since, filter.as_ref(), command.full_state, command.state_after)?;
+        let request = if command.rooms_alone { request.of_rooms_alone() } else { request };
         if let Some(through) = request.to_device_ack() {
             self.acknowledge(&command.session.device_id, through)?;
         }

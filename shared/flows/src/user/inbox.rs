@@ -18,7 +18,7 @@ use super::{
     redaction,
     store::{
         facts::{self, Facts},
-        inbox,
+        inbox, places,
         rooms::{self, RoomRow},
         turned,
     },
@@ -254,7 +254,7 @@ fn make_place(turn: &Turn<'_, impl Sql>, row: &mut RoomRow, fresh: &[&NoticeEven
         // What is held from before the gap is no part of the inbox any more, but still tells what was known when.
         if let Some(oldest) = inbox::newest_but(turn.sql, &row.room_id, KEPT)? {
             pack_before(turn.sql, row, oldest.next())?;
-            inbox::drop_before(turn.sql, &row.room_id, oldest.next())?;
+            places::retire(turn.sql, &row.room_id, oldest.next())?;
         }
         row.inbox_from = first.seq;
     }
@@ -290,7 +290,7 @@ fn trim(turn: &Turn<'_, impl Sql>, row: &mut RoomRow) -> Result<(), MatrixError>
     let from = RoomSeq(wanted.max(least));
     if from > row.inbox_from {
         pack_before(turn.sql, row, from)?;
-        inbox::drop_before(turn.sql, &row.room_id, from)?;
+        places::retire(turn.sql, &row.room_id, from)?;
         if row.turned.0 > 0 {
             turned::drop_before(turn.sql, &row.room_id, from)?;
         }

@@ -12,6 +12,7 @@
 //! | notices of rooms | [`inbox`], [`ephemeral`], [`member`], [`redaction`]; [`attendance`] of large ones |
 //! | sync | [`sync`] and [`classic`] over [`view`] and [`room_cache`], with [`slices`] from outside; [`parked`] while there is no news |
 //! | unread counts | [`counting`], and [`missed`] for what was not told |
+//! | where a token of a sync is in a room | [`places`] |
 //! | what notified the user | [`notifications`] |
 //! | ignored users, whose invites are welcome | [`ignored`], [`invites`] |
 //! | thread subscriptions | [`threads`] |
@@ -40,6 +41,7 @@ mod missed;
 mod notifications;
 mod others;
 mod parked;
+mod places;
 mod presence;
 mod probe;
 mod profile;
@@ -236,6 +238,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             UserCommand::NoteDelayedRoom(command) => reply(&self.note_delayed_room(&command)),
             UserCommand::ListDelayedRooms(command) => reply(&self.list_delayed_rooms(&command)),
             UserCommand::ForgetRoom(command) => reply(&self.forget_room(&command)),
+            UserCommand::FindPlaces(command) => reply(&self.find_places(&command)),
+            UserCommand::ReadBeside(command) => reply(&self.read_beside(&command)),
+            UserCommand::FindRecent(command) => reply(&self.find_recent(&command)),
             UserCommand::SetPresence(command) => reply(&self.set_presence(*command)),
             UserCommand::ReadPresence(command) => reply(&self.read_presence(&command)),
             UserCommand::NotePresence(command) => reply(&self.note_presence(*command)),

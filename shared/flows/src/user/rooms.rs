@@ -17,7 +17,7 @@ use tern_sync::Membership;
 
 use super::{
     UserActor,
-    store::{account_data, facts, inbox, receipts, rooms, threads, turned, unread},
+    store::{account_data, facts, inbox, places, receipts, rooms, threads, turned, unread},
 };
 
 /// Rooms read at a time.
@@ -83,6 +83,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             facts::delete(turn.sql, room_id)?;
             unread::delete_room(turn.sql, room_id)?;
             inbox::delete_room(turn.sql, room_id)?;
+            places::delete_room(turn.sql, room_id)?;
             turned::drop_before(turn.sql, room_id, row.newest.next())?;
             receipts::delete_room(turn.sql, room_id)?;
             threads::delete_room(turn.sql, room_id)?;

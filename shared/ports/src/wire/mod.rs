@@ -15,6 +15,7 @@ pub mod handoff;
 pub mod keys;
 pub mod media;
 pub mod notifications;
+pub mod places;
 pub mod presence;
 pub mod receive;
 pub mod relations;

@@ -22,6 +22,7 @@ use super::{
         UserKeys,
     },
     notifications::ListNotifications,
+    places::{Beside, FindPlaces, FindRecent, Place, ReadBeside},
     presence::{NotePresence, ReadPresence, SetPresence},
     threads::{ListThreadSubscriptions, ReadThreadSubscription, SubscribeThread, UnsubscribeThread},
 };
@@ -55,6 +56,9 @@ boundary! {
         ListMemberships => BTreeMap<OwnedRoomId, String>,
         ForgetRoom => Done,
         ListIgnored => Vec<OwnedUserId>,
+        FindPlaces => Vec<Place>,
+        ReadBeside => Vec<Beside>,
+        FindRecent => Option<OwnedRoomId>,
         NoteDelayedRoom => Done,
         ListDelayedRooms => Vec<OwnedRoomId>,
         SetPresence => Done,
@@ -271,6 +275,9 @@ pub struct ClassicSync {
     /// As in [`SlidingSync`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub presence: Option<Presence>,
+    /// Nothing that is the device's own is told, and no to-device message is acknowledged: for the syncs of old.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rooms_alone: bool,
 }
 
 /// The result of a sync step.

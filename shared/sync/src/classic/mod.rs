@@ -60,8 +60,8 @@ impl Token {
     }
 }
 
-/// The position in the user's stream that a token of classic sync names; `None` for a token that is none of ours.
-pub fn stream_position(token: &str) -> Option<StreamPos> {
+/// The position in the user's stream that a token names; `None` for a token that is none of ours.
+pub(crate) fn position(token: &str) -> Option<StreamPos> {
     Token::parse(token).map(|token| token.stream)
 }
 
@@ -72,6 +72,7 @@ pub struct ClassicRequest {
     filter: Filter,
     full_state: bool,
     state_after: Option<StateAfter>,
+    rooms_alone: bool,
 }
 
 impl ClassicRequest {
@@ -88,17 +89,25 @@ impl ClassicRequest {
         let unknown = || MatrixError::invalid_param("Unknown since token");
         let since = since.map(|text| Token::parse(text).ok_or_else(unknown)).transpose()?;
         let filter = filter.map(Filter::parse).transpose()?.unwrap_or_default();
-        Ok(Self { since, filter, full_state, state_after })
+        Ok(Self { since, filter, full_state, state_after, rooms_alone: false })
+    }
+
+    /// The same for a client that is told of nothing that is the device's own: to-device messages, device lists. Its tokens
+    /// acknowledge no message either.
+    #[must_use]
+    pub fn of_rooms_alone(self) -> Self {
+        Self { rooms_alone: true, ..self }
     }
 
     /// Up to here the client has its to-device messages: they can be deleted.
     pub fn to_device_ack(&self) -> Option<StreamPos> {
-        self.since.map(|since| since.to_device)
+        self.since.filter(|_| !self.rooms_alone).map(|since| since.to_device)
     }
 
     /// Kinds of news that may give this request something to say (bits of [`news`]).
     pub fn interest(&self) -> u32 {
-        let all = news::ROOMS | news::TO_DEVICE | news::E2EE | news::ACCOUNT_DATA | news::LOGOUT;
+        let own = if self.rooms_alone { 0 } else { news::TO_DEVICE | news::E2EE };
+        let all = news::ROOMS | news::ACCOUNT_DATA | news::LOGOUT | own;
         let ephemeral = &self.filter.room.ephemeral;
         let typing = if ephemeral.allows_kind("m.typing") { news::TYPING } else { 0 };
         let receipts = if ephemeral.allows_kind("m.receipt") { news::RECEIPTS } else { 0 };
@@ -155,7 +164,8 @@ pub fn classic_plan(view: &dyn UserView, request: &ClassicRequest) -> ClassicPla
     let presence = view.presence_position();
     let settled = |since: Token| {
         let told = since.typing >= typing && since.presence >= presence;
-        told && since.stream == at && since.to_device == at && !request.full_state
+        let sent = request.rooms_alone || since.to_device == at;
+        told && sent && since.stream == at && !request.full_state
     };
     if since.is_some_and(settled) {
         return ClassicPlan { idle: true, at, ..ClassicPlan::default() };
@@ -182,9 +192,10 @@ pub fn classic_answer(
         return Err(MatrixError::unavailable());
     }
     let since = request.since(plan.at);
-    let messages =
-        if plan.idle { Vec::new() } else { view.to_device(since.unwrap_or_default().to_device, MOST_TO_DEVICE) };
-    let left_over = messages.last().filter(|_| messages.len() == MOST_TO_DEVICE).map(|message| message.at);
+    let sent = since.unwrap_or_default().to_device;
+    let messages = if plan.idle || request.rooms_alone { Vec::new() } else { view.to_device(sent, MOST_TO_DEVICE) };
+    let last = messages.last().filter(|_| messages.len() == MOST_TO_DEVICE).map(|message| message.at);
+    let left_over = last.or(request.rooms_alone.then_some(sent));
     // A hub that forgot who types counts from zero until somebody does.
     let typing = view.typing_position().max(since.unwrap_or_default().typing);
     let presence = view.presence_position().max(since.unwrap_or_default().presence);
@@ -204,7 +215,7 @@ pub fn classic_answer(
                 out.array("events", messages.iter().map(|message| message.event.text()));
             }
         });
-        if let Some(since) = since {
+        if let Some(since) = since.filter(|_| !request.rooms_alone) {
             out.object("device_lists", |out| write_device_lists(out, &view.device_lists(since.stream)));
         }
     }

@@ -129,6 +129,7 @@ impl World {
             state_after: Some(StateAfter::Stable),
             may_wait: true,
             presence: None,
+            rooms_alone: false,
         }
     }
 

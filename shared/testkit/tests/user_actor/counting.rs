@@ -45,6 +45,7 @@ impl Hub {
             state_after: None,
             may_wait: false,
             presence: None,
+            rooms_alone: false,
         };
         let body = crate::support::step(self.handle(sync)).unwrap().body();
         let room = &body["rooms"]["join"]["!r:x"];

@@ -12,6 +12,7 @@ mod identities;
 mod ignoring;
 mod keys;
 mod notifications;
+mod places;
 mod presence;
 mod resolution;
 mod sessions;

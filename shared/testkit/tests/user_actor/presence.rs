@@ -54,6 +54,7 @@ impl Hub {
             state_after: None,
             may_wait: false,
             presence,
+            rooms_alone: false,
         };
         let body = crate::support::step(self.handle(sync)).unwrap().body();
         self.host.settle();

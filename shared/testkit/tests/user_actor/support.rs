@@ -289,6 +289,7 @@ impl Hub {
             state_after: None,
             may_wait,
             presence: None,
+            rooms_alone: false,
         }))
     }
 

@@ -138,8 +138,17 @@ fn classic_sync_catches_up_as_well() {
 async fn classic(scene: &Scene, client: &Client, since: Option<String>) -> Value {
     let question = |may_wait| {
         let (session, since) = (client.session(), since.clone());
-        ClassicSync { session, since, filter: None, full_state: false, state_after: None, may_wait, presence: None }
-            .into()
+        ClassicSync {
+            session,
+            since,
+            filter: None,
+            full_state: false,
+            state_after: None,
+            may_wait,
+            presence: None,
+            rooms_alone: false,
+        }
+        .into()
     };
     let polled = poll::long_poll(&scene.world, &scene.world, &client.user_id, question, 0).await.unwrap();
     polled.body.read().unwrap()

@@ -88,6 +88,7 @@ impl Follower {
                         state_after: None,
                         may_wait,
                         presence: None,
+                        rooms_alone: false,
                     }
                     .into()
                 }

@@ -2,11 +2,13 @@
 
 use std::cmp::Reverse;
 
-use ruma::EventId;
+use futures::future::try_join_all;
+use ruma::{EventId, OwnedRoomId, RoomId};
 use tern_model::{MatrixError, RoomSeq};
 use tern_ports::{
     Row,
     wire::{
+        places::LocateEvent,
         relations::FindByTime,
         storage::{AuthLink, EventPage, LoadAuthChain, LoadEvent, LoadedEvent, PageEvents},
         sync::VisibilityFacts,
@@ -17,7 +19,8 @@ use crate::{
     commands::sync::AskRow,
     dispatch::Storage,
     rows::{add_fact, event_columns, facts, span, stored_event},
-    sql::{Databases, Statement, json_list, run},
+    shard::SHARDS,
+    sql::{Database, Databases, Statement, json_list, run},
 };
 
 const PAGE: &str = concat!(
@@ -44,6 +47,10 @@ const EVENT_FACTS: &str = concat!(
      )",
     facts!()
 );
+
+/// `?1` is the event.
+const ROOM_OF: &str =
+    "SELECT r.room_id AS room_id FROM events e CROSS JOIN rooms r ON r.num = e.pos >> 32 WHERE e.event_id = ?1";
 
 /// The state event that took the place of event `?1` of room `?2`: the next delta of its type and state key.
 const SUCCESSOR: &str = concat!(
@@ -128,6 +135,17 @@ pub(crate) async fn load_event<D: Databases>(
     let Some(row) = events.first() else { return Ok(None) };
     let successor = successor.first().map(|row| stored_event(row, 0)).transpose()?;
     Ok(Some(LoadedEvent { event: stored_event(row, 0)?, facts: read_facts(&facts), successor }))
+}
+
+/// One read on each shard, all at once: an event's id does not tell its room.
+pub(crate) async fn locate_event<D: Databases>(
+    storage: &Storage<'_, D>,
+    ask: LocateEvent,
+) -> Result<Option<OwnedRoomId>, MatrixError> {
+    let event = ask.event_id.as_str();
+    let find = |shard| run(&storage.databases, Database::Shard(shard), [Statement::new(ROOM_OF, [event.into()])]);
+    let found = try_join_all((0..SHARDS).map(find)).await?;
+    Ok(found.iter().flatten().flatten().find_map(|row| RoomId::parse(row.text(0)?).ok()))
 }
 
 /// One read on the room's shard. The room number goes with the walk, so that it does not leave the room.

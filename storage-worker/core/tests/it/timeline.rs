@@ -1,5 +1,8 @@
 use tern_model::RoomSeq;
-use tern_ports::wire::storage::{LoadEvent, PageEvents};
+use tern_ports::wire::{
+    places::LocateEvent,
+    storage::{LoadEvent, PageEvents},
+};
 
 use crate::support::{Worker, event_id, facts, journal, member, message, room, seqs, user, visibility};
 
@@ -76,8 +79,19 @@ fn one_event_by_its_id_with_its_facts() {
     assert!(load(&room("x"), event_id(&one, 4)).is_none());
 }
 
+#[test]
+fn the_room_of_an_event_is_found_on_whatever_shard_it_is() {
+    let worker = Worker::new();
+    let rooms = ["a", "b", "c", "d", "e", "f"].map(room);
+    rooms.iter().for_each(|id| assert_eq!(worker.append(id, &journal(id, 5)), 5));
+    let locate = |event_id| worker.ask(LocateEvent { event_id });
+    rooms.iter().for_each(|id| assert_eq!(locate(event_id(id, 4)).as_ref(), Some(id)));
+    assert_eq!(locate(event_id(&rooms[0], 9)), None);
+}
+
 /// Runs every command of this file once.
 pub(crate) fn touch(worker: &Worker, id: &ruma::RoomId) {
     worker.ask(page(id, 0, 9, true, 5));
     worker.ask(LoadEvent { room_id: id.to_owned(), event_id: event_id(id, 5), user_id: user("bob") });
+    worker.ask(LocateEvent { event_id: event_id(id, 5) });
 }

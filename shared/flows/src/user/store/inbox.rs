@@ -130,6 +130,26 @@ pub(in crate::user) fn newest_at(sql: &impl Sql, room_id: &RoomId, at: StreamPos
     Ok(rows.first().and_then(|row| row.int(0)).map(RoomSeq))
 }
 
+/// Position of the oldest event here.
+pub(in crate::user) fn oldest(sql: &impl Sql, room_id: &RoomId) -> Result<Option<RoomSeq>, SqlError> {
+    let rows =
+        sql.query("SELECT seq FROM inbox WHERE room_id = +? ORDER BY seq LIMIT 1", &[room_id.as_str().into()])?;
+    Ok(rows.first().and_then(|row| row.int(0)).map(RoomSeq))
+}
+
+/// When the events before `before` came, oldest first.
+pub(in crate::user) fn arrivals(
+    sql: &impl Sql,
+    room_id: &RoomId,
+    before: RoomSeq,
+) -> Result<Vec<(StreamPos, RoomSeq)>, SqlError> {
+    let rows = sql.query(
+        "SELECT pos, seq FROM inbox WHERE room_id = +? AND seq < ? ORDER BY seq",
+        &[room_id.as_str().into(), before.0.into()],
+    )?;
+    Ok(rows.iter().filter_map(|row| Some((StreamPos(row.int(0)?), RoomSeq(row.int(1)?)))).collect())
+}
+
 /// The newest member event of a user at or after `from`.
 pub(in crate::user) fn member(
     sql: &impl Sql,
