@@ -6,6 +6,7 @@ import { missing } from './support/chromium.ts';
 import { CallStage } from './support/call-stage.ts';
 import { ask, eventually, okay, pair, type Json, type User } from './support/client.ts';
 import { own, uncontrolled } from './support/server.ts';
+import { Classic } from './support/sync.ts';
 
 const skip = uncontrolled || missing;
 const stage = skip ? undefined! : await new CallStage().start();
@@ -57,4 +58,23 @@ test('when the page is killed its membership ends by itself', { skip }, async ()
   await joined(bob, room);
   await page.close();
   await left(bob, room);
+});
+
+test('with sticky events it joins and, killed, leaves without any state', { skip }, async () => {
+  const [alice, bob, room] = await call();
+  const loop = new Classic(bob);
+  const sticky: Json[] = [];
+  const news = (claim: string, is: (event: Json) => boolean) => eventually(claim, async () => {
+    const told = okay(await loop.poll(1_000)).rooms?.join?.[room] ?? {};
+    sticky.push(...(told.timeline?.events ?? []), ...(told.msc4354_sticky?.events ?? []));
+    return sticky.find((event) => event.msc4354_sticky && event.sender === alice.id && is(event));
+  }, SOON_MS);
+  const page = await stage.open(alice, room, 'matrix_2_0');
+  const membership = await news('a sticky membership', (event) => JSON.stringify(event.content).includes('livekit'));
+  assert.ok(membership.unsigned.msc4354_sticky_duration_ttl_ms > 0);
+  await page.close();
+  const key = membership.content.msc4354_sticky_key;
+  await news('a sticky end', (event) => event.content.msc4354_sticky_key === key && event.event_id !== membership.event_id
+    && !JSON.stringify(event.content).includes('livekit'));
+  assert.deepEqual(await members(bob, room), []);
 });
