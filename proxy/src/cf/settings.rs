@@ -7,7 +7,7 @@ use ruma::OwnedServerName;
 use serde::de::DeserializeOwned;
 use tern_auth::{appservice, turn::Relays, upstream::check as check_upstream};
 use tern_media::Policy;
-use tern_model::{Accounts, Config, Mail, Millis, appservice::Appservice, upstream::Provider};
+use tern_model::{Accounts, Config, Mail, Millis, Support, appservice::Appservice, upstream::Provider};
 use worker::{Env, Error};
 
 /// Reads the configuration; fails when something needed is missing or malformed.
@@ -41,6 +41,7 @@ pub(crate) fn read(env: &Env) -> worker::Result<Config> {
             sso_clients: object(env, "SSO_CLIENTS")?,
         },
         outbound_private: flag(env, "OUTBOUND_PRIVATE"),
+        support: support(env)?,
     })
 }
 
@@ -59,6 +60,14 @@ fn upstream(env: &Env) -> worker::Result<Vec<Provider>> {
     }
     check_upstream(&providers).map_err(|error| Error::RustError(format!("UPSTREAM: {error}")))?;
     Ok(providers)
+}
+
+/// Whom people turn to.
+fn support(env: &Env) -> worker::Result<Option<Support>> {
+    let support: Option<Support> = object(env, "SUPPORT")?;
+    let checked = support.as_ref().map_or(Ok(()), Support::check);
+    checked.map_err(|error| Error::RustError(format!("SUPPORT: {error}")))?;
+    Ok(support)
 }
 
 /// Application services; one that cannot be used stops the server rather than being passed over.

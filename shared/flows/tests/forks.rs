@@ -88,6 +88,7 @@ fn config() -> Config {
         limits: Limits::default(),
         accounts: Accounts::default(),
         outbound_private: false,
+        support: None,
     }
 }
 

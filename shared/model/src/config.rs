@@ -2,7 +2,7 @@
 
 use ruma::OwnedServerName;
 
-use crate::{Limits, Mail, appservice::Appservice, upstream::Provider};
+use crate::{Limits, Mail, Support, appservice::Appservice, upstream::Provider};
 
 /// Configuration of one deployment, read once per isolate.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct Config {
     pub accounts: Accounts,
     /// Servers on private networks and on this machine may be asked, over HTTP as well: for tests on one machine.
     pub outbound_private: bool,
+    /// Whom people turn to when something is wrong with this server.
+    pub support: Option<Support>,
 }
 
 /// How accounts are kept and come to be; every part is optional.

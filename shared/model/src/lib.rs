@@ -21,6 +21,7 @@ pub mod pdu;
 pub mod presence;
 pub mod state_after;
 pub mod summary;
+pub mod support;
 pub mod time;
 pub mod upstream;
 
@@ -39,4 +40,5 @@ pub use pdu::Pdu;
 pub use presence::{Presence, PresenceNote};
 pub use state_after::StateAfter;
 pub use summary::{Hero, RoomSummary};
+pub use support::Support;
 pub use time::{CLOCK_SKEW_MS, Millis};

@@ -1,6 +1,7 @@
-//! Push rules.
+//! Push rules and pushers.
 
 use serde::Deserialize;
+use serde_json::json;
 use tern_flows::push::{self, View};
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
@@ -11,6 +12,7 @@ use tern_ports::{
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
+    Token Get "/_matrix/client/v3/pushers" => list_pushers;
     Hub Get "/_matrix/client/v3/pushrules/" => read_all;
     Hub Get "/_matrix/client/v3/pushrules/global/" => read_global;
     Hub Get "/_matrix/client/v3/pushrules/global/{kind}/" => read_kind;
@@ -22,6 +24,11 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Hub Get "/_matrix/client/v3/pushrules/global/{kind}/{ruleId}/actions" => read_actions;
     Hub Put "/_matrix/client/v3/pushrules/global/{kind}/{ruleId}/actions" => put_actions;
 };
+
+/// `GET /pushers`: none can be set, so that nobody has any.
+async fn list_pushers(_: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
+    Answer::json(&json!({ "pushers": [] }))
+}
 
 /// `GET /pushrules/`
 async fn read_all(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {

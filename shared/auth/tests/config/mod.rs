@@ -17,5 +17,6 @@ pub(crate) fn config() -> Config {
         limits: Limits::default(),
         accounts: Accounts::default(),
         outbound_private: false,
+        support: None,
     }
 }

@@ -47,6 +47,7 @@ pub(crate) fn config() -> Rc<Config> {
         limits: Limits::default(),
         accounts: Accounts::default(),
         outbound_private: false,
+        support: None,
     })
 }
 

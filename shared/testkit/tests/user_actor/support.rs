@@ -318,6 +318,7 @@ fn actor(host: &Rc<TestHost>, presence: bool) -> Rc<UserActor<TestHost>> {
         limits: Limits::default(),
         accounts: Accounts { presence, ..Accounts::default() },
         outbound_private: false,
+        support: None,
     };
     Rc::new(UserActor::new(Rc::clone(host), Rc::new(config), alice().to_owned()))
 }
