@@ -56,7 +56,7 @@ pub(crate) async fn establish(
     headers: &Headers,
     query: &str,
 ) -> Result<Option<Identity>, MatrixError> {
-    if auth == Auth::Open {
+    if matches!(auth, Auth::Open | Auth::Fixed) {
         return Ok(None);
     }
     let token = match bearer(headers) {

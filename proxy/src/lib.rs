@@ -23,16 +23,17 @@ use worker::{Context, Env, Request, Response, event};
 /// Every HTTP request starts here.
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
-    let origin = request.headers().get("origin")?.is_some();
+    let reader = respond::Reader::of(&request)?;
     let edge = match edge::Edge::of(&env) {
         Ok(edge) => edge,
         Err(error) => {
             worker::console_error!("configuration: {error}");
-            return respond::write(Err(tern_model::MatrixError::internal()), origin, None);
+            // Without a body, so that no client takes it for a judgement on its session.
+            return respond::write(Ok(respond::Answer::bare(503).with_header("retry-after", "60")), &reader, None);
         }
     };
     let watch = trace::Watch::begin(&edge, &request);
     let result = router::serve(&edge, request).await;
     let timing = watch.end(&edge, respond::status(&result), respond::length(&result));
-    respond::write(result, origin, timing)
+    respond::write(result, &reader, timing)
 }

@@ -1,6 +1,6 @@
 //! Rate limits that are decided here, in the isolate, without a hop. Those that must be exact are part of the flows.
 
-use tern_auth::limit::address;
+use tern_auth::{limit::address, refresh};
 use tern_model::{Class, MatrixError};
 use tern_ports::Clock;
 
@@ -14,7 +14,8 @@ pub(crate) fn admit(
     identity: Option<&Identity>,
     ip: Option<&str>,
 ) -> Result<(), MatrixError> {
-    if auth == Auth::Admin {
+    // A refresh is counted by its handler, which knows the session.
+    if matches!(auth, Auth::Admin | Auth::Fixed) || class == Some(Class::Refresh) {
         return Ok(());
     }
     let service = identity.and_then(|identity| identity.service.as_ref());
@@ -29,5 +30,16 @@ pub(crate) fn admit(
             meters.user(&edge.config, class, &identity.caller.user_id, edge.now())
         }
         None => meters.address(&edge.config, class.unwrap_or(Class::Public), &address(ip), edge.now()),
+    }
+}
+
+/// Counts a request that may be a refresh: for the session that the token was written for, so that nobody at the same
+/// address can use it up; for the address where there is no such token.
+pub(crate) fn admit_refresh(edge: &Edge, token: Option<&str>, ip: Option<&str>) -> Result<(), MatrixError> {
+    let claim = token.and_then(|token| refresh::read(&edge.config, token));
+    let mut meters = edge.meters.borrow_mut();
+    match claim.and_then(|claim| claim.session_id) {
+        Some(session_id) => meters.refresh(&edge.config, &session_id, edge.now()),
+        None => meters.address(&edge.config, Class::Public, &address(ip), edge.now()),
     }
 }

@@ -2,8 +2,11 @@
 
 use futures::{Stream, StreamExt, TryStreamExt, stream::LocalBoxStream};
 use serde::Serialize;
+use tern_auth::oauth::error::refusal as oauth_refusal;
 use tern_model::{MatrixError, RawJson};
-use worker::{EncodeBody, Headers, Response, ResponseBody, ResponseBuilder};
+use worker::{EncodeBody, Headers, Method, Request, Response, ResponseBody, ResponseBuilder};
+
+const JSON: &str = "application/json";
 
 /// What a handler answers.
 pub(crate) struct Answer {
@@ -61,9 +64,19 @@ impl Answer {
         Self::text("{}".to_owned())
     }
 
-    /// 204, for a preflight.
+    /// 204.
     pub(crate) const fn nothing() -> Self {
         Self::of(204, Body::Nothing)
+    }
+
+    /// What a browser asks before it asks something of another site (Fetch, 3.3.3; Client-Server API, "Web Browser Clients").
+    pub(crate) fn preflight() -> Self {
+        Self::nothing()
+            .with_header("access-control-allow-methods", "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS")
+            .with_header(
+                "access-control-allow-headers",
+                "X-Requested-With, Content-Type, Authorization, If-Match, If-None-Match",
+            )
     }
 
     /// Without a body.
@@ -71,9 +84,20 @@ impl Answer {
         Self::of(status, Body::Nothing)
     }
 
-    /// A refusal that says how one may identify oneself (RFC 9110, 11.6.1).
+    /// An error in the shape that OAuth clients know.
+    pub(crate) fn oauth(error: &MatrixError) -> Self {
+        let refusal = oauth_refusal(error);
+        let answer = Self::of(refusal.status, Body::Text(refusal.body.to_string()));
+        let answer = answer.with_header("cache-control", "no-store");
+        match refusal.retry_after_s {
+            Some(seconds) => answer.with_header("retry-after", seconds.to_string()),
+            None => answer,
+        }
+    }
+
+    /// The same, with how one may identify oneself (RFC 9110, 11.6.1).
     pub(crate) fn challenge(error: &MatrixError, how: &str) -> Self {
-        Self::of(error.status, Body::Text(error.to_json().to_string())).with_header("www-authenticate", how)
+        Self::oauth(error).with_header("www-authenticate", how)
     }
 
     /// A page for people, at whatever status.
@@ -91,6 +115,27 @@ impl Answer {
     pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    /// A cache may keep it.
+    fn is_kept(&self) -> bool {
+        self.headers.iter().any(|(name, _)| *name == "cache-control")
+    }
+
+    /// The answer to `HEAD`: as to `GET`, without the body (RFC 9110, 9.3.2).
+    fn without_body(self) -> Self {
+        let (json, length) = match &self.body {
+            Body::Text(text) => (true, Some(text.len())),
+            Body::Pieces(_) => (true, None),
+            Body::Nothing | Body::Content(_) => (false, None),
+        };
+        let typed = !json || self.headers.iter().any(|(name, _)| *name == "content-type");
+        let mut answer = Self { body: Body::Content(ResponseBody::Empty), ..self };
+        if !typed {
+            answer.headers.push(("content-type", JSON.to_owned()));
+        }
+        answer.headers.extend(length.map(|length| ("content-length", length.to_string())));
+        answer
     }
 
     const fn of(status: u16, body: Body) -> Self {
@@ -111,26 +156,47 @@ pub(crate) fn length(result: &Result<Answer, MatrixError>) -> u64 {
     }
 }
 
-/// Writes the response; with the CORS headers of the Client-Server API only for a request that carried `Origin`, and with
-/// `Server-Timing` only for one that asked.
+/// What of a request decides how its answer is written.
+pub(crate) struct Reader {
+    /// It is a script of some site.
+    has_origin: bool,
+    /// It sent a token.
+    has_token: bool,
+    /// It asked for the headers alone.
+    head: bool,
+}
+
+impl Reader {
+    /// Whoever sent `request`.
+    pub(crate) fn of(request: &Request) -> worker::Result<Self> {
+        let headers = request.headers();
+        let (has_origin, has_token) = (headers.has("origin")?, headers.has("authorization")?);
+        Ok(Self { has_origin, has_token, head: request.method() == Method::Head })
+    }
+
+    /// Whether the answer says that scripts of other sites may read it. A cache may give an answer to somebody else than
+    /// it was made for, so what can be kept says it to everybody; what was asked with a token and is not kept, as every
+    /// sync is, only where a script asks.
+    fn is_told(&self, answer: &Answer) -> bool {
+        answer.shared && (self.has_origin || !self.has_token || answer.is_kept())
+    }
+}
+
+/// Writes the response; with `Server-Timing` only for a request that asked.
 pub(crate) fn write(
     result: Result<Answer, MatrixError>,
-    cors: bool,
+    reader: &Reader,
     timing: Option<String>,
 ) -> worker::Result<Response> {
+    let answer = result.unwrap_or_else(|error| refusal(&error));
+    let answer = if reader.head { answer.without_body() } else { answer };
     let headers = Headers::new();
     if let Some(timing) = timing {
         headers.set("server-timing", &timing)?;
     }
-    if cors && result.as_ref().map_or(true, |answer| answer.shared) {
+    if reader.is_told(&answer) {
         headers.set("access-control-allow-origin", "*")?;
-        headers.set("access-control-allow-methods", "GET, POST, PUT, DELETE, PATCH, OPTIONS")?;
-        headers.set(
-            "access-control-allow-headers",
-            "X-Requested-With, Content-Type, Authorization, If-Match, If-None-Match",
-        )?;
     }
-    let answer = result.or_else(|error| refusal(&error, &headers))?;
     for (name, value) in &answer.headers {
         headers.set(name, value)?;
     }
@@ -149,14 +215,15 @@ pub(crate) fn write(
 
 fn as_json(headers: Headers) -> worker::Result<Headers> {
     if !headers.has("content-type")? {
-        headers.set("content-type", "application/json")?;
+        headers.set("content-type", JSON)?;
     }
     Ok(headers)
 }
 
-fn refusal(error: &MatrixError, headers: &Headers) -> worker::Result<Answer> {
-    if let Some(ms) = error.retry_after_ms {
-        headers.set("retry-after", &ms.div_ceil(1000).to_string())?;
+fn refusal(error: &MatrixError) -> Answer {
+    let answer = Answer::of(error.status, Body::Text(error.to_json().to_string()));
+    match error.retry_after_ms {
+        Some(ms) => answer.with_header("retry-after", ms.div_ceil(1000).to_string()),
+        None => answer,
     }
-    Ok(Answer::of(error.status, Body::Text(error.to_json().to_string())))
 }

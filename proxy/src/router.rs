@@ -21,6 +21,9 @@ use crate::{
 pub(crate) enum Auth {
     /// Anybody.
     Open,
+    /// Anybody, as often as they like: the answer follows from the configuration alone and costs no more than the refusal
+    /// would, while clients that are refused it give up their sessions.
+    Fixed,
     /// A token whose session was confirmed within the last seconds; the proxy confirms it when it was not.
     Token,
     /// Anybody; whoever sends a token is known by it, and refused when it is not good.
@@ -65,13 +68,21 @@ impl Route {
     }
 }
 
-/// Finds the route, establishes the caller, reads the body and runs the handler.
-pub(crate) async fn serve(edge: &Edge, mut request: Request) -> Result<Answer, MatrixError> {
+/// Answers a request; what is below `/oauth2/` answers errors, too, in the shape of its protocol.
+pub(crate) async fn serve(edge: &Edge, request: Request) -> Result<Answer, MatrixError> {
     let url = request.inner().url();
     let (path, query) = split(&url);
+    match run(edge, request, path, query).await {
+        Err(error) if path.starts_with("/oauth2/") => Ok(Answer::oauth(&error)),
+        answered => answered,
+    }
+}
+
+/// Finds the route, establishes the caller, reads the body and runs the handler.
+async fn run(edge: &Edge, mut request: Request, path: &str, query: &str) -> Result<Answer, MatrixError> {
     let (route, params) = find(&request.method(), path)?;
     let Some(route) = route else {
-        return Ok(Answer::nothing());
+        return Ok(Answer::preflight());
     };
     edge.trace.route.set(route.path);
     let ip = request.headers().get("cf-connecting-ip").ok().flatten();
@@ -106,17 +117,21 @@ pub(crate) async fn serve(edge: &Edge, mut request: Request) -> Result<Answer, M
     (route.handler)(edge, &incoming).await
 }
 
-type Found = (Option<&'static Route>, Vec<(&'static str, String)>);
+type Params = Vec<(&'static str, String)>;
+type Found = (Option<&'static Route>, Params);
 
-/// The route for a method and path; no route but no error either for a preflight.
+/// The route for a method and path; no route but no error either for a preflight. A path of older versions of the
+/// specification is tried where it leads to today. `HEAD` is `GET` where it has no route of its own.
 fn find(method: &Method, path: &str) -> Result<Found, MatrixError> {
+    let today = today(path);
+    let paths = [Some(path), today.as_deref()];
     let mut known = false;
-    for route in routes::ALL.iter().copied().flatten() {
-        if let Some(params) = match_path(route.path, path) {
-            if route.method == *method {
-                return Ok((Some(route), params));
+    for method in [Some(method), (*method == Method::Head).then_some(&Method::Get)].into_iter().flatten() {
+        for path in paths.into_iter().flatten() {
+            match look_up(method, path) {
+                Ok(found) => return Ok((Some(found.0), found.1)),
+                Err(elsewhere) => known |= elsewhere,
             }
-            known = true;
         }
     }
     match (known, method) {
@@ -124,6 +139,31 @@ fn find(method: &Method, path: &str) -> Result<Found, MatrixError> {
         (true, _) => Err(MatrixError::wrong_method()),
         (false, _) => Err(MatrixError::unrecognized()),
     }
+}
+
+/// The route for exactly this method and path; otherwise whether the path is known for another method.
+fn look_up(method: &Method, path: &str) -> Result<(&'static Route, Params), bool> {
+    let mut known = false;
+    for route in routes::ALL.iter().copied().flatten() {
+        if let Some(params) = match_path(route.path, path) {
+            if route.method == *method {
+                return Ok((route, params));
+            }
+            known = true;
+        }
+    }
+    Err(known)
+}
+
+/// Where a path of the specification before v1.1 leads to: its endpoints went into `v3` as they were, so all of `v3` can be
+/// asked by the older name, and clients that know no other can sign in.
+fn today(path: &str) -> Option<String> {
+    const LED: [(&str, &str); 3] = [
+        ("/_matrix/client/r0/", "/_matrix/client/v3/"),
+        ("/_matrix/media/r0/", "/_matrix/media/v3/"),
+        ("/_matrix/media/v1/", "/_matrix/media/v3/"),
+    ];
+    LED.iter().find_map(|(from, to)| path.strip_prefix(from).map(|rest| format!("{to}{rest}")))
 }
 
 /// The parameters of `path` under `template`, if it matches. An empty segment matches an empty literal or a parameter
@@ -195,7 +235,7 @@ async fn read_bounded(request: &mut Request) -> Result<Vec<u8>, MatrixError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{match_path, parse_query, split};
+    use super::{match_path, parse_query, split, today};
 
     #[test]
     fn a_template_matches_whole_segments_and_decodes_them() {
@@ -206,6 +246,20 @@ mod tests {
         assert_eq!(match_path(template, "/rooms/x/state/m.room.name"), None);
         assert_eq!(match_path("/a/", "/a"), None);
         assert_eq!(match_path("/a/", "/a/"), Some(Vec::new()));
+    }
+
+    #[test]
+    fn older_paths_lead_to_those_of_today() {
+        for (path, leads) in [
+            ("/_matrix/client/r0/login", Some("/_matrix/client/v3/login")),
+            ("/_matrix/media/r0/download/a/b", Some("/_matrix/media/v3/download/a/b")),
+            ("/_matrix/media/v1/upload", Some("/_matrix/media/v3/upload")),
+            ("/_matrix/client/r0", None),
+            ("/_matrix/client/v3/login", None),
+            ("/_matrix/client/unstable/r0/x", None),
+        ] {
+            assert_eq!(today(path).as_deref(), leads, "{path}");
+        }
     }
 
     #[test]

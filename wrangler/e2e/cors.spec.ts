@@ -1,7 +1,7 @@
-// CORS headers go only to browsers: to requests that carry Origin.
+// CORS headers: one line, wherever a script may come to read the answer.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ask, register, type Answer } from './support/client.ts';
+import { ask, okay, register, type Answer } from './support/client.ts';
 import { shared } from './support/server.ts';
 
 const base = await shared();
@@ -16,12 +16,23 @@ const CASES: [method: string, path: string, status: number][] = [
   ['GET', '/_matrix/client/v3/nothing', 404], ['PATCH', '/createRoom', 405], ['POST', '/login', 400],
 ];
 
-test('without Origin no answer has a CORS header', async () => {
+test('what a cache may keep, and what needs no token, says so to everybody alike and in one line', async () => {
+  const line = ['access-control-allow-origin'];
   for (const [method, path, status] of CASES) {
     const answer = await ask(base, method, path);
     assert.equal(answer.status, status, answer.what);
-    assert.deepEqual(cors(answer), [], answer.what);
+    assert.deepEqual(cors(answer), line, answer.what);
   }
+  const user = await register(base);
+  const upload = await user.call('POST', '/_matrix/media/v3/upload', { raw: 'kept', headers: { 'content-type': 'text/plain' } });
+  const path = `/_matrix/client/v1/media/download/${okay(upload).content_uri.slice('mxc://'.length)}`;
+  const kept = await user.call('GET', path);
+  assert.match(kept.headers.get('cache-control')!, /max-age/);
+  assert.deepEqual(cors(kept), line, 'a picture that an app loaded first can be read by a script later');
+});
+
+test('a sync of a client that is no browser carries no CORS header', async () => {
+  assert.deepEqual(cors(await (await register(base)).call('GET', '/sync')), []);
 });
 
 test('with Origin every answer, errors too, lets any origin read it', async () => {

@@ -176,8 +176,8 @@ test('prompt=none: a code at once for what was granted before, a reason otherwis
   assert.equal(error((await silently({ scope: `openid ${API} ${device(unique('DEV'))}` })).location), 'consent_required');
 
   const nobody = await silently({}, new Browser(base));
-  assert.equal(nobody.location, null);
-  assert.match(nobody.page.html, /error=login_required/);
+  assert.equal(error(nobody.location), 'login_required');
+  assert.equal(new URL(nobody.location!).searchParams.get('iss'), `${base}/`);
   assert.match((await silently({ prompt: 'none login' })).page.html, /error=invalid_request/);
 });
 

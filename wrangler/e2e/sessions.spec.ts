@@ -54,6 +54,18 @@ test('registration: without a login, without a name, not as a guest', async () =
   assert.deepEqual(okay(await ask(base, 'GET', '/register/available', { query: { username: unique() } })), { available: true });
 });
 
+test('registration: an empty name is no name', async () => {
+  const body = { username: '', password: unique('Pw-'), auth: { type: 'm.login.dummy' } };
+  refused(await ask(base, 'POST', '/register', { body }), 400, 'M_INVALID_USERNAME');
+});
+
+test('login: OAuth clients are told to prefer the pages, by the stable and the older name', async () => {
+  const { flows } = okay(await ask(base, 'GET', '/login'));
+  const sso = flows.find((flow: Json) => flow.type === 'm.login.sso');
+  assert.equal(sso.oauth_aware_preferred, true);
+  assert.equal(sso['org.matrix.msc3824.delegated_oidc_compatibility'], true);
+});
+
 test('registration tokens: an unknown one is not valid', async () => {
   const path = '/_matrix/client/v1/register/m.login.registration_token/validity';
   const answer = await ask(base, 'GET', path, { query: { token: 'guess' } });

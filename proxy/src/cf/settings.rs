@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use tern_auth::{appservice, turn::Relays, upstream::check as check_upstream};
 use tern_flows::create::makes_rooms_of;
 use tern_media::Policy;
-use tern_model::{Accounts, Config, Mail, Millis, appservice::Appservice, upstream::Provider};
+use tern_model::{Accounts, Config, Mail, Millis, Support, appservice::Appservice, upstream::Provider};
 use worker::{Env, Error};
 
 /// Most transports of calls: every client reads all of them.
@@ -46,6 +46,7 @@ pub(crate) fn read(env: &Env) -> worker::Result<Config> {
         },
         outbound_private: flag(env, "OUTBOUND_PRIVATE"),
         default_room_version: default_room_version(env)?,
+        support: support(env)?,
     })
 }
 
@@ -73,6 +74,14 @@ fn upstream(env: &Env) -> worker::Result<Vec<Provider>> {
     }
     check_upstream(&providers).map_err(|error| Error::RustError(format!("UPSTREAM: {error}")))?;
     Ok(providers)
+}
+
+/// Whom people turn to.
+fn support(env: &Env) -> worker::Result<Option<Support>> {
+    let support: Option<Support> = object(env, "SUPPORT")?;
+    let checked = support.as_ref().map_or(Ok(()), Support::check);
+    checked.map_err(|error| Error::RustError(format!("SUPPORT: {error}")))?;
+    Ok(support)
 }
 
 /// Application services; one that cannot be used stops the server rather than being passed over.

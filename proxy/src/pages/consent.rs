@@ -164,14 +164,17 @@ async fn admit(
     }
 }
 
-/// `prompt=none`: who is signed in, and has let the client in before, is sent back at once with a code or a reason.
-/// Everybody else is shown the reason, and may go back.
+/// `prompt=none`: who is signed in, and has let the client in before, is sent back at once with a code or a reason, and so is
+/// who is not signed in. Whom a client knows nothing of is shown the reason, and may go back: it does not learn that somebody
+/// is signed in here.
 async fn answer_silently(
     visit: &Visit<'_>,
     signed: Option<Signed>,
     (client, client_id, asked): (&Client, &str, &AuthorizeRequest),
 ) -> Result<Answer, MatrixError> {
-    let Some(Signed { user_id, view }) = signed else { return told(visit, &asked.reply, OAuthError::LoginRequired) };
+    let Some(Signed { user_id, view }) = signed else {
+        return Ok(visit.go(&asked.reply.refusal(&visit.edge.config, OAuthError::LoginRequired)));
+    };
     let age_s = visit.edge.now().since(view.since) / 1000;
     let granted = view.clients.iter().filter(|known| known.client_id == client_id);
     let granted: Vec<&str> = granted.map(|known| known.scope.as_str()).collect();

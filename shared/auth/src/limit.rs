@@ -14,7 +14,7 @@ use tern_model::{Class, Config, MatrixError, Millis, Rate};
 const HOUR: u64 = 3_600_000_000;
 /// What a closed class answers: ask again in an hour.
 const CLOSED_MS: u64 = 3_600_000;
-/// Users, and addresses, whose buckets are kept, at about 200 bytes each.
+/// Users, addresses and sessions whose buckets are kept, at about 200 bytes each.
 const CAPACITY: usize = 4_096;
 
 /// A bucket: when it will be full again, in microseconds since the epoch.
@@ -71,12 +71,13 @@ type Buckets = [Bucket; Class::ALL.len()];
 pub struct Meters {
     users: LruCache<OwnedUserId, Buckets>,
     addresses: LruCache<String, Buckets>,
+    sessions: LruCache<String, Bucket>,
 }
 
 impl Default for Meters {
     fn default() -> Self {
         let capacity = NonZeroUsize::new(CAPACITY).unwrap_or(NonZeroUsize::MIN);
-        Self { users: LruCache::new(capacity), addresses: LruCache::new(capacity) }
+        Self { users: LruCache::new(capacity), addresses: LruCache::new(capacity), sessions: LruCache::new(capacity) }
     }
 }
 
@@ -107,6 +108,20 @@ impl Meters {
             self.addresses.put(address.to_owned(), Buckets::default());
         }
         count(self.addresses.get_mut(address), config, class, now)
+    }
+
+    /// Counts a refresh of a session, whoever else is at the same address.
+    ///
+    /// # Errors
+    /// `M_LIMIT_EXCEEDED`.
+    pub fn refresh(&mut self, config: &Config, session_id: &str, now: Millis) -> Result<(), MatrixError> {
+        if config.unlimited {
+            return Ok(());
+        }
+        let bucket = self.sessions.get(session_id).copied().unwrap_or_default();
+        let taken = bucket.take(config.limits.refresh, now).map_err(MatrixError::limit_exceeded)?;
+        self.sessions.put(session_id.to_owned(), taken);
+        Ok(())
     }
 }
 

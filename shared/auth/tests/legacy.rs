@@ -217,12 +217,13 @@ fn an_unknown_user_costs_a_whole_hash() {
 }
 
 #[test]
-fn a_refresh_token_names_its_user() {
-    let server = server_name!("example.org");
+fn a_refresh_token_names_its_user_and_session_and_nobody_else_writes_one() {
+    let config = config(true, None);
     let user = user_id!("@a.b/c=d:example.org");
-    let token = refresh::write(user, &[5; 32]);
-    assert_eq!(refresh::user_of(&token, server).as_deref(), Some(user));
-    let short = refresh::write(user, &[5; 32]).trim_end_matches(char::is_alphanumeric).to_owned();
+    let token = refresh::write(&config, user, "session", &[5; 32]);
+    let claim = refresh::Claim { user_id: user.to_owned(), session_id: Some("session".to_owned()) };
+    assert_eq!(refresh::read(&config, &token), Some(claim));
+    let elsewhere = Config { token_key: vec![8; 32], ..config.clone() };
     for odd in [
         "",
         "tern_r_",
@@ -231,13 +232,24 @@ fn a_refresh_token_names_its_user() {
         "tern_r_!.!",
         &token[1..],
         &format!("{token}A"),
-        &short,
+        &format!("{token}.A"),
+        &token.replace(".session.", ".another."),
+        token.trim_end_matches(|char| char != '.'),
+        token.trim_end_matches(|char| char != '.').trim_end_matches('.'),
+        &refresh::write(&elsewhere, user, "session", &[5; 32]),
         &"x".repeat(9_999),
     ] {
-        assert_eq!(refresh::user_of(odd, server), None, "{odd}");
+        assert_eq!(refresh::read(&config, odd), None, "{odd}");
     }
-    let other_server = format!("tern_r_{}.{}", secret::base64(b"a:evil.org"), secret::base64(&[5; 32]));
-    assert_eq!(refresh::user_of(&other_server, server), None);
+}
+
+#[test]
+fn a_refresh_token_of_a_build_before_still_names_its_user() {
+    let config = config(true, None);
+    let old = |localpart: &[u8]| format!("tern_r_{}.{}", secret::base64(localpart), secret::base64(&[5; 32]));
+    let claim = refresh::Claim { user_id: user_id!("@a:example.org").to_owned(), session_id: None };
+    assert_eq!(refresh::read(&config, &old(b"a")), Some(claim));
+    assert_eq!(refresh::read(&config, &old(b"a:evil.org")), None);
 }
 
 #[test]

@@ -127,3 +127,18 @@ fn an_operator_changes_what_he_names_and_misspells_nothing() {
         assert!(Limits::default().of(*class).burst > 0, "{}", class.name());
     }
 }
+
+#[test]
+fn a_refresh_is_counted_for_its_session_and_for_nobody_else() {
+    let limits = Limits { refresh: Rate { burst: 2, per_hour: 60 }, ..Limits::default() };
+    let config = Config { limits, ..config(false) };
+    let mut meters = Meters::default();
+    for _ in 0..2 {
+        assert!(meters.refresh(&config, "one", START).is_ok());
+    }
+    let refused = meters.refresh(&config, "one", START).map_err(|error| error.retry_after_ms);
+    assert_eq!(refused, Err(Some(60_000)));
+    assert!(meters.refresh(&config, "two", START).is_ok());
+    assert!(meters.refresh(&config, "one", START.plus(60_000)).is_ok());
+    assert!((0..99).all(|_| meters.refresh(&Config { unlimited: true, ..config.clone() }, "one", START).is_ok()));
+}

@@ -144,7 +144,7 @@ pub async fn token<E: Transport + Clock + Crypto>(
         }
         "refresh_token" => {
             let refresh_token = need("refresh_token")?.to_owned();
-            let user_id = refresh::user_of(&refresh_token, &config.server_name).ok_or(OAuthError::InvalidGrant)?;
+            let user_id = refresh::read(config, &refresh_token).ok_or(OAuthError::InvalidGrant)?.user_id;
             let granted = ask_user(edge, &user_id, RefreshGrant { refresh_token, client_id }).await?;
             (user_id, granted)
         }
@@ -159,7 +159,7 @@ pub async fn token<E: Transport + Clock + Crypto>(
     };
     let nonce = granted.nonce.clone();
     let (client_id, auth_time) = (granted.client_id.clone(), granted.auth_time);
-    let mut answer = answer(config, &user_id, granted)?;
+    let mut answer = answer(edge, config, &user_id, granted)?;
     // A refresh does not know when the user gave the password, and gets none (OpenID Connect Core, 12.2).
     if auth_time.is_some() && Scope::parse(&answer.scope)?.openid {
         let algorithm = client(edge, &client_id).await?.signed();
@@ -180,7 +180,7 @@ async fn redeem<E: Transport>(
     Ok((user_id, granted))
 }
 
-fn answer(config: &Config, user_id: &UserId, granted: Granted) -> Result<TokenAnswer, MatrixError> {
+fn answer(clock: &impl Clock, config: &Config, user_id: &UserId, granted: Granted) -> Result<TokenAnswer, MatrixError> {
     let Granted { session, scope, issued, .. } = granted;
     let rights = Scope::parse(&scope)?.rights();
     // Follows from what the client gets anyway, so that a repeated refresh gets the same access token too.
@@ -189,7 +189,8 @@ fn answer(config: &Config, user_id: &UserId, granted: Granted) -> Result<TokenAn
     let caller = Caller { user_id: user_id.to_owned(), device_id: session.device_id };
     let Minted { access_token, .. } = mint_granted(config, &caller, &session.session_id, rights, issued, nonce)
         .map_err(|_| MatrixError::internal())?;
-    let expires_in = LIFETIME / 1000;
+    // A repeated refresh gets what was given out a moment ago.
+    let expires_in = LIFETIME.saturating_sub(clock.now().since(issued)) / 1000;
     let refresh_token = session.refresh_token;
     Ok(TokenAnswer { access_token, token_type: "Bearer", expires_in, refresh_token, id_token: None, scope })
 }
@@ -284,7 +285,7 @@ fn device_name(user_code: &str) -> String {
 /// # Errors
 /// Only when the hub cannot be asked: a token that is not good is revoked already.
 pub async fn revoke<E: Transport + Clock>(edge: &E, config: &Config, token: &str) -> Result<Revoked, MatrixError> {
-    if let Some(user_id) = refresh::user_of(token, &config.server_name) {
+    if let Some(user_id) = refresh::read(config, token).map(|claim| claim.user_id) {
         let revoked = ask_user(edge, &user_id, RevokeGrant { refresh_token: token.to_owned() }).await;
         return Ok(unless_refused(revoked)?.flatten().map(|device_id| (user_id, device_id)));
     }
@@ -305,7 +306,7 @@ pub async fn introspect<E: Transport + Clock>(
     config: &Config,
     token: &str,
 ) -> Result<Option<(OwnedUserId, Inspection, Option<u64>)>, MatrixError> {
-    let (user_id, of, expires) = if let Some(user_id) = refresh::user_of(token, &config.server_name) {
+    let (user_id, of, expires) = if let Some(user_id) = refresh::read(config, token).map(|claim| claim.user_id) {
         (user_id, Inspected::Refresh(token.to_owned()), None)
     } else if let Ok(verified) = verify(config, token, edge.now()) {
         let Caller { user_id, device_id } = verified.caller;

@@ -60,7 +60,7 @@ pub async fn register<E: Transport + Clock + Entropy>(
     ip: Option<String>,
 ) -> Result<SignedIn, MatrixError> {
     let flows = open_flows(config)?;
-    let wanted = body.username.as_deref().filter(|name| !name.is_empty());
+    let wanted = body.username.as_deref();
     let wanted = wanted.map(|name| username::for_registration(name, &config.server_name)).transpose()?;
     if let Some(user_id) = &wanted {
         appservice::check_user(config, None, user_id)?;

@@ -100,7 +100,7 @@ pub async fn refresh<E: Transport + Clock + Entropy>(
     refresh_token: String,
 ) -> Result<Refreshed, MatrixError> {
     let unknown = || MatrixError::unknown_token(false);
-    let user_id = refresh::user_of(&refresh_token, &config.server_name).ok_or_else(unknown)?;
+    let user_id = refresh::read(config, &refresh_token).ok_or_else(unknown)?.user_id;
     let session = ask_user(edge, &user_id, RefreshSession { refresh_token }).await?;
     Ok(tokens(edge, config, &user_id, session)?.refreshed)
 }

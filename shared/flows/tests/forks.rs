@@ -89,6 +89,7 @@ fn config() -> Config {
         accounts: Accounts::default(),
         outbound_private: false,
         default_room_version: None,
+        support: None,
     }
 }
 

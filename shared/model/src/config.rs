@@ -2,7 +2,7 @@
 
 use ruma::OwnedServerName;
 
-use crate::{Limits, Mail, appservice::Appservice, upstream::Provider};
+use crate::{Limits, Mail, Support, appservice::Appservice, upstream::Provider};
 
 /// Configuration of one deployment, read once per isolate.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct Config {
     pub outbound_private: bool,
     /// The version of rooms whose creators name none; `None` for the one that the specification recommends.
     pub default_room_version: Option<String>,
+    /// Whom people turn to when something is wrong with this server.
+    pub support: Option<Support>,
 }
 
 /// How accounts are kept and come to be; every part is optional.

@@ -22,6 +22,7 @@ pub mod presence;
 pub mod state_after;
 pub mod sticky;
 pub mod summary;
+pub mod support;
 pub mod time;
 pub mod upstream;
 
@@ -41,4 +42,5 @@ pub use presence::{Presence, PresenceNote};
 pub use state_after::StateAfter;
 pub use sticky::StickyEvent;
 pub use summary::{Hero, RoomSummary};
+pub use support::Support;
 pub use time::{CLOCK_SKEW_MS, Millis};

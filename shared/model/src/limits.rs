@@ -96,6 +96,8 @@ classes! {
     Other other = 400, 72_000;
     /// Anything that is asked without a token, per address.
     Public public = 200, 36_000;
+    /// Refreshes, per session: one is due every five minutes.
+    Refresh refresh = 30, 360;
     /// Attempts to sign in, per address, counted exactly.
     Login login = 20, 240;
     /// Guesses at an account's password, right or wrong, from anywhere, counted exactly.

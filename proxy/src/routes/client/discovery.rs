@@ -7,9 +7,10 @@ use tern_model::MatrixError;
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
-    Open Get "/_matrix/client/versions" => versions;
-    Open Get "/.well-known/matrix/client" => well_known_client;
-    Open Get "/.well-known/matrix/server" => well_known_server;
+    Fixed Get "/_matrix/client/versions" => versions;
+    Fixed Get "/.well-known/matrix/client" => well_known_client;
+    Fixed Get "/.well-known/matrix/server" => well_known_server;
+    Fixed Get "/.well-known/matrix/support" => well_known_support;
     Token Get "/_matrix/client/v3/capabilities" => capabilities;
 };
 
@@ -66,6 +67,12 @@ async fn well_known_client(edge: &Edge, _: &Incoming) -> Result<Answer, MatrixEr
 /// `GET /.well-known/matrix/server`
 async fn well_known_server(edge: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
     Answer::json(&json!({ "m.server": host_and_port(&edge.config.base_url()) }))
+}
+
+/// `GET /.well-known/matrix/support`
+async fn well_known_support(edge: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
+    let support = edge.config.support.as_ref();
+    Answer::json(support.ok_or_else(|| MatrixError::not_found("The operator has not said whom to turn to"))?)
 }
 
 /// `GET /capabilities`

@@ -1,6 +1,7 @@
-//! Push rules, and what they notified of.
+//! Push rules, what they notified of, and pushers.
 
 use serde::Deserialize;
+use serde_json::json;
 use tern_flows::push::{self, View};
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
@@ -15,6 +16,7 @@ use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, route
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Hub Get "/_matrix/client/v3/notifications" => notifications;
+    Token Get "/_matrix/client/v3/pushers" => list_pushers;
     Hub Get "/_matrix/client/v3/pushrules/" => read_all;
     Hub Get "/_matrix/client/v3/pushrules/global/" => read_global;
     Hub Get "/_matrix/client/v3/pushrules/global/{kind}/" => read_kind;
@@ -44,6 +46,11 @@ async fn notifications(edge: &Edge, request: &Incoming) -> Result<Answer, Matrix
     let (session, from) = (request.session()?, request.query("from").map(str::to_owned));
     let ask = ListNotifications { session, from, limit, highlights };
     Ok(Answer::raw(&ask_user(edge, &request.caller()?.user_id, ask).await?))
+}
+
+/// `GET /pushers`: none can be set, so that nobody has any.
+async fn list_pushers(_: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
+    Answer::json(&json!({ "pushers": [] }))
 }
 
 /// `GET /pushrules/`

@@ -15,7 +15,7 @@ use tern_flows::{
 };
 use tern_model::{Class, MatrixError, appservice::Appservice};
 
-use crate::{edge::Edge, identity::bearer, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{edge::Edge, identity::bearer, limits, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Open Get "/_matrix/client/v3/login" => login_types;
@@ -23,7 +23,7 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Open Post "/_matrix/client/v3/register" => register;
     Open Get "/_matrix/client/v3/register/available" => available;
     Open Get "/_matrix/client/v1/register/m.login.registration_token/validity" => token_validity;
-    Open Post "/_matrix/client/v3/refresh" => refresh;
+    Open (Refresh) Post "/_matrix/client/v3/refresh" => refresh;
     Hub Post "/_matrix/client/v3/logout" => logout;
     Hub Post "/_matrix/client/v3/logout/all" => logout_all;
     Token Get "/_matrix/client/v3/account/whoami" => whoami;
@@ -33,7 +33,12 @@ pub(crate) const ROUTES: &[Route] = routes! {
 async fn login_types(edge: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
     let providers = edge.config.accounts.upstream.iter();
     let providers: Vec<Value> = providers.map(|one| json!({ "id": one.id, "name": one.name })).collect();
-    let mut sso = json!({ "type": SSO });
+    // The pages are those of OAuth (MSC3824, whose older name is asked for as well).
+    let mut sso = json!({
+        "type": SSO,
+        "oauth_aware_preferred": true,
+        "org.matrix.msc3824.delegated_oidc_compatibility": true,
+    });
     if let (Some(sso), false) = (sso.as_object_mut(), providers.is_empty()) {
         sso.insert("identity_providers".to_owned(), providers.into());
     }
@@ -102,7 +107,10 @@ async fn refresh(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError>
     struct Body {
         refresh_token: String,
     }
-    let body: Body = request.json()?;
+    let body: Result<Body, MatrixError> = request.json();
+    let token = body.as_ref().ok().map(|body| body.refresh_token.as_str());
+    limits::admit_refresh(edge, token, request.ip.as_deref())?;
+    let body = body?;
     Answer::json(&session::refresh(edge, &edge.config, body.refresh_token).await?)
 }
 

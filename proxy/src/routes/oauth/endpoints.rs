@@ -12,18 +12,18 @@ use tern_flows::{
 use tern_model::MatrixError;
 
 use crate::{
-    edge::Edge, pages::form::Form, request::Incoming, respond::Answer, router::Route,
+    edge::Edge, limits, pages::form::Form, request::Incoming, respond::Answer, router::Route,
     routes::client::session::end_tokens, routes::routes,
 };
 
 pub(crate) const ROUTES: &[Route] = routes! {
-    Open Get "/_matrix/client/v1/auth_metadata" => discover;
-    Open Get "/_matrix/client/unstable/org.matrix.msc2965/auth_metadata" => discover;
-    Open Get "/.well-known/oauth-authorization-server" => discover;
-    Open Get "/.well-known/openid-configuration" => discover;
+    Fixed Get "/_matrix/client/v1/auth_metadata" => discover;
+    Fixed Get "/_matrix/client/unstable/org.matrix.msc2965/auth_metadata" => discover;
+    Fixed Get "/.well-known/oauth-authorization-server" => discover;
+    Fixed Get "/.well-known/openid-configuration" => discover;
     Open Get "/oauth2/keys" => keys;
     Open Post "/oauth2/register" => register;
-    Open Post "/oauth2/token" => token;
+    Open (Refresh) Post "/oauth2/token" => token;
     Open Post "/oauth2/device" => device;
     Open Post "/oauth2/revoke" => revoke;
     Open Post "/oauth2/introspect" => introspect;
@@ -73,7 +73,11 @@ async fn register(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
 
 /// RFC 6749, 3.2
 async fn token(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let form = form(request)?;
+    let form = form(request);
+    let refreshed = form.as_ref().ok().filter(|form| form.get("grant_type") == Some("refresh_token"));
+    let refreshed = refreshed.and_then(|form| form.get("refresh_token"));
+    limits::admit_refresh(edge, refreshed, request.ip.as_deref())?;
+    let form = form?;
     let answer = oauth::token(edge, &edge.config, &edge.keyrings, form.pairs(), request.ip.clone()).await?;
     Ok(unstored(Answer::json(&answer)?))
 }

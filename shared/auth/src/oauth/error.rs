@@ -1,7 +1,10 @@
 //! Error answers of the OAuth endpoints (RFC 6749, 5.2; RFC 7591, 3.2.2; RFC 8628, 3.5).
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tern_model::MatrixError;
+
+/// When to ask again while something is away, in seconds, if nothing says better.
+const ASK_AGAIN_S: u64 = 5;
 
 /// What an OAuth endpoint refuses with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,5 +86,68 @@ impl From<OAuthError> for MatrixError {
         let body: Map<String, Value> = fields.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
         let status = if error == OAuthError::InvalidClient { 401 } else { 400 };
         Self { body: Some(body), ..Self::new(status, "", text) }
+    }
+}
+
+/// A refusal as it is written to an OAuth client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status code.
+    pub status: u16,
+    /// The body: `error`, and `error_description` where it helps somebody.
+    pub body: Value,
+    /// `Retry-After`, in seconds, of what will pass.
+    pub retry_after_s: Option<u64>,
+}
+
+/// Any error in the only shape that OAuth clients know (RFC 6749, 5.2; RFC 6750, 3.1). Some end their session at an error of
+/// the Client-Server API, whatever its status, and at each 4xx: so whatever will pass is a 503 (RFC 6749, 4.1.2.1).
+pub fn refusal(error: &MatrixError) -> Refusal {
+    if error.status >= 500 || error.status == 429 {
+        let retry_after_s = error.retry_after_ms.map_or(ASK_AGAIN_S, |ms| ms.div_ceil(1_000));
+        return Refusal {
+            status: 503,
+            body: json!({ "error": "temporarily_unavailable" }),
+            retry_after_s: Some(retry_after_s),
+        };
+    }
+    let body = match &error.body {
+        Some(body) if error.errcode.is_empty() => Value::Object(body.clone()),
+        _ => json!({ "error": code(error.status), "error_description": error.message }),
+    };
+    Refusal { status: error.status, body, retry_after_s: None }
+}
+
+/// The code that says most about a status.
+const fn code(status: u16) -> &'static str {
+    match status {
+        401 => "invalid_token",
+        403 => "insufficient_scope",
+        _ => "invalid_request",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tern_model::MatrixError;
+
+    use super::{OAuthError, Refusal, refusal};
+
+    #[test]
+    fn every_error_has_the_shape_of_oauth_and_trouble_that_passes_is_told_as_such() {
+        let away = |retry_after_s| (503, json!({ "error": "temporarily_unavailable" }), Some(retry_after_s));
+        let text = |error: &str, description: &str| json!({ "error": error, "error_description": description });
+        for (error, (status, body, retry_after_s)) in [
+            (MatrixError::limit_exceeded(1_500), away(2)),
+            (MatrixError::internal(), away(5)),
+            (MatrixError::unavailable(), away(5)),
+            (OAuthError::InvalidClient.into(), (401, text("invalid_client", "Unknown client"), None)),
+            (MatrixError::wrong_method(), (405, text("invalid_request", "Method not allowed"), None)),
+            (MatrixError::unknown_token(true), (401, text("invalid_token", "Unknown access token"), None)),
+            (MatrixError::forbidden("No"), (403, text("insufficient_scope", "No"), None)),
+        ] {
+            assert_eq!(refusal(&error), Refusal { status, body, retry_after_s }, "{error}");
+        }
     }
 }

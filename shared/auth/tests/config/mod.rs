@@ -18,5 +18,6 @@ pub(crate) fn config() -> Config {
         accounts: Accounts::default(),
         outbound_private: false,
         default_room_version: None,
+        support: None,
     }
 }

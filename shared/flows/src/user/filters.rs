@@ -1,6 +1,5 @@
 //! Stored filters (Client-Server API, "Filtering").
 
-use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tern_auth::secret;
 use tern_model::{MatrixError, RawJson};
@@ -8,6 +7,7 @@ use tern_ports::{
     ObjectHost, Parking,
     wire::user::{ReadFilter, WriteFilter},
 };
+use tern_sync::Filter;
 
 use super::{UserActor, store::filters};
 
@@ -26,9 +26,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         if text.len() > LONGEST {
             return Err(MatrixError::too_large("The filter is too long"));
         }
-        if command.filter.read::<Map<String, Value>>().is_err() {
-            return Err(MatrixError::bad_json("A filter is an object"));
-        }
+        // What no sync can use is not kept.
+        Filter::parse(&command.filter)?;
         let digest = Sha256::digest(text.as_bytes());
         let filter_id = secret::base64(digest.get(..ID_BYTES).unwrap_or_default());
         let sql = self.host.sql();

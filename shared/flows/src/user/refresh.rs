@@ -4,10 +4,12 @@
 //! newest used one; using that again is a repeat, after a lost answer. Within [`GRACE`] it gives the same successor, later
 //! one more. Anything older, or a sibling of the newest used one, has been in two hands: the session ends.
 //!
-//! Access tokens name the generation they came with; once the next one is used, the hub refuses them.
+//! Access tokens name the generation they came with; once the next one is used, the hub refuses them. The first use of a
+//! new one settles its generation: the answer arrived, so the refresh token it was got for is good for [`REPENTANCE`] and
+//! no longer. After that it is like an older one.
 
 use sha2::{Digest, Sha256};
-use tern_auth::{refresh, secret};
+use tern_auth::{refresh, secret, token};
 use tern_model::{MatrixError, Millis, news};
 use tern_ports::{
     ObjectHost, Parking,
@@ -30,6 +32,10 @@ const MOST_SIBLINGS: usize = 16;
 
 /// How long a repeated token gets the same successor, in milliseconds: an answer got lost.
 const GRACE: u64 = 60_000;
+/// How long a token may be repeated after the access token it was exchanged for was used, in milliseconds. An app that is
+/// ended before it has stored its new tokens comes back with the old one when its access token is over: so two lifetimes
+/// of one.
+const REPENTANCE: u64 = 2 * token::LIFETIME;
 
 /// A refresh token that is stored, and what it stands for.
 pub(super) struct KnownToken {
@@ -37,7 +43,8 @@ pub(super) struct KnownToken {
     pub(super) session_id: String,
     pub(super) generation: u64,
     used: Option<Millis>,
-    siblings: usize,
+    /// Hashes of the unused tokens of the next generation.
+    successors: Vec<Vec<u8>>,
 }
 
 /// What a refresh token was exchanged for, and when first.
@@ -59,10 +66,11 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         secret::base64(&bytes)
     }
 
-    pub(super) fn new_refresh_token(&self) -> String {
+    /// A refresh token of a session, by its own id.
+    pub(super) fn new_refresh_token(&self, session_id: &str) -> String {
         let mut bytes = [0; 32];
         self.host.fill(&mut bytes);
-        refresh::write(&self.user_id, &bytes)
+        refresh::write(&self.config, &self.user_id, session_id, &bytes)
     }
 
     pub(super) fn refresh_session(&self, command: &RefreshSession) -> Result<Session, MatrixError> {
@@ -85,25 +93,29 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let device = devices::load(self.host.sql(), &token.device_id)?;
         let device = device.ok_or_else(|| MatrixError::unknown_token(false))?;
         let session_id = device.session_id.clone().ok_or_else(|| MatrixError::unknown_token(true))?;
-        Ok(KnownToken { device, session_id, generation: token.generation, used: token.used, siblings: tokens.len() })
+        let successors = tokens.into_iter().map(|token| token.hash).collect();
+        Ok(KnownToken { device, session_id, generation: token.generation, used: token.used, successors })
     }
 
     /// Exchanges a known token for its successor.
     pub(super) fn rotate(&self, known: KnownToken, token: &str) -> Result<Rotated, MatrixError> {
-        let KnownToken { device, session_id, generation, used, siblings } = known;
-        if generation < device.generation {
+        let KnownToken { device, session_id, generation, used, successors } = known;
+        let now = self.host.now();
+        if device.has_revoked(generation, now) {
             self.end_family(device)?;
             return Err(MatrixError::unknown_token(true));
         }
-        let now = self.host.now();
-        let repeated = used.filter(|at| now.since(*at) < GRACE);
-        if repeated.is_none() && siblings >= MOST_SIBLINGS {
+        let derived = secret::derived(&self.config.token_key, token);
+        let derived = refresh::write(&self.config, &self.user_id, &session_id, &derived);
+        let known = successors.iter().any(|stored| same(stored, &hash(&derived)));
+        let repeated = used.filter(|at| known && now.since(*at) < GRACE);
+        if repeated.is_none() && successors.len() >= MOST_SIBLINGS {
             return Err(MatrixError::limit_exceeded(60_000));
         }
         let successor = match used {
             // After the grace, a token that nobody can have seen before: if there is a thief, the two part ways here.
-            Some(_) if repeated.is_none() => self.new_refresh_token(),
-            _ => refresh::write(&self.user_id, &secret::derived(&self.config.token_key, token)),
+            Some(_) if repeated.is_none() => self.new_refresh_token(&session_id),
+            _ => derived,
         };
         let device_id = device.device_id.clone();
         if repeated.is_none() {
@@ -115,7 +127,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                 }
                 devices::use_token(turn.sql, &device_id, &presented, now)?;
                 devices::add_token(turn.sql, &device_id, &hash(&successor), generation + 1)?;
-                Ok(devices::write(turn.sql, &DeviceRow { generation, last_seen_ts: now, ..device })?)
+                let settled = device.settled.filter(|_| generation == device.generation);
+                Ok(devices::write(turn.sql, &DeviceRow { generation, settled, last_seen_ts: now, ..device })?)
             })?;
         }
         let session_id = generation_id(&session_id, generation);
@@ -132,6 +145,14 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             turn.wake_device(&device_id, news::LOGOUT);
             Ok(())
         })
+    }
+}
+
+impl DeviceRow {
+    /// A refresh token of this generation is not to be exchanged any more.
+    fn has_revoked(&self, generation: u64, now: Millis) -> bool {
+        let settled = || self.settled.is_some_and(|at| now.since(at) >= REPENTANCE);
+        generation < self.generation || (generation == self.generation && settled())
     }
 }
 

@@ -3,7 +3,9 @@
 //! Every table with a text key is `WITHOUT ROWID`, so that a row costs one written row and not two. Positions named
 //! `pos` are positions of the user's stream at which the row last changed.
 
-use super::store::{attendance, companions, connections, grants, keys, places, publication, sticky, threads, turned};
+use super::store::{
+    attendance, companions, connections, devices, grants, keys, places, publication, sticky, threads, turned,
+};
 use crate::schema::{Schema, Step};
 
 /// The number of steps stands in the hub's one row.
@@ -25,6 +27,7 @@ pub(crate) const SCHEMA: Schema = Schema {
         connections::ROOMS,
         sticky::TABLES,
         places::TABLE,
+        devices::SETTLED,
     ],
     read: "SELECT version FROM hub",
     write:

@@ -62,6 +62,10 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         if now.since(device.last_seen_ts) > SEEN_EVERY_MS {
             devices::seen(self.host.sql(), &session.device_id, now)?;
         }
+        // What came with the first tokens replaced nothing.
+        if device.settled.is_none() && bare_id(&session.session_id).1.is_some_and(|generation| generation > 0) {
+            devices::settle(self.host.sql(), &session.device_id, now)?;
+        }
         Ok(())
     }
 
@@ -113,8 +117,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             None => self.free_device_id()?,
         };
         let session_id = self.random_text::<16>();
+        let refresh_token = command.refresh.then(|| self.new_refresh_token(&session_id));
         let session_id = if command.refresh { generation_id(&session_id, 0) } else { session_id };
-        let refresh_token = command.refresh.then(|| self.new_refresh_token());
         let session = Session { device_id, session_id, refresh_token };
         Ok(Opening { session, display_name: command.display_name, ip: command.ip })
     }
@@ -133,6 +137,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             last_seen_ts: self.host.now(),
             last_seen_ip: opening.ip.clone(),
             generation: 0,
+            settled: None,
         };
         devices::write(turn.sql, &row)?;
         devices::drop_tokens(turn.sql, device_id)?;

@@ -39,12 +39,12 @@ impl Edge {
             UserCommand::OpenSession(open) => reply(Session {
                 device_id: open.device_id.unwrap_or_else(|| "MADEUP".into()),
                 session_id: "session".to_owned(),
-                refresh_token: open.refresh.then(|| tern_auth::refresh::write(user_id, &[1; 32])),
+                refresh_token: open.refresh.then(|| tern_auth::refresh::write(&config(), user_id, "session", &[1; 32])),
             }),
             UserCommand::RefreshSession(_) => reply(Session {
                 device_id: "DEVICE".into(),
                 session_id: "session".to_owned(),
-                refresh_token: Some(tern_auth::refresh::write(user_id, &[2; 32])),
+                refresh_token: Some(tern_auth::refresh::write(&config(), user_id, "session", &[2; 32])),
             }),
             UserCommand::CloseSessions(_) => reply(tern_ports::wire::Done {}),
             UserCommand::ReadProfile(_) | UserCommand::ReadInvitee(_) => {
@@ -139,6 +139,7 @@ pub(crate) fn config() -> Config {
         accounts: Accounts::default(),
         outbound_private: false,
         default_room_version: None,
+        support: None,
     }
 }
 

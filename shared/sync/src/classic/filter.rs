@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
+use serde_json::Value;
 use tern_model::{MatrixError, NoticeEvent, RawJson};
 
 /// Timeline events per room when the filter does not say.
@@ -116,9 +117,13 @@ impl Filter {
     /// Reads a filter.
     ///
     /// # Errors
-    /// `M_BAD_JSON` when the shape is wrong.
+    /// `M_BAD_JSON` when the shape is wrong, with the name of the property.
     pub fn parse(raw: &RawJson) -> Result<Self, MatrixError> {
-        raw.read().map_err(|error| MatrixError::bad_json(error.to_string()))
+        raw.read().map_err(|error| {
+            let value: Value = raw.read().unwrap_or_default();
+            let found = fault(&value, "filter");
+            MatrixError::bad_json(found.unwrap_or_else(|| error.to_string()))
+        })
     }
 }
 
@@ -222,6 +227,32 @@ fn rel_type(event: &RawJson) -> Option<String> {
     event.read::<Event>().ok().map(|event| event.content.relates_to.rel_type)
 }
 
+/// Properties that may be null, which is to leave them out.
+const OPTIONAL: [&str; 6] = ["limit", "senders", "types", "rooms", "event_fields", "contains_url"];
+
+/// The property that has the wrong type, and which it should have. `serde` says where in the text it stopped and not in
+/// which property, so a filter that could not be read is looked through once more.
+fn fault(value: &Value, name: &str) -> Option<String> {
+    let Value::Object(object) = value else { return Some(format!("{name} is not an object")) };
+    object.iter().find_map(|(key, value)| {
+        let name = format!("{name}.{key}");
+        let is_texts = || value.as_array().is_some_and(|array| array.iter().all(Value::is_string));
+        let (fine, kind) = match key.as_str() {
+            "account_data" | "presence" | "room" | "ephemeral" | "state" | "timeline" => return fault(value, &name),
+            "limit" => (value.as_u64().is_some_and(|limit| u32::try_from(limit).is_ok()), "a count"),
+            "lazy_load_members" | "unread_thread_notifications" | "contains_url" | "include_leave" => {
+                (value.is_boolean(), "true or false")
+            }
+            "senders" | "not_senders" | "types" | "not_types" | "rooms" | "not_rooms" | "event_fields" => {
+                (is_texts(), "a list of strings")
+            }
+            _ => (true, ""),
+        };
+        let absent = value.is_null() && OPTIONAL.contains(&key.as_str());
+        (!fine && !absent).then(|| format!("{name} is not {kind}"))
+    })
+}
+
 /// Whether `text` has the form of `pattern`, in which `*` stands for any text.
 fn is_like(pattern: &str, text: &str) -> bool {
     let Some((head, mut rest)) = pattern.split_once('*') else { return pattern == text };
@@ -244,7 +275,32 @@ fn has_url(event: &RawJson) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_like;
+    use tern_model::RawJson;
+
+    use super::{Filter, is_like};
+
+    #[test]
+    fn what_no_sync_can_use_is_refused_by_name() {
+        for (filter, named) in [
+            (r#"{"room":{"timeline":{"limit":"ten"}}}"#, "filter.room.timeline.limit is not a count"),
+            (r#"{"room":{"timeline":{"limit":-1}}}"#, "filter.room.timeline.limit is not a count"),
+            (r#"{"room":{"state":{"types":"m.room.member"}}}"#, "filter.room.state.types is not a list of strings"),
+            (
+                r#"{"room":{"state":{"lazy_load_members":1}}}"#,
+                "filter.room.state.lazy_load_members is not true or false",
+            ),
+            (r#"{"room":{"rooms":[1]}}"#, "filter.room.rooms is not a list of strings"),
+            (r#"{"presence":[]}"#, "filter.presence is not an object"),
+            (r#"{"event_fields":{}}"#, "filter.event_fields is not a list of strings"),
+        ] {
+            let refused = RawJson::parse(filter.to_owned()).ok().and_then(|raw| Filter::parse(&raw).err());
+            let (code, text) = refused.map(|error| (error.errcode, error.message)).unwrap_or_default();
+            assert_eq!((code.as_ref(), text.as_ref()), ("M_BAD_JSON", named), "{filter}");
+        }
+        for filter in ["{}", r#"{"room":{"timeline":{"limit":0,"types":null}},"unknown":1}"#] {
+            assert!(RawJson::parse(filter.to_owned()).is_ok_and(|raw| Filter::parse(&raw).is_ok()), "{filter}");
+        }
+    }
 
     #[test]
     fn a_star_stands_for_any_text() {

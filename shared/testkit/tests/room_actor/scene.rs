@@ -48,6 +48,7 @@ pub(crate) fn config() -> Rc<Config> {
         accounts: Accounts::default(),
         outbound_private: false,
         default_room_version: None,
+        support: None,
     })
 }
 

@@ -108,6 +108,38 @@ fn a_refresh_token_may_be_repeated_until_its_successor_is_used() {
 }
 
 #[test]
+fn a_refresh_token_is_revoked_once_the_access_token_it_was_exchanged_for_is_used() {
+    const GRACE: u64 = 10 * 60_000;
+    let hub = Hub::new();
+    let first = hub.ask(open(Some("D"), true)).unwrap().refresh_token.unwrap();
+    later(&hub, 20 * GRACE);
+    let fresh = refresh(&hub, &first).unwrap();
+    later(&hub, 20 * GRACE);
+    let fresh_again = refresh(&hub, &first).unwrap();
+    assert_ne!(fresh, fresh_again, "until an access token of either is used an answer may have been lost");
+    assert_eq!(check(&hub, &reference(&fresh_again)), Ok(()));
+    later(&hub, GRACE - 1);
+    let late = refresh(&hub, &first).unwrap();
+    assert_eq!(check(&hub, &reference(&late)), Ok(()), "a repeat soon after throws nobody out");
+    assert_eq!(check(&hub, &reference(&fresh_again)), Ok(()));
+    later(&hub, 1);
+    assert_eq!(refresh(&hub, &first).unwrap_err(), Some(true), "the grace counts from the first use");
+    assert_eq!(check(&hub, &reference(&late)), Err(Some(true)), "the token was in two hands, so the session ends");
+}
+
+#[test]
+fn the_next_refresh_token_is_not_revoked_by_the_use_of_the_one_before() {
+    let hub = Hub::new();
+    let mut token = hub.ask(open(Some("D"), true)).unwrap().refresh_token.unwrap();
+    for _ in 0..3 {
+        let session = refresh(&hub, &token).unwrap();
+        assert_eq!(check(&hub, &reference(&session)), Ok(()));
+        later(&hub, 24 * 3_600_000);
+        token = session.refresh_token.unwrap();
+    }
+}
+
+#[test]
 fn a_sibling_of_a_used_token_ends_the_family_too() {
     let hub = Hub::new();
     let opened = hub.ask(open(Some("D"), true)).unwrap();

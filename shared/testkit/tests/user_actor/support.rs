@@ -320,6 +320,7 @@ fn actor(host: &Rc<TestHost>, presence: bool) -> Rc<UserActor<TestHost>> {
         accounts: Accounts { presence, ..Accounts::default() },
         outbound_private: false,
         default_room_version: None,
+        support: None,
     };
     Rc::new(UserActor::new(Rc::clone(host), Rc::new(config), alice().to_owned()))
 }

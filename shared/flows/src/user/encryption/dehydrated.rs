@@ -52,6 +52,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                 last_seen_ts: Millis(0),
                 last_seen_ip: None,
                 generation: 0,
+                settled: None,
             };
             self.add_device(turn, &row)?;
             keys::set_dehydrated(turn.sql, device_id, &command.device_data)?;

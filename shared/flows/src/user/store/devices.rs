@@ -16,9 +16,14 @@ pub(in crate::user) struct DeviceRow {
     pub(in crate::user) last_seen_ip: Option<String>,
     /// Generation of the newest refresh token that was used.
     pub(in crate::user) generation: u64,
+    /// When an access token of that generation was first used.
+    pub(in crate::user) settled: Option<Millis>,
 }
 
-const COLUMNS: &str = "device_id, session_id, display_name, last_seen_ts, last_seen_ip, generation";
+/// A version of the hub's tables.
+pub(in crate::user) const SETTLED: &[&str] = &["ALTER TABLE device ADD COLUMN settled INTEGER"];
+
+const COLUMNS: &str = "device_id, session_id, display_name, last_seen_ts, last_seen_ip, generation, settled";
 
 fn device(row: &Row) -> Option<DeviceRow> {
     Some(DeviceRow {
@@ -28,6 +33,7 @@ fn device(row: &Row) -> Option<DeviceRow> {
         last_seen_ts: Millis(row.int(3)?),
         last_seen_ip: row.string(4),
         generation: row.int(5)?,
+        settled: row.int(6).map(Millis),
     })
 }
 
@@ -43,10 +49,10 @@ pub(in crate::user) fn all(sql: &impl Sql) -> Result<Vec<DeviceRow>, SqlError> {
 
 pub(in crate::user) fn write(sql: &impl Sql, row: &DeviceRow) -> Result<(), SqlError> {
     sql.query(
-        "INSERT INTO device (device_id, session_id, display_name, last_seen_ts, last_seen_ip, generation)
-         VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET session_id = excluded.session_id,
+        "INSERT INTO device (device_id, session_id, display_name, last_seen_ts, last_seen_ip, generation, settled)
+         VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET session_id = excluded.session_id,
          display_name = excluded.display_name, last_seen_ts = excluded.last_seen_ts,
-         last_seen_ip = excluded.last_seen_ip, generation = excluded.generation",
+         last_seen_ip = excluded.last_seen_ip, generation = excluded.generation, settled = excluded.settled",
         &[
             row.device_id.as_str().into(),
             row.session_id.clone().into(),
@@ -54,8 +60,15 @@ pub(in crate::user) fn write(sql: &impl Sql, row: &DeviceRow) -> Result<(), SqlE
             row.last_seen_ts.0.into(),
             row.last_seen_ip.clone().into(),
             row.generation.into(),
+            row.settled.map(|at| at.0).into(),
         ],
     )?;
+    Ok(())
+}
+
+/// Notes that an access token of the newest generation was used.
+pub(in crate::user) fn settle(sql: &impl Sql, device_id: &DeviceId, at: Millis) -> Result<(), SqlError> {
+    sql.query("UPDATE device SET settled = ? WHERE device_id = ?", &[at.0.into(), device_id.as_str().into()])?;
     Ok(())
 }
 
