@@ -68,6 +68,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             limit: PAGE,
             state: state.into(),
             lazy: false,
+            members: Vec::new(),
+            replaced: false,
         };
         let stored = ask_storage(&*self.host, SyncRooms { rooms: vec![ask.clone()] }).await;
         match stored.ok().and_then(|mut rooms| rooms.pop()).filter(|room| reaches(room, missed.last)) {

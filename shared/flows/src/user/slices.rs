@@ -74,6 +74,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             limit: ask.limit,
             state: ask.state.clone(),
             lazy: ask.lazy,
+            members: ask.members.clone(),
+            replaced: ask.replaced,
         }
     }
 
