@@ -142,3 +142,37 @@ for (const shape of ['classic', 'unstable', 'stable'] as const) {
     assert.equal(part((await fresh.poll(0)).json), undefined);
   });
 }
+
+test('in an encrypted room every event says which membership its reader had at it, in both syncs and in pages', async () => {
+  const [alice, bob] = (await people(base, 2)) as [User, User];
+  const encryption = { type: 'm.room.encryption', state_key: '', content: { algorithm: 'm.megolm.v1.aes-sha2' } };
+  const room = await alice.createRoom({ initial_state: [encryption] });
+  await alice.send(room, 'before');
+  await alice.invite(room, bob);
+  await alice.send(room, 'invited');
+  await bob.join(room);
+  await alice.send(room, 'joined');
+  const expected = { before: 'leave', invited: 'invite', joined: 'join' };
+  const of = (events: Json[]) => Object.fromEntries(events.filter(({ type }) => type === 'm.room.message')
+    .map(({ content, unsigned }) => [content.body, unsigned?.membership]));
+  const loop = new Classic(bob);
+  const [first] = (await follow(loop, 'joined', (json) => says(json, room, 'joined'))).slice(-1);
+  assert.equal(of(first!.rooms.join[room].timeline.events).joined, 'join');
+  assert.deepEqual(of((await new Classic(bob, filtered({ timeline: { limit: 50 } })).next()).rooms.join[room].timeline.events), expected);
+  const { json } = await new Sliding(bob, { limit: 50 }).poll(0);
+  assert.deepEqual(of(json.rooms[room].timeline), expected);
+  assert.deepEqual(of((await bob.get(at`/rooms/${room}/messages`, { dir: 'b', limit: 50 })).chunk), expected);
+  await alice.send(room, 'live');
+  const [live] = (await follow(loop, 'live', (json) => says(json, room, 'live'))).slice(-1);
+  assert.deepEqual(of(live!.rooms.join[room].timeline.events), { live: 'join' });
+  await alice.post(at`/rooms/${room}/kick`, { user_id: bob.id });
+  const [left] = (await follow(loop, 'the kick', (json) => json.rooms?.leave?.[room])).slice(-1);
+  assert.equal(left!.rooms.leave[room].timeline.events.at(-1).unsigned.membership, 'leave', 'with what the event itself changes');
+});
+
+test('in a room that is not encrypted no event grows by it', async () => {
+  const [alice, bob, room] = await pair(base);
+  await bob.send(room, 'plain');
+  const [json] = (await follow(new Classic(alice), 'plain', (one) => says(one, room, 'plain'))).slice(-1);
+  assert.ok(json!.rooms.join[room].timeline.events.every(({ unsigned }: Json) => unsigned?.membership === undefined));
+});

@@ -113,6 +113,12 @@ pub fn with_transaction_id(event: &RawJson, transaction_id: &str) -> RawJson {
     with_unsigned(event, "transaction_id", &id)
 }
 
+/// The client form `event` with `unsigned.membership` added: the reader's membership at the event.
+pub fn with_membership(event: &RawJson, membership: &str) -> RawJson {
+    let Some(membership) = json_string(membership) else { return event.clone() };
+    with_unsigned(event, "membership", &membership)
+}
+
 /// The client form `event` with `unsigned.m.relations` added.
 pub fn with_relations(event: &RawJson, relations: &RawJson) -> RawJson {
     with_unsigned(event, "m.relations", relations.text())

@@ -47,6 +47,7 @@ pub(in crate::user) fn add(
     sql: &impl Sql,
     room_id: &RoomId,
     event: &NoticeEvent,
+    client: &RawJson,
     filed: Filed,
     pos: StreamPos,
 ) -> Result<(), SqlError> {
@@ -64,7 +65,7 @@ pub(in crate::user) fn add(
             event.sender.as_str().into(),
             event.state_key.clone().into(),
             event.ts.0.into(),
-            event.client.text().into(),
+            client.text().into(),
             txn.map(|txn| txn.device_id.as_str().to_owned()).into(),
             txn.map(|txn| txn.txn_id.clone()).into(),
             filed.mark(),
