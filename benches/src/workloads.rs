@@ -240,6 +240,8 @@ impl Frames {
             limit: 20,
             state: vec![("m.room.name".to_owned(), String::new()), ("m.room.power_levels".to_owned(), String::new())],
             lazy: true,
+            members: Vec::new(),
+            replaced: false,
         };
         let ask = SyncRooms { rooms: account.rooms.iter().map(ask).collect() };
         let slices = account.cluster.run(ask_storage(&account.cluster, ask)).expect("the storage worker answers");

@@ -94,6 +94,8 @@ fn the_hub_of_a_large_room_stays_small() {
         limit: 100,
         state: state.iter().map(|(kind, key)| ((*kind).to_owned(), (*key).to_owned())).collect(),
         lazy,
+        members: Vec::new(),
+        replaced: false,
     };
     weigh(&room, "slice", ReadSlice { ask: slice(true, &[("m.room.name", ""), ("m.room.create", "")]) });
     weigh(&room, "lazy slice of all state", ReadSlice { ask: slice(true, &[("*", "*")]) });

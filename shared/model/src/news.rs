@@ -18,5 +18,7 @@ pub const PRESENCE: u32 = 1 << 6;
 pub const THREADS: u32 = 1 << 8;
 /// Sticky events.
 pub const STICKY: u32 = 1 << 9;
+/// Key counts alone.
+pub const KEY_COUNTS: u32 = 1 << 10;
 /// The session ended.
 pub const LOGOUT: u32 = 1 << 7;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tern_model::{Millis, Pdu, RawJson, StoredEvent};
 
-use crate::version::Version;
+use crate::{unsigned, version::Version};
 
 /// What of an event's client form depends on who asks and where.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,6 +69,7 @@ pub fn client_event(version: &Version, event: &StoredEvent, form: Form<'_>) -> R
         Some(target) if !version.redacts_in_content() => Cow::Owned(with_redacts(body.content, target)?),
         _ => Cow::Borrowed(body.content),
     };
+    let shown = event.unsigned.as_ref().filter(|_| redaction).and_then(unsigned::shown);
     let lost = body.state_key.filter(|_| event.state_key.is_none());
     let lost = lost.map(|key| serde_json::from_str::<String>(key.get())).transpose()?;
     RawJson::from_value(&ClientEvent {
@@ -81,7 +82,7 @@ pub fn client_event(version: &Version, event: &StoredEvent, form: Form<'_>) -> R
         sender: &event.sender,
         state_key: event.state_key.as_deref().or(lost.as_deref()),
         kind: &event.kind,
-        unsigned: unsigned(event.unsigned.as_ref(), form),
+        unsigned: with_form(shown.as_ref().or(event.unsigned.as_ref()), form),
     })
 }
 
@@ -110,6 +111,12 @@ pub fn stripped_event(pdu: &Pdu) -> Result<RawJson, serde_json::Error> {
 pub fn with_transaction_id(event: &RawJson, transaction_id: &str) -> RawJson {
     let Some(id) = json_string(transaction_id) else { return event.clone() };
     with_unsigned(event, "transaction_id", &id)
+}
+
+/// The client form `event` with `unsigned.membership` added: the reader's membership at the event.
+pub fn with_membership(event: &RawJson, membership: &str) -> RawJson {
+    let Some(membership) = json_string(membership) else { return event.clone() };
+    with_unsigned(event, "membership", &membership)
 }
 
 /// The client form `event` with `unsigned.m.relations` added.
@@ -157,7 +164,7 @@ fn with_redacts(content: &RawValue, target: &OwnedEventId) -> Result<Box<RawValu
 }
 
 /// `unsigned` as stored, with what the form adds.
-fn unsigned(stored: Option<&RawJson>, form: Form<'_>) -> Option<RawJson> {
+fn with_form(stored: Option<&RawJson>, form: Form<'_>) -> Option<RawJson> {
     let mut unsigned = stored.cloned();
     for (name, value) in [("membership", form.membership), ("transaction_id", form.transaction_id)] {
         if let Some(value) = value.and_then(json_string) {

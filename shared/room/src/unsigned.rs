@@ -1,8 +1,12 @@
 //! What the server adds to an event for clients (Client-Server API, "Room event format", `unsigned`).
 
-use serde::Serialize;
+use ruma::{EventId, OwnedEventId};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 use tern_model::{Pdu, RawJson};
+
+/// Where [`keeping_target`] keeps it.
+const KEPT: &str = "redacts";
 
 /// `unsigned` of a state event that takes the place of `previous`.
 ///
@@ -28,6 +32,31 @@ pub fn replacing(previous: &Pdu) -> Result<RawJson, serde_json::Error> {
 /// The serialiser's error, or the parser's when the stored value is damaged.
 pub fn redacted(stored: Option<&RawJson>, because: &RawJson) -> Result<RawJson, serde_json::Error> {
     with(stored, "redacted_because", because)
+}
+
+/// `unsigned` of a redaction that is redacted itself, with what it redacts: before room version 11 its own text does not say
+/// so any more. For this server's reading only ([`kept_target`]); no client is shown it.
+///
+/// # Errors
+/// The serialiser's error, or the parser's when the stored value is damaged.
+pub fn keeping_target(stored: &RawJson, target: &EventId) -> Result<RawJson, serde_json::Error> {
+    with(Some(stored), KEPT, &RawJson::from_value(target.as_str())?)
+}
+
+/// What a redaction that was redacted itself redacts.
+pub fn kept_target(stored: &RawJson) -> Option<OwnedEventId> {
+    #[derive(Deserialize)]
+    struct Unsigned {
+        redacts: Option<OwnedEventId>,
+    }
+    stored.read::<Unsigned>().ok()?.redacts
+}
+
+/// Of the `unsigned` of a redaction, what clients are shown.
+pub(crate) fn shown(stored: &RawJson) -> Option<RawJson> {
+    let mut unsigned: Map<String, Value> = stored.read().ok()?;
+    unsigned.remove(KEPT)?;
+    RawJson::from_value(&unsigned).ok()
 }
 
 /// `unsigned` of an event whose predecessor was redacted: `prev_content` becomes what remains of it, or the redaction

@@ -20,7 +20,8 @@ impl<'a> Facts<'a> {
         value_at(self.history, seq).unwrap_or("shared")
     }
 
-    fn membership_at(&self, seq: RoomSeq) -> &'a str {
+    /// The user's membership at a position, with what the event there changes.
+    pub fn membership_at(&self, seq: RoomSeq) -> &'a str {
         value_at(self.membership, seq).unwrap_or("leave")
     }
 

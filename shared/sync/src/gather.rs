@@ -25,6 +25,10 @@ pub(crate) struct Want {
     pub(crate) beyond: Vec<(String, String)>,
     /// This user's member event is wanted in any case.
     pub(crate) own: bool,
+    /// State as of the start of the timeline, not as of its end.
+    pub(crate) at_start: bool,
+    /// Where members are lazy: their changes are told even where they lie in a gap.
+    pub(crate) every_change: bool,
 }
 
 /// Where it comes from.
@@ -54,7 +58,7 @@ pub(crate) struct Gathered<'a> {
     pub(crate) gap: bool,
     /// It starts before what the client has.
     pub(crate) expanded: bool,
-    /// State, as of the end of the timeline.
+    /// State, as of the end of the timeline or, if so wanted, of its start.
     pub(crate) state: Vec<&'a NoticeEvent>,
     /// Further member events, from the hub's memory.
     pub(crate) members: Vec<&'a str>,
@@ -83,15 +87,18 @@ impl Sources {
         let lazy = want.need.lazy();
         let (members, missing) = if lazy { lazy_members(view, room, want, &inbox, knows) } else { Default::default() };
         // Asked with `after`, a slice has only state that changed; what is wanted besides needs the whole.
-        let delta = gap && !want.expand && want.beyond.is_empty() && missing.is_empty();
-        state.extend(missing);
-        let ask = (sliced || !state.is_empty()).then(|| SliceAsk {
+        let delta = gap && !want.expand && want.beyond.is_empty();
+        // All state at the start of a timeline that the inbox has: the slice is of that timeline, for what it replaced.
+        let whole = want.at_start && !sliced && !want.beyond.is_empty();
+        let ask = (sliced || !state.is_empty() || !missing.is_empty()).then(|| SliceAsk {
             room_id: room.room_id.clone(),
             after: want.after.filter(|_| delta),
-            until: room.is_gone().then_some(room.newest),
-            limit: if sliced { want.limit } else { 0 },
+            until: (whole || room.is_gone()).then_some(room.newest),
+            limit: if sliced || whole { want.limit } else { 0 },
             state,
+            members: missing,
             lazy: lazy && sliced,
+            replaced: want.at_start && (sliced || whole),
         });
         if ask.is_some() && !gap && !want.expand {
             // The slice may be older than what the client has: its state is brought up to date from the inbox.
@@ -115,6 +122,13 @@ impl Sources {
         slice: Option<&'a Slice>,
         knows: &dyn Fn(&str) -> bool,
     ) -> Gathered<'a> {
+        let mut gathered = self.timeline(want, slice);
+        self.collect_state(own, want, slice, knows, &mut gathered);
+        gathered
+    }
+
+    /// The timeline, without the state that goes with it.
+    pub(crate) fn timeline<'a>(&'a self, want: &Want, slice: Option<&'a Slice>) -> Gathered<'a> {
         let (mut timeline, mut limited) = self.events(want, slice);
         let surplus = timeline.len().saturating_sub(want.limit as usize);
         limited |= surplus > 0;
@@ -124,9 +138,7 @@ impl Sources {
         let joins = want.expand && timeline.first().is_some_and(|event| Some(event.seq.previous()) == want.after);
         limited &= !joins;
         let gap = limited && !expanded;
-        let mut gathered = Gathered { timeline, limited, gap, expanded, ..Gathered::default() };
-        self.collect_state(own, want, slice, knows, &mut gathered);
-        gathered
+        Gathered { timeline, limited, gap, expanded, ..Gathered::default() }
     }
 
     /// Timeline events wanted, before they are cut to the limit.
@@ -144,7 +156,8 @@ impl Sources {
         (events, slice.limited && !reaches)
     }
 
-    fn collect_state<'a>(
+    /// Adds the state that goes with a timeline.
+    pub(crate) fn collect_state<'a>(
         &'a self,
         own: &str,
         want: &Want,
@@ -152,11 +165,12 @@ impl Sources {
         knows: &dyn Fn(&str) -> bool,
         gathered: &mut Gathered<'a>,
     ) {
-        let (asked, changed) = self.newest_state(want, slice);
+        let ends = if want.at_start { first_set(&gathered.timeline) } else { BTreeMap::new() };
+        let (asked, changed) = self.newest_state(want, slice, &ends);
         let lazy = want.need.lazy();
         let speakers = if lazy { speakers(&gathered.timeline) } else { BTreeSet::new() };
         // Without a gap every change of a member is told, so that the client may keep a list of members.
-        let every_change = lazy && want.after.is_some() && !gathered.gap;
+        let every_change = lazy && want.after.is_some() && (want.every_change || !gathered.gap);
         // After a gap the client forgets the members it has.
         let has = |user: &str| !gathered.gap && knows(user);
         for (key, event) in &asked {
@@ -188,15 +202,20 @@ impl Sources {
         }
     }
 
-    /// The newest event of each piece of state that the sources hold, and which of them are news to the client.
+    /// The newest event of each piece of state that the sources hold, of those in `ends` the newest before that position,
+    /// and which of them are news to the client.
     #[expect(clippy::type_complexity, reason = "a pair of local collections")]
     fn newest_state<'a>(
         &'a self,
         want: &Want,
         slice: Option<&'a Slice>,
+        ends: &BTreeMap<(&str, &str), RoomSeq>,
     ) -> (BTreeMap<(&'a str, &'a str), &'a NoticeEvent>, BTreeSet<(&'a str, &'a str)>) {
+        let over = |key: &(&str, &str), seq: RoomSeq| ends.get(key).is_some_and(|end| seq >= *end);
         let through = slice.map(|slice| slice.through);
         let from = match (want.after, through) {
+            // What the timeline sets may have been set before, by an event that only the inbox has.
+            _ if want.at_start => RoomSeq(0),
             (Some(after), Some(through)) => after.min(through),
             (after, through) => after.or(through).unwrap_or_default(),
         };
@@ -207,6 +226,9 @@ impl Sources {
         for event in sliced.chain(recent) {
             let Some(key) = event.state_key.as_deref() else { continue };
             let key = (event.kind.as_str(), key);
+            if over(&key, event.seq) {
+                continue;
+            }
             if state.get(&key).is_none_or(|known| known.seq < event.seq) {
                 state.insert(key, event);
             }
@@ -217,7 +239,7 @@ impl Sources {
         for turned in self.turned.iter().filter(|turned| turned.seq > from && turned.seq <= self.newest) {
             let key = (turned.kind.as_str(), turned.state_key.as_str());
             // The event at that position lost to it.
-            if state.get(&key).is_some_and(|known| known.seq > turned.seq) {
+            if over(&key, turned.seq) || state.get(&key).is_some_and(|known| known.seq > turned.seq) {
                 continue;
             }
             match &turned.event {
@@ -232,6 +254,12 @@ impl Sources {
     }
 }
 
+/// Where a timeline first sets each piece of state that it sets.
+fn first_set<'a>(timeline: &[&'a NoticeEvent]) -> BTreeMap<(&'a str, &'a str), RoomSeq> {
+    let set = |event: &&'a NoticeEvent| Some(((event.kind.as_str(), event.state_key.as_deref()?), event.seq));
+    timeline.iter().rev().filter_map(set).collect()
+}
+
 /// Whether a pair, `*` being a wildcard, stands for this type and key.
 fn covers(pair: &(String, String), key: (&str, &str)) -> bool {
     (pair.0 == "*" || pair.0 == key.0) && (pair.1 == "*" || pair.1 == key.1)
@@ -243,14 +271,14 @@ fn speakers(timeline: &[&NoticeEvent]) -> BTreeSet<String> {
     speakers.flatten().map(str::to_owned).collect()
 }
 
-/// Member events that the inbox's events call for: those the hub has, and pairs to ask for.
+/// Member events that the inbox's events call for: those the hub has, and users to ask for.
 fn lazy_members(
     view: &dyn UserView,
     room: &RoomView,
     want: &Want,
     inbox: &[Rc<NoticeEvent>],
     knows: &dyn Fn(&str) -> bool,
-) -> (Vec<RawJson>, Vec<(String, String)>) {
+) -> (Vec<RawJson>, Vec<String>) {
     let after = if want.expand { RoomSeq(0) } else { want.after.unwrap_or_default() };
     let shown: Vec<&NoticeEvent> = inbox.iter().map(Rc::as_ref).filter(|event| event.seq > after).collect();
     let limited = shown.len() > want.limit as usize || want.after.is_none_or(|after| !room.inbox_covers(after));
@@ -267,7 +295,7 @@ fn lazy_members(
         }
         match <&ruma::UserId>::try_from(user.as_str()).ok().and_then(|id| view.member(&room.room_id, id)) {
             Some(event) => found.push(event),
-            None => missing.push((MEMBER.to_owned(), user)),
+            None => missing.push(user),
         }
     }
     (found, missing)

@@ -45,6 +45,6 @@ pub use presence::{Showing, presence_content};
 pub use request::{Request, Shape};
 pub use slice::{Slice, SliceAsk, Slices};
 pub use view::{
-    AccountData, DeviceListChanges, KeyCounts, Membership, PresencePos, RoomView, Sticky, ThreadSubscription,
-    ToDeviceMessage, TypingPos, Unread, UserView, is_bump, relists,
+    AccountData, DeviceListChanges, Forgotten, KeyCounts, Membership, PresencePos, RoomView, Sticky,
+    ThreadSubscription, ToDeviceMessage, TypingPos, Unread, UserView, is_bump, relists,
 };

@@ -64,5 +64,8 @@ pub fn plan(view: &dyn UserView, parts: &dyn Parts, conn: &Connection, request: 
         let known = memory.told(&matched.room.room_id);
         RoomPlan::make(view, conn, matched, known)
     });
-    Plan { idle: false, at, rooms: rooms.collect(), lists: windows.lists }
+    let gone = !conn.is_new() && view.relisted() > told.at;
+    let gone = if gone { view.forgotten(told.at) } else { Vec::new() };
+    let untold = gone.into_iter().filter_map(|forgotten| RoomPlan::forgotten(&memory, forgotten));
+    Plan { idle: false, at, rooms: rooms.chain(untold).collect(), lists: windows.lists }
 }

@@ -13,11 +13,11 @@ use crate::gather::{Gathered, Sources, Want};
 use crate::hash::fingerprint;
 use crate::json::Object;
 use crate::list::Matched;
-use crate::memory::{Facts, RoomTold};
+use crate::memory::{Facts, Memory, RoomTold};
 use crate::request::Shape;
 use crate::slice::Slice;
 use crate::state::StateNeed;
-use crate::view::{Membership, RoomView, UserView};
+use crate::view::{Forgotten, Membership, RoomView, UserView};
 
 /// Most heroes shown.
 pub(crate) const HEROES: usize = 5;
@@ -88,6 +88,14 @@ impl RoomPlan {
         };
         let told = if matches!(face, Face::Full(..)) { known.cloned() } else { told };
         Some(Self { room: Rc::clone(room), lists: lists.clone(), need: config.state.clone(), told, face })
+    }
+
+    /// A room that the connection knows, was left, and is forgotten: that it is over is told before nothing more is.
+    pub(crate) fn forgotten(memory: &Memory<'_>, Forgotten { room, event, .. }: Forgotten) -> Option<Self> {
+        let told = memory.told(&room.room_id)?;
+        let over = told.was(Membership::Leave) || told.was(Membership::Ban);
+        let face = Face::Refused(Some(event.client.clone()));
+        (!over).then(|| Self { room, lists: Vec::new(), need: StateNeed::default(), told: Some(told), face })
     }
 
     /// The slice it needs.
@@ -202,6 +210,8 @@ fn wanted(conn: &Connection, room: &RoomView, matched: &Matched, told: Option<&R
             need,
             beyond: Vec::new(),
             own: room.is_gone(),
+            at_start: false,
+            every_change: false,
         });
     };
     let before = conn.need(told.need);
@@ -219,6 +229,8 @@ fn wanted(conn: &Connection, room: &RoomView, matched: &Matched, told: Option<&R
         need,
         beyond,
         own: !told.was(room.membership),
+        at_start: false,
+        every_change: false,
     })
 }
 

@@ -16,11 +16,16 @@ pub struct SliceAsk {
     pub until: Option<RoomSeq>,
     /// At most this many timeline events, the newest; may be zero.
     pub limit: u32,
-    /// State as `(type, state_key)`, `*` is a wildcard in either place. With `after`, only what changed since. With `lazy`,
-    /// a wildcard key need not bring members: they are dropped here unless named.
+    /// State as `(type, state_key)`, `*` is a wildcard in either place. With `after`, only what changed since. With `lazy`
+    /// and without `after`, a wildcard key need not bring members: they are dropped here unless named.
     pub state: Vec<(String, String)>,
+    /// Also the member events of these users, whether they changed or not.
+    pub members: Vec<String>,
     /// Also the members who sent the timeline's events.
     pub lazy: bool,
+    /// Also what the timeline's state events replaced: the state of before the timeline in their places, with `after` only
+    /// what changed since.
+    pub replaced: bool,
 }
 
 /// The answer to a [`SliceAsk`]: only what the user may see, in client form.
@@ -32,7 +37,7 @@ pub struct Slice {
     pub timeline: Vec<NoticeEvent>,
     /// There is more between `after` (or the start of what the user may see) and the first event of the timeline.
     pub limited: bool,
-    /// State asked for, as of `through`.
+    /// State asked for, as of `through`, and what was `replaced`.
     pub state: Vec<NoticeEvent>,
 }
 

@@ -132,6 +132,17 @@ impl RoomView {
     }
 }
 
+/// A room that the user left and then forgot.
+#[derive(Clone, Debug)]
+pub struct Forgotten {
+    /// What is left of it.
+    pub room: Rc<RoomView>,
+    /// The user's own member event, by which they are out.
+    pub event: Rc<NoticeEvent>,
+    /// When that came.
+    pub left: StreamPos,
+}
+
 /// One entry of account data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountData {
@@ -222,6 +233,9 @@ pub trait UserView {
     /// Rooms with [`RoomView::changed`] after a position, in any order.
     fn changed_rooms(&self, after: StreamPos) -> Vec<Rc<RoomView>>;
 
+    /// Rooms that were forgotten after a position, in any order: whoever was not told that they are left still has to be.
+    fn forgotten(&self, after: StreamPos) -> Vec<Forgotten>;
+
     /// Events in the inbox of a room after `seq`, oldest first.
     fn inbox(&self, room_id: &RoomId, after: RoomSeq) -> Vec<Rc<NoticeEvent>>;
 
@@ -287,6 +301,10 @@ pub trait UserView {
 
     /// Device list changes after a position.
     fn device_lists(&self, after: StreamPos) -> DeviceListChanges;
+
+    /// Where the device's key counts last changed; zero when that was in an earlier life of the hub, in which case nobody
+    /// waits for it any more.
+    fn key_counts_at(&self) -> StreamPos;
 
     /// The device's key counts.
     fn key_counts(&self) -> KeyCounts;

@@ -31,15 +31,15 @@ macro_rules! effective_columns {
 
 /// `span`: for each ask in the JSON list `?1` of a room that is stored here, which positions it wants.
 ///
-/// An ask is `[room_id, user_id, after, until, limit, oldest first, pattern set, lazy]`. `span` has `i` (the ask's
-/// index), `room` (its number), `user_id`, `after`, `patterns`, `lazy`, `head` (newest stored), and the wanted range:
-/// above `low`, up to `high`.
+/// An ask is `[room_id, user_id, after, until, limit, oldest first, pattern set, lazy, replaced]`. `span` has `i` (the
+/// ask's index), `room` (its number), `user_id`, `after`, `patterns`, `lazy`, `replaced`, `head` (newest stored), and the
+/// wanted range: above `low`, up to `high`.
 macro_rules! span {
     () => {
         "WITH ask AS MATERIALIZED (\
            SELECT a.key AS i, r.num AS room, a.value ->> 1 AS user_id, a.value ->> 2 AS after, \
                   a.value ->> 3 AS until, a.value ->> 4 AS most, a.value ->> 5 AS oldest, \
-                  a.value ->> 6 AS patterns, a.value ->> 7 AS lazy, \
+                  a.value ->> 6 AS patterns, a.value ->> 7 AS lazy, a.value ->> 8 AS replaced, \
                   coalesce((SELECT e.pos & 4294967295 FROM events e \
                     WHERE e.pos > (r.num << 32) AND e.pos < ((r.num + 1) << 32) \
                     ORDER BY e.pos DESC LIMIT 1), 0) AS head \
@@ -47,7 +47,7 @@ macro_rules! span {
          ), capped AS (\
            SELECT *, min(coalesce(until, head), head) AS top FROM ask\
          ), span AS MATERIALIZED (\
-           SELECT i, room, user_id, after, patterns, lazy, head, \
+           SELECT i, room, user_id, after, patterns, lazy, replaced, head, \
                   CASE WHEN oldest THEN after ELSE max(after, top - most) END AS low, \
                   CASE WHEN oldest THEN min(top, after + most) ELSE top END AS high \
            FROM capped\

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use ruma::OwnedEventId;
 use tern_model::{Caller, MatrixError, RawJson, RoomSeq, StoredEvent};
 use tern_ports::{
-    ObjectHost, ask_storage,
+    ObjectHost, SqlError, ask_storage,
     wire::{
         relations::{LoadAggregations, StoredAggregation},
         sync::VisibilityFacts,
@@ -17,7 +17,9 @@ use tern_ports::{
 use tern_room::{
     Aggregation, Relation, Thread,
     aggregate::Related,
+    client::with_membership,
     relations::{References, aggregates, replaces},
+    visibility::Facts,
 };
 
 use super::{
@@ -27,6 +29,9 @@ use super::{
     store::{Head, damaged},
     timeline::Range,
 };
+
+/// Type of the event that makes a room an encrypted one.
+const ENCRYPTION: &str = "m.room.encryption";
 
 /// Who reads, and how far.
 pub(super) struct Reading<'a> {
@@ -41,6 +46,12 @@ pub(super) struct Reading<'a> {
 impl Reading<'_> {
     fn sees(&self, event: &StoredEvent) -> bool {
         event.seq <= self.end && visible(&self.caller.user_id, self.facts, event)
+    }
+
+    /// The reader's membership at an event.
+    fn membership_at(&self, seq: RoomSeq) -> &str {
+        let VisibilityFacts { history, membership } = self.facts;
+        Facts { user_id: &self.caller.user_id, history, membership }.membership_at(seq)
     }
 }
 
@@ -57,8 +68,10 @@ impl<H: ObjectHost> RoomActor<H> {
         // The newest event of a thread may have been edited as well.
         let newest = gathered.values().filter_map(|gathered| gathered.thread.as_ref().map(|(newest, _, _)| newest));
         let edits = self.gather(reading, newest).await?;
+        let encrypted = self.store().state(ENCRYPTION, "")?.is_some();
         let form = |event: &StoredEvent, relations: Option<RawJson>| {
-            self.client_form_with(reading.head, event, Some(reading.caller), relations.as_ref())
+            let shown = self.client_form_with(reading.head, event, Some(reading.caller), relations.as_ref())?;
+            Ok::<_, SqlError>(if encrypted { with_membership(&shown, reading.membership_at(event.seq)) } else { shown })
         };
         let forms = events.iter().map(|event| {
             let Some(gathered) = gathered.get(&event.event_id) else { return Ok(form(event, None)?) };

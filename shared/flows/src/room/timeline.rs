@@ -55,7 +55,7 @@ pub(super) fn read_token(token: &str) -> Result<RoomSeq, MatrixError> {
 }
 
 /// What a place of the state had.
-enum Held {
+pub(super) enum Held {
     Event(Box<StoredEvent>),
     Nothing,
     /// What the storage worker knows.
@@ -173,7 +173,7 @@ impl<H: ObjectHost> RoomActor<H> {
     }
 
     /// What a place had at `at`, as far as the tail tells.
-    fn held_at(&self, head: &Head, at: RoomSeq, place: (&str, &str)) -> Result<Held, SqlError> {
+    pub(super) fn held_at(&self, head: &Head, at: RoomSeq, place: (&str, &str)) -> Result<Held, SqlError> {
         let set = self.store().changes(head.tail, place.0, place.1)?.into_iter().rev().find(|event| event.seq <= at);
         let turned = if head.turned > head.tail { self.store().last_turn((head.tail, at), place)? } else { None };
         let set_at = set.as_ref().map(|event| event.seq);

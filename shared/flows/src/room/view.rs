@@ -361,6 +361,11 @@ pub(super) fn redacts(
     let because = tern_room::client_event(view.version(), &stored(RoomSeq::default(), redaction), form);
     let because = because.map_err(|error| damaged(&error))?;
     let unsigned = unsigned::redacted(target.unsigned.as_ref(), &because).map_err(|error| damaged(&error))?;
+    let unsigned = match redact::target(view.version(), &before) {
+        Some(own) if !view.version().redacts_in_content() => unsigned::keeping_target(&unsigned, &own),
+        _ => Ok(unsigned),
+    };
+    let unsigned = unsigned.map_err(|error| damaged(&error))?;
     let becomes = Redaction {
         event_id: target.event_id.clone(),
         pdu: redact::redact(view.version(), &target.pdu)?,

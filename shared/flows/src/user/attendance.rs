@@ -8,7 +8,8 @@
 use std::{cell::Cell, rc::Rc};
 
 use futures::{StreamExt, stream};
-use tern_model::{MatrixError, Notice, RoomSeq};
+use ruma::OwnedRoomId;
+use tern_model::{MatrixError, Millis, Notice, RoomSeq, news};
 use tern_ports::{ObjectHost, Parking, ask_room, wire::room::AttendRoom};
 use tern_sync::Membership;
 
@@ -26,7 +27,7 @@ use super::{
 const RECENT_MS: u64 = 60_000;
 /// Rooms asked at a time: as many as an object may have connections.
 const AT_A_TIME: usize = 6;
-/// Rooms of which what was missed is in memory at once. Among more, only those fetched together are in their order.
+/// Rooms of which what was missed is in memory at once.
 const HELD: usize = 60;
 /// Pages of missed events that are counted before the answer; what is left is counted after it.
 const PAGES_BEFORE: usize = 10;
@@ -67,9 +68,12 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     pub(super) async fn attend(self: &Rc<Self>) -> Result<(), MatrixError> {
         let _guard = Attending::new(&self.attending);
         let rooms = attendance::unheard(self.host.sql())?;
-        let mut all = true;
+        let (mut all, mut taken) = (true, Vec::new());
         for some in rooms.chunks(HELD) {
-            all &= self.attend_some(some).await;
+            all &= self.attend_some(some, &mut taken).await;
+        }
+        if rooms.len() > HELD {
+            self.put_in_order(taken)?;
         }
         self.dozes.set(attendance::any(self.host.sql())?);
         if !all {
@@ -86,7 +90,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     }
 
     /// False when a room could not be reached, or what it says could not be written.
-    async fn attend_some(self: &Rc<Self>, rooms: &[Unheard]) -> bool {
+    async fn attend_some(self: &Rc<Self>, rooms: &[Unheard], taken: &mut Vec<Taken>) -> bool {
         let asked = rooms.iter().map(|room| self.ask_missed(room));
         let mut missed: Vec<_> = stream::iter(asked).buffer_unordered(AT_A_TIME).collect().await;
         // Lists are in the order in which rooms are taken over, whichever of them answered first.
@@ -95,8 +99,33 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         for (room, notice) in &missed {
             let heard = |turn: &Turn<'_, H::Sql>| Ok(attendance::hears(turn.sql, &room.room_id)?);
             all &= notice.as_ref().is_ok_and(|notice| self.take_notices(notice.as_slice(), heard).is_ok());
+            let newest = notice.as_ref().ok().and_then(|notice| notice.as_ref()?.events.last());
+            let newest = newest.map(|event| Taken { room_id: room.room_id.clone(), seq: event.seq, ts: event.ts });
+            taken.extend(newest);
         }
         all
+    }
+
+    /// Rooms of which more were missed than are held at once have been taken over sixty by sixty. Here all of them get
+    /// their places by their newest events; where something came since, that is newer than what was missed anywhere.
+    fn put_in_order(&self, taken: Vec<Taken>) -> Result<(), MatrixError> {
+        self.change(|turn| {
+            let mut rows = Vec::new();
+            for Taken { room_id, seq, ts } in taken {
+                if let Some(row) = rooms::load(turn.sql, &room_id)? {
+                    let since = (row.newest > seq).then_some(row.activity);
+                    rows.push(((since, ts), row));
+                }
+            }
+            rows.sort_by_key(|(place, _)| *place);
+            for (_, mut row) in rows {
+                let pos = turn.advance_quietly(news::ROOMS);
+                (row.pos, row.activity) = (pos, pos);
+                rooms::write(turn.sql, &row)?;
+                self.rooms.borrow_mut().changed(&row.room_id);
+            }
+            Ok(())
+        })
     }
 
     async fn ask_missed<'a>(&self, room: &'a Unheard) -> (&'a Unheard, Result<Option<Notice>, MatrixError>) {
@@ -109,6 +138,13 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         };
         (room, notice)
     }
+}
+
+/// A room that was taken over, as far as its newest event.
+struct Taken {
+    room_id: OwnedRoomId,
+    seq: RoomSeq,
+    ts: Millis,
 }
 
 /// As long as it lives, the hub listens.

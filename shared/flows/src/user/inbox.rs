@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use tern_model::{MatrixError, Notice, NoticeEvent, RoomSeq, StreamPos, Turned, news};
 use tern_ports::{ObjectHost, Parking, Sql, wire::user::Delivered};
+use tern_room::client::with_membership;
 use tern_sync::{Membership, is_bump, relists};
 
 use super::{
@@ -14,7 +15,7 @@ use super::{
     counting::{Place, discount, pack_before},
     ephemeral::is_typing_alone,
     ignored::is_unheard,
-    member::{MEMBER, display_name, is_member_event_of, joins},
+    member::{MEMBER, display_name, is_member_event_of, joins, membership_after},
     redaction,
     store::{
         facts::{self, Facts},
@@ -92,7 +93,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             }
             let first = fresh.first().map_or(previous.newest, |event| event.seq);
             self.begin_counting(turn, &mut row, &previous, first)?;
-            self.file(turn, &mut row, notice, &fresh, pos)?;
+            self.file(turn, &mut row, (notice, &fresh), pos, previous.membership)?;
             // A redaction counts, whoever sends it.
             if quiet && row.ledger != previous.ledger {
                 row.pos = turn.advance(news::ROOMS);
@@ -129,21 +130,28 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         &self,
         turn: &Turn<'_, H::Sql>,
         row: &mut RoomRow,
-        notice: &Notice,
-        fresh: &[&NoticeEvent],
+        (notice, fresh): (&Notice, &[&NoticeEvent]),
         pos: StreamPos,
+        before: Membership,
     ) -> Result<(), MatrixError> {
         let facts = self.facts(&notice.room_id)?;
         let mut place = Place::of(&notice.room_id, &facts);
         if let Some(summary) = &notice.summary {
             place.members = summary.joined;
         }
+        let encrypted = notice.summary.as_ref().or(facts.summary.as_ref()).is_some_and(|summary| summary.encrypted);
+        let told = fresh.iter().any(|event| is_member_event_of(event, &self.user_id));
+        let mut at_event = if told { before } else { row.membership };
         for event in fresh {
             if is_member_event_of(event, &self.user_id) {
                 place.own_name = display_name(event);
+                at_event = membership_after(event).as_deref().and_then(Membership::parse).unwrap_or(at_event);
             }
             let filed = self.count(turn, row, &place, event)?;
-            inbox::add(turn.sql, &row.room_id, event, filed, pos)?;
+            // Clients judge by it whether a message that they cannot read was ever meant to be (MSC4115): so it is worth
+            // its bytes where messages are encrypted, and nowhere else.
+            let client = encrypted.then(|| with_membership(&event.client, at_event.as_str()));
+            inbox::add(turn.sql, &row.room_id, event, client.as_ref().unwrap_or(&event.client), filed, pos)?;
             row.newest = event.seq;
             if let Some(target) = &event.redacts {
                 discount(turn.sql, row, target)?;

@@ -14,7 +14,7 @@ use tern_ports::{
     },
 };
 use tern_push::{Event, Mark, Scope};
-use tern_room::{power::Powers, version::Version};
+use tern_room::{power::Powers, unsigned, version::Version};
 use tern_sync::is_bump;
 
 use super::{
@@ -28,6 +28,8 @@ use super::{
     turn::Turn,
 };
 
+/// Type of redactions.
+const REDACTION: &str = "m.room.redaction";
 /// Events fetched at a time.
 const PAGE: u32 = 100;
 /// The pause before a fetch that failed is tried again.
@@ -68,6 +70,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             limit: PAGE,
             state: state.into(),
             lazy: false,
+            members: Vec::new(),
+            replaced: false,
         };
         let stored = ask_storage(&*self.host, SyncRooms { rooms: vec![ask.clone()] }).await;
         match stored.ok().and_then(|mut rooms| rooms.pop()).filter(|room| reaches(room, missed.last)) {
@@ -115,6 +119,11 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             // The room's place among the others is that of the newest message, which may be among what was missed.
             if is_bump(&event.kind) && !is_unheard(&ignored, &event) {
                 row.bump = row.bump.max(event.ts);
+            }
+            // A redaction counts although it was redacted itself.
+            let kept = stored.unsigned.as_ref().filter(|_| stored.kind == REDACTION).and_then(unsigned::kept_target);
+            if let Some(target) = kept {
+                discount(turn.sql, row, &target)?;
             }
             if let Some(packed) = self.count_late(turn, row, &place, &event)? {
                 marks.push(packed);

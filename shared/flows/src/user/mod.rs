@@ -64,13 +64,13 @@ mod view;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
 
 use ruma::{OwnedDeviceId, OwnedUserId};
 use serde::Serialize;
-use tern_model::{Config, MatrixError, Millis, RawJson};
+use tern_model::{Config, MatrixError, Millis, RawJson, StreamPos};
 use tern_ports::{
     ObjectHost, Parking, SqlError,
     wire::{UserCommand, frame},
@@ -144,6 +144,9 @@ pub struct UserActor<H> {
     uncopied: Cell<bool>,
     /// How often in a row the copy could not be written.
     failed_copies: Cell<u32>,
+    /// Where the key counts of devices last changed, in this life: a poll that was parked before is not told so by the
+    /// stream alone.
+    key_counts_at: RefCell<BTreeMap<OwnedDeviceId, StreamPos>>,
     alarm: alarm::AlarmClock,
     /// Work of an earlier life has to be taken up.
     unfinished: Cell<bool>,
@@ -182,6 +185,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             keys_changed: Cell::new(false),
             uncopied: Cell::new(false),
             failed_copies: Cell::new(0),
+            key_counts_at: RefCell::default(),
             alarm: alarm::AlarmClock::default(),
             unfinished: Cell::new(false),
             news: RefCell::default(),

@@ -34,7 +34,10 @@ fn strip(version: &version::Version, client: &RawJson, because: &NoticeEvent) ->
     let remaining = redact(version, client).ok().and_then(|remaining| remaining.read::<Map<String, Value>>().ok());
     let mut event = remaining.unwrap_or_else(|| without_content(client));
     let because = because.client.read::<Value>().unwrap_or_default();
-    event.insert("unsigned".to_owned(), Value::Object(Map::from_iter([("redacted_because".to_owned(), because)])));
+    let mut unsigned = Map::from_iter([("redacted_because".to_owned(), because)]);
+    let membership = client.read::<Value>().ok().and_then(|event| event.pointer("/unsigned/membership").cloned());
+    unsigned.extend(membership.map(|membership| ("membership".to_owned(), membership)));
+    event.insert("unsigned".to_owned(), Value::Object(unsigned));
     RawJson::from_value(&event).unwrap_or_else(|_| RawJson::empty_object())
 }
 

@@ -9,11 +9,12 @@ use ruma::{OwnedRoomId, RoomId};
 use tern_model::{RoomSeq, StreamPos};
 use tern_ports::{ObjectHost, Parking, SqlError};
 use tern_push::Counts;
-use tern_sync::{RoomView, Unread};
+use tern_sync::{Forgotten, RoomView, Unread};
 
 use super::{
     UserActor,
     account_data::{DIRECT, TAG, direct_rooms, tag_names},
+    member::is_member_event_of,
     store::{
         account_data,
         facts::{self, Facts},
@@ -167,6 +168,21 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let ids = rooms::changed(self.host.sql(), after)?;
         let views = ids.iter().map(|room_id| self.room(room_id)).collect::<Result<Vec<_>, _>>()?;
         Ok(views.into_iter().flatten().collect())
+    }
+
+    /// Rooms forgotten after `after`, with the member event that is kept of them.
+    pub(super) fn forgotten_rooms(&self, after: StreamPos) -> Result<Vec<Forgotten>, SqlError> {
+        let (sql, direct) = (self.host.sql(), self.direct()?);
+        let mut forgotten = Vec::new();
+        for row in rooms::forgotten(sql, after)? {
+            // A hub of an earlier build kept none.
+            let Some((left, event)) = inbox::at(sql, &row.room_id, row.newest)? else { continue };
+            if is_member_event_of(&event, &self.user_id) {
+                let room = Rc::new(view(row, Facts::default(), &direct, BTreeSet::new()));
+                forgotten.push(Forgotten { room, event: Rc::new(event), left });
+            }
+        }
+        Ok(forgotten)
     }
 
     /// What the hub's newest position of a room was at `at`, if the inbox still tells.

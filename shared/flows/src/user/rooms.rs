@@ -82,8 +82,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             rooms::write(turn.sql, &row)?;
             facts::delete(turn.sql, room_id)?;
             unread::delete_room(turn.sql, room_id)?;
-            inbox::delete_room(turn.sql, room_id)?;
             places::delete_room(turn.sql, room_id)?;
+            // The event by which the user is out stays, for devices that have not been told yet.
+            inbox::delete_room_but(turn.sql, room_id, row.newest)?;
             turned::drop_before(turn.sql, room_id, row.newest.next())?;
             receipts::delete_room(turn.sql, room_id)?;
             threads::delete_room(turn.sql, room_id)?;

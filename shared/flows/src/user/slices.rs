@@ -13,7 +13,7 @@ use tern_ports::{
     },
 };
 use tern_room::{
-    client::{Form, client_event},
+    client::{Form, client_event, with_membership},
     version::{self, Version},
     visibility::{Facts, may_see},
 };
@@ -74,6 +74,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             limit: ask.limit,
             state: ask.state.clone(),
             lazy: ask.lazy,
+            members: ask.members.clone(),
+            replaced: ask.replaced,
         }
     }
 
@@ -83,10 +85,21 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let ignored = self.ignored()?;
         let heard = |event: &NoticeEvent| !is_unheard(&ignored, event);
         let visible = |event: &&StoredEvent| self.may_see(&room.facts, event);
+        let view = self.room(&room.room_id)?;
+        let encrypted = view.and_then(|view| view.summary.clone()).is_some_and(|summary| summary.encrypted);
+        let facts = self.facts_of(&room.facts);
         let client = |event: &StoredEvent| self.client_form(version, event);
+        let told = |event: &StoredEvent| {
+            let shown = client(event)?;
+            if !encrypted {
+                return Some(shown);
+            }
+            let client = with_membership(&shown.client, facts.membership_at(event.seq));
+            Some(NoticeEvent { client, ..shown })
+        };
         let slice = Slice {
             through: room.through,
-            timeline: room.timeline.iter().filter(visible).filter_map(client).filter(heard).collect(),
+            timeline: room.timeline.iter().filter(visible).filter_map(told).filter(heard).collect(),
             limited: room.limited,
             state: room.state.iter().filter_map(client).collect(),
         };
@@ -109,8 +122,11 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     }
 
     pub(super) fn may_see(&self, facts: &VisibilityFacts, event: &StoredEvent) -> bool {
-        let facts = Facts { user_id: &self.user_id, history: &facts.history, membership: &facts.membership };
-        may_see(&facts, event.seq, &event.kind, event.state_key.as_deref())
+        may_see(&self.facts_of(facts), event.seq, &event.kind, event.state_key.as_deref())
+    }
+
+    fn facts_of<'a>(&'a self, facts: &'a VisibilityFacts) -> Facts<'a> {
+        Facts { user_id: &self.user_id, history: &facts.history, membership: &facts.membership }
     }
 
     /// Transaction ids are only for the user's own devices.

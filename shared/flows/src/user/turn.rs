@@ -31,6 +31,13 @@ impl<S: Sql> Turn<'_, S> {
         self.step(kinds)
     }
 
+    /// The key counts of a device changed. Only classic sync, whose every answer has them, is woken by that alone; `also`
+    /// wakes others. (With sliding sync a device hears of them with the next answer it gets anyway.)
+    pub(super) fn advance_key_counts(&self, device_id: &DeviceId, also: u32) -> StreamPos {
+        self.wake_device(device_id, news::KEY_COUNTS | also);
+        self.step(news::E2EE)
+    }
+
     /// As [`Self::advance`], for what a device need not hear of before the next answer it gets anyway.
     pub(super) fn advance_quietly(&self, kinds: u32) -> StreamPos {
         self.step(kinds)
@@ -103,6 +110,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         })?;
         self.hub.set(turn.hub.get());
         for (device_id, kinds) in turn.wakes.take() {
+            if let Some(device_id) = device_id.as_ref().filter(|_| kinds & news::KEY_COUNTS != 0) {
+                self.key_counts_at.borrow_mut().insert(device_id.clone(), self.hub.get().position);
+            }
             self.announce(device_id, kinds);
         }
         Ok(value)

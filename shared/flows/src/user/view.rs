@@ -8,8 +8,8 @@ use tern_model::{NoticeEvent, RawJson, Receipt, RoomSeq, StoredEvent, StreamPos,
 use tern_ports::{ObjectHost, Parking, SqlError};
 use tern_room::aggregate;
 use tern_sync::{
-    AccountData, DeviceListChanges, KeyCounts, PresencePos, RoomView, Sticky, ThreadSubscription, ToDeviceMessage,
-    TypingPos, UserView, presence_content,
+    AccountData, DeviceListChanges, Forgotten, KeyCounts, PresencePos, RoomView, Sticky, ThreadSubscription,
+    ToDeviceMessage, TypingPos, UserView, presence_content,
 };
 
 use super::{
@@ -108,6 +108,10 @@ impl<H: ObjectHost + Parking> UserView for View<'_, H> {
 
     fn changed_rooms(&self, after: StreamPos) -> Vec<Rc<RoomView>> {
         self.or_fail(self.actor.changed_rooms(after))
+    }
+
+    fn forgotten(&self, after: StreamPos) -> Vec<Forgotten> {
+        self.or_fail(self.actor.forgotten_rooms(after))
     }
 
     fn inbox(&self, room_id: &RoomId, after: RoomSeq) -> Vec<Rc<NoticeEvent>> {
@@ -264,6 +268,10 @@ impl<H: ObjectHost + Parking> UserView for View<'_, H> {
             if followed { &mut lists.changed } else { &mut lists.left }.push(user_id);
         }
         lists
+    }
+
+    fn key_counts_at(&self) -> StreamPos {
+        self.actor.key_counts_at.borrow().get(self.device_id).copied().unwrap_or_default()
     }
 
     fn key_counts(&self) -> KeyCounts {

@@ -26,6 +26,13 @@ pub struct SyncAsk {
     /// Also the members who sent the timeline's events (`$LAZY`).
     #[serde(default)]
     pub lazy: bool,
+    /// Also the member events of these users, whether they changed or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<String>,
+    /// Also what the timeline's state events replaced: the state of before the timeline in their places, with `after` only
+    /// what changed since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaced: bool,
 }
 
 /// The answer to a [`SyncAsk`].
@@ -39,7 +46,7 @@ pub struct SyncRoom {
     pub timeline: Vec<StoredEvent>,
     /// There is more between `after` (or the start) and the first event of the timeline.
     pub limited: bool,
-    /// State asked for. The positions are those at which events became state: by state resolution, that is later than they
+    /// State asked for, and what was `replaced`. The positions are those at which events became state: by state resolution, that is later than they
     /// came.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub state: Vec<StoredEvent>,

@@ -50,6 +50,23 @@ fn a_redaction_names_its_target_in_both_places() {
 }
 
 #[test]
+fn what_a_redacted_redaction_was_for_is_kept_and_not_shown() {
+    for version in SUPPORTED {
+        let mut room = Room::create(version.id, json!({}));
+        let target = room.send(&message(ALICE)).unwrap();
+        let draft = Draft::new(user(ALICE), "m.room.redaction".into(), None, raw(&json!({})), Some(target.id().into()));
+        let redaction = room.send(&draft).unwrap();
+        let because = raw(&json!({ "type": "m.room.redaction" }));
+        let plain = unsigned::redacted(None, &because).unwrap();
+        let kept = unsigned::keeping_target(&plain, target.id()).unwrap();
+        assert_eq!(unsigned::kept_target(&kept).as_deref(), Some(target.id()));
+        assert_eq!(unsigned::kept_target(&plain), None);
+        let shown = form(version, &stored(9, &redaction, Some(kept)), Form::default());
+        assert_eq!(shown["unsigned"], json!({ "redacted_because": { "type": "m.room.redaction" } }));
+    }
+}
+
+#[test]
 fn unsigned_tells_what_was_before() {
     let mut room = Room::create("12", json!({ "name": "old" }));
     let old = room.events.last().unwrap().clone();

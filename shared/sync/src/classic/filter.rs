@@ -74,6 +74,15 @@ pub struct RoomFilter {
     pub account_data: RoomEventFilter,
 }
 
+/// What a filter lets through of one room: each section's rules, `None` where the section leaves the room out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OfRoom<'a> {
+    pub(crate) timeline: Option<&'a RoomEventFilter>,
+    pub(crate) state: Option<&'a RoomEventFilter>,
+    pub(crate) account_data: Option<&'a RoomEventFilter>,
+    pub(crate) ephemeral: Option<&'a RoomEventFilter>,
+}
+
 /// Which of a room's events to include.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct RoomEventFilter {
@@ -141,9 +150,27 @@ impl EventFilter {
 }
 
 impl RoomFilter {
-    /// The room passes.
-    pub fn allows_room(&self, room_id: &str) -> bool {
-        self.rooms.as_ref().is_none_or(|rooms| rooms.contains(room_id)) && !self.not_rooms.contains(room_id)
+    /// What passes of a room; `None` when it is left out altogether.
+    pub(crate) fn of_room(&self, room_id: &str) -> Option<OfRoom<'_>> {
+        let passes = self.rooms.as_ref().is_none_or(|rooms| rooms.contains(room_id));
+        (passes && !self.not_rooms.contains(room_id)).then(|| OfRoom {
+            timeline: self.timeline.of_room(room_id),
+            state: self.state.of_room(room_id),
+            account_data: self.account_data.of_room(room_id),
+            ephemeral: self.ephemeral.of_room(room_id),
+        })
+    }
+}
+
+impl OfRoom<'_> {
+    /// Most timeline events.
+    pub(crate) fn limit(&self) -> u32 {
+        self.timeline.map_or(LIMIT, RoomEventFilter::limit)
+    }
+
+    /// Members come with what they send.
+    pub(crate) fn lazy_members(&self) -> bool {
+        self.state.is_some_and(|state| state.lazy_load_members)
     }
 }
 
@@ -153,9 +180,10 @@ impl RoomEventFilter {
         self.events.allows_kind(kind)
     }
 
-    /// The room passes.
-    pub fn allows_room(&self, room_id: &str) -> bool {
-        self.rooms.as_ref().is_none_or(|rooms| rooms.contains(room_id)) && !self.not_rooms.contains(room_id)
+    /// Itself, for a room that passes.
+    fn of_room(&self, room_id: &str) -> Option<&Self> {
+        let passes = self.rooms.as_ref().is_none_or(|rooms| rooms.contains(room_id));
+        (passes && !self.not_rooms.contains(room_id)).then_some(self)
     }
 
     /// The event passes.

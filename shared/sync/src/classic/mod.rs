@@ -4,19 +4,21 @@
 mod fields;
 mod filter;
 mod room;
+mod sides;
+mod summary;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use ruma::OwnedRoomId;
-use tern_model::{MatrixError, RawJson, Receipt, StateAfter, StreamPos, news};
+use tern_model::{MatrixError, RawJson, StateAfter, StreamPos, news};
 
 pub use filter::{EventFilter, Filter, RoomEventFilter, RoomFilter};
 use room::{ClassicRoom, Section};
+use sides::Sides;
 
 use crate::extensions::{event as account_data_event, write_device_lists, write_keys};
 use crate::json::Object;
 use crate::slice::{SliceAsk, Slices};
-use crate::view::{AccountData, PresencePos, TypingPos, UserView};
+use crate::view::{PresencePos, TypingPos, UserView};
 
 /// Type of presence events.
 const PRESENCE: &str = "m.presence";
@@ -106,7 +108,7 @@ impl ClassicRequest {
 
     /// Kinds of news that may give this request something to say (bits of [`news`]).
     pub fn interest(&self) -> u32 {
-        let own = if self.rooms_alone { 0 } else { news::TO_DEVICE | news::E2EE };
+        let own = if self.rooms_alone { 0 } else { news::TO_DEVICE | news::E2EE | news::KEY_COUNTS };
         let all = news::ROOMS | news::ACCOUNT_DATA | news::LOGOUT | own;
         let ephemeral = &self.filter.room.ephemeral;
         let typing = if ephemeral.allows_kind("m.typing") { news::TYPING } else { 0 };
@@ -123,13 +125,13 @@ impl ClassicRequest {
 
 /// What a classic step is going to answer.
 #[derive(Debug, Default)]
-pub struct ClassicPlan {
+pub struct ClassicPlan<'a> {
     idle: bool,
     at: StreamPos,
-    rooms: Vec<ClassicRoom>,
+    rooms: Vec<ClassicRoom<'a>>,
 }
 
-impl ClassicPlan {
+impl ClassicPlan<'_> {
     /// Slices to be loaded before [`classic_answer`]; none for live updates.
     pub fn asks(&self) -> Vec<SliceAsk> {
         self.rooms.iter().filter_map(|room| room.sources()?.ask.clone()).collect()
@@ -157,7 +159,7 @@ pub struct ClassicOutcome {
 }
 
 /// Looks at what changed since the token.
-pub fn classic_plan(view: &dyn UserView, request: &ClassicRequest) -> ClassicPlan {
+pub fn classic_plan<'a>(view: &dyn UserView, request: &'a ClassicRequest) -> ClassicPlan<'a> {
     let at = view.position();
     let since = request.since(at);
     let typing = view.typing_position();
@@ -173,8 +175,10 @@ pub fn classic_plan(view: &dyn UserView, request: &ClassicRequest) -> ClassicPla
     let since = since.map(|since| since.stream);
     let all = since.is_none() || request.full_state;
     let rooms = if all { view.rooms() } else { view.changed_rooms(since.unwrap_or_default()) };
-    let wanted = rooms.iter().filter(|room| request.filter.room.allows_room(room.room_id.as_str()));
-    let rooms = wanted.filter_map(|room| ClassicRoom::make(view, request, room, since)).collect();
+    let rooms = rooms.iter().filter_map(|room| ClassicRoom::make(view, request, room, since));
+    let gone = since.filter(|since| view.relisted() > *since).map(|since| view.forgotten(since)).unwrap_or_default();
+    let untold = gone.into_iter().filter(|forgotten| Some(forgotten.left) > since);
+    let rooms = rooms.chain(untold.filter_map(|forgotten| ClassicRoom::forgotten(request, forgotten))).collect();
     ClassicPlan { idle: false, at, rooms }
 }
 
@@ -185,7 +189,7 @@ pub fn classic_plan(view: &dyn UserView, request: &ClassicRequest) -> ClassicPla
 pub fn classic_answer(
     view: &dyn UserView,
     request: &ClassicRequest,
-    plan: &ClassicPlan,
+    plan: &ClassicPlan<'_>,
     slices: &Slices,
 ) -> Result<ClassicOutcome, MatrixError> {
     if !plan.unmet(slices).is_empty() {
@@ -219,7 +223,8 @@ pub fn classic_answer(
             out.object("device_lists", |out| write_device_lists(out, &view.device_lists(since.stream)));
         }
     }
-    let quiet = out.len() == empty && since.is_some() && !request.full_state;
+    let counted = since.is_some_and(|since| view.key_counts_at() > since.stream);
+    let quiet = out.len() == empty && !counted && since.is_some() && !request.full_state;
     out.end();
     if let Some(wanted) = &request.filter.event_fields {
         text = fields::narrow(&text, wanted);
@@ -262,51 +267,11 @@ fn presence_event(sender: &str, content: &str) -> String {
     text
 }
 
-/// What changed beside rooms' timelines, by room.
-#[derive(Default)]
-struct Sides {
-    account_data: BTreeMap<OwnedRoomId, Vec<AccountData>>,
-    receipts: BTreeMap<OwnedRoomId, Vec<Receipt>>,
-    typing: BTreeMap<OwnedRoomId, Vec<ruma::OwnedUserId>>,
-}
-
-impl Sides {
-    fn read(view: &dyn UserView, since: Option<Token>) -> Self {
-        let from = since.unwrap_or_default().stream;
-        let mut sides = Self::default();
-        for (room_id, data) in view.rooms_account_data(from) {
-            sides.account_data.entry(room_id).or_default().push(data);
-        }
-        for (room_id, receipt) in view.receipts(from) {
-            sides.receipts.entry(room_id).or_default().push(receipt);
-        }
-        let news = |users: &Vec<_>| since.is_some() || !users.is_empty();
-        let typing = view.typing(since.unwrap_or_default().typing);
-        sides.typing = typing.into_iter().filter(|(_, users)| news(users)).collect();
-        sides
-    }
-
-    /// A room new to the client comes with all there is.
-    fn complete(&mut self, view: &dyn UserView, room_id: &OwnedRoomId) {
-        self.account_data.insert(room_id.clone(), view.room_account_data(room_id));
-        self.receipts.insert(room_id.clone(), view.room_receipts(room_id));
-        self.typing.remove(room_id);
-        let typing = view.room_typing(room_id);
-        if !typing.is_empty() {
-            self.typing.insert(room_id.clone(), typing);
-        }
-    }
-
-    fn rooms(&self) -> BTreeSet<&OwnedRoomId> {
-        self.account_data.keys().chain(self.receipts.keys()).chain(self.typing.keys()).collect()
-    }
-}
-
 fn write_rooms(
     out: &mut Object<'_>,
     view: &dyn UserView,
     request: &ClassicRequest,
-    plan: &ClassicPlan,
+    plan: &ClassicPlan<'_>,
     slices: &Slices,
 ) {
     let since = request.since(plan.at);
@@ -317,11 +282,11 @@ fn write_rooms(
         }
     }
     let planned: BTreeMap<_, _> = plan.rooms.iter().map(|room| (room.room_id(), room)).collect();
-    let beside: Vec<ClassicRoom> = sides
+    let beside: Vec<ClassicRoom<'_>> = sides
         .rooms()
         .into_iter()
-        .filter(|room_id| !planned.contains_key(room_id) && request.filter.room.allows_room(room_id.as_str()))
-        .filter_map(|room_id| ClassicRoom::beside(&view.room(room_id)?))
+        .filter(|room_id| !planned.contains_key(room_id))
+        .filter_map(|room_id| ClassicRoom::beside(request, &view.room(room_id)?))
         .collect();
     out.object("rooms", |out| {
         for section in [Section::Join, Section::Invite, Section::Knock, Section::Leave] {
@@ -330,35 +295,10 @@ fn write_rooms(
                     let slice = slices.get(room.room_id());
                     out.object(room.room_id().as_str(), |out| {
                         room.write(out, view, request, slice);
-                        write_sides(out, request, room, &sides);
+                        sides.write(out, room);
                     });
                 }
             });
         }
     });
-}
-
-fn write_sides(out: &mut Object<'_>, request: &ClassicRequest, room: &ClassicRoom, sides: &Sides) {
-    let filter = &request.filter.room;
-    if matches!(room.section(), Section::Invite | Section::Knock) {
-        return;
-    }
-    let data =
-        sides.account_data.get(room.room_id()).filter(|_| filter.account_data.allows_room(room.room_id().as_str()));
-    let data = data.into_iter().flatten();
-    let data: Vec<_> =
-        data.filter(|data| filter.account_data.allows_kind(&data.kind)).map(account_data_event).collect();
-    out.object("account_data", |out| {
-        if !data.is_empty() {
-            out.array("events", data);
-        }
-    });
-    if room.section() == Section::Join && filter.ephemeral.allows_room(room.room_id().as_str()) {
-        let events = room::ephemeral(filter, sides.typing.get(room.room_id()), sides.receipts.get(room.room_id()));
-        out.object("ephemeral", |out| {
-            if !events.is_empty() {
-                out.array("events", events);
-            }
-        });
-    }
 }

@@ -11,6 +11,7 @@
 
 #[cfg(test)]
 mod classic;
+mod classic_state;
 #[cfg(test)]
 mod connections;
 #[cfg(test)]

@@ -10,9 +10,9 @@ use tern_model::{
     Hero, MatrixError, Millis, NoticeEvent, RawJson, Receipt, RoomSeq, RoomSummary, StreamPos, Turned, TxnRef,
 };
 use tern_sync::{
-    AccountData, Begin, Body, Connection, DeviceListChanges, KeyCounts, Membership, Parts, PresencePos, Request,
-    RoomView, Shape, Slice, SliceAsk, Slices, Sticky, ThreadSubscription, ToDeviceMessage, TypingPos, Unread, UserView,
-    answer, is_bump, plan,
+    AccountData, Begin, Body, Connection, DeviceListChanges, Forgotten, KeyCounts, Membership, Parts, PresencePos,
+    Request, RoomView, Shape, Slice, SliceAsk, Slices, Sticky, ThreadSubscription, ToDeviceMessage, TypingPos, Unread,
+    UserView, answer, is_bump, plan,
 };
 
 pub(crate) const ME: &str = "@me:tern.test";
@@ -88,6 +88,8 @@ pub(crate) struct World {
     pub(crate) turned: BTreeMap<OwnedRoomId, Vec<Turned>>,
     /// Slices cannot be loaded at all.
     pub(crate) cut_off: bool,
+    /// Rooms that were forgotten, and when.
+    pub(crate) forgotten: Vec<(StreamPos, Forgotten)>,
     /// The hub remembers member events.
     pub(crate) members: bool,
     pub(crate) account_data: Vec<(StreamPos, Option<OwnedRoomId>, AccountData)>,
@@ -100,6 +102,7 @@ pub(crate) struct World {
     pub(crate) sticky: Vec<Sticky>,
     pub(crate) device_lists: Vec<(StreamPos, OwnedUserId, bool)>,
     pub(crate) keys: KeyCounts,
+    pub(crate) keys_at: StreamPos,
     /// Rooms handed to the engine.
     pub(crate) visited: Cell<usize>,
     /// Calls of the view other than for its position.
@@ -129,6 +132,7 @@ impl Default for World {
             lag: 0,
             turned: BTreeMap::new(),
             cut_off: false,
+            forgotten: Vec::new(),
             members: false,
             account_data: Vec::new(),
             receipts: Vec::new(),
@@ -139,6 +143,7 @@ impl Default for World {
             sticky: Vec::new(),
             device_lists: Vec::new(),
             keys: KeyCounts::default(),
+            keys_at: StreamPos(0),
             visited: Cell::new(0),
             calls: Cell::new(0),
             loaded: Cell::new(0),
@@ -358,7 +363,12 @@ impl World {
 
     pub(crate) fn forget(&mut self, room: &str) {
         self.relisted = self.tick();
-        self.views.remove(&id(room));
+        let Some(room) = self.views.remove(&id(room)) else { return };
+        let own = |event: &&(StreamPos, Rc<NoticeEvent>)| event.1.state_key.as_deref() == Some(ME);
+        if let Some((left, event)) = self.inbox.remove(&room.room_id).and_then(|inbox| inbox.iter().rfind(own).cloned())
+        {
+            self.forgotten.push((self.position, Forgotten { room, event, left }));
+        }
     }
 
     /// Answers asks, first as a storage worker that is behind, then as the rooms' hubs.
@@ -391,10 +401,16 @@ impl World {
         };
         let sends = |user: &str| ask.lazy && timeline.iter().any(|event| event.sender == user);
         let state = truth.state_at(through).into_iter().filter(|((kind, key), event)| {
-            let lazy = kind == "m.room.member" && sends(key);
+            let lazy = kind == "m.room.member" && (sends(key) || ask.members.contains(key));
             lazy || (asked(kind, key) && event.seq > after)
         });
-        let state = state.map(|(_, event)| event.clone()).collect();
+        let mut state: Vec<NoticeEvent> = state.map(|(_, event)| event.clone()).collect();
+        let start = timeline.first().map_or(RoomSeq(0), |first| first.seq.previous());
+        let set = |(kind, key): &(String, String)| {
+            timeline.iter().any(|event| event.kind == *kind && event.state_key.as_deref() == Some(key))
+        };
+        let before = truth.state_at(start).into_iter().filter(|(place, event)| set(place) && event.seq > after);
+        state.extend(before.filter(|_| ask.replaced).map(|(_, event)| event.clone()));
         Slice { through, timeline, limited: skipped > 0, state }
     }
 
@@ -445,6 +461,15 @@ impl UserView for World {
         let rooms: Vec<_> = self.views.values().filter(|view| view.changed > after).cloned().collect();
         self.visited.set(self.visited.get() + rooms.len());
         rooms
+    }
+
+    fn forgotten(&self, after: StreamPos) -> Vec<Forgotten> {
+        self.count();
+        let since = self
+            .forgotten
+            .iter()
+            .filter(|(at, forgotten)| *at > after && !self.views.contains_key(&forgotten.room.room_id));
+        since.map(|(_, forgotten)| forgotten.clone()).collect()
     }
 
     fn inbox(&self, room_id: &RoomId, after: RoomSeq) -> Vec<Rc<NoticeEvent>> {
@@ -552,6 +577,10 @@ impl UserView for World {
             changes.map(|(_, user, _)| user.clone()).collect()
         };
         DeviceListChanges { changed: users(false), left: users(true) }
+    }
+
+    fn key_counts_at(&self) -> StreamPos {
+        self.keys_at
     }
 
     fn key_counts(&self) -> KeyCounts {

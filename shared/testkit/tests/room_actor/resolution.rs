@@ -145,6 +145,8 @@ fn slices(scene: &Scene, reader: &str, after: Option<RoomSeq>) -> [SyncRoom; 2] 
         limit: 50,
         state: vec![("*".to_owned(), "*".to_owned())],
         lazy: true,
+        members: Vec::new(),
+        replaced: false,
     };
     let here = scene.ask(ReadSlice { ask: ask.clone() }).unwrap();
     let there = scene.host.run(ask_storage(&*scene.host, SyncRooms { rooms: vec![ask] })).unwrap().remove(0);
@@ -281,6 +283,8 @@ fn the_state_at_any_point_is_what_it_was_there() {
                 limit: 1,
                 state: vec![("m.room.topic".to_owned(), String::new())],
                 lazy: false,
+                members: Vec::new(),
+                replaced: false,
             };
             let slice = scene.ask(ReadSlice { ask }).unwrap();
             assert_eq!(topic_of(&slice.state).unwrap().1, json!(text), "{position:?}");

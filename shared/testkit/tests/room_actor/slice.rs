@@ -24,6 +24,8 @@ fn a_slice_is_what_storage_would_say() {
         limit,
         state: vec![("m.room.name".to_owned(), String::new()), ("m.room.member".to_owned(), ALICE.to_owned())],
         lazy: true,
+        members: Vec::new(),
+        replaced: false,
     };
     let asks = [
         ask(None, None, 10),

@@ -105,6 +105,29 @@ fn rooms_missed_together_are_listed_by_their_newest_events_whichever_answers_fir
     });
 }
 
+#[test]
+fn more_rooms_than_are_held_at_once_are_in_one_order() {
+    let scene = Scene::large(3);
+    let mut rooms: Vec<_> = (0..70).map(|_| scene.world.run(scene.alice.create_public_room()).unwrap()).collect();
+    for room_id in &rooms {
+        scene.world.run(scene.bob.change_membership(room_id, MembershipAction::Join));
+    }
+    bob_goes_away(&scene, 80);
+    for turn in 0..2 {
+        // In the order of their ids at first, in which they are asked; then some of the first sixty last, among others.
+        rooms.sort();
+        if turn == 1 {
+            rooms.rotate_left(3);
+        }
+        for room_id in &rooms {
+            scene.world.run(scene.alice.send(room_id, &format!("turn {turn}"), "hello"));
+            scene.world.pass(1_000);
+        }
+    }
+    let newest: BTreeSet<_> = rooms.iter().rev().take(5).map(ToString::to_string).collect();
+    assert_eq!(scene.world.run(top(&scene, 5)), newest);
+}
+
 /// The rooms at the top of Bob's list.
 async fn top(scene: &Scene, count: u64) -> BTreeSet<String> {
     let list = json!({ "ranges": [[0, count - 1]], "timeline_limit": 1 });

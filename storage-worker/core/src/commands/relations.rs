@@ -117,7 +117,7 @@ pub(crate) async fn page_relations<D: Databases>(
         u64::from(ask.limit).into(),
     ];
     // Facts from the room's beginning on: the events may be anywhere.
-    let span = json_list(&[AskRow(room, ask.user_id.as_str(), 0, Some(ask.until.0), 0, true, 0, false)])?;
+    let span = json_list(&[AskRow(room, ask.user_id.as_str(), 0, Some(ask.until.0), 0, true, 0, false, false)])?;
     let sql = if ask.backwards { RELATED_BACKWARDS } else { RELATED };
     let statements = [Statement::new(sql, related), Statement::new(PAGE_FACTS, [span])];
     let [events, facts] = run(&storage.databases, shard, statements).await?;
@@ -197,7 +197,7 @@ pub(crate) async fn page_threads<D: Databases>(
         ask.participated.into(),
         u64::from(ask.limit).into(),
     ];
-    let span = json_list(&[AskRow(room, user, 0, Some(ask.until.0), 0, true, 0, false)])?;
+    let span = json_list(&[AskRow(room, user, 0, Some(ask.until.0), 0, true, 0, false, false)])?;
     let statements = [
         Statement::new(THREADS, threads),
         Statement::new(KNOWN_THREADS, [room.into(), known, user.into()]),

@@ -112,7 +112,7 @@ async fn facts(
         return Ok(Vec::new());
     }
     let user = ask.user_id.as_str();
-    let spans = rooms.iter().map(|room_id| AskRow(room_id.as_str(), user, 0, None, 0, true, 0, false));
+    let spans = rooms.iter().map(|room_id| AskRow(room_id.as_str(), user, 0, None, 0, true, 0, false, false));
     let spans = json_list(&spans.collect::<Vec<_>>())?;
     let [rows] = run(databases, shard, [Statement::new(PAGE_FACTS, [spans])]).await?;
     let mut facts: Vec<_> = rooms.iter().map(|room_id| (room_id.clone(), VisibilityFacts::default())).collect();

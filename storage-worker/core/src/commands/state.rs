@@ -11,31 +11,42 @@ use crate::{
     sql::{Databases, Statement, json_list, run},
 };
 
-/// A type and a state key, either of which may be left open (JSON `null`).
+/// A type and a state key, either of which may be left open (JSON `null`), and whether it does not matter since when.
 #[derive(Serialize)]
-pub(crate) struct Pattern(Option<String>, Option<String>);
+pub(crate) struct Pattern(Option<String>, Option<String>, bool);
 
 impl Pattern {
     /// Reads `*` as left open, as sliding sync's `required_state` does.
     pub(crate) fn with_wildcards(kind: &str, state_key: &str) -> Self {
         let open = |part: &str| (part != "*").then(|| part.to_owned());
-        Self(open(kind), open(state_key))
+        Self(open(kind), open(state_key), false)
+    }
+
+    /// A user's member event, however old it is.
+    pub(crate) fn member(user_id: &str) -> Self {
+        Self(Some("m.room.member".to_owned()), Some(user_id.to_owned()), true)
     }
 }
 
 /// State for each ask in `?1`: what its set of patterns in `?2` matches and what changed after `after`, and with `lazy`
-/// the members who sent events of the span. The three kinds of pattern are three ways through the table's key. (`event` is that
-/// of the row with the greatest `pos`: so SQLite takes bare columns beside `max`.)
+/// the members who sent events of the span, with `replaced` what was before it in the places that it sets. The three kinds of
+/// pattern are three ways through the table's key. (`event` is that of the row with the greatest `pos`: so SQLite takes bare
+/// columns beside `max`.)
 pub(crate) const STATES: &str = concat!(
     span!(),
     ", wanted AS MATERIALIZED (\
-       SELECT s.i AS i, s.room AS room, (s.room << 32) + s.high AS upto, (s.room << 32) + s.after AS since, \
+       SELECT s.i AS i, s.room AS room, (s.room << 32) + s.high AS upto, \
+              CASE WHEN p.value ->> 2 THEN 0 ELSE (s.room << 32) + s.after END AS since, \
               p.value ->> 0 AS kind, p.value ->> 1 AS state_key \
        FROM span s CROSS JOIN json_each(?2, '$[' || s.patterns || ']') p \
        UNION \
        SELECT s.i, s.room, (s.room << 32) + s.high, 0, 'm.room.member', e.sender \
        FROM span s CROSS JOIN events e ON e.pos > (s.room << 32) + s.low AND e.pos <= (s.room << 32) + s.high \
-       WHERE s.lazy\
+       WHERE s.lazy \
+       UNION \
+       SELECT s.i, s.room, (s.room << 32) + s.low, (s.room << 32) + s.after, e.kind, e.state_key \
+       FROM span s CROSS JOIN events e ON e.pos > (s.room << 32) + s.low AND e.pos <= (s.room << 32) + s.high \
+       WHERE s.replaced AND e.state_key IS NOT NULL\
      ), held AS (\
        SELECT w.i AS i, w.since AS since, d.pos AS pos, d.event AS event \
        FROM wanted w CROSS JOIN state_deltas d \
@@ -74,8 +85,8 @@ pub(crate) async fn state_at<D: Databases>(
     let Some(shard) = storage.shards.find_one(&storage.databases, &ask.room_id).await? else {
         return Ok(Vec::new());
     };
-    let rows = json_list(&[AskRow(ask.room_id.as_str(), "", 0, Some(ask.at.0), 0, false, 0, false)])?;
-    let patterns = json_list(&[[Pattern(ask.kind, ask.state_key)]])?;
+    let rows = json_list(&[AskRow(ask.room_id.as_str(), "", 0, Some(ask.at.0), 0, false, 0, false, false)])?;
+    let patterns = json_list(&[[Pattern(ask.kind, ask.state_key, false)]])?;
     let [rows] = run(&storage.databases, shard, [Statement::new(STATES, [rows, patterns])]).await?;
     let mut events = rows.iter().map(state_event).collect::<Result<Vec<_>, _>>()?;
     events.sort_by_key(|event| event.seq);

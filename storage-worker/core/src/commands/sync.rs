@@ -42,6 +42,7 @@ pub(crate) struct AskRow<'a>(
     pub(crate) bool,
     pub(crate) usize,
     pub(crate) bool,
+    pub(crate) bool,
 );
 
 /// One batch of four statements on each shard that holds one of the rooms, all shards at once; before that at most one
@@ -134,8 +135,9 @@ fn ask_row<'a>(ask: &'a SyncAsk, patterns: &mut PatternSets) -> AskRow<'a> {
         ask.until.map(|until| until.0),
         u64::from(ask.limit),
         false,
-        patterns.index_of(&ask.state),
+        patterns.index_of(&ask.state, &ask.members),
         ask.lazy,
+        ask.replaced,
     )
 }
 
@@ -143,17 +145,19 @@ fn ask_row<'a>(ask: &'a SyncAsk, patterns: &mut PatternSets) -> AskRow<'a> {
 #[derive(Default)]
 struct PatternSets {
     sets: Vec<Vec<Pattern>>,
-    known: BTreeMap<Vec<(String, String)>, usize>,
+    known: BTreeMap<(Vec<(String, String)>, Vec<String>), usize>,
 }
 
 impl PatternSets {
-    fn index_of(&mut self, wanted: &[(String, String)]) -> usize {
-        if let Some(index) = self.known.get(wanted) {
+    fn index_of(&mut self, wanted: &[(String, String)], members: &[String]) -> usize {
+        let asked = (wanted.to_vec(), members.to_vec());
+        if let Some(index) = self.known.get(&asked) {
             return *index;
         }
         let index = self.sets.len();
-        self.sets.push(wanted.iter().map(|(kind, key)| Pattern::with_wildcards(kind, key)).collect());
-        self.known.insert(wanted.to_vec(), index);
+        let wanted = wanted.iter().map(|(kind, key)| Pattern::with_wildcards(kind, key));
+        self.sets.push(wanted.chain(members.iter().map(|user_id| Pattern::member(user_id))).collect());
+        self.known.insert(asked, index);
         index
     }
 }

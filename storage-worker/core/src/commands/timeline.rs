@@ -105,7 +105,7 @@ pub(crate) async fn page_events<D: Databases>(
     };
     let (room, user, oldest_first) = (ask.room_id.as_str(), ask.user_id.as_str(), !ask.backwards);
     let (after, until, limit) = (ask.after.0, Some(ask.until.0), u64::from(ask.limit));
-    let row = json_list(&[AskRow(room, user, after, until, limit, oldest_first, 0, false)])?;
+    let row = json_list(&[AskRow(room, user, after, until, limit, oldest_first, 0, false, false)])?;
     let statements = [Statement::new(PAGE, [row.clone()]), Statement::new(PAGE_FACTS, [row])];
     let [events, facts] = run(&storage.databases, shard, statements).await?;
     let mut events = events.iter().map(|row| stored_event(row, 0)).collect::<Result<Vec<_>, _>>()?;

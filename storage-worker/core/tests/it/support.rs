@@ -137,6 +137,8 @@ pub(crate) fn newest(room_id: &RoomId, limit: u32) -> SyncAsk {
         limit,
         state: Vec::new(),
         lazy: false,
+        members: Vec::new(),
+        replaced: false,
     }
 }
 

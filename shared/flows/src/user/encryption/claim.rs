@@ -30,8 +30,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     }
 }
 
-/// The device hears of its counts with the next answer it gets anyway, for a claim is mostly followed by a message. It is
-/// woken when it should act: to upload more, or another fallback key.
+/// With sliding sync a device hears of its counts with the next answer it gets anyway, for a claim is mostly followed by a
+/// message; it is woken when it should act: to upload more, or another fallback key.
 fn claim(
     turn: &Turn<'_, impl Sql>,
     device_id: &DeviceId,
@@ -40,16 +40,12 @@ fn claim(
     let mut held = keys::one_time(turn.sql, device_id, algorithm)?;
     if let Some(key) = held.claim() {
         keys::set_one_time(turn.sql, device_id, algorithm, &held)?;
-        if held.count() == 0 {
-            turn.advance_device(device_id, news::E2EE);
-        } else {
-            turn.advance_quietly(news::E2EE);
-        }
+        turn.advance_key_counts(device_id, if held.count() == 0 { news::E2EE } else { 0 });
         return Ok(Some(key));
     }
     let Some(fallback) = keys::fallback(turn.sql, device_id, algorithm)? else { return Ok(None) };
     if !fallback.used {
-        turn.advance_device(device_id, news::E2EE);
+        turn.advance_key_counts(device_id, news::E2EE);
         let row = FallbackRow { key_id: fallback.key_id.clone(), key: fallback.key.clone(), used: true };
         keys::set_fallback(turn.sql, device_id, algorithm, &row)?;
     }

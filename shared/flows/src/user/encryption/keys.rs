@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ruma::{DeviceId, OwnedDeviceId};
 use serde::Serialize;
 use tern_keys::{Signed, Usage, device};
-use tern_model::{MatrixError, RawJson, news};
+use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ObjectHost, Parking, Sql,
     wire::keys::{KeyCount, OwnKeys, QueryKeys, QueryOwnKeys, UploadKeys, UserKeys},
@@ -114,7 +114,7 @@ pub(in crate::user) fn take_one_time_keys(
         }
         if added {
             keys::set_one_time(turn.sql, device_id, algorithm, &held)?;
-            turn.advance_quietly(news::E2EE);
+            turn.advance_key_counts(device_id, 0);
         }
     }
     Ok(())
@@ -138,7 +138,7 @@ pub(in crate::user) fn take_fallback_keys(
         }
         let row = FallbackRow { key_id: id.to_owned(), key: key.clone(), used: false };
         keys::set_fallback(turn.sql, device_id, algorithm, &row)?;
-        turn.advance_quietly(news::E2EE);
+        turn.advance_key_counts(device_id, 0);
     }
     Ok(())
 }

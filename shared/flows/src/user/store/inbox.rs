@@ -50,6 +50,7 @@ pub(in crate::user) fn add(
     sql: &impl Sql,
     room_id: &RoomId,
     event: &NoticeEvent,
+    client: &RawJson,
     filed: Filed,
     pos: StreamPos,
 ) -> Result<(), SqlError> {
@@ -67,7 +68,7 @@ pub(in crate::user) fn add(
             event.sender.as_str().into(),
             event.state_key.clone().into(),
             event.ts.0.into(),
-            event.client.text().into(),
+            client.text().into(),
             txn.map(|txn| txn.device_id.as_str().to_owned()).into(),
             txn.map(|txn| txn.txn_id.clone()).into(),
             filed.mark(),
@@ -244,7 +245,22 @@ pub(in crate::user) fn drop_before(sql: &impl Sql, room_id: &RoomId, before: Roo
     Ok(())
 }
 
-pub(in crate::user) fn delete_room(sql: &impl Sql, room_id: &RoomId) -> Result<(), SqlError> {
-    sql.query("DELETE FROM inbox WHERE room_id = ?", &[room_id.as_str().into()])?;
+/// One event, and when it came.
+pub(in crate::user) fn at(
+    sql: &impl Sql,
+    room_id: &RoomId,
+    seq: RoomSeq,
+) -> Result<Option<(StreamPos, NoticeEvent)>, SqlError> {
+    let rows = sql.query(
+        "SELECT seq, event_id, kind, sender, state_key, ts, client, txn_device, txn_id, pos FROM inbox
+         WHERE room_id = ? AND seq = ?",
+        &[room_id.as_str().into(), seq.0.into()],
+    )?;
+    Ok(rows.first().and_then(|row| Some((StreamPos(row.int(9)?), event(row)?))))
+}
+
+/// Drops all events of a room but one.
+pub(in crate::user) fn delete_room_but(sql: &impl Sql, room_id: &RoomId, kept: RoomSeq) -> Result<(), SqlError> {
+    sql.query("DELETE FROM inbox WHERE room_id = ? AND seq <> ?", &[room_id.as_str().into(), kept.0.into()])?;
     Ok(())
 }

@@ -105,6 +105,12 @@ pub(in crate::user) fn changed(sql: &impl Sql, after: StreamPos) -> Result<Vec<O
     Ok(rows.iter().filter_map(|row| row.text(0)?.try_into().ok()).collect())
 }
 
+/// Rooms that are forgotten and changed after `after`.
+pub(in crate::user) fn forgotten(sql: &impl Sql, after: StreamPos) -> Result<Vec<RoomRow>, SqlError> {
+    let sql_text = format!("SELECT {COLUMNS} FROM room WHERE pos > ? AND forgotten = 1");
+    Ok(sql.query(&sql_text, &[after.0.into()])?.iter().filter_map(room).collect())
+}
+
 /// Ids of joined rooms after `after`, in order of id.
 pub(in crate::user) fn joined(sql: &impl Sql, after: &str, limit: u64) -> Result<Vec<OwnedRoomId>, SqlError> {
     let rows = sql.query(
