@@ -35,7 +35,7 @@ pub mod state;
 pub mod view;
 
 pub use answer::{Outcome, Save, answer};
-pub use classic::{ClassicOutcome, ClassicPlan, ClassicRequest, Filter, classic_answer, classic_plan, stream_position};
+pub use classic::{ClassicOutcome, ClassicPlan, ClassicRequest, Filter, classic_answer, classic_plan};
 pub use conn::{Begin, Body, Connection};
 pub use extensions::{ONE_TIME_ALGORITHM, ThreadRange, thread_page};
 pub use memory::Parts;

@@ -2,7 +2,6 @@
 
 use futures::{join, try_join};
 use ruma::{OwnedRoomId, RoomId};
-use serde::Serialize;
 use tern_model::{Caller, MatrixError, RawJson};
 use tern_ports::{
     Transport, ask_room, ask_user,

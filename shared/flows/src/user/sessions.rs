@@ -245,8 +245,15 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         check_device_id(&device_id)?;
         self.refuse_taken_name(&device_id)?;
         let last_seen_ts = self.host.now();
-        let row =
-            DeviceRow { device_id, session_id: None, display_name, last_seen_ts, last_seen_ip: None, generation: 0 };
+        let row = DeviceRow {
+            device_id,
+            session_id: None,
+            display_name,
+            last_seen_ts,
+            last_seen_ip: None,
+            generation: 0,
+            settled: None,
+        };
         self.add_device(turn, &row)?;
         Ok(Renamed { created: true })
     }

@@ -296,9 +296,9 @@ fn is_like(pattern: &str, text: &str) -> bool {
 fn has_url(event: &RawJson) -> bool {
     #[derive(Deserialize)]
     struct Event {
-        content: serde_json::Map<String, serde_json::Value>,
+        content: serde_json::Map<String, Value>,
     }
-    event.read::<Event>().is_ok_and(|event| event.content.get("url").is_some_and(serde_json::Value::is_string))
+    event.read::<Event>().is_ok_and(|event| event.content.get("url").is_some_and(Value::is_string))
 }
 
 #[cfg(test)]

@@ -184,6 +184,7 @@ fn a_first_sync_and_one_of_the_full_state_tell_who_is_there() {
             state_after: None,
             may_wait: false,
             presence: None,
+            rooms_alone: false,
         };
         crate::support::step(hub.handle(sync)).unwrap().body()
     };
