@@ -7,7 +7,7 @@ use tern_ports::{
     Transport, ask_user,
     wire::{places::FindPlaces, user::SessionRef},
 };
-use tern_sync::stream_position;
+pub use tern_sync::stream_position;
 
 /// Which way to err when the hub does not remember exactly: a client would rather see something twice than never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! Tokens of both syncs as places in rooms.
 
+use tern_flows::places::stream_position;
 use tern_model::{MatrixError, Notice, RoomSeq, StreamPos};
 use tern_ports::wire::{
     places::{FindPlaces, Place},
     user::{ForgetRoom, SessionRef},
 };
-use tern_sync::stream_position;
 
 use crate::support::{Hub, alice, member, message, notice, room, rooms_only};
 
