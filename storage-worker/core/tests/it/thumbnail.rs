@@ -102,8 +102,8 @@ fn what_was_found_too_small_before_shapes_were_kept_is_looked_at_again() {
     let scene = Scene::new();
     scene.store(&put("w"), &picture(2000, 250)).unwrap();
     let object = scene.bucket.keys().remove(0);
-    let earlier = Objects::put(&&scene.bucket, &format!("{object}/800x600-scale"), Vec::new(), "x-tern/small");
-    Executor::new().run(earlier).unwrap();
+    let (bucket, key) = (&scene.bucket, format!("{object}/800x600-scale"));
+    Executor::new().run(Objects::put(&bucket, &key, Vec::new(), "x-tern/small")).unwrap();
     let (_, body) = ask(&scene, &wish("w", 800, 600, false)).unwrap();
     assert_eq!(dimensions(&body.unwrap()), (800, 100));
 }
