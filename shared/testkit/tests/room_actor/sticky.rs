@@ -126,7 +126,9 @@ fn there_are_only_so_many_at_a_time_of_a_user() {
     }
     // What was promised before is kept: it takes the place of its sender's oldest.
     let (draft, device_id) = (draft(BOB, "gone"), "PHONE".into());
-    scene.ask(DelayEvent { draft, device_id, txn_id: None, delay_ms: 5_000, sticky_ms: Some(HOUR_MS) }).unwrap();
+    scene
+        .ask(DelayEvent { draft, device_id, txn_id: None, delay_ms: 5_000, sticky_ms: Some(HOUR_MS), ts: None })
+        .unwrap();
     scene.host.settle();
     scene.calm();
     scene.ring_until_silent();
@@ -138,7 +140,9 @@ fn there_are_only_so_many_at_a_time_of_a_user() {
 fn a_delayed_event_is_sticky_from_when_it_is_sent() {
     let mut scene = Scene::new();
     let (draft, device_id) = (draft(BOB, "gone"), "PHONE".into());
-    scene.ask(DelayEvent { draft, device_id, txn_id: None, delay_ms: 60_000, sticky_ms: Some(30_000) }).unwrap();
+    scene
+        .ask(DelayEvent { draft, device_id, txn_id: None, delay_ms: 60_000, sticky_ms: Some(30_000), ts: None })
+        .unwrap();
     assert!(scene.told_sticky(ALICE).is_empty());
     scene.evict();
     scene.ring_until_silent();
