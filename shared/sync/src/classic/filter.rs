@@ -256,7 +256,11 @@ fn rel_type(event: &RawJson) -> Option<String> {
 }
 
 /// Properties that may be null, which is to leave them out.
-const OPTIONAL: [&str; 6] = ["limit", "senders", "types", "rooms", "event_fields", "contains_url"];
+const OPTIONAL: [&str; 8] =
+    ["limit", "senders", "types", "rooms", "event_fields", "contains_url", "rel_types", "org.matrix.msc3874.rel_types"];
+/// Properties of [`RelationFilter`].
+const RELATIONS: [&str; 4] =
+    ["rel_types", "not_rel_types", "org.matrix.msc3874.rel_types", "org.matrix.msc3874.not_rel_types"];
 
 /// The property that has the wrong type, and which it should have. `serde` says where in the text it stopped and not in
 /// which property, so a filter that could not be read is looked through once more.
@@ -274,6 +278,7 @@ fn fault(value: &Value, name: &str) -> Option<String> {
             "senders" | "not_senders" | "types" | "not_types" | "rooms" | "not_rooms" | "event_fields" => {
                 (is_texts(), "a list of strings")
             }
+            key if RELATIONS.contains(&key) => (is_texts(), "a list of strings"),
             _ => (true, ""),
         };
         let absent = value.is_null() && OPTIONAL.contains(&key.as_str());
@@ -318,6 +323,10 @@ mod tests {
                 "filter.room.state.lazy_load_members is not true or false",
             ),
             (r#"{"room":{"rooms":[1]}}"#, "filter.room.rooms is not a list of strings"),
+            (
+                r#"{"room":{"timeline":{"rel_types":"m.thread"}}}"#,
+                "filter.room.timeline.rel_types is not a list of strings",
+            ),
             (r#"{"presence":[]}"#, "filter.presence is not an object"),
             (r#"{"event_fields":{}}"#, "filter.event_fields is not a list of strings"),
         ] {
