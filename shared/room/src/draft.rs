@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use ruma::{OwnedEventId, OwnedUserId};
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Map, Value};
 use tern_model::RawJson;
 
@@ -58,7 +59,14 @@ impl Draft {
     /// along when they repeat what they read; whoever is in needs nobody's help.
     pub(crate) fn without_stray_admission(&self) -> Cow<'_, Self> {
         const NAME: &str = "join_authorised_via_users_server";
-        if self.kind != "m.room.member" || self.admitted || !self.content.text().contains(NAME) {
+        #[derive(Deserialize)]
+        struct Content {
+            #[serde(rename = "join_authorised_via_users_server")]
+            name: Option<IgnoredAny>,
+        }
+        // Read and not searched for: a name may be written with escapes.
+        let clean = || self.content.read::<Content>().is_ok_and(|content| content.name.is_none());
+        if self.kind != "m.room.member" || self.admitted || clean() {
             return Cow::Borrowed(self);
         }
         let Ok(mut content) = self.content.read::<Map<String, Value>>() else { return Cow::Borrowed(self) };

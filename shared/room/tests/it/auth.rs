@@ -1,6 +1,6 @@
 use ruma::events::StateEventType;
 use serde_json::{Value, json};
-use tern_model::Millis;
+use tern_model::{Millis, RawJson};
 use tern_room::{Action, SUPPORTED, Signer, authorise, propose};
 
 use crate::support::{ALICE, BOB, CAROL, Room, message, state};
@@ -113,6 +113,9 @@ fn nobody_lets_themselves_into_a_restricted_room() {
         let named = json!({ "membership": "join", "join_authorised_via_users_server": ALICE });
         let forged = state(BOB, "m.room.member", BOB, &named);
         assert_eq!(room.refused(&forged), forbidden());
+        let mut escaped = forged.clone();
+        escaped.content = RawJson::parse(named.to_string().replace("join_a", "join\\u005fa")).unwrap();
+        assert_eq!(room.refused(&escaped), forbidden(), "however the name is written");
         room.change(Action::Invite, ALICE, BOB).unwrap();
         room.send(&forged).unwrap();
         for name in [json!(ALICE), json!("@x:elsewhere.test"), json!(1)] {
