@@ -23,7 +23,7 @@ fn draft(sender: &str, text: &str) -> Draft {
 impl Scene {
     fn stick(&self, sender: &str, text: &str, duration_ms: u64) -> Result<OwnedEventId, MatrixError> {
         let (txn_id, sticky_ms) = (Some(text.to_owned()), Some(duration_ms));
-        let ask = SendEvent { draft: draft(sender, text), device_id: "PHONE".into(), txn_id, sticky_ms };
+        let ask = SendEvent { draft: draft(sender, text), device_id: "PHONE".into(), txn_id, ts: None, sticky_ms };
         Ok(self.ask(ask)?.event_id)
     }
 
