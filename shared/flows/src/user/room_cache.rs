@@ -18,7 +18,7 @@ use super::{
     store::{
         account_data,
         facts::{self, Facts},
-        inbox,
+        inbox, places,
         rooms::{self, RoomRow},
     },
 };
@@ -185,11 +185,14 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         Ok(forgotten)
     }
 
-    /// What the hub's newest position of a room was at `at`, if the inbox still tells.
+    /// What the hub's newest position of a room was at `at`, if the inbox, or what is kept of it, still tells.
     pub(super) fn seq_at(&self, room_id: &RoomId, at: StreamPos) -> Result<Option<RoomSeq>, SqlError> {
         match self.room(room_id)? {
             Some(room) if room.activity <= at => Ok(Some(room.newest)),
-            _ => inbox::newest_at(self.host.sql(), room_id, at),
+            _ => match inbox::newest_at(self.host.sql(), room_id, at)? {
+                None => places::at(self.host.sql(), room_id, at),
+                known => Ok(known),
+            },
         }
     }
 }
