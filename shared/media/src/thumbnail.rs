@@ -105,6 +105,12 @@ impl Size {
         STANDARD.iter().all(|size| size.width < self.width || size.height < self.height)
     }
 
+    /// Whether it is larger than every standard size both ways: none serves it, whatever the picture is like.
+    #[must_use]
+    pub fn is_beyond(self) -> bool {
+        STANDARD.iter().all(|size| size.width < self.width && size.height < self.height)
+    }
+
     /// The standard sizes that may serve this wish, smallest first. What is cut has to be large enough before.
     fn candidates(self) -> impl Iterator<Item = Self> {
         let cut =

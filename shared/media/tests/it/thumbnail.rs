@@ -86,6 +86,7 @@ proptest::proptest! {
             let covers = smaller.plan(w, h).is_some_and(|plan| plan.width >= wish_w && plan.height >= wish_h);
             assert!(!covers || smaller.method == Method::Crop, "{smaller:?}");
         }
+        assert!(served.is_none() || !wish.is_beyond());
         // Where the wish alone tells, it tells the same.
         if let Some(standard) = wish.standard().filter(|standard| standard.plan(w, h).is_some()) {
             assert_eq!(Some(standard), served);

@@ -118,18 +118,12 @@ impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
         kind: &str,
         wish: Size,
     ) -> Result<Option<Answer<O::Body>>, MatrixError> {
-        let first = wish.standard();
-        let kept = match first {
-            Some(size) => self.kept(ask, found, size).await?,
-            None => Kept::Small(None),
-        };
-        let shape = match kept {
+        let shape = match self.first(ask, found, wish).await? {
             Kept::Thumbnail(answer) => return Ok(Some(answer)),
-            Kept::Small(Some(shape)) => Some(shape),
-            Kept::Small(None) => self.shape(found, wish).await?,
+            Kept::Small(shape) => shape,
         };
         // What is small both ways and moves would have been made to stand still.
-        if first.zip(shape).is_some_and(|(size, Shape(width, height))| size.holds(width, height)) {
+        if wish.standard().zip(shape).is_some_and(|(size, Shape(width, height))| size.holds(width, height)) {
             return Ok(None);
         }
         let size = shape.and_then(|Shape(width, height)| wish.of(width, height));
@@ -141,6 +135,16 @@ impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
             }
         }
         Ok(None)
+    }
+
+    /// What serves a wish by itself, or the picture's shape, if there is any that something could serve it of.
+    async fn first(&self, ask: &FetchThumbnail, found: &Found, wish: Size) -> Result<Kept<O::Body>, MatrixError> {
+        let kept = match wish.standard() {
+            Some(size) => self.kept(ask, found, size).await?,
+            None => Kept::Small(None),
+        };
+        let known = !matches!(kept, Kept::Small(None)) || wish.is_beyond();
+        if known { Ok(kept) } else { self.shape(found, wish).await.map(Kept::Small) }
     }
 
     /// What is kept for `size`, made if nothing is.
