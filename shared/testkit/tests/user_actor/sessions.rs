@@ -221,7 +221,7 @@ fn an_application_service_makes_devices_and_nobody_else_does() {
     assert_eq!(put(&service, "LONG", &"x".repeat(2_000)).unwrap_err().status, 413);
     let devices = hub.ask(ListDevices { session: phone }).unwrap();
     let names: Vec<_> = devices.iter().map(|device| device.display_name.as_deref()).collect();
-    assert_eq!(names, [Some("renamed"), None]);
+    assert_eq!(names, [Some("renamed"), Some("phone")]);
     let stranger = SessionRef { device_id: "NEW".into(), session_id: String::new() };
     assert!(check(&hub, &stranger).is_err(), "no session comes with it");
 }
