@@ -67,10 +67,10 @@ for (const [name, begin, token] of TAKES) {
     await follow(loop, 'm2', (json) => says(json, room, 'm2'));
     const here = token(loop);
     for (const n of [3, 4]) await relates(n, 'm.thread', root);
-    const second = await alice.send(room, 'second root');
-    await relates(5, 'm.thread', second);
     const carol = await register(base);
     await carol.join(room);
+    const second = await alice.send(room, 'second root');
+    await relates(5, 'm.thread', second);
     await follow(loop, 'm5', (json) => says(json, room, 'm5'));
     const related = async (query: Json) =>
       bodies((await bob.get(at`/_matrix/client/v1/rooms/${room}/relations/${root}`, { limit: 50, ...query })).chunk);
