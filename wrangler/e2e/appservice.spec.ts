@@ -180,7 +180,7 @@ test('a service syncs as no device, and a poll that waits is told the news', { s
   await alice.post(at`/join/${room}`, {});
   const { timeline } = okay(await waiting).rooms.join[room];
   assert.deepEqual(timeline.events.map(({ type, sender }: Json) => [type, sender]), [['m.room.member', alice.id]]);
-  okay(await as('POST', '/_matrix/client/v4/sync', id, { body: { lists: { all: { ranges: [[0, 9]], timeline_limit: 1 } } } }));
+  okay(await as('POST', '/_matrix/client/v4/sync', id, { body: { lists: { all: { range: [0, 9], timeline_limit: 1, required_state: { include: [] } } } } }));
 });
 
 test('a service makes devices of its users and removes them without a password', { skip }, async () => {
