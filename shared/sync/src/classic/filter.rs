@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use tern_model::{MatrixError, NoticeEvent, RawJson};
 
+use super::relations::{RELATIONS, RelationFilter};
+
 /// Timeline events per room when the filter does not say.
 const LIMIT: u32 = 10;
 /// Most timeline events per room.
@@ -109,19 +111,6 @@ pub struct RoomEventFilter {
     pub relations: RelationFilter,
 }
 
-/// Which events to include, by how they relate to others (MSC3874, under both of its names).
-#[derive(Clone, Debug, Default, Deserialize)]
-pub struct RelationFilter {
-    #[serde(default)]
-    rel_types: Option<BTreeSet<String>>,
-    #[serde(default)]
-    not_rel_types: BTreeSet<String>,
-    #[serde(default, rename = "org.matrix.msc3874.rel_types")]
-    unstable_rel_types: Option<BTreeSet<String>>,
-    #[serde(default, rename = "org.matrix.msc3874.not_rel_types")]
-    unstable_not_rel_types: BTreeSet<String>,
-}
-
 impl Filter {
     /// Reads a filter.
     ///
@@ -211,56 +200,9 @@ impl RoomEventFilter {
     }
 }
 
-impl RelationFilter {
-    /// Only events that relate to others in one of these ways.
-    fn wanted(&self) -> Option<&BTreeSet<String>> {
-        self.rel_types.as_ref().or(self.unstable_rel_types.as_ref())
-    }
-
-    /// Every event passes.
-    fn allows_all(&self) -> bool {
-        self.wanted().is_none() && self.not_rel_types.is_empty() && self.unstable_not_rel_types.is_empty()
-    }
-
-    fn allows(&self, event: &RawJson) -> bool {
-        if self.allows_all() {
-            return true;
-        }
-        match rel_type(event) {
-            Some(rel_type) => {
-                self.wanted().is_none_or(|wanted| wanted.contains(&rel_type))
-                    && !self.not_rel_types.contains(&rel_type)
-                    && !self.unstable_not_rel_types.contains(&rel_type)
-            }
-            None => self.wanted().is_none(),
-        }
-    }
-}
-
-/// How the event, in client form, relates to another.
-fn rel_type(event: &RawJson) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Event {
-        content: Content,
-    }
-    #[derive(Deserialize)]
-    struct Content {
-        #[serde(rename = "m.relates_to")]
-        relates_to: Relation,
-    }
-    #[derive(Deserialize)]
-    struct Relation {
-        rel_type: String,
-    }
-    event.read::<Event>().ok().map(|event| event.content.relates_to.rel_type)
-}
-
 /// Properties that may be null, which is to leave them out.
 const OPTIONAL: [&str; 8] =
     ["limit", "senders", "types", "rooms", "event_fields", "contains_url", "rel_types", "org.matrix.msc3874.rel_types"];
-/// Properties of [`RelationFilter`].
-const RELATIONS: [&str; 4] =
-    ["rel_types", "not_rel_types", "org.matrix.msc3874.rel_types", "org.matrix.msc3874.not_rel_types"];
 
 /// The property that has the wrong type, and which it should have. `serde` says where in the text it stopped and not in
 /// which property, so a filter that could not be read is looked through once more.

@@ -3,6 +3,7 @@
 
 mod fields;
 mod filter;
+mod relations;
 mod room;
 mod sides;
 mod summary;
