@@ -48,8 +48,8 @@ pub(in crate::user) fn count(sql: &impl Sql, room_id: Option<&RoomId>) -> Result
 /// Forgets the entry deleted longest ago when more than `most` are remembered.
 pub(in crate::user) fn trim_deleted(sql: &impl Sql, room_id: Option<&RoomId>, most: u64) -> Result<(), SqlError> {
     sql.query(
-        "DELETE FROM account_data WHERE room_id = ?1 AND content = '{}' AND pos <= (SELECT pos FROM account_data
-         WHERE room_id = ?1 AND content = '{}' ORDER BY pos DESC LIMIT 1 OFFSET ?2)",
+        "DELETE FROM account_data WHERE room_id = +?1 AND content = '{}' AND pos <= (SELECT pos FROM account_data
+         WHERE room_id = +?1 AND content = '{}' ORDER BY pos DESC LIMIT 1 OFFSET +?2)",
         &[place(room_id).into(), most.into()],
     )?;
     Ok(())
