@@ -103,8 +103,8 @@ fn pairs(row: &Row) -> Result<Vec<Pair>, SqlError> {
 
 fn forget_oldest(sql: &impl Sql, room_id: &RoomId) -> Result<(), SqlError> {
     sql.query(
-        "DELETE FROM place WHERE room_id = ?1
-         AND pos <= (SELECT pos FROM place WHERE room_id = ?1 ORDER BY pos DESC LIMIT 1 OFFSET ?2)",
+        "DELETE FROM place WHERE room_id = +?1
+         AND pos <= (SELECT pos FROM place WHERE room_id = +?1 ORDER BY pos DESC LIMIT 1 OFFSET +?2)",
         &[room_id.as_str().into(), MOST_ROWS.into()],
     )?;
     Ok(())
