@@ -117,11 +117,11 @@ impl Filter {
     /// # Errors
     /// `M_BAD_JSON` when the shape is wrong, with the name of the property.
     pub fn parse(raw: &RawJson) -> Result<Self, MatrixError> {
-        raw.read().map_err(|error| {
-            let value: Value = raw.read().unwrap_or_default();
-            let found = fault(&value, "filter");
-            MatrixError::bad_json(found.unwrap_or_else(|| error.to_string()))
-        })
+        let value: Value = raw.read().map_err(|error| MatrixError::bad_json(error.to_string()))?;
+        if let Some(found) = fault(&value, "filter") {
+            return Err(MatrixError::bad_json(found));
+        }
+        Self::deserialize(value).map_err(|error| MatrixError::bad_json(error.to_string()))
     }
 }
 
@@ -205,7 +205,7 @@ const OPTIONAL: [&str; 8] =
     ["limit", "senders", "types", "rooms", "event_fields", "contains_url", "rel_types", "org.matrix.msc3874.rel_types"];
 
 /// The property that has the wrong type, and which it should have. `serde` says where in the text it stopped and not in
-/// which property, so a filter that could not be read is looked through once more.
+/// which property, and takes a list for an object.
 fn fault(value: &Value, name: &str) -> Option<String> {
     let Value::Object(object) = value else { return Some(format!("{name} is not an object")) };
     object.iter().find_map(|(key, value)| {
