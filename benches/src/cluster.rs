@@ -13,19 +13,17 @@ use std::{
 use futures::future::FutureExt;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tern_auth::TokenCache;
-use tern_flows::{
-    relay::RelayActor,
-    room::RoomActor,
-    user::{Handled, UserActor},
-};
 use tern_model::{Accounts, Config, Limits, Millis};
 use tern_ports::{
     Clock, Entropy, PollReply, Polls, Sql, Target, Ticket, Transport, Unreachable,
     wire::{Done, RelayCommand, RoomCommand, UserCommand, frame, room::CreateRoom},
 };
+use tern_room_hub::RoomActor;
+use tern_small_objects::relay::RelayActor;
 use tern_testkit::{
     Executor, Network, SeededEntropy, Sqlite, StorageNode, TestClock, TestHost, executor::yield_once, network::Exchange,
 };
+use tern_user_hub::{Handled, UserActor};
 
 use crate::host::{self, Host};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId, events::StateEventType};
 use serde_json::json;
-use tern_flows::create::create_room;
+use tern_edge::create::create_room;
 use tern_model::{Config, Pdu, RawJson};
 use tern_ports::{
     ask_room,

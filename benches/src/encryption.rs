@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ruma::OwnedUserId;
 use serde_json::json;
-use tern_flows::{
+use tern_edge::{
     backup::{self, Method, Rooms},
     keys::{self, Query},
     to_device,

@@ -51,7 +51,7 @@ fn site(picture: &[u8]) -> TestWeb {
 /// The page and its picture are each one request to another server.
 fn preview(site: &TestWeb) -> Cost {
     let rows = site.d1.rows_written();
-    let work = tern_flows::preview::preview(site, server_name!("tern.test"), PAGE, pending());
+    let work = tern_edge::preview::preview(site, server_name!("tern.test"), PAGE, pending());
     let answer = Executor::new().run(work).expect("the page is shown");
     let operations = site.bucket.take_operations();
     let (cache_reads, cache_writes) = site.cached.take();

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use ruma::{EventId, OwnedEventId, OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
 use tern_auth::{Check, token::mint};
-use tern_flows::poll::long_poll;
+use tern_edge::poll::long_poll;
 use tern_model::{Caller, RawJson};
 use tern_ports::{
     Clock, ask_room, ask_user,

@@ -3,8 +3,8 @@
 use std::{cell::RefCell, rc::Rc};
 
 use tern_auth::{TokenCache, limit::Meters, turn::Relays};
-use tern_flows::signing::Keyrings;
-use tern_flows::upstream::Known;
+use tern_edge::signing::Keyrings;
+use tern_edge::upstream::Known;
 use tern_media::Policy;
 use tern_model::{Algorithm, Config, Jwk, MatrixError, Millis};
 use tern_ports::{

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use tern_auth::{Check, TokenError, Verified, appservice::by_token, oauth::scope::Rights, secret};
-use tern_flows::appservice;
+use tern_edge::appservice;
 use tern_model::{Caller, MatrixError, Millis};
 use tern_ports::{
     Clock, ask_user,

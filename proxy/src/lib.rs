@@ -2,7 +2,7 @@
 //!
 //! A request is matched by `router`, its caller established by `identity`, its handler found in `routes` by the
 //! endpoint's name, and the result written by `respond`. The rules are in `shared`: a handler decodes, calls one flow
-//! or asks one hub, and encodes. `objects` hosts the actors of `tern-flows`; `pages` is what people
+//! or asks one hub, and encodes. `objects` hosts the actors of the object crates; `pages` is what people
 //! see in a browser. `cf` is the only module that knows how
 //! Cloudflare calls things.
 

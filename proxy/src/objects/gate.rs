@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use tern_flows::gate::GateActor;
 use tern_model::MatrixError;
 use tern_ports::wire::frame;
+use tern_small_objects::gate::GateActor;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 use super::{broken, parts};

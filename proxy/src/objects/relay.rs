@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use tern_flows::relay::RelayActor;
 use tern_model::MatrixError;
 use tern_ports::wire::frame;
+use tern_small_objects::relay::RelayActor;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 use super::{asks_cost, broken, metered, parts};

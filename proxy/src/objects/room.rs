@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use ruma::OwnedRoomId;
-use tern_flows::room::RoomActor;
 use tern_model::MatrixError;
 use tern_ports::wire::frame;
+use tern_room_hub::RoomActor;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 use super::{asks_cost, broken, metered, parts};

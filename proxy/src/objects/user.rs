@@ -4,12 +4,12 @@ use std::rc::Rc;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ruma::OwnedUserId;
-use tern_flows::user::{Handled, UserActor};
 use tern_model::MatrixError;
 use tern_ports::{
     Ticket,
     wire::{frame, user::SyncStep},
 };
+use tern_user_hub::{Handled, UserActor};
 use worker::{
     DurableObject, Env, Headers, Request, Response, State, WebSocket, WebSocketIncomingMessage, durable_object,
 };

@@ -3,7 +3,7 @@
 use askama::Template;
 use serde_json::json;
 use tern_auth::oauth::{management::Action, request::source};
-use tern_flows::{browser::Signed, upstream};
+use tern_edge::{browser::Signed, upstream};
 use tern_model::{MatrixError, Millis, RawJson};
 use tern_ports::{
     Clock, ask_user,

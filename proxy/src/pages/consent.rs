@@ -12,7 +12,7 @@ use tern_auth::oauth::{
     scope::Scope,
     silent,
 };
-use tern_flows::{browser::Signed, oauth};
+use tern_edge::{browser::Signed, oauth};
 use tern_model::MatrixError;
 use tern_ports::{Clock, wire::grant::Grant};
 

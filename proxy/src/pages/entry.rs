@@ -6,7 +6,7 @@ use tern_auth::{
     oauth::browser::own_page,
     uia::registration_flows,
 };
-use tern_flows::browser::{self as flow, NewAccount, Visitor};
+use tern_edge::browser::{self as flow, NewAccount, Visitor};
 use tern_model::MatrixError;
 
 use super::{

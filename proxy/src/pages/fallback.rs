@@ -4,7 +4,7 @@ use askama::Template;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 use tern_auth::uia::Stage;
-use tern_flows::{
+use tern_edge::{
     browser::Signed,
     uia::{self as flow, Elsewhere},
 };

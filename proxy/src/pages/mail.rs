@@ -5,7 +5,7 @@ use tern_auth::{
     mail::{Creds, Occasion},
     secret,
 };
-use tern_flows::{
+use tern_edge::{
     browser as flow,
     threepid::{self, Wish},
 };

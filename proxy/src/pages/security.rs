@@ -1,7 +1,7 @@
 //! What is grave: the password, leave to replace the encryption identity (MSC4312), the end of the account.
 
 use askama::Template;
-use tern_flows::browser::{self as flow, Shown, Signed};
+use tern_edge::browser::{self as flow, Shown, Signed};
 use tern_model::MatrixError;
 use tern_ports::{ask_user, wire::grant::AllowReset};
 

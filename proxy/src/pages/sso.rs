@@ -7,7 +7,7 @@ use tern_auth::{
     sso::{is_known, redirect_url, shown, with_token},
     upstream,
 };
-use tern_flows::{
+use tern_edge::{
     account::make_login_token,
     browser::Signed,
     upstream::{self as flow, Callback, Chosen, Outcome, Way},

@@ -13,7 +13,7 @@ use tern_auth::{
     },
     secret,
 };
-use tern_flows::browser::{self as flow, Signed};
+use tern_edge::browser::{self as flow, Signed};
 use tern_model::MatrixError;
 use tern_ports::Entropy;
 

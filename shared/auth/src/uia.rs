@@ -3,7 +3,7 @@
 //! The id of a session says by a signature of its own for which operation of which user it was opened, and until when it
 //! is good. So nothing has to be stored for a challenge that nobody answers, and a session cannot be used for anything
 //! else than what its owner was asked about. Completed stages of a session that needs more than one are remembered by
-//! `tern_flows::uia`.
+//! `tern_edge::uia`.
 
 use hmac::{Hmac, Mac};
 use ruma::UserId;

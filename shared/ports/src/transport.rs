@@ -16,11 +16,11 @@ pub enum Target {
     Room(OwnedRoomId),
     /// A local user's hub.
     User(OwnedUserId),
-    /// A gate, by its name (`tern_flows::gate`).
+    /// A gate, by its name (`tern_small_objects::gate`).
     Gate(String),
     /// What two devices hand over to each other, by name.
     Handoff(String),
-    /// Who tells many hubs the same, by its place in the tree (`tern_flows::relay`).
+    /// Who tells many hubs the same, by its place in the tree (`tern_small_objects::relay`).
     Relay(String),
 }
 

@@ -54,6 +54,7 @@ pub mod create;
 pub mod draft;
 pub mod error;
 pub mod facts;
+pub mod filter;
 pub mod history;
 pub mod invites;
 pub mod membership;

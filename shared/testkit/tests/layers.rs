@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 
 /// What each crate imports of ours. A crate that is not in the table is a surprise, too.
-const RINGS: [(&str, &[&str]); 16] = [
+const RINGS: [(&str, &[&str]); 20] = [
     // 1: the domain.
     ("tern-model", &[]),
     ("tern-room", &["tern-model"]),
@@ -22,30 +22,73 @@ const RINGS: [(&str, &[&str]); 16] = [
     ("tern-keys", &["tern-model"]),
     // 2: the contract.
     ("tern-ports", &["tern-model"]),
-    // 3: the flows.
+    // 3: the objects. No hub knows the other, and none knows what runs in the proxy.
+    ("tern-object-kit", &["tern-model", "tern-ports"]),
+    ("tern-room-hub", &["tern-model", "tern-object-kit", "tern-ports", "tern-room"]),
     (
-        "tern-flows",
+        "tern-user-hub",
+        &[
+            "tern-auth",
+            "tern-keys",
+            "tern-model",
+            "tern-object-kit",
+            "tern-ports",
+            "tern-push",
+            "tern-room",
+            "tern-sync",
+        ],
+    ),
+    ("tern-small-objects", &["tern-auth", "tern-model", "tern-object-kit", "tern-ports"]),
+    // 4: what runs in the proxy. It speaks with objects by the contract alone.
+    (
+        "tern-edge",
         &["tern-auth", "tern-keys", "tern-media", "tern-model", "tern-ports", "tern-push", "tern-room", "tern-sync"],
     ),
-    // 4: the shells. The storage worker cannot judge an event or a token, since it cannot import the rules.
-    ("tern-proxy", &["tern-auth", "tern-flows", "tern-media", "tern-model", "tern-ports"]),
+    // 5: the shells. The storage worker cannot judge an event or a token, since it cannot import the rules.
+    (
+        "tern-proxy",
+        &[
+            "tern-auth",
+            "tern-edge",
+            "tern-media",
+            "tern-model",
+            "tern-ports",
+            "tern-room-hub",
+            "tern-small-objects",
+            "tern-user-hub",
+        ],
+    ),
     ("tern-thumbnail", &["tern-media"]),
     ("tern-storage", &["tern-media", "tern-model", "tern-ports", "tern-thumbnail"]),
     ("tern-storage-worker", &["tern-model", "tern-ports", "tern-storage"]),
     // Beside the rings.
-    ("tern-testkit", &["tern-flows", "tern-model", "tern-ports", "tern-storage"]),
+    (
+        "tern-testkit",
+        &[
+            "tern-edge",
+            "tern-model",
+            "tern-ports",
+            "tern-room-hub",
+            "tern-small-objects",
+            "tern-storage",
+            "tern-user-hub",
+        ],
+    ),
     (
         "tern-benches",
         &[
             "tern-auth",
-            "tern-flows",
+            "tern-edge",
             "tern-model",
             "tern-ports",
             "tern-push",
             "tern-room",
+            "tern-room-hub",
+            "tern-small-objects",
             "tern-storage",
             "tern-sync",
             "tern-testkit",
+            "tern-user-hub",
         ],
     ),
     ("tern-tasks", &[]),

@@ -11,7 +11,7 @@ use std::{
 };
 
 use ruma::{UserId, user_id};
-use tern_flows::poll::{LONGEST_WAIT_MS, Polled, long_poll};
+use tern_edge::poll::{LONGEST_WAIT_MS, Polled, long_poll};
 use tern_model::{MatrixError, Millis, RawJson};
 use tern_ports::{
     Clock as _, Parked, PollReply, Polls, Unreachable,

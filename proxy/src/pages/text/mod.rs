@@ -5,7 +5,7 @@ mod de;
 mod en;
 
 use tern_auth::mail::Occasion;
-use tern_flows::threepid::News;
+use tern_edge::threepid::News;
 use tern_model::Config;
 
 /// The words of one language.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::json;
 use tern_auth::secret::base64;
-use tern_flows::admin::{self, Actor};
+use tern_edge::admin::{self, Actor};
 use tern_model::{MatrixError, Millis};
 use tern_ports::{
     Clock, Entropy, ask_storage,

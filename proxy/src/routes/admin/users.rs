@@ -4,7 +4,7 @@ use ruma::OwnedUserId;
 use serde::Deserialize;
 use serde_json::json;
 use tern_auth::username;
-use tern_flows::{
+use tern_edge::{
     admin::{self, Actor},
     register::add_user,
 };

@@ -1,7 +1,7 @@
 //! What only application services ask.
 
 use serde::Deserialize;
-use tern_flows::appservice;
+use tern_edge::appservice;
 use tern_model::MatrixError;
 
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};

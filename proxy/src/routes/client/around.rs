@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::json;
 use tern_auth::openid;
-use tern_flows::{people, report};
+use tern_edge::{people, report};
 use tern_model::{Config, MatrixError};
 use tern_ports::Clock;
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::json;
 use tern_auth::{login_token, uia::Auth};
-use tern_flows::{account, admin};
+use tern_edge::{account, admin};
 use tern_model::MatrixError;
 
 use super::session::end_tokens;

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::json;
-use tern_flows::{join, room::room_of_delayed};
+use tern_edge::join;
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ask_room, ask_user,
@@ -14,6 +14,7 @@ use tern_ports::{
         room::Draft,
     },
 };
+use tern_room_hub::room_of_delayed;
 
 use super::send::{sticky, timestamp};
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};

@@ -4,7 +4,7 @@ use ruma::OwnedDeviceId;
 use serde::Deserialize;
 use serde_json::json;
 use tern_auth::uia::Auth;
-use tern_flows::session;
+use tern_edge::session;
 use tern_model::MatrixError;
 use tern_ports::{
     ask_user,

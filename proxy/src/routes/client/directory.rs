@@ -4,7 +4,7 @@ use ruma::OwnedRoomId;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tern_auth::appservice;
-use tern_flows::{
+use tern_edge::{
     directory::{self, Listing, Wanted},
     join, spaces,
 };

@@ -1,7 +1,7 @@
 //! What this server is and can do.
 
 use serde_json::{Map, Value, json};
-use tern_flows::{admin::is_admin, create::room_versions};
+use tern_edge::{admin::is_admin, create::room_versions};
 use tern_model::MatrixError;
 
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};

@@ -3,7 +3,7 @@
 use ruma::{EventId, OwnedEventId};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tern_flows::threads::MAIN;
+use tern_edge::threads::MAIN;
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ask_room, ask_user,

@@ -2,7 +2,7 @@
 
 use futures::try_join;
 use serde_json::{Map, Value, json};
-use tern_flows::{
+use tern_edge::{
     ignored::Ignored,
     places::{self, Side},
 };

@@ -5,7 +5,7 @@ use std::{future::ready, rc::Rc};
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::json;
-use tern_flows::backup::{self, Export, Method, Rooms, Scope, Session, Sessions};
+use tern_edge::backup::{self, Export, Method, Rooms, Scope, Session, Sessions};
 use tern_model::MatrixError;
 
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};

@@ -7,7 +7,7 @@ use ruma::{OwnedDeviceId, OwnedUserId};
 use serde::Deserialize;
 use serde_json::json;
 use tern_auth::uia::Auth;
-use tern_flows::keys::{self, Query};
+use tern_edge::keys::{self, Query};
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ask_user,

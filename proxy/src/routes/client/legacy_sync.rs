@@ -1,7 +1,7 @@
 //! The syncs of old: snapshots of rooms and streams of events.
 
 use serde_json::json;
-use tern_flows::legacy_sync::{self, Events};
+use tern_edge::legacy_sync::{self, Events};
 use tern_model::MatrixError;
 
 use super::history::page_limit;

@@ -3,7 +3,7 @@
 use ruma::{OwnedRoomId, OwnedUserId, UserId};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
-use tern_flows::{
+use tern_edge::{
     create::{self, CreateRoomRequest},
     join::{self, Wish},
     upgrade,

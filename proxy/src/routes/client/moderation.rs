@@ -4,7 +4,7 @@
 use ruma::OwnedUserId;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tern_flows::admin::{self, Actor};
+use tern_edge::admin::{self, Actor};
 use tern_model::MatrixError;
 use tern_ports::{
     ask_user,

@@ -1,6 +1,6 @@
 //! Previews of addresses.
 
-use tern_flows::preview;
+use tern_edge::preview;
 use tern_model::MatrixError;
 use tern_ports::Polls;
 

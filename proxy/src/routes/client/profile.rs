@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tern_flows::profile;
+use tern_edge::profile;
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{ask_user, wire::user::WriteProfile};
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::json;
-use tern_flows::push::{self, View};
+use tern_edge::push::{self, View};
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ask_user,

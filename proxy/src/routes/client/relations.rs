@@ -1,7 +1,7 @@
 //! Reading what stands around an event and what relates to it.
 
 use serde_json::Value;
-use tern_flows::places::Side;
+use tern_edge::places::Side;
 use tern_model::{MatrixError, Millis, RawJson};
 use tern_ports::{
     ask_room,

@@ -1,7 +1,7 @@
 //! Searching what was said.
 
 use serde::{Deserialize, Serialize};
-use tern_flows::search::{self, Criteria, Found};
+use tern_edge::search::{self, Criteria, Found};
 use tern_model::MatrixError;
 
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};

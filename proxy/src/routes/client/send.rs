@@ -3,7 +3,7 @@
 use ruma::RoomId;
 use serde::Deserialize;
 use serde_json::json;
-use tern_flows::{directory, join};
+use tern_edge::{directory, join};
 use tern_model::{MatrixError, Millis, RawJson};
 use tern_ports::{
     ask_room,

@@ -8,7 +8,7 @@ use tern_auth::{
     login::{LoginBody, PASSWORD, TOKEN},
     sso::SSO,
 };
-use tern_flows::{
+use tern_edge::{
     appservice, limit,
     register::{self, RegisterBody},
     session, uia,

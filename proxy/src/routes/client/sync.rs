@@ -1,7 +1,7 @@
-//! Sync: sliding in its two shapes, and the classic one. The waiting is in `tern_flows::poll`.
+//! Sync: sliding in its two shapes, and the classic one. The waiting is in `tern_edge::poll`.
 
 use serde::Deserialize;
-use tern_flows::poll;
+use tern_edge::poll;
 use tern_model::{MatrixError, Presence, StateAfter};
 use tern_ports::wire::user::{ClassicSync, SlidingSync};
 

@@ -3,7 +3,7 @@
 use ruma::OwnedEventId;
 use serde::Deserialize;
 use serde_json::json;
-use tern_flows::threads::{self, Thread};
+use tern_edge::threads::{self, Thread};
 use tern_model::MatrixError;
 use tern_ports::{
     ask_user,

@@ -6,7 +6,7 @@ use tern_auth::{
     mail::{Creds, Occasion},
     uia::Auth,
 };
-use tern_flows::threepid::{self, CONFIRM_PAGE, Wish};
+use tern_edge::threepid::{self, CONFIRM_PAGE, Wish};
 use tern_model::MatrixError;
 
 use super::credentials::prove;

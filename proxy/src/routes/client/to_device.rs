@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ruma::OwnedUserId;
 use serde::Deserialize;
-use tern_flows::to_device;
+use tern_edge::to_device;
 use tern_model::{MatrixError, RawJson};
 
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};

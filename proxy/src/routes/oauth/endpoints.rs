@@ -5,7 +5,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tern_auth::oauth::{OAuthError, metadata::metadata, request::only};
-use tern_flows::{
+use tern_edge::{
     admin::{self, Actor},
     oauth,
 };

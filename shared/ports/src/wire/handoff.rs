@@ -7,6 +7,9 @@ use tern_model::Millis;
 
 use super::{Done, boundary};
 
+/// How long a device waits between two questions (RFC 8628, 3.5), in milliseconds.
+pub const DEVICE_INTERVAL_MS: u64 = 5_000;
+
 boundary! {
     /// A question to a handoff object.
     HandoffCommand,

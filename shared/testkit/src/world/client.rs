@@ -3,7 +3,7 @@
 use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tern_flows::{create, join, poll};
+use tern_edge::{create, join, poll};
 use tern_model::{Caller, MatrixError, RawJson};
 use tern_ports::{
     Clock as _, ask_room, ask_storage, ask_user,

@@ -7,13 +7,11 @@ use std::{
 };
 
 use futures::{channel::oneshot, future::LocalBoxFuture};
-use tern_flows::{
-    relay::RelayActor,
-    room::RoomActor,
-    user::{Handled, UserActor},
-};
 use tern_model::{Millis, RawJson};
 use tern_ports::{Clock, Entropy, ObjectHost, Parking, Spawn, Target, Ticket, Transport, Unreachable, wire::frame};
+use tern_room_hub::RoomActor;
+use tern_small_objects::relay::RelayActor;
+use tern_user_hub::{Handled, UserActor};
 
 use super::Cluster;
 use crate::{

@@ -8,13 +8,14 @@ use std::{
 
 use futures::{channel::oneshot, future::FutureExt as _};
 use ruma::{OwnedRoomId, OwnedUserId};
-use tern_flows::{relay::RelayActor, room::RoomActor};
 use tern_model::Notice;
 use tern_ports::{
     wire::storage::StorageCommand,
     wire::{RelayCommand, UserCommand, frame, user::Delivered},
     {Target, Unreachable},
 };
+use tern_room_hub::RoomActor;
+use tern_small_objects::relay::RelayActor;
 use tern_testkit::{
     executor::yield_once,
     network::Exchange,

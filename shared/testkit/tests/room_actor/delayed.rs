@@ -64,7 +64,7 @@ fn a_delayed_event_is_sent_once_when_its_time_comes_even_after_an_eviction() {
     let mut scene = Scene::new();
     let delay_id = scene.delay(BOB, "later", 60_000).unwrap();
     assert_eq!(scene.delay(BOB, "later", 60_000).unwrap(), delay_id, "the same transaction, the same answer");
-    assert_eq!(tern_flows::room::room_of_delayed(&delay_id).unwrap(), scene.room_id);
+    assert_eq!(tern_room_hub::room_of_delayed(&delay_id).unwrap(), scene.room_id);
     let listed = scene.scheduled(BOB);
     assert_eq!((listed.len(), listed[0].delay, listed[0].kind.as_str()), (1, 60_000, "m.room.message"));
     assert!(scene.scheduled(ALICE).is_empty());

@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use ruma::serde::{Base64, base64::Standard};
 use serde_json::{Value, json};
-use tern_flows::room::RoomActor;
 use tern_model::{Config, MatrixError, Notice, RawJson, RoomSeq, StoredEvent};
 use tern_ports::{
     Sql as _, ask_storage,
@@ -17,6 +16,7 @@ use tern_ports::{
     },
 };
 use tern_room::Signer;
+use tern_room_hub::RoomActor;
 use tern_testkit::TestHost;
 
 use super::scene::{ALICE, BOB, CAROL, Scene, config, raw, user};

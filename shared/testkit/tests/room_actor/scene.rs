@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde_json::{Value, json};
-use tern_flows::room::RoomActor;
 use tern_model::{Accounts, Caller, Config, Limits, MatrixError, Millis, Notice, RawJson, RoomSeq};
 use tern_ports::{
     Sql as _, ask_storage,
@@ -16,6 +15,7 @@ use tern_ports::{
     wire::{RoomRequest, frame},
 };
 use tern_room::{CreateRoomRequest, Profile, Signer, plan};
+use tern_room_hub::RoomActor;
 use tern_testkit::{Executor, TestClock, TestHost};
 
 use super::around::{Around, Wires};

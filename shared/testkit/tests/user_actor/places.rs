@@ -1,6 +1,6 @@
 //! Tokens of both syncs as places in rooms.
 
-use tern_flows::places::stream_position;
+use tern_edge::places::stream_position;
 use tern_model::{MatrixError, Notice, RoomSeq, StreamPos};
 use tern_ports::wire::{
     places::{FindPlaces, Place},

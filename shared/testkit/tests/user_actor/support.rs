@@ -8,7 +8,6 @@ use std::{
 
 use ruma::{OwnedRoomId, RoomId, UserId, user_id};
 use serde_json::{Value, json};
-use tern_flows::user::{Handled, UserActor};
 use tern_model::{
     Accounts, Config, Limits, MatrixError, Millis, Notice, NoticeEvent, RawJson, RoomSeq, RoomSummary, StoredEvent,
     TxnRef,
@@ -22,6 +21,7 @@ use tern_ports::{
     },
 };
 use tern_testkit::{Executor, Routes, TestClock, TestHost, network::reply};
+use tern_user_hub::{Handled, UserActor};
 
 pub(crate) fn alice() -> &'static UserId {
     user_id!("@alice:x")

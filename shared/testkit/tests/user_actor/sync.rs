@@ -3,13 +3,13 @@
 use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 
 use serde_json::{Value, json};
-use tern_flows::user::Handled;
 use tern_model::{EphemeralNotice, Notice, RoomSeq, news};
 use tern_ports::wire::{
     StorageCommand,
     user::{Deliver, SlidingSync, SyncStep},
 };
 use tern_testkit::network::reply;
+use tern_user_hub::Handled;
 
 use crate::support::{
     DAY_MS, Hub, Rooms, Step, alice, bob, bodies, everything, later, member, message, notice, raw, room, rooms_only,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures::future::join_all;
-use tern_flows::keys;
+use tern_edge::keys;
 use tern_ports::{Target, ask_user, wire::keys::UploadKeys};
 use tern_testkit::{Client, Faults, SigningKey, World};
 

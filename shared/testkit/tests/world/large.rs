@@ -5,7 +5,7 @@ use std::{cell::Cell, collections::BTreeSet, rc::Rc};
 use futures::future::{join, join_all};
 use ruma::OwnedEventId;
 use serde_json::{Value, json};
-use tern_flows::poll;
+use tern_edge::poll;
 use tern_model::RawJson;
 use tern_ports::{
     Target,

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::join as both;
 use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
-use tern_flows::{join, keys::Query, poll};
+use tern_edge::{join, keys::Query, poll};
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     Target, ask_room, ask_user,

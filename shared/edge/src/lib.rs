@@ -1,0 +1,52 @@
+//! Flows: load, decide, commit, announce. Generic over the ports, so everything here also runs natively.
+//!
+//! - [`room`], [`user`] and [`handoff`] are the actors: the truth about one room, about one local user, and about what two
+//!   devices hand over to each other. Their hosts are Durable Objects at the edge, and the test kit natively.
+//! - [`gate`] is the actor of what must be exact and does not last; [`limit`] asks it for rate limits.
+//! - [`relay`] is the actor that tells a share of a large room's listeners what the room would tell them.
+//! - [`poll`] is the waiting of a long poll, which happens in the proxy worker.
+//! - [`keys`], [`to_device`] and [`backup`] are what end-to-end encryption asks of the proxy.
+//! - [`session`], [`register`], [`uia`], [`account`], [`admin`], [`browser`], [`oauth`], [`profile`], [`push`], [`create`],
+//!   [`join`], [`directory`], [`search`], [`spaces`], [`people`], [`report`] and [`upgrade`] are the colder use-cases of the proxy, one
+//!   function per endpoint.
+//! - [`places`] finds where in a room a token of a sync is; [`legacy_sync`] is the syncs that clients had before `GET /sync`.
+//! - [`signing`] keeps the keys of id tokens.
+//! - [`threepid`] is mail addresses of accounts, and [`mail`] how mail is sent.
+//! - [`preview`] looks at a page that somebody names, [`remote_media`] brings what another homeserver has.
+//! - [`appservice`] is what application services ask.
+//! - [`upstream`] is signing in with an account of another provider.
+//! - [`turnstile`] is the group commit, and the only lock in the project.
+
+pub mod account;
+pub mod admin;
+pub mod appservice;
+pub mod backup;
+pub mod browser;
+pub mod create;
+pub mod directory;
+pub mod ignored;
+pub mod join;
+pub mod keys;
+pub mod legacy_sync;
+pub mod limit;
+pub mod mail;
+pub mod oauth;
+pub mod people;
+pub mod places;
+pub mod poll;
+pub mod preview;
+pub mod profile;
+pub mod push;
+pub mod register;
+pub mod remote_media;
+pub mod report;
+pub mod search;
+pub mod session;
+pub mod signing;
+pub mod spaces;
+pub mod threads;
+pub mod threepid;
+pub mod to_device;
+pub mod uia;
+pub mod upgrade;
+pub mod upstream;

@@ -1,0 +1,86 @@
+//! One alarm for everything that is not done yet.
+
+use std::rc::Rc;
+
+use tern_model::Millis;
+use tern_ports::{ObjectHost, SqlError};
+
+use crate::RoomActor;
+
+/// Announcing and forwarding start with the reply; the alarm looks after them this much later. Shorter than the ten
+/// seconds after which an idle object loses its memory.
+const LEFTOVERS_MS: u64 = 5_000;
+
+/// Never sooner than this, so that an alarm does not chase itself.
+const SOON_MS: u64 = 1_000;
+
+impl<H: ObjectHost> RoomActor<H> {
+    /// Called when the alarm is due: writes what is only in memory, takes up what was left, and asks for the next alarm.
+    /// What it takes up it does not wait for: the next alarm looks after that.
+    pub async fn alarm(self: &Rc<Self>) {
+        self.alarm.rang();
+        let cold = !self.awake.replace(true);
+        let now = self.host.now();
+        match self.work_off(cold, now) {
+            Ok(false) => return,
+            Ok(true) => {}
+            Err(_) => return self.wish(now.plus(LEFTOVERS_MS)).await,
+        }
+        // What cannot be read now is due at the next alarm.
+        let _ = self.send_delayed(now).await;
+        if let Some(at) = self.next_due(now) {
+            self.wish(at).await;
+        }
+    }
+
+    /// False when there is no room to look after.
+    fn work_off(self: &Rc<Self>, cold: bool, now: Millis) -> Result<bool, SqlError> {
+        if self.head()?.is_none() {
+            return Ok(false);
+        }
+        self.retry_laggards(now)?;
+        self.flush_receipts()?;
+        if cold && self.laggards_due(now).is_none() {
+            self.forget_typing();
+        } else {
+            self.expire_typing();
+        }
+        self.follow_up();
+        self.expire_sticky(now)?;
+        self.save_cursors()?;
+        Ok(true)
+    }
+
+    /// Sees to it that what follows from a commit is resumed if this object dies after the reply.
+    pub(crate) async fn arm_for_leftovers(&self) {
+        if self.has_leftovers() {
+            self.wish(self.host.now().plus(LEFTOVERS_MS)).await;
+        }
+    }
+
+    /// Asks for an alarm, unless an earlier one stands.
+    pub(crate) async fn wish(&self, at: Millis) {
+        self.alarm.set(&*self.host, at).await;
+    }
+
+    fn has_leftovers(&self) -> bool {
+        let Ok(Some(head)) = self.head() else { return false };
+        let saved = self.saved.get() == (head.forwarded, head.announced);
+        let done = head.forwarded >= head.newest && head.announced >= head.newest;
+        !(saved && done) || self.laggards_due(Millis::default()).is_some()
+    }
+
+    fn next_due(&self, now: Millis) -> Option<Millis> {
+        let behind = self.head().ok().flatten().is_some_and(|head| head.announced < head.newest);
+        let wishes = [
+            behind.then_some(now.plus(LEFTOVERS_MS)),
+            self.forward_due().map(|due| due.max(now.plus(SOON_MS))),
+            self.laggards_due(now.plus(LEFTOVERS_MS)).map(|due| due.max(now.plus(SOON_MS))),
+            self.typing_due(),
+            self.receipts_due(),
+            // What is still due could not be sent.
+            self.delayed_due().map(|due| if due > now { due } else { now.plus(SOON_MS) }),
+        ];
+        wishes.into_iter().flatten().min()
+    }
+}

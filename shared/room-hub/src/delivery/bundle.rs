@@ -1,0 +1,383 @@
+//! Notices: what one user is told of a range of events.
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+
+use ruma::{OwnedUserId, UserId};
+use tern_model::{
+    EphemeralNotice, Notice, NoticeEvent, RoomSeq, RoomSummary, StickyEvent, StoredEvent, Turned, TxnRef,
+};
+use tern_ports::{
+    ObjectHost, SqlError,
+    wire::{UserCommand, frame, user::Deliver},
+};
+use tern_room::{
+    Audience, Form, Share, client_event,
+    power::Powers,
+    redact,
+    summary::{HEROES, Members, stripped_state, summarise},
+};
+
+use crate::{
+    RoomActor,
+    delivery::{desk::Pending, queue::affects_summary},
+    graph::turns::{Move, Turns},
+    timeline::{
+        store::{Head, damaged},
+        view::{Turn, parsed},
+    },
+};
+
+/// Most events in one notice, and most bytes of them. Who missed more is told the newest, and sees the gap.
+pub(crate) const MOST_EVENTS: u32 = 100;
+const MOST_BYTES: usize = 1_000_000;
+
+/// Most changes by resolutions that are told; of more, the newest.
+const MOST_MOVES: usize = 2_000;
+
+const MEMBER: &str = "m.room.member";
+
+/// Most receipts told to somebody who joins.
+pub(crate) const MOST_RECEIPTS: u32 = 500;
+
+/// A range of events, ready to be told to anybody.
+pub(crate) struct Bundle {
+    /// Where its readers stand: the first position they asked for.
+    from: RoomSeq,
+    first: RoomSeq,
+    last: RoomSeq,
+    /// The newest position when it was made.
+    newest: RoomSeq,
+    events: Vec<(NoticeEvent, Option<TxnRef>)>,
+    audience: Audience,
+    /// Members whose member event a resolution turned, within the range, and what else it did.
+    turned: BTreeMap<OwnedUserId, RoomSeq>,
+    moves: Vec<Turned>,
+    summary: Option<Rc<RoomSummary>>,
+    /// Who is in the room, when events had to be left out that may have changed it.
+    members: Option<Rc<Vec<OwnedUserId>>>,
+    /// Sticky events of the range, those left out included.
+    sticky: Vec<StickyEvent>,
+    /// The frame for those about whom nothing is special.
+    plain: RefCell<Option<Vec<u8>>>,
+}
+
+impl Bundle {
+    /// It is still the right one for somebody at `from`.
+    pub(crate) fn serves(&self, from: RoomSeq, newest: RoomSeq) -> bool {
+        self.from == from && self.newest == newest
+    }
+
+    /// A member since `since` is told it as it is.
+    pub(crate) fn is_plain_for(&self, user_id: &UserId, since: RoomSeq) -> bool {
+        is_plain(self, user_id, Some(&(since, "join".to_owned())))
+    }
+}
+
+impl<H: ObjectHost> RoomActor<H> {
+    /// At most the newest `most` events from `from` on.
+    pub(crate) fn make_bundle(
+        &self,
+        head: &Head,
+        from: RoomSeq,
+        summary_changed: RoomSeq,
+        most: u32,
+    ) -> Result<Bundle, SqlError> {
+        let after = from.previous().max(head.tail);
+        let mut stored = self.store().events(after, head.newest, true, most)?;
+        let mut bytes = 0;
+        stored.retain(|event| {
+            let first = bytes == 0;
+            bytes += event.pdu.text().len() + event.unsigned.as_ref().map_or(0, |unsigned| unsigned.text().len());
+            first || bytes <= MOST_BYTES
+        });
+        stored.reverse();
+        let turns = if head.turned > after { self.store().turns_after(after)? } else { Turns::default() };
+        let stored = turns.effective(stored);
+        let first = stored.first().map_or(head.newest, |event| event.seq);
+        let powers = self.powers(head);
+        let events = stored.iter().map(|event| Ok((notice_event(head, event, powers.as_ref())?, event.txn.clone())));
+        let events = events.collect::<Result<Vec<_>, SqlError>>()?;
+        let moved = first > from || !turns.is_empty() || stored.iter().any(affects_summary);
+        let changed = from <= summary_changed && moved;
+        let moved_unseen = !turns.members.is_empty() || self.hides_moves(head, from, first)?;
+        Ok(Bundle {
+            from,
+            first,
+            last: stored.last().map_or(head.newest, |event| event.seq),
+            newest: head.newest,
+            audience: Audience::of(&stored),
+            moves: self.moves(head, &turns)?,
+            members: if moved_unseen { Some(self.all_joined()?) } else { None },
+            turned: turns.members,
+            events,
+            sticky: self.sticky_from(head, from)?,
+            summary: if changed { Some(Rc::new(self.summarise(head)?)) } else { None },
+            plain: RefCell::default(),
+        })
+    }
+
+    /// Somebody may have come or gone in what lies between `from` and the first event told.
+    fn hides_moves(&self, head: &Head, from: RoomSeq, first: RoomSeq) -> Result<bool, SqlError> {
+        Ok(first > from && (head.turned >= from || self.store().members_moved(from, first)?))
+    }
+
+    /// What `user_id`, of this membership, is told of a bundle, and what else is new; none when there is nothing to tell.
+    pub(crate) fn notice(
+        &self,
+        head: &Head,
+        user_id: &OwnedUserId,
+        membership: Option<(RoomSeq, String)>,
+        bundle: Option<&Bundle>,
+        ephemeral: Vec<EphemeralNotice>,
+    ) -> Result<Option<Notice>, SqlError> {
+        if let Some(at) = bundle.and_then(|bundle| put_out_at(bundle, user_id, membership.as_ref())) {
+            return self.sent_away(head, user_id, at, membership).map(Some);
+        }
+        let share = bundle.zip(membership.as_ref()).and_then(|(bundle, current)| share(bundle, user_id, current));
+        if let (Some(bundle), Some(share)) = (bundle, share) {
+            return Ok(Some(self.special(head, user_id, bundle, share, ephemeral)?));
+        }
+        Ok((!ephemeral.is_empty()).then(|| Notice { ephemeral, ..self.blank(head) }))
+    }
+
+    /// The frame that tells `user_id` what is pending; none when there is nothing to tell.
+    pub(crate) fn write_notice(
+        &self,
+        head: &Head,
+        user_id: &OwnedUserId,
+        pending: &Pending,
+        bundle: Option<&Bundle>,
+    ) -> Result<Option<Vec<u8>>, SqlError> {
+        let membership = self.store().membership(user_id.as_str())?;
+        let joined = membership.as_ref().is_some_and(|(_, membership)| membership == "join");
+        let ephemeral = if joined { self.ephemeral_news(pending) } else { Vec::new() };
+        let plain = bundle.filter(|bundle| ephemeral.is_empty() && is_plain(bundle, user_id, membership.as_ref()));
+        let Some(bundle) = plain else {
+            return Ok(self.notice(head, user_id, membership, bundle, ephemeral)?.map(write));
+        };
+        if let Some(plain) = &*bundle.plain.borrow() {
+            return Ok(Some(plain.clone()));
+        }
+        let frame = write(self.plain(head, bundle));
+        bundle.plain.replace(Some(frame.clone()));
+        Ok(Some(frame))
+    }
+
+    /// What all are told about whom nothing is special and for whom this is pending.
+    pub(crate) fn plain_notice(&self, head: &Head, pending: &Pending, bundle: Option<&Bundle>) -> Notice {
+        let notice = bundle.map_or_else(|| self.blank(head), |bundle| self.plain(head, bundle));
+        Notice { ephemeral: self.ephemeral_news(pending), ..notice }
+    }
+
+    fn plain(&self, head: &Head, bundle: &Bundle) -> Notice {
+        let events = bundle.events.iter().map(|(event, _)| event.clone()).collect();
+        let (summary, members) = (bundle.summary.clone(), bundle.members.clone());
+        let (turned, sticky) = (bundle.moves.clone(), bundle.sticky.clone());
+        Notice { events, turned, summary, members, sticky, ..self.blank(head) }
+    }
+
+    /// A notice made for one user.
+    fn special(
+        &self,
+        head: &Head,
+        user_id: &OwnedUserId,
+        bundle: &Bundle,
+        share: Share,
+        mut ephemeral: Vec<EphemeralNotice>,
+    ) -> Result<Notice, SqlError> {
+        let covered = bundle.events.iter().filter(|(event, _)| share.covers(event.seq));
+        let mut events: Vec<NoticeEvent> = covered.map(|(event, txn)| with_txn(event, txn.as_ref(), user_id)).collect();
+        let member = self.store().state(MEMBER, user_id.as_str())?;
+        if let (true, Some(member)) = (events.is_empty(), &member) {
+            events.push(notice_event(head, member, None)?);
+        }
+        let stripped = match &member {
+            Some(member) if share.stripped() => {
+                let turn = Turn::new(&self.room_id, self.host.sql(), &self.cache, head.clone());
+                stripped_state(&turn, &parsed(member)?).map_err(damaged)?
+            }
+            _ => Vec::new(),
+        };
+        let joins = share.membership.as_deref() == Some("join");
+        if joins {
+            ephemeral.extend(self.current_receipts(MOST_RECEIPTS)?);
+        }
+        let member_now = joins || share.membership.is_none();
+        let summary = match &bundle.summary {
+            Some(summary) if member_now => Some(Rc::clone(summary)),
+            None if joins => Some(Rc::new(self.summarise(head)?)),
+            _ => None,
+        };
+        let members = match &bundle.members {
+            Some(members) if member_now => Some(Rc::clone(members)),
+            None if joins => Some(self.all_joined()?),
+            _ => None,
+        };
+        let sticky = match (joins, member_now) {
+            (true, _) => self.sticky_from(head, RoomSeq::default())?,
+            (_, true) => bundle.sticky.clone(),
+            _ => Vec::new(),
+        };
+        let turned = bundle.moves.iter().filter(|turned| share.covers(turned.seq)).cloned().collect();
+        let membership = share.membership;
+        Ok(Notice { events, turned, membership, stripped, summary, members, ephemeral, sticky, ..self.blank(head) })
+    }
+
+    /// For somebody whom a resolution at `at` put out of the room: the member event that holds now, if there is one. What
+    /// happened at that position is nothing they may see.
+    fn sent_away(
+        &self,
+        head: &Head,
+        user_id: &OwnedUserId,
+        at: RoomSeq,
+        membership: Option<(RoomSeq, String)>,
+    ) -> Result<Notice, SqlError> {
+        let member = self.store().state(MEMBER, user_id.as_str())?;
+        let event =
+            member.as_ref().map(|member| notice_event(head, &at_position(member.clone(), at), None)).transpose()?;
+        let membership = membership.map_or_else(|| "leave".to_owned(), |(_, membership)| membership);
+        let stripped = match &member {
+            Some(member) if matches!(membership.as_str(), "invite" | "knock") => {
+                let turn = Turn::new(&self.room_id, self.host.sql(), &self.cache, head.clone());
+                stripped_state(&turn, &parsed(member)?).map_err(damaged)?
+            }
+            _ => Vec::new(),
+        };
+        let gone = Turned { seq: at, kind: MEMBER.to_owned(), state_key: user_id.to_string(), event: None };
+        let turned = if event.is_none() { vec![gone] } else { Vec::new() };
+        let events = event.into_iter().collect();
+        Ok(Notice { events, turned, membership: Some(membership), stripped, ..self.blank(head) })
+    }
+
+    /// What resolutions changed, ready to be told.
+    fn moves(&self, head: &Head, turns: &Turns) -> Result<Vec<Turned>, SqlError> {
+        let mut moves = Vec::new();
+        for Move { seq, kind, state_key, after } in turns.moves.iter().rev().take(MOST_MOVES).rev() {
+            let event = match after {
+                None => None,
+                // What is gone from here has been replaced since, and that is told as well.
+                Some(event_id) => match self.store().event(event_id.as_str())? {
+                    Some(event) => Some(notice_event(head, &at_position(event, *seq), None)?),
+                    None => continue,
+                },
+            };
+            moves.push(Turned { seq: *seq, kind: kind.clone(), state_key: state_key.clone(), event });
+        }
+        Ok(moves)
+    }
+
+    fn powers(&self, head: &Head) -> Option<Powers> {
+        Powers::load(&Turn::new(&self.room_id, self.host.sql(), &self.cache, head.clone())).ok()
+    }
+
+    fn blank(&self, head: &Head) -> Notice {
+        Notice {
+            room_id: self.room_id.clone(),
+            events: Vec::new(),
+            turned: Vec::new(),
+            membership: None,
+            stripped: Vec::new(),
+            summary: None,
+            members: None,
+            forwarded: head.forwarded,
+            selective: head.large,
+            ephemeral: Vec::new(),
+            sticky: Vec::new(),
+        }
+    }
+
+    fn ephemeral_news(&self, pending: &Pending) -> Vec<EphemeralNotice> {
+        let mut news = Vec::new();
+        if pending.typing {
+            news.push(EphemeralNotice::Typing(self.typing_now()));
+        }
+        if !pending.receipts.is_empty() {
+            news.push(EphemeralNotice::Receipts(pending.receipts.iter().map(|receipt| (**receipt).clone()).collect()));
+        }
+        news
+    }
+
+    /// The room's summary now.
+    pub(crate) fn summarise(&self, head: &Head) -> Result<RoomSummary, SqlError> {
+        let store = self.store();
+        let mut heroes = store.first_members(["join", "invite"], HEROES)?;
+        if head.joined + head.invited <= 1 {
+            let gone = store.first_members(["leave", "ban"], HEROES)?;
+            heroes.extend(gone.into_iter().take(HEROES.saturating_sub(heroes.len())));
+        }
+        let members = Members {
+            joined: head.joined,
+            invited: head.invited,
+            heroes: heroes.iter().map(parsed).collect::<Result<_, _>>()?,
+        };
+        let children = store.state_like("m.space.child", "*", RoomSeq::default())?;
+        let children = children.iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
+        let turn = Turn::new(&self.room_id, self.host.sql(), &self.cache, head.clone());
+        summarise(&turn, &members, &children).map_err(damaged)
+    }
+}
+
+/// What `user_id`, whose current membership is given, gets of the bundle.
+fn share(bundle: &Bundle, user_id: &UserId, current: &(RoomSeq, String)) -> Option<Share> {
+    let (since, joined) = (current.0, current.1 == "join");
+    let membership = || Some(current.1.clone());
+    if bundle.turned.get(user_id) == Some(&since) {
+        return Some(Share { first: since, last: bundle.last, membership: membership() });
+    }
+    // The user's membership changed in what the bundle had to leave out.
+    let missed = since >= bundle.from && since < bundle.first;
+    match bundle.audience.joined(user_id, if joined { since } else { RoomSeq(u64::MAX) }) {
+        Some(share) if missed && share.membership.is_none() => Some(Share { membership: membership(), ..share }),
+        None if missed => Some(Share { first: since, last: since, membership: membership() }),
+        share => share,
+    }
+}
+
+/// Where a resolution put the user out of the room, if nothing has changed that since.
+fn put_out_at(bundle: &Bundle, user_id: &UserId, current: Option<&(RoomSeq, String)>) -> Option<RoomSeq> {
+    let at = bundle.turned.get(user_id).copied();
+    at.filter(|at| current.is_none_or(|(since, membership)| since == at && membership != "join"))
+}
+
+/// The event as if it stood where it became state.
+fn at_position(event: StoredEvent, seq: RoomSeq) -> StoredEvent {
+    StoredEvent { seq, ..event }
+}
+
+/// The user is told the bundle as it is, like everybody about whom nothing is special.
+fn is_plain(bundle: &Bundle, user_id: &UserId, current: Option<&(RoomSeq, String)>) -> bool {
+    if put_out_at(bundle, user_id, current).is_some() {
+        return false;
+    }
+    let own = |(event, txn): &(NoticeEvent, Option<TxnRef>)| txn.is_some() && event.sender == user_id;
+    current.and_then(|current| share(bundle, user_id, current)).is_some_and(|share| {
+        let whole = share.first <= bundle.first && share.last >= bundle.last;
+        whole && share.membership.is_none() && !bundle.events.iter().any(own)
+    })
+}
+
+fn with_txn(event: &NoticeEvent, txn: Option<&TxnRef>, user_id: &UserId) -> NoticeEvent {
+    NoticeEvent { txn: txn.filter(|_| event.sender == user_id).cloned(), ..event.clone() }
+}
+
+/// With the powers of those who may notify the room, as they are now.
+fn notice_event(head: &Head, event: &StoredEvent, powers: Option<&Powers>) -> Result<NoticeEvent, SqlError> {
+    let redacts = if event.kind == "m.room.redaction" { redact::target(head.version, &parsed(event)?) } else { None };
+    let sender = OwnedUserId::try_from(event.sender.as_str()).map_err(damaged)?;
+    Ok(NoticeEvent {
+        seq: event.seq,
+        event_id: event.event_id.clone(),
+        kind: event.kind.clone(),
+        pings_room: powers.is_some_and(|powers| powers.may_notify_room(&sender)),
+        sender,
+        state_key: event.state_key.clone(),
+        ts: event.ts,
+        client: client_event(head.version, event, Form::default()).map_err(damaged)?,
+        txn: None,
+        redacts,
+    })
+}
+
+fn write(notice: Notice) -> Vec<u8> {
+    frame::write(&UserCommand::from(Deliver { notices: vec![notice] }))
+}

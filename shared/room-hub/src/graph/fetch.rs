@@ -1,0 +1,88 @@
+//! What events from elsewhere need and is not here any more: looked for in the storage worker, between two turns.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use ruma::OwnedEventId;
+use tern_model::MatrixError;
+use tern_ports::{
+    ObjectHost, ask_storage,
+    wire::storage::{LoadAuthChain, LoadEvent},
+};
+use tern_room::redact;
+
+use crate::{RoomActor, graph::receive::Batch, timeline::store::Head};
+
+/// Events that are looked for at a time.
+const MOST_SOUGHT: usize = 64;
+
+/// Events whose auth chains are asked for at once, and links of the answer.
+const MOST_CHAINS: usize = 1_000;
+const MOST_LINKS: u32 = 20_000;
+
+impl<H: ObjectHost> RoomActor<H> {
+    /// What redactions of the batch redact, where it was trimmed here.
+    pub(crate) async fn fetch_targets(&self, batch: &Batch) -> Result<(), MatrixError> {
+        let Some(head) = self.head()? else { return Ok(()) };
+        let targets = batch.events.iter().filter_map(|pdu| redact::target(head.version, pdu)).collect();
+        self.fetch(batch, targets).await.map(drop)
+    }
+
+    /// Fetches from the storage worker what is wanted; false when nothing new was found.
+    pub(crate) async fn fetch(&self, batch: &Batch, wanted: BTreeSet<OwnedEventId>) -> Result<bool, MatrixError> {
+        let Some(head) = self.head()?.filter(|head| head.tail.0 > 0) else { return Ok(false) };
+        // The next turn tells what is still wanted when the way along the auth chains is known.
+        if self.store().known_from()?.0 > 0 && self.fetch_chains(batch, &wanted).await? {
+            return Ok(true);
+        }
+        self.fetch_events(batch, &head, wanted).await
+    }
+
+    async fn fetch_events(
+        &self,
+        batch: &Batch,
+        head: &Head,
+        wanted: BTreeSet<OwnedEventId>,
+    ) -> Result<bool, MatrixError> {
+        let mut sought = Vec::new();
+        for event_id in wanted {
+            let open = sought.len() < MOST_SOUGHT && !batch.sought.borrow().contains(&event_id);
+            if open && self.store().seq_of(event_id.as_str())?.is_none() {
+                batch.sought.borrow_mut().insert(event_id.clone());
+                sought.push(event_id);
+            }
+        }
+        // What the storage worker adds for a reader is not looked at.
+        let Some(reader) = batch.events.first().map(|pdu| pdu.from().to_owned()) else { return Ok(false) };
+        let load = |event_id| LoadEvent { room_id: self.room_id.clone(), event_id, user_id: reader.clone() };
+        let loaded = join_all(sought.into_iter().map(|event_id| ask_storage(&*self.host, load(event_id)))).await;
+        let mut found = false;
+        for event in loaded {
+            // Whether it is there has to be known: an event that is only said to be missing would be judged otherwise.
+            if let Some(loaded) = event?.filter(|loaded| loaded.event.seq <= head.tail) {
+                found = true;
+                batch.fetched.borrow_mut().events.insert(loaded.event.event_id.clone(), loaded.event);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The auth chains of what is wanted, as far as they are forgotten here.
+    async fn fetch_chains(&self, batch: &Batch, wanted: &BTreeSet<OwnedEventId>) -> Result<bool, MatrixError> {
+        let mut events = Vec::new();
+        for event_id in wanted.iter().filter(|event_id| !batch.fetched.borrow().auth.contains_key(*event_id)) {
+            if events.len() < MOST_CHAINS && self.store().auth_of(event_id.as_str())?.is_none() {
+                events.push(event_id.clone());
+            }
+        }
+        if events.is_empty() {
+            return Ok(false);
+        }
+        let ask = LoadAuthChain { room_id: self.room_id.clone(), events, limit: MOST_LINKS };
+        let links = ask_storage(&*self.host, ask).await?;
+        let known = &mut batch.fetched.borrow_mut().auth;
+        let before = known.len();
+        known.extend(links.into_iter().map(|link| (link.event_id, link.auth)));
+        Ok(known.len() > before)
+    }
+}

@@ -1,0 +1,172 @@
+//! The rows of a fork: states beside the present.
+//!
+//! The *trunk* is how the present went from position to position. The state after most events is the trunk's at their
+//! position, and nothing is kept for them: it is the present, rolled back over the state events since. Only an event whose
+//! state is another one (it came from a fork, or was never part of the timeline) has a row in `forks`, which leads to a
+//! state told by its difference from the trunk at some position, or from another such state.
+
+use ruma::OwnedEventId;
+use serde::{Deserialize, Serialize};
+use tern_model::RoomSeq;
+use tern_ports::{Sql, SqlError};
+use tern_room::{Difference, Key};
+
+use crate::timeline::store::{Store, damaged};
+use tern_object_kit::schema::Step;
+
+/// A state that differs from another fork's is told from that one at most this many times in a row; then from the trunk.
+const CHAINED: u64 = 16;
+
+/// Rejected and soft-failed events that are kept; older ones are judged again if somebody refers to them.
+const ASIDE_KEPT: u64 = 1_000;
+
+pub(crate) const TABLES: Step = &[
+    // Known events that are not part of the timeline, with their verdict: `rejected`, `soft_failed`, or `cited` for those
+    // that are known only because others cite them. `since` is the newest position when they came.
+    "CREATE TABLE aside (
+        event_id TEXT PRIMARY KEY, verdict TEXT NOT NULL, reason TEXT, since INTEGER NOT NULL, pdu TEXT NOT NULL
+    ) STRICT",
+    // Events after which the state is not the trunk's at their position.
+    "CREATE TABLE forks (
+        event_id TEXT PRIMARY KEY, state INTEGER NOT NULL, since INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID",
+    // `changes` is JSON, `[type, state key, event id or null]`, on top of the state `parent` or of the trunk at `base`.
+    "CREATE TABLE fork_states (
+        id INTEGER PRIMARY KEY, parent INTEGER, chained INTEGER NOT NULL, base INTEGER NOT NULL, changes TEXT NOT NULL
+    ) STRICT",
+    // Where the trunk moved otherwise than by the event at `seq` taking its place. For a state event that did not become
+    // current, `before` and `after` are the same.
+    "CREATE TABLE turns (
+        seq INTEGER NOT NULL, kind TEXT NOT NULL, state_key TEXT NOT NULL, before TEXT, after TEXT,
+        PRIMARY KEY (seq, kind, state_key)
+    ) STRICT, WITHOUT ROWID",
+    // What remains of superseded state events when they are trimmed: what they replaced, and their auth events.
+    "CREATE TABLE past (
+        event_id TEXT PRIMARY KEY, seq INTEGER NOT NULL, kind TEXT NOT NULL, state_key TEXT NOT NULL, replaced TEXT,
+        auth TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID",
+    // Above this position `past` has everything that was trimmed.
+    "ALTER TABLE head ADD COLUMN known_from INTEGER NOT NULL DEFAULT 0",
+    "UPDATE head SET known_from = tail",
+];
+
+/// One change as it is written.
+#[derive(Serialize, Deserialize)]
+struct Change(String, String, Option<OwnedEventId>);
+
+impl<S: Sql> Store<'_, S> {
+    /// The number of the state after an event, if it is not the trunk's.
+    pub(crate) fn fork(self, event_id: &str) -> Result<Option<u64>, SqlError> {
+        let rows = self.0.query("SELECT state FROM forks WHERE event_id = ?", &[event_id.into()])?;
+        Ok(rows.first().and_then(|row| row.int(0)))
+    }
+
+    /// Notes that the state after an event is the state `number`.
+    pub(crate) fn put_fork(self, event_id: &str, number: u64, since: RoomSeq) -> Result<(), SqlError> {
+        let params = [event_id.into(), number.into(), since.0.into()];
+        self.0.query("INSERT OR REPLACE INTO forks VALUES (?, ?, ?)", &params)?;
+        Ok(())
+    }
+
+    /// A state's changes, and where on the trunk they apply.
+    pub(crate) fn fork_state(self, number: u64) -> Result<(RoomSeq, Difference), SqlError> {
+        let rows = self.0.query(
+            "WITH RECURSIVE line (parent, chained, base, changes) AS (
+                 SELECT parent, chained, base, changes FROM fork_states WHERE id = ?
+                 UNION ALL
+                 SELECT f.parent, f.chained, f.base, f.changes FROM line l CROSS JOIN fork_states f ON f.id = l.parent
+             ) SELECT base, changes FROM line ORDER BY chained",
+            &[number.into()],
+        )?;
+        let mut changes = Difference::new();
+        for row in &rows {
+            changes.extend(read_changes(row.text(1).unwrap_or_default())?);
+        }
+        let base = rows.first().and_then(|row| row.int(0));
+        Ok((RoomSeq(base.ok_or_else(|| damaged("a fork's state is gone"))?), changes))
+    }
+
+    /// Keeps a state: `changes` on the trunk at `base`.
+    pub(crate) fn add_fork_state(self, base: RoomSeq, changes: &Difference) -> Result<u64, SqlError> {
+        self.insert_fork_state(None, 0, base, changes)
+    }
+
+    /// Keeps a state that differs from the state `parent` in one place; nothing when it is to be told from the trunk.
+    pub(crate) fn chain_fork_state(
+        self,
+        parent: u64,
+        key: &Key,
+        event_id: &ruma::EventId,
+    ) -> Result<Option<u64>, SqlError> {
+        let rows = self.0.query("SELECT chained, base FROM fork_states WHERE id = ?", &[parent.into()])?;
+        let found = rows.first().and_then(|row| Some((row.int(0)?, row.int(1)?)));
+        let Some((chained, base)) = found.filter(|(chained, _)| chained + 1 < CHAINED) else { return Ok(None) };
+        let change = Difference::from([(key.clone(), Some(event_id.to_owned()))]);
+        self.insert_fork_state(Some(parent), chained + 1, RoomSeq(base), &change).map(Some)
+    }
+
+    fn insert_fork_state(
+        self,
+        parent: Option<u64>,
+        chained: u64,
+        base: RoomSeq,
+        changes: &Difference,
+    ) -> Result<u64, SqlError> {
+        let params = [parent.into(), chained.into(), base.0.into(), write_changes(changes)?.into()];
+        let rows = self.0.query(
+            "INSERT INTO fork_states (parent, chained, base, changes) VALUES (?, ?, ?, ?) RETURNING id",
+            &params,
+        )?;
+        rows.first().and_then(|row| row.int(0)).ok_or_else(|| damaged("a state got no number"))
+    }
+
+    /// Tells states by the trunk as it is at `newest` that are told by the trunk below `until`, which is to be forgotten.
+    pub(crate) fn rebase_forks(self, until: RoomSeq, newest: RoomSeq) -> Result<(), SqlError> {
+        let rows = self.0.query("SELECT event_id, state, since FROM forks", &[])?;
+        for row in &rows {
+            let (Some(event_id), Some(number), Some(since)) = (row.text(0), row.int(1), row.int(2)) else { continue };
+            let (base, changes) = self.fork_state(number)?;
+            if base >= until {
+                continue;
+            }
+            if let Some(mut state) = self.trunk(base)? {
+                state.extend(changes);
+                self.put_fork(event_id, self.add_fork_state(newest, &state)?, RoomSeq(since))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets states that nobody builds on any more: of events that came before `until`, extremities excepted, and of
+    /// what was put aside all but the newest.
+    pub(crate) fn compact_forks(self, until: RoomSeq, extremities: &[OwnedEventId]) -> Result<(), SqlError> {
+        let extremities = serde_json::to_string(extremities).map_err(damaged)?;
+        self.0.query(
+            "DELETE FROM aside WHERE verdict <> 'cited' AND since <= ? AND rowid <=
+                 (SELECT max(rowid) FROM aside) - ?",
+            &[until.0.into(), ASIDE_KEPT.into()],
+        )?;
+        self.0.query(
+            "DELETE FROM forks WHERE since <= ? AND event_id NOT IN (SELECT value FROM json_each(?))",
+            &[until.0.into(), extremities.into()],
+        )?;
+        self.0.query(
+            "WITH RECURSIVE used (id) AS (
+                 SELECT state FROM forks
+                 UNION SELECT f.parent FROM used u CROSS JOIN fork_states f ON f.id = u.id WHERE f.parent IS NOT NULL
+             ) DELETE FROM fork_states WHERE id NOT IN (SELECT id FROM used)",
+            &[],
+        )?;
+        Ok(())
+    }
+}
+
+fn read_changes(text: &str) -> Result<impl Iterator<Item = (Key, Option<OwnedEventId>)> + use<>, SqlError> {
+    let changes: Vec<Change> = serde_json::from_str(text).map_err(damaged)?;
+    Ok(changes.into_iter().map(|Change(kind, key, event_id)| ((kind.into(), key), event_id)))
+}
+
+fn write_changes(changes: &Difference) -> Result<String, SqlError> {
+    let changes = changes.iter().map(|((kind, key), event_id)| Change(kind.to_string(), key.clone(), event_id.clone()));
+    serde_json::to_string(&changes.collect::<Vec<_>>()).map_err(damaged)
+}

@@ -1,0 +1,12 @@
+//! What readers ask for, each after the reader's access was checked.
+
+pub(crate) mod access;
+pub(crate) mod aggregate;
+pub(crate) mod find_thread;
+pub(crate) mod history;
+pub(crate) mod read;
+pub(crate) mod receipt_place;
+pub(crate) mod related;
+pub(crate) mod relations;
+pub(crate) mod slice;
+pub(crate) mod timeline;

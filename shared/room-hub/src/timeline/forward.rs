@@ -1,0 +1,180 @@
+//! Feeding the storage worker from the journal, and trimming what it has.
+
+use std::{cell::Cell, rc::Rc};
+
+use tern_model::{Millis, RoomSeq};
+use tern_ports::{
+    ObjectHost, Sql, SqlError, ask_storage,
+    wire::{
+        directory::FactsAsOf,
+        storage::{AppendEvent, AppendEvents, Appended},
+    },
+};
+use tern_room::{Difference, facts::affects};
+
+use tern_object_kit::alarm::backed_off;
+
+use crate::{RoomActor, timeline::store::Head};
+
+/// Most events of one append, and most bytes of them.
+const MOST_EVENTS: u32 = 100;
+const MOST_BYTES: usize = 512 * 1024;
+
+/// Delays between attempts.
+const RETRY: (u64, u64) = (1_000, 60_000);
+
+/// Events kept here for quick reading after the storage worker has them.
+const KEPT_EVENTS: u64 = 200;
+
+/// Events younger than this are kept as well: a client may repeat a transaction.
+const KEPT_MS: u64 = 15 * 60 * 1000;
+
+/// Trimmed at once, at least and at most: each event costs three deleted rows, each turn one written row.
+const TRIM: (u64, u64) = (100, 1_000);
+
+/// How forwarding stands.
+#[derive(Default)]
+pub(crate) struct Forwarder {
+    running: Cell<bool>,
+    failures: Cell<u32>,
+    not_before: Cell<Millis>,
+}
+
+/// Forwards; one at a time. Ends with the future it is in.
+struct Running<H: ObjectHost>(Rc<RoomActor<H>>);
+
+impl<H: ObjectHost> Drop for Running<H> {
+    fn drop(&mut self) {
+        self.0.forwarder.running.set(false);
+    }
+}
+
+impl<H: ObjectHost> Running<H> {
+    /// Forwards the journal until nothing is left or an attempt fails, then trims.
+    async fn forward_all(self) {
+        let actor = &self.0;
+        while let Some(append) = actor.next_append() {
+            if !actor.append(append).await {
+                let failures = actor.forwarder.failures.get().saturating_add(1);
+                actor.forwarder.failures.set(failures);
+                actor.forwarder.not_before.set(backed_off(actor.host.now(), failures, RETRY));
+                return;
+            }
+            actor.forwarder.failures.set(0);
+        }
+        // What stays for another time costs space, nothing else.
+        actor.trim().ok();
+    }
+}
+
+impl<H: ObjectHost> RoomActor<H> {
+    /// Starts to forward, unless somebody is at it or the last attempt has just failed.
+    pub(crate) fn start_forwarding(self: &Rc<Self>) {
+        let due = self.forward_due().is_some_and(|due| due <= self.host.now());
+        if due && !self.forwarder.running.replace(true) {
+            let running = Running(Rc::clone(self));
+            self.host.spawn(Box::pin(running.forward_all()));
+        }
+    }
+
+    /// When the journal is to be forwarded, if it is not empty.
+    pub(crate) fn forward_due(&self) -> Option<Millis> {
+        let head = self.head().ok().flatten()?;
+        (head.forwarded < head.newest).then(|| self.forwarder.not_before.get())
+    }
+
+    fn next_append(&self) -> Option<AppendEvents> {
+        let head = self.head().ok().flatten().filter(|head| head.forwarded < head.newest)?;
+        let mut events = self.store().journal(head.forwarded, MOST_EVENTS).ok()?;
+        let mut bytes = 0;
+        let fitting = events.iter().position(|event| {
+            bytes += size_of_entry(event);
+            bytes > MOST_BYTES
+        });
+        events.truncate(fitting.map_or(events.len(), |fitting| fitting.max(1)));
+        for entry in events.iter_mut().filter(|entry| entry.event.seq <= head.turned) {
+            entry.turns = self.store().turns_at(entry.event.seq).ok()?;
+        }
+        let turns = |entry: &AppendEvent| entry.turns.iter().any(|turn| affects(&turn.kind));
+        let shows = events
+            .iter()
+            .any(|event| event.is_state && affects(&event.event.kind) || event.redaction.is_some() || turns(event));
+        let facts = if shows { Some(FactsAsOf { as_of: head.newest, facts: self.facts(&head).ok()? }) } else { None };
+        Some(AppendEvents { room_id: self.room_id.clone(), room_version: head.version.id.to_owned(), events, facts })
+    }
+
+    /// Sends one append and moves the cursor; false when that led nowhere.
+    async fn append(&self, append: AppendEvents) -> bool {
+        let Ok(Appended { through }) = ask_storage(&*self.host, append).await else {
+            return false;
+        };
+        let mut moved = false;
+        self.move_cursor(|head| {
+            moved = through > head.forwarded;
+            if moved {
+                head.forwarded = through.min(head.newest);
+            } else if through >= head.tail {
+                // It has less than it once said. All of that is still here: the next attempt starts there.
+                head.forwarded = head.forwarded.min(through);
+            }
+        });
+        moved
+    }
+
+    /// Removes old events that the storage worker has, many at once.
+    fn trim(&self) -> Result<(), SqlError> {
+        let Some(head) = self.head()? else { return Ok(()) };
+        let (least, most) = TRIM;
+        let spare = head.newest.0.saturating_sub(KEPT_EVENTS).min(head.tail.0 + most);
+        let until = RoomSeq(spare).min(head.forwarded).min(head.announced);
+        if until.0 < head.tail.0 + least {
+            return Ok(());
+        }
+        let young = Millis(self.host.now().0.saturating_sub(KEPT_MS));
+        let until = match self.store().first_since(head.tail, until, young)? {
+            Some(first) => first.previous(),
+            None => until,
+        };
+        if until.0 < head.tail.0 + least {
+            return Ok(());
+        }
+        let trimmed = Head { tail: until, ..(*head).clone() };
+        self.host.sql().transaction(|| {
+            self.leave_forks(&head, until)?;
+            self.store().trim(head.tail, until)?;
+            self.store().write_head(&trimmed)
+        })?;
+        self.adopt(trimmed);
+        Ok(())
+    }
+}
+
+impl<H: ObjectHost> RoomActor<H> {
+    /// Keeps what forks need of the events up to `until`, and forgets what no fork needs.
+    fn leave_forks(&self, head: &Head, until: RoomSeq) -> Result<(), SqlError> {
+        let store = self.store();
+        store.keep_past(head.tail, until)?;
+        if let [_, _, ..] = head.extremities.as_slice() {
+            for event_id in &head.extremities {
+                // Its row will be gone, and with it what tells that its state was the trunk's.
+                if let (None, Some(seq)) = (store.fork(event_id.as_str())?, store.seq_of(event_id.as_str())?) {
+                    let number = store.add_fork_state(seq, &Difference::new())?;
+                    store.put_fork(event_id.as_str(), number, seq)?;
+                }
+            }
+        }
+        store.compact_forks(until, &head.extremities)?;
+        store.compact_past(until, head.newest)
+    }
+}
+
+fn size_of_entry(entry: &AppendEvent) -> usize {
+    let redaction = entry.redaction.as_ref();
+    let texts = [
+        Some(&entry.event.pdu),
+        entry.event.unsigned.as_ref(),
+        redaction.map(|redaction| &redaction.pdu),
+        redaction.and_then(|redaction| redaction.unsigned.as_ref()),
+    ];
+    texts.into_iter().flatten().map(|json| json.text().len()).sum()
+}

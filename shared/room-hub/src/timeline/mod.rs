@@ -1,0 +1,14 @@
+//! Changes of the room: what is decided, committed, and given to the storage worker.
+
+pub(crate) mod create;
+pub(crate) mod delayed;
+pub(crate) mod facts;
+pub(crate) mod finalised;
+pub(crate) mod forget;
+pub(crate) mod forward;
+pub(crate) mod membership;
+pub(crate) mod send;
+pub(crate) mod state;
+pub(crate) mod sticky;
+pub(crate) mod store;
+pub(crate) mod view;

@@ -1,0 +1,278 @@
+//! Sending: the turn in which a group of requests is decided and committed.
+
+use std::rc::Rc;
+
+use ruma::{OwnedEventId, OwnedRoomId, events::StateEventType};
+use tern_model::{MatrixError, Pdu, RawJson, TxnRef};
+use tern_ports::{
+    ObjectHost, Sql, SqlError, ask_storage,
+    wire::{
+        room::{ChangeMembership, Draft, SendEvent, Sent, SetMemberProfile},
+        storage::{LoadEvent, LoadedEvent},
+    },
+};
+use tern_room::{
+    Relation, RoomView,
+    build::{self, propose},
+    redact, relations,
+};
+
+use crate::{
+    RoomActor,
+    graph::{admit::Admitted, known::Fetched, receive::Batch},
+    not_in_room,
+    reads::{related::Kinds, timeline::Range},
+    timeline::view::{Entry, Turn, redacts},
+};
+
+/// A request to change the room, with everything that had to be fetched for it.
+pub(crate) enum Job {
+    Send {
+        request: Box<SendEvent>,
+        /// The event to redact, when it is no longer here.
+        target: Option<Box<LoadedEvent>>,
+    },
+    Membership {
+        request: ChangeMembership,
+        /// Rooms that let their members into this one, and that the caller is in.
+        vouching: Vec<OwnedRoomId>,
+    },
+    Profile(SetMemberProfile),
+    /// Events from elsewhere.
+    Receive(Rc<Batch>),
+    /// A scheduled event whose time has come, or that is wanted before.
+    Delayed {
+        delay_id: String,
+        due: bool,
+    },
+}
+
+impl Job {
+    /// Somebody may be out of the room by it.
+    fn moves_members(&self) -> bool {
+        match self {
+            Self::Membership { .. } | Self::Receive(_) | Self::Delayed { .. } => true,
+            Self::Send { request, .. } => request.draft.kind == "m.room.member",
+            Self::Profile(_) => false,
+        }
+    }
+}
+
+/// The event that answers a job; nothing when there was nothing to do.
+pub(crate) type Answer = Result<Option<OwnedEventId>, MatrixError>;
+
+/// What a job comes to.
+pub(crate) enum Plan {
+    /// It is so already.
+    Known(OwnedEventId),
+    /// There is nothing to do.
+    Nothing,
+    /// Append this.
+    Append(Box<Entry>),
+}
+
+impl<H: ObjectHost> RoomActor<H> {
+    /// Sends a message or state event, or a redaction.
+    pub(crate) async fn send_event(self: &Rc<Self>, request: SendEvent) -> Result<Sent, MatrixError> {
+        self.room()?;
+        let target = self.fetch_target(&request).await?;
+        let event_id = self.submit(Job::Send { request: Box::new(request), target: target.map(Box::new) }).await?;
+        event_id.map(|event_id| Sent { event_id }).ok_or_else(MatrixError::internal)
+    }
+
+    /// Has a job decided and committed, and starts what follows.
+    pub(crate) async fn submit(self: &Rc<Self>, job: Job) -> Answer {
+        let moves_members = job.moves_members();
+        let answer = self.group_commit.pass(job, |jobs| self.decide(jobs), || self.settle()).await;
+        if moves_members {
+            self.stop_typing_of_leavers();
+        }
+        self.follow_up();
+        answer.unwrap_or_else(|| Err(MatrixError::internal()))
+    }
+
+    /// What has to be before a commit is acknowledged: the alarm that resumes what follows from it, and durability.
+    pub(crate) async fn settle(&self) {
+        self.arm_for_leftovers().await;
+        self.host.synced().await;
+    }
+
+    fn decide(&self, jobs: Vec<Job>) -> Vec<Answer> {
+        let count = jobs.len();
+        self.commit(jobs).unwrap_or_else(|error| vec![Err(error); count])
+    }
+
+    /// One turn: decides all jobs in order, each on top of those before it, in one transaction.
+    fn commit(&self, jobs: Vec<Job>) -> Result<Vec<Answer>, MatrixError> {
+        let head = self.room()?;
+        let before = head.newest;
+        let turn =
+            Turn::new(&self.room_id, self.host.sql(), &self.cache, Rc::unwrap_or_clone(head)).at(self.host.now());
+        let answers = self.host.sql().transaction(|| {
+            let mut answers = Vec::with_capacity(jobs.len());
+            for job in jobs {
+                answers.push(self.commit_one(&turn, job)?);
+            }
+            if turn.newest() > before {
+                turn.seal()?;
+            }
+            Ok::<_, SqlError>(answers)
+        })?;
+        if turn.newest() > before {
+            self.adopt(turn.committed());
+        }
+        Ok(answers)
+    }
+
+    /// A refusal is the job's own; a failed write undoes the whole turn.
+    fn commit_one(&self, turn: &Turn<'_, H::Sql>, job: Job) -> Result<Answer, SqlError> {
+        let plan = match job {
+            Job::Receive(batch) => {
+                Self::receive_batch(turn, &batch)?;
+                return Ok(Ok(None));
+            }
+            Job::Send { request, target } => {
+                let sticky = request.sticky_ms.is_some_and(|duration_ms| duration_ms > 0);
+                self.plan_event(turn, *request, target).and_then(|plan| check_sticky(turn, plan, sticky))
+            }
+            Job::Membership { request, vouching } => self.plan_membership(turn, &request, &vouching),
+            Job::Profile(request) => self.plan_profile(turn, &request),
+            Job::Delayed { delay_id, due } => return self.commit_delayed(turn, &delay_id, due),
+        };
+        Self::carry_out(turn, plan)
+    }
+
+    /// Does what was planned.
+    pub(crate) fn carry_out(turn: &Turn<'_, H::Sql>, plan: Result<Plan, MatrixError>) -> Result<Answer, SqlError> {
+        Ok(match plan {
+            Ok(Plan::Append(entry)) => {
+                if let Err(error) = append(turn, &entry)? {
+                    return Ok(Err(error));
+                }
+                if let Some(state_key) = entry.pdu.key() {
+                    let (kind, sender) = (entry.pdu.kind().to_string(), entry.pdu.from().as_str());
+                    turn.store().supersede_delayed(&kind, state_key, sender)?;
+                }
+                Ok(Some(entry.pdu.id().to_owned()))
+            }
+            Ok(Plan::Known(event_id)) => Ok(Some(event_id)),
+            Ok(Plan::Nothing) => Ok(None),
+            Err(error) => Err(error),
+        })
+    }
+
+    pub(crate) fn plan_event(
+        &self,
+        turn: &Turn<'_, H::Sql>,
+        request: SendEvent,
+        fetched: Option<Box<LoadedEvent>>,
+    ) -> Result<Plan, MatrixError> {
+        let SendEvent { draft, device_id, txn_id, ts, sticky_ms } = request;
+        let draft = rule_draft(draft).sticky(sticky_ms);
+        let txn = txn_id.map(|txn_id| TxnRef { device_id, txn_id });
+        if let Some(txn) = &txn
+            && let Some(known) = turn.store().event_of_txn(draft.sender.as_str(), txn, &draft.kind)?
+        {
+            build::check(&draft)?;
+            return Ok(Plan::Known(known));
+        }
+        let pdu = propose(turn, &draft, ts.unwrap_or_else(|| self.host.now()), self.signer()?)?;
+        if let Some(same) = unchanged_state(turn, &pdu)? {
+            return Ok(Plan::Known(same));
+        }
+        check_relation(turn, &pdu)?;
+        let redacts = match redact::target(turn.version(), &pdu) {
+            Some(target) => {
+                let here = turn.store().event(target.as_str())?;
+                let fetched = fetched.filter(|fetched| fetched.event.event_id == target);
+                let target = here
+                    .map(|here| (here, None))
+                    .or(fetched.map(|fetched| (fetched.event, fetched.successor)))
+                    .ok_or_else(|| MatrixError::not_found("There is no event to redact"))?;
+                Some(redacts(turn, &pdu, target)?)
+            }
+            None => None,
+        };
+        Ok(Plan::Append(Box::new(Entry { pdu, txn, redacts })))
+    }
+
+    /// The event to redact, from the storage worker when it was trimmed here. Fetched before the turn, which cannot wait.
+    async fn fetch_target(&self, request: &SendEvent) -> Result<Option<LoadedEvent>, MatrixError> {
+        let Some(event_id) = target_of(&request.draft) else {
+            return Ok(None);
+        };
+        if self.room()?.tail.0 == 0 || self.store().seq_of(event_id.as_str())?.is_some() {
+            return Ok(None);
+        }
+        let load = LoadEvent { room_id: self.room_id.clone(), event_id, user_id: request.draft.sender.clone() };
+        ask_storage(&*self.host, load).await
+    }
+}
+
+/// Refuses one more sticky event where there are too many: it would have to reach everybody.
+fn check_sticky<S: Sql>(turn: &Turn<'_, S>, plan: Plan, sticky: bool) -> Result<Plan, MatrixError> {
+    if let (Plan::Append(entry), true) = (&plan, sticky) {
+        turn.check_room_for_sticky(entry.pdu.from().as_str(), turn.now())?;
+    }
+    Ok(plan)
+}
+
+/// Appends an event made here. It stands on all extremities, unless there are more than an event may name: then it is
+/// judged like one from elsewhere.
+fn append<S: Sql>(turn: &Turn<'_, S>, entry: &Entry) -> Result<Result<(), MatrixError>, SqlError> {
+    if entry.pdu.prev().len() >= turn.extremities_now().len() {
+        return turn.append(entry).map(Ok);
+    }
+    Ok(match turn.admit(entry, &Fetched::default())? {
+        Admitted::Accepted => Ok(()),
+        Admitted::Aside(_, reason) => Err(MatrixError::forbidden(reason)),
+        Admitted::Missing(_) | Admitted::Unjudged(_) => Err(MatrixError::unavailable()),
+    })
+}
+
+/// Refuses relations that clients are told not to state, as far as the tail knows: of older events a repeated reaction
+/// would cost a question to the storage worker, and does no harm.
+fn check_relation<S: Sql>(turn: &Turn<'_, S>, pdu: &Pdu) -> Result<(), MatrixError> {
+    let Some(relation) = Relation::of_content(&RawJson(pdu.body().to_owned())) else { return Ok(()) };
+    let Some(target) = turn.store().event(relation.event_id.as_str())? else { return Ok(()) };
+    let range = Range { after: target.seq, until: turn.newest(), backwards: false };
+    let kinds = Kinds { rel_type: Some(&relation.rel_type), kind: None };
+    let siblings = turn.store().related(std::slice::from_ref(&relation.event_id), range, kinds, u32::MAX)?;
+    let kind = pdu.kind().to_string();
+    relations::check(&relation, (pdu.from().as_str(), &kind), &target, &siblings).map_err(MatrixError::from)
+}
+
+/// The event a draft redacts, wherever it names it.
+fn target_of(draft: &Draft) -> Option<OwnedEventId> {
+    #[derive(serde::Deserialize)]
+    struct Content {
+        redacts: Option<OwnedEventId>,
+    }
+    if draft.kind != "m.room.redaction" {
+        return None;
+    }
+    let named = || draft.content.read::<Content>().ok()?.redacts;
+    draft.redacts.clone().or_else(named)
+}
+
+/// The current event of the same type and state key, when it says the same and was said by the same: sending it again
+/// changes nothing.
+fn unchanged_state(turn: &impl RoomView, pdu: &Pdu) -> Result<Option<OwnedEventId>, MatrixError> {
+    let Some(state_key) = pdu.key() else { return Ok(None) };
+    let kind = StateEventType::from(pdu.kind().to_string());
+    let current = turn.state(&kind, state_key)?;
+    let value = |pdu: &Pdu| serde_json::from_str::<serde_json::Value>(pdu.body().get()).ok();
+    let same = current.filter(|current| current.from() == pdu.from() && value(current) == value(pdu));
+    Ok(same.map(|same| same.id().to_owned()))
+}
+
+/// A draft from the wire as the rules take it.
+pub(crate) fn rule_draft(draft: Draft) -> tern_room::Draft {
+    let Draft { sender, kind, state_key, content, redacts } = draft;
+    tern_room::Draft::new(sender, kind, state_key, content, redacts)
+}
+
+/// 404 for joining or knocking at a room that does not exist, 403 for everything else.
+pub(crate) fn unknown_room(joining: bool) -> MatrixError {
+    if joining { MatrixError::not_found("There is no such room") } else { not_in_room() }
+}

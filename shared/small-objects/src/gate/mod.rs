@@ -1,0 +1,127 @@
+//! The actor of a gate: what must be exact and does not last. Its name says what it guards.
+//!
+//! | name | guards | file |
+//! |---|---|---|
+//! | `limit/{class}/{subject}` | how often somebody may try | [`turns`] |
+//! | `uia/{session}` | the stages of interactive authentication that were completed | [`notes`] |
+//! | `login/{digest}` | whom a login token signs in, once | [`notes`] |
+//! | `upstream/{digest}` | an attempt to sign in with another provider, once | [`notes`] |
+//! | `mail/{proof}` | whether a mail address was proven | [`proof`] |
+//!
+//! A gate forgets everything once nothing in it counts any more, so that strangers cannot make objects that stay.
+
+mod notes;
+mod proof;
+mod turns;
+
+use std::{cell::Cell, rc::Rc};
+
+use serde::Serialize;
+use tern_model::{MatrixError, Millis};
+use tern_ports::{
+    ObjectHost, SqlError,
+    wire::{GateCommand, frame},
+};
+
+use tern_object_kit::schema::{NUMBER, READ_NUMBER, Schema, Step, WRITE_NUMBER};
+
+pub const SCHEMA: Schema = Schema {
+    steps: &[FIRST, NUMBERED, PROOFS],
+    read: READ_NUMBER,
+    write: WRITE_NUMBER,
+    signs: &["SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'bucket'"],
+};
+
+const FIRST: Step = &[
+    // `full_at` as in `tern_auth::limit::Bucket`; at most one row.
+    "CREATE TABLE IF NOT EXISTS bucket (id INTEGER PRIMARY KEY CHECK (id = 1), full_at INTEGER NOT NULL) STRICT",
+    "CREATE TABLE IF NOT EXISTS note (
+        name TEXT PRIMARY KEY, value TEXT NOT NULL, until INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID",
+];
+
+const NUMBERED: Step = &[NUMBER];
+
+// At most one row. `secret` and `token` as in `OpenProof`.
+const PROOFS: Step = &["CREATE TABLE IF NOT EXISTS proof (
+        id INTEGER PRIMARY KEY CHECK (id = 1), address TEXT NOT NULL, secret TEXT NOT NULL, attempt INTEGER NOT NULL,
+        token TEXT NOT NULL, confirmed INTEGER, until INTEGER NOT NULL
+    ) STRICT"];
+
+/// The actor in a gate.
+pub struct GateActor<H> {
+    host: Rc<H>,
+    /// The tables are there.
+    ready: Cell<bool>,
+    /// When the object was last asked to look whether it may go.
+    alarm: Cell<Option<Millis>>,
+}
+
+impl<H: ObjectHost> GateActor<H> {
+    /// The gate in this host.
+    pub fn new(host: Rc<H>) -> Self {
+        Self { host, ready: Cell::new(false), alarm: Cell::new(None) }
+    }
+
+    /// Handles one command; the result is a reply frame. A question about what was never here leaves nothing behind.
+    pub async fn handle(&self, command: GateCommand) -> Vec<u8> {
+        match command {
+            GateCommand::TakeTurn(ask) => reply(&self.take_turn(*ask).await),
+            GateCommand::LeaveNote(ask) => reply(&self.leave_note(*ask).await),
+            GateCommand::ReadNotes(_) => reply(&self.read_notes()),
+            GateCommand::TakeNotes(_) => reply(&self.take_notes()),
+            GateCommand::OpenProof(ask) => reply(&self.open_proof(*ask).await),
+            GateCommand::ConfirmProof(ask) => reply(&self.confirm_proof(&ask)),
+            GateCommand::SpendProof(ask) => reply(&self.spend_proof(&ask)),
+            GateCommand::DropProof(_) => reply(&self.drop_proof()),
+        }
+    }
+
+    /// Whether nothing here counts any more; the host then deletes everything.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn is_over(&self) -> Result<bool, MatrixError> {
+        self.alarm.set(None);
+        if !self.is_there()? {
+            return Ok(true);
+        }
+        let sql = self.host.sql();
+        let over = turns::full_at(sql)?.max(notes::until(sql)?).max(proof::until(sql)?);
+        if over > self.host.now() {
+            self.look_again(over).await;
+            return Ok(false);
+        }
+        self.ready.set(false);
+        Ok(true)
+    }
+
+    /// Whether there are tables, and so perhaps something in them.
+    fn is_there(&self) -> Result<bool, SqlError> {
+        if !self.ready.get() {
+            self.ready.set(SCHEMA.renew(self.host.sql())?);
+        }
+        Ok(self.ready.get())
+    }
+
+    /// Makes the tables, for something that is to be kept.
+    fn prepare(&self) -> Result<(), SqlError> {
+        if !self.ready.get() {
+            SCHEMA.create(self.host.sql())?;
+            self.ready.set(true);
+        }
+        Ok(())
+    }
+
+    /// Asks for the alarm at `at`, unless one is on its way: when that one finds something left, it asks again.
+    async fn look_again(&self, at: Millis) {
+        if self.alarm.get().is_none() {
+            self.alarm.set(Some(at));
+            self.host.set_alarm(at).await;
+        }
+    }
+}
+
+fn reply<T: Serialize>(result: &Result<T, MatrixError>) -> Vec<u8> {
+    frame::write_reply(result)
+}

@@ -1,0 +1,127 @@
+//! Telling everybody who shares a room with the user that the user's devices or cross-signing keys changed.
+//!
+//! The rooms are asked who is in them, and each of those users is told once, however many rooms are shared: fewer calls
+//! and rows than to announce through the rooms, which would tell them once per room. The rooms are asked, and not this
+//! hub's own memory of companions, because they know of a member before that member can have looked up any key. At least
+//! once: a cursor is stored with the change, and the alarm goes on from there. A room that this hub does not know of yet,
+//! because the notice of the user's own join is late, makes it tell everybody again when it comes.
+
+use std::{cell::Cell, collections::BTreeSet, rc::Rc};
+
+use futures::{StreamExt, future::join_all, stream};
+use ruma::OwnedUserId;
+use tern_model::MatrixError;
+use tern_ports::{
+    ObjectHost, Parking, ask_room, ask_user,
+    wire::{keys::NoteDeviceList, room::ReadCompanions},
+};
+
+use crate::{
+    UserActor,
+    store::{
+        companions::{self, Announcement},
+        rooms,
+    },
+};
+
+/// Rooms or users asked at a time: as many as an object may have connections.
+const AT_A_TIME: usize = 6;
+/// Users told between two writes of the cursor.
+const STRIDE: usize = 60;
+/// Most rooms of a user.
+const ALL_ROOMS: u64 = 1_000_000;
+/// When work that was cut off is taken up again.
+pub(super) const RESUME_MS: u64 = 60_000;
+/// The first pause before those that could not be reached are tried again; doubles each time.
+const RETRY_MS: u64 = 5_000;
+/// How often it doubles. There is no last attempt: a lost change would be messages that cannot be read.
+const MOST_DOUBLINGS: u64 = 9;
+
+impl<H: ObjectHost + Parking> UserActor<H> {
+    /// Copies and announces what is not copied and announced yet, from where it was left.
+    pub(crate) async fn announce_devices(self: Rc<Self>) {
+        if self.announcing.replace(true) {
+            return;
+        }
+        // Whatever ends this, the next one may start.
+        let _guard = Announcing(&self.announcing);
+        loop {
+            // Who is told looks at the copy.
+            if self.publish_keys().await.is_err() {
+                return self.wish(self.host.now().plus(self.pause_of_copying())).await;
+            }
+            let Ok(Some(at)) = companions::announcement(self.host.sql()) else { return };
+            match self.announce_once(&at).await {
+                Ok(None) => {}
+                Ok(Some(pause)) => return self.wish(self.host.now().plus(pause)).await,
+                // The database refuses: the next life of this hub tries again.
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// One pass over everybody. Gives the pause to make, if one is due.
+    async fn announce_once(&self, at: &Announcement) -> Result<Option<u64>, MatrixError> {
+        let (audience, mut failed) = self.audience().await?;
+        failed |= at.failed;
+        let rest: Vec<_> = audience.into_iter().filter(|user_id| user_id.as_str() > at.after_user.as_str()).collect();
+        for users in rest.chunks(STRIDE) {
+            let asks = users.iter().map(|user_id| {
+                let note = NoteDeviceList { user_id: self.user_id.clone() };
+                ask_user(&*self.host, user_id, note)
+            });
+            let told: Vec<_> = stream::iter(asks).buffer_unordered(AT_A_TIME).collect().await;
+            // Refusals are final, silence is not.
+            failed |= told.iter().any(|told| told.as_ref().is_err_and(|error| error.status >= 500));
+            if !self.still(at)? {
+                return Ok(None);
+            }
+            if let Some(last) = users.last().filter(|_| users.len() == STRIDE) {
+                let cursor = Announcement { after_user: last.to_string(), failed, ..at.clone() };
+                companions::move_announcement(self.host.sql(), &cursor)?;
+            }
+        }
+        if !self.still(at)? {
+            return Ok(None);
+        }
+        if !failed {
+            companions::finish_announcement(self.host.sql())?;
+            return Ok(None);
+        }
+        let again = Announcement { change: at.change, attempt: at.attempt + 1, ..Announcement::default() };
+        companions::move_announcement(self.host.sql(), &again)?;
+        Ok(Some(RETRY_MS << at.attempt.min(MOST_DOUBLINGS)))
+    }
+
+    /// No further change has come meanwhile.
+    fn still(&self, at: &Announcement) -> Result<bool, MatrixError> {
+        Ok(companions::announcement(self.host.sql())?.is_some_and(|now| now.change == at.change))
+    }
+
+    /// Everybody in the user's rooms, and whether some room could not be asked.
+    async fn audience(&self) -> Result<(BTreeSet<OwnedUserId>, bool), MatrixError> {
+        let rooms = rooms::joined(self.host.sql(), "", ALL_ROOMS)?;
+        let (mut audience, mut failed) = (BTreeSet::new(), false);
+        for rooms in rooms.chunks(AT_A_TIME) {
+            let asks = rooms.iter().map(|room_id| {
+                let ask = ReadCompanions { user_id: self.user_id.clone() };
+                ask_room(&*self.host, room_id, ask)
+            });
+            for companions in join_all(asks).await {
+                match companions {
+                    Ok(companions) => audience.extend(companions),
+                    Err(error) => failed |= error.status >= 500,
+                }
+            }
+        }
+        Ok((audience, failed))
+    }
+}
+
+struct Announcing<'a>(&'a Cell<bool>);
+
+impl Drop for Announcing<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}

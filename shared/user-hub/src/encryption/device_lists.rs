@@ -1,0 +1,196 @@
+//! Whose devices the user's clients should look up again, and whose they can forget (Client-Server API, "Tracking the
+//! device list for a user").
+//!
+//! Lists are followed of whoever shares a room with the user. The hub keeps with whom that is, so it can tell by itself
+//! when the last room is gone. Somebody who comes into a room is told of even if another room is shared already: that
+//! other room's news may be late.
+
+use ruma::{OwnedUserId, RoomId, UserId};
+use tern_model::{CLOCK_SKEW_MS, MatrixError, Millis, Notice, NoticeEvent, news};
+use tern_ports::{
+    ObjectHost, Parking, Sql,
+    wire::{
+        Done,
+        keys::{DeviceLists, NoteDeviceList, ReadDeviceLists},
+    },
+};
+use tern_sync::{DeviceListChanges, Membership, UserView as _, stream_position};
+
+use crate::{
+    UserActor,
+    member::{MEMBER, is_member_event_of, joins, membership_after},
+    store::{companions, devices, rooms::RoomRow},
+    sync::refuse_failed,
+    turn::Turn,
+    view::View,
+};
+
+impl<H: ObjectHost + Parking> UserActor<H> {
+    /// The user's own devices or cross-signing keys changed: own devices look again now, everybody else is told.
+    pub(crate) fn devices_changed(&self, turn: &Turn<'_, H::Sql>) -> Result<(), MatrixError> {
+        self.note_own_devices(turn)?;
+        self.public_keys_changed(turn)?;
+        companions::announce(turn.sql, self.host.now())?;
+        self.unannounced.set(true);
+        Ok(())
+    }
+
+    /// The hub hears that the user is in a room. Members may have looked the user's devices up since the join; of changes
+    /// made meanwhile they were not told, since the room was not among those asked.
+    fn announce_to_late_room(&self, turn: &Turn<'_, H::Sql>, fresh: &[&NoticeEvent]) -> Result<(), MatrixError> {
+        let join = fresh.iter().rfind(|event| is_member_event_of(event, &self.user_id) && joins(event));
+        let since = join.map_or(0, |join| join.ts.0.saturating_sub(CLOCK_SKEW_MS));
+        if companions::announce_again(turn.sql, Millis(since))? {
+            self.unannounced.set(true);
+        }
+        Ok(())
+    }
+
+    /// The user's other devices learn that the list of devices changed.
+    pub(crate) fn note_own_devices(&self, turn: &Turn<'_, H::Sql>) -> Result<(), MatrixError> {
+        look_again(turn, std::slice::from_ref(&self.user_id))
+    }
+
+    /// Another user's hub says that their devices changed. Strangers do not concern this user.
+    pub(crate) fn note_device_list(&self, command: &NoteDeviceList) -> Result<Done, MatrixError> {
+        self.change(|turn| {
+            if companions::any(turn.sql, &command.user_id)? {
+                look_again(turn, std::slice::from_ref(&command.user_id))?;
+            }
+            Ok(Done {})
+        })
+    }
+
+    /// Follows who is in a room, from a notice with new events. `was_in`: the user was joined before.
+    pub(crate) fn follow_members(
+        &self,
+        turn: &Turn<'_, H::Sql>,
+        row: &RoomRow,
+        was_in: bool,
+        notice: &Notice,
+        fresh: &[&NoticeEvent],
+    ) -> Result<(), MatrixError> {
+        if row.membership == Membership::Join && !was_in {
+            self.announce_to_late_room(turn, fresh)?;
+        }
+        let affected = match &notice.members {
+            _ if row.membership != Membership::Join && !was_in => return Ok(()),
+            _ if row.membership != Membership::Join => part_from_all(turn, &row.room_id)?,
+            Some(members) => {
+                if self.makes_acquaintances(0)? {
+                    let others = members.iter().filter(|member| **member != self.user_id);
+                    self.make_acquaintance(turn.sql, others.map(|member| &**member))?;
+                }
+                self.meet_all(turn, &row.room_id, members)?
+            }
+            None => {
+                self.meet_joining(turn, notice, fresh)?;
+                self.follow_events(turn, &row.room_id, fresh)?
+            }
+        };
+        self.lose_sight(turn.sql, &affected)?;
+        look_again(turn, &affected)
+    }
+
+    /// Whoever joins is to hear of the user, and the user of them.
+    fn meet_joining(
+        &self,
+        turn: &Turn<'_, H::Sql>,
+        notice: &Notice,
+        fresh: &[&NoticeEvent],
+    ) -> Result<(), MatrixError> {
+        let members = fresh.iter().filter(|event| event.kind == MEMBER && !is_member_event_of(event, &self.user_id));
+        let others = members.filter(|event| joins(event));
+        let mut joining = others.filter_map(|event| <&UserId>::try_from(event.state_key.as_deref()?).ok()).peekable();
+        if joining.peek().is_none() {
+            return Ok(());
+        }
+        let summary = match &notice.summary {
+            Some(summary) => Some(summary.joined),
+            None => self.facts(&notice.room_id)?.summary.as_ref().map(|summary| summary.joined),
+        };
+        if self.makes_acquaintances(summary.unwrap_or_default())? {
+            self.make_acquaintance(turn.sql, joining)?;
+        }
+        Ok(())
+    }
+
+    /// The room says who is in it: after the user's own join, or after a gap, in which anybody may have come and gone.
+    fn meet_all(
+        &self,
+        turn: &Turn<'_, H::Sql>,
+        room_id: &RoomId,
+        members: &[OwnedUserId],
+    ) -> Result<Vec<OwnedUserId>, MatrixError> {
+        let mut affected: Vec<_> = members.iter().filter(|member| **member != self.user_id).cloned().collect();
+        let known = companions::of_room(turn.sql, room_id)?;
+        for member in &affected {
+            companions::add(turn.sql, room_id, member)?;
+        }
+        for gone in known.into_iter().filter(|known| !members.contains(known)) {
+            companions::remove(turn.sql, room_id, &gone)?;
+            if !companions::any(turn.sql, &gone)? {
+                affected.push(gone);
+            }
+        }
+        Ok(affected)
+    }
+
+    fn follow_events(
+        &self,
+        turn: &Turn<'_, H::Sql>,
+        room_id: &RoomId,
+        fresh: &[&NoticeEvent],
+    ) -> Result<Vec<OwnedUserId>, MatrixError> {
+        let mut affected = Vec::new();
+        for event in fresh.iter().filter(|event| event.kind == MEMBER && !is_member_event_of(event, &self.user_id)) {
+            let Some(user_id) = event.state_key.as_deref().and_then(|key| <&UserId>::try_from(key).ok()) else {
+                continue;
+            };
+            let moved = match membership_after(event).as_deref() {
+                Some("join") => companions::add(turn.sql, room_id, user_id)?,
+                _ => companions::remove(turn.sql, room_id, user_id)? && !companions::any(turn.sql, user_id)?,
+            };
+            if moved {
+                affected.push(user_id.to_owned());
+            }
+        }
+        Ok(affected)
+    }
+
+    pub(crate) fn read_device_lists(&self, command: &ReadDeviceLists) -> Result<DeviceLists, MatrixError> {
+        self.admit(&command.session)?;
+        let unknown = || MatrixError::invalid_param("from and to must be tokens of a sync");
+        let from = stream_position(&command.from).ok_or_else(unknown)?;
+        stream_position(&command.to).ok_or_else(unknown)?;
+        // What changed after `to` is told as well: the list must not be older than the keys that are then looked up.
+        let view = View::new(self, &command.session.device_id);
+        let DeviceListChanges { changed, left } = view.device_lists(from);
+        refuse_failed(&view)?;
+        Ok(DeviceLists { changed, left })
+    }
+}
+
+/// All of the user's devices look these users up again, or forget them if no room is shared any more.
+pub(super) fn look_again(turn: &Turn<'_, impl Sql>, users: &[OwnedUserId]) -> Result<(), MatrixError> {
+    if users.is_empty() {
+        return Ok(());
+    }
+    let pos = turn.advance(news::E2EE);
+    for user_id in users {
+        devices::note_list_change(turn.sql, user_id, pos)?;
+    }
+    Ok(())
+}
+
+/// The user is not in the room any more. Those with whom no room is left.
+fn part_from_all(turn: &Turn<'_, impl Sql>, room_id: &RoomId) -> Result<Vec<OwnedUserId>, MatrixError> {
+    let mut left = Vec::new();
+    for companion in companions::of_room(turn.sql, room_id)? {
+        companions::remove(turn.sql, room_id, &companion)?;
+        if !companions::any(turn.sql, &companion)? {
+            left.push(companion);
+        }
+    }
+    Ok(left)
+}

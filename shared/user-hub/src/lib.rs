@@ -1,0 +1,341 @@
+//! The actor of a user's hub: sessions, rooms, inbox, account data, queues, and the sync answers made of them.
+//!
+//! Its truth is its SQLite; what it holds in memory is a cache, except typing, which rooms tell again. A command that
+//! changes something does so in one transaction ([`turn`]) and one synchronous turn. Only a sync step that needs events
+//! from outside, and carrying a profile into rooms, await anything; both look again at what they stand on afterwards.
+//!
+//! | command | file |
+//! |---|---|
+//! | sessions, devices | [`sessions`], [`refresh`] |
+//! | the pages, OAuth clients | [`browser`], [`grants`] |
+//! | lock, suspension, deactivation | [`standing`] |
+//! | notices of rooms | [`inbox`], [`ephemeral`], [`member`], [`redaction`]; [`attendance`] of large ones |
+//! | sync | [`sync`] and [`classic`] over [`view`] and [`room_cache`], with [`slices`] from outside; [`parked`] while there is no news |
+//! | unread counts | [`counting`], and [`missed`] for what was not told |
+//! | where a token of a sync is in a room | [`places`] |
+//! | what notified the user | [`notifications`] |
+//! | ignored users, whose invites are welcome | [`ignored`], [`invites`] |
+//! | thread subscriptions | [`threads`] |
+//! | sticky events | [`sticky`] |
+//! | who is there | [`presence`], [`acquaintance`] of whoever comes into a room |
+//! | account data, tags, push rules | [`account_data`] |
+//! | public keys, device lists | [`encryption`] |
+//! | filters, profile, rooms, to-device | the files of these names |
+
+mod account_data;
+mod acquaintance;
+mod alarm;
+mod attendance;
+mod browser;
+mod classic;
+mod counting;
+mod encryption;
+mod ephemeral;
+mod filters;
+mod grants;
+mod ignored;
+mod inbox;
+mod invites;
+mod member;
+mod missed;
+mod notifications;
+mod others;
+mod parked;
+mod places;
+mod presence;
+mod probe;
+mod profile;
+mod redaction;
+mod refresh;
+mod room_cache;
+mod rooms;
+mod schema;
+mod sessions;
+mod slices;
+mod standing;
+mod sticky;
+mod store;
+mod sync;
+mod threads;
+mod to_device;
+mod turn;
+mod typing;
+mod view;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+
+use ruma::{OwnedDeviceId, OwnedUserId};
+use serde::Serialize;
+use tern_model::{Config, MatrixError, Millis, RawJson, StreamPos};
+use tern_object_kit::alarm::AlarmClock;
+use tern_ports::{
+    ObjectHost, Parking, SqlError,
+    wire::{UserCommand, frame},
+};
+use tern_room::InviteRules;
+use tern_sync::Showing;
+
+pub use schema::SCHEMA;
+
+use self::{encryption::publish::told_by, room_cache::RoomCache, standing::Standing, store::hub::Hub, typing::Typing};
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Handled {
+    /// Answered: a reply frame.
+    Reply(Vec<u8>),
+    /// Nothing to say yet: the host parks the question, in the same turn.
+    Park {
+        /// The device that asks.
+        device_id: OwnedDeviceId,
+        /// What wakes it: bits of `tern_model::news`.
+        kinds: u32,
+        /// The answer if nothing comes in time.
+        quiet: RawJson,
+    },
+}
+
+/// The actor in a user's hub.
+pub struct UserActor<H> {
+    host: Rc<H>,
+    config: Rc<Config>,
+    user_id: OwnedUserId,
+    /// The tables are there. A hub that was never written to makes none until it must.
+    ready: Cell<bool>,
+    hub: Cell<Hub>,
+    standing: Cell<Standing>,
+    typing: RefCell<Typing>,
+    /// What others show of themselves, and what this user does.
+    others: RefCell<others::Others>,
+    showing: RefCell<Option<Rc<Showing>>>,
+    /// A device was last seen.
+    seen: Cell<Millis>,
+    /// What the user shows has to be told.
+    untold: Cell<bool>,
+    /// Whom the user has begun to share a room with, and who are to be told what the user shows.
+    met: RefCell<BTreeSet<OwnedUserId>>,
+    rooms: RefCell<RoomCache>,
+    /// Push rules, ready to be asked.
+    judge: RefCell<Option<Rc<counting::Judge>>>,
+    ignored: RefCell<Option<Rc<BTreeSet<OwnedUserId>>>>,
+    invite_rules: RefCell<Option<Rc<InviteRules>>>,
+    /// Something was missed that has to be counted.
+    behind: Cell<bool>,
+    /// What was missed is being counted.
+    counting: Cell<bool>,
+    /// When a poll last came or ended, in this life.
+    polled: Cell<Option<Millis>>,
+    /// There are rooms that the hub does not hear of.
+    dozes: Cell<bool>,
+    /// How many times the hub is attending them just now.
+    attending: Cell<u32>,
+    /// A profile is being carried into rooms.
+    carrying: Cell<bool>,
+    /// A change of the user's devices is being announced.
+    announcing: Cell<bool>,
+    /// This command left something to announce, or to copy.
+    unannounced: Cell<bool>,
+    /// This command changed what everybody may see of the keys.
+    keys_changed: Cell<bool>,
+    /// Not all changes may be in the copy of the public keys.
+    uncopied: Cell<bool>,
+    /// How often in a row the copy could not be written.
+    failed_copies: Cell<u32>,
+    /// Where the key counts of devices last changed, in this life: a poll that was parked before is not told so by the
+    /// stream alone.
+    key_counts_at: RefCell<BTreeMap<OwnedDeviceId, StreamPos>>,
+    alarm: AlarmClock,
+    /// Work of an earlier life has to be taken up.
+    unfinished: Cell<bool>,
+    /// News that parked polls have not been told of: of one device or of all, and their kinds.
+    news: RefCell<Vec<(Option<OwnedDeviceId>, u32)>>,
+}
+
+impl<H: ObjectHost + Parking> UserActor<H> {
+    /// The hub of `user_id`.
+    pub fn new(host: Rc<H>, config: Rc<Config>, user_id: OwnedUserId) -> Self {
+        let actor = Self {
+            host,
+            config,
+            user_id,
+            ready: Cell::new(false),
+            hub: Cell::default(),
+            standing: Cell::default(),
+            typing: RefCell::default(),
+            others: RefCell::default(),
+            showing: RefCell::default(),
+            seen: Cell::new(Millis(0)),
+            untold: Cell::new(false),
+            met: RefCell::default(),
+            rooms: RefCell::default(),
+            judge: RefCell::default(),
+            ignored: RefCell::default(),
+            invite_rules: RefCell::default(),
+            behind: Cell::default(),
+            counting: Cell::default(),
+            polled: Cell::default(),
+            dozes: Cell::default(),
+            attending: Cell::default(),
+            carrying: Cell::new(false),
+            announcing: Cell::new(false),
+            unannounced: Cell::new(false),
+            keys_changed: Cell::new(false),
+            uncopied: Cell::new(false),
+            failed_copies: Cell::new(0),
+            key_counts_at: RefCell::default(),
+            alarm: AlarmClock::default(),
+            unfinished: Cell::new(false),
+            news: RefCell::default(),
+        };
+        // A failure is met again, and reported, by the first command.
+        if SCHEMA.renew(actor.host.sql()).is_ok_and(|exists| exists) {
+            let _ = actor.load();
+        }
+        actor
+    }
+
+    /// Handles one command.
+    pub async fn handle(self: &Rc<Self>, command: UserCommand) -> Handled {
+        if let Err(error) = self.prepare(&command) {
+            return reply::<()>(&Err(error));
+        }
+        if self.unfinished.take() {
+            self.host.spawn(Box::pin(Rc::clone(self).take_up()));
+        }
+        let told = told_by(&command);
+        let handled = self.dispatch(command).await;
+        self.answer_parked();
+        self.spread_presence();
+        // Between the look that parks a poll and the parking nothing may be awaited; such a command changes no devices.
+        match handled {
+            Handled::Reply(_) => self.after_keys(handled, told).await,
+            Handled::Park { .. } => handled,
+        }
+    }
+
+    async fn dispatch(self: &Rc<Self>, command: UserCommand) -> Handled {
+        match command {
+            UserCommand::OpenSession(command) => reply(&self.open_session(*command)),
+            UserCommand::RefreshSession(command) => reply(&self.refresh_session(&command)),
+            UserCommand::CheckSession(command) => reply(&self.check_session(&command)),
+            UserCommand::CloseSessions(command) => reply(&self.close_sessions(&command)),
+            UserCommand::ListDevices(command) => reply(&self.list_devices(&command)),
+            UserCommand::RenameDevice(command) => reply(&self.rename_device(*command)),
+            UserCommand::SlidingSync(_) | UserCommand::ClassicSync(_) => self.sync_step(command).await,
+            UserCommand::Deliver(command) => reply(&self.deliver(&command.notices)),
+            UserCommand::ReadAccountData(command) => reply(&self.read_account_data(&command)),
+            UserCommand::WriteAccountData(command) => reply(&self.write_account_data(&command)),
+            UserCommand::DeleteAccountData(command) => reply(&self.delete_account_data(&command)),
+            UserCommand::ChangeTag(command) => reply(&self.change_tag(&command)),
+            UserCommand::ChangePushRule(command) => reply(&self.change_push_rule(&command)),
+            UserCommand::WriteFilter(command) => reply(&self.write_filter(&command)),
+            UserCommand::ReadFilter(command) => reply(&self.read_filter(&command)),
+            UserCommand::ReadProfile(_) => reply(&self.read_profile()),
+            UserCommand::ReadInvitee(command) => reply(&self.read_invitee(&command)),
+            UserCommand::WriteProfile(command) => reply(&self.write_profile(*command).await),
+            UserCommand::ListRooms(command) => reply(&self.list_rooms(&command)),
+            UserCommand::ListMemberships(command) => reply(&self.list_memberships(&command)),
+            UserCommand::ListIgnored(command) => reply(&self.list_ignored(&command)),
+            UserCommand::NoteDelayedRoom(command) => reply(&self.note_delayed_room(&command)),
+            UserCommand::ListDelayedRooms(command) => reply(&self.list_delayed_rooms(&command)),
+            UserCommand::ForgetRoom(command) => reply(&self.forget_room(&command)),
+            UserCommand::FindPlaces(command) => reply(&self.find_places(&command)),
+            UserCommand::ReadBeside(command) => reply(&self.read_beside(&command)),
+            UserCommand::FindRecent(command) => reply(&self.find_recent(&command)),
+            UserCommand::SetPresence(command) => reply(&self.set_presence(*command)),
+            UserCommand::ReadPresence(command) => reply(&self.read_presence(&command)),
+            UserCommand::NotePresence(command) => reply(&self.note_presence(*command)),
+            UserCommand::SubscribeThread(command) => reply(&self.subscribe_thread(&command)),
+            UserCommand::UnsubscribeThread(command) => reply(&self.unsubscribe_thread(&command)),
+            UserCommand::ReadThreadSubscription(command) => reply(&self.read_thread_subscription(&command)),
+            UserCommand::ListThreadSubscriptions(command) => reply(&self.list_thread_subscriptions(&command)),
+            UserCommand::ListNotifications(command) => reply(&self.list_notifications(&command)),
+            UserCommand::DeliverToDevice(command) => reply(&self.deliver_to_device(&command)),
+            UserCommand::UploadKeys(command) => reply(&self.upload_keys(&command)),
+            UserCommand::QueryKeys(command) => reply(&self.query_keys(&command)),
+            UserCommand::QueryOwnKeys(command) => reply(&self.query_own_keys(*command)),
+            UserCommand::ClaimKeys(command) => reply(&self.claim_keys(&command)),
+            UserCommand::UploadCrossSigning(command) => reply(&self.upload_cross_signing(&command)),
+            UserCommand::UploadSignatures(command) => reply(&self.upload_signatures(&command)),
+            UserCommand::PutDehydrated(command) => reply(&self.put_dehydrated(&command)),
+            UserCommand::ReadDehydrated(command) => reply(&self.read_dehydrated(&command)),
+            UserCommand::DeleteDehydrated(command) => reply(&self.delete_dehydrated(&command)),
+            UserCommand::ReadDehydratedEvents(command) => reply(&self.read_dehydrated_events(&command)),
+            UserCommand::NoteDeviceList(command) => reply(&self.note_device_list(&command)),
+            UserCommand::ReadDeviceLists(command) => reply(&self.read_device_lists(&command)),
+            UserCommand::ProbeUser(_) => reply(&self.probe()),
+            UserCommand::OpenBrowser(command) => reply(&self.open_browser(*command)),
+            UserCommand::ReadBrowser(command) => reply(&self.read_browser(&command)),
+            UserCommand::CloseBrowser(command) => reply(&self.close_browser(&command)),
+            UserCommand::IssueGrant(command) => reply(&self.issue_grant(*command)),
+            UserCommand::RedeemGrant(command) => reply(&self.redeem_grant(*command)),
+            UserCommand::RefreshGrant(command) => reply(&self.refresh_grant(&command)),
+            UserCommand::RevokeGrant(command) => reply(&self.revoke_grant(&command)),
+            UserCommand::InspectGrant(command) => reply(&self.inspect_grant(&command)),
+            UserCommand::AllowReset(command) => reply(&self.allow_reset(&command)),
+            UserCommand::SetStanding(command) => reply(&self.set_standing(*command)),
+            UserCommand::Retire(command) => reply(&self.retire(*command)),
+            UserCommand::ListSessions(_) => reply(&self.list_sessions()),
+        }
+    }
+
+    /// Makes the tables when the command needs them. Questions about somebody who never was leave no trace.
+    fn prepare(&self, command: &UserCommand) -> Result<(), MatrixError> {
+        if self.ready.get() {
+            return Ok(());
+        }
+        if !SCHEMA.renew(self.host.sql())? {
+            ask_nobody(command)?;
+            SCHEMA.create(self.host.sql())?;
+        }
+        Ok(self.load()?)
+    }
+
+    fn load(&self) -> Result<(), SqlError> {
+        let sql = self.host.sql();
+        let mut hub = store::hub::read(sql)?;
+        hub.constructed += 1;
+        self.hub.set(hub);
+        self.standing.set(standing::load(sql)?);
+        self.dozes.set(store::attendance::any(sql)?);
+        let missed = store::unread::missed(sql)?.is_some();
+        let carrying = store::profile::propagation(sql)?.is_some();
+        let announcing = store::companions::announcement(sql)?.is_some();
+        self.unfinished.set(self.load_publication()? || missed || carrying || announcing);
+        self.ready.set(true);
+        Ok(())
+    }
+}
+
+/// Answers a question about somebody who never was; other commands go on.
+fn ask_nobody(command: &UserCommand) -> Result<(), MatrixError> {
+    match command {
+        UserCommand::ReadProfile(_)
+        | UserCommand::ReadInvitee(_)
+        | UserCommand::ReadPresence(_)
+        | UserCommand::NotePresence(_)
+        | UserCommand::DeliverToDevice(_)
+        | UserCommand::QueryKeys(_)
+        | UserCommand::ClaimKeys(_)
+        | UserCommand::NoteDeviceList(_) => Err(profile::unknown_user()),
+        UserCommand::CheckSession(_)
+        | UserCommand::RefreshSession(_)
+        | UserCommand::ReadBrowser(_)
+        | UserCommand::CloseBrowser(_)
+        | UserCommand::IssueGrant(_)
+        | UserCommand::AllowReset(_) => Err(MatrixError::unknown_token(false)),
+        UserCommand::RedeemGrant(_)
+        | UserCommand::RefreshGrant(_)
+        | UserCommand::RevokeGrant(_)
+        | UserCommand::InspectGrant(_) => Err(grants::invalid_grant()),
+        _ => Ok(()),
+    }
+}
+
+fn reply<T: Serialize>(result: &Result<T, MatrixError>) -> Handled {
+    Handled::Reply(frame::write_reply(result))
+}

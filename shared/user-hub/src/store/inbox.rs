@@ -1,0 +1,257 @@
+//! Recent events of rooms, ready to be copied into answers.
+
+use std::rc::Rc;
+
+use ruma::{EventId, OwnedEventId, RoomId, UserId};
+use tern_model::{Millis, NoticeEvent, RawJson, RoomSeq, StreamPos, TxnRef};
+use tern_ports::{Row, Sql, SqlError, Value};
+use tern_push::Mark;
+
+/// A position that no stream reaches, and that every part of the platform can hold.
+const LAST: u64 = (1 << 53) - 1;
+
+/// What is written beside an event.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filed {
+    /// The root of its thread.
+    pub(crate) thread: Option<String>,
+    /// It notifies the user, and perhaps highlights.
+    pub(crate) highlights: Option<bool>,
+}
+
+impl Filed {
+    fn mark(&self) -> Value {
+        u64::from(self.highlights.map_or(0, |highlights| 1 + u8::from(highlights))).into()
+    }
+}
+
+/// A mark from columns `seq, mark, thread`.
+fn mark(row: &Row) -> Option<Mark> {
+    Some(Mark { seq: RoomSeq(row.int(0)?), highlight: row.int(1)? > 1, thread: row.string(2) })
+}
+
+fn event(row: &Row) -> Option<NoticeEvent> {
+    let txn = row.text(7).zip(row.string(8));
+    Some(NoticeEvent {
+        seq: RoomSeq(row.int(0)?),
+        event_id: row.text(1)?.try_into().ok()?,
+        kind: row.string(2)?,
+        sender: row.text(3)?.try_into().ok()?,
+        state_key: row.string(4),
+        ts: Millis(row.int(5)?),
+        client: RawJson::parse(row.string(6)?).ok()?,
+        txn: txn.map(|(device, txn_id)| TxnRef { device_id: device.into(), txn_id }),
+        redacts: None,
+        pings_room: false,
+    })
+}
+
+pub(crate) fn add(
+    sql: &impl Sql,
+    room_id: &RoomId,
+    event: &NoticeEvent,
+    client: &RawJson,
+    filed: Filed,
+    pos: StreamPos,
+) -> Result<(), SqlError> {
+    let txn = event.txn.as_ref();
+    // An event from before a gap may still be there when the room's hub tells it again.
+    sql.query(
+        "INSERT OR REPLACE INTO inbox (room_id, seq, pos, event_id, kind, sender, state_key, ts, client, txn_device,
+         txn_id, mark, thread) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        &[
+            room_id.as_str().into(),
+            event.seq.0.into(),
+            pos.0.into(),
+            event.event_id.as_str().into(),
+            event.kind.as_str().into(),
+            event.sender.as_str().into(),
+            event.state_key.clone().into(),
+            event.ts.0.into(),
+            client.text().into(),
+            txn.map(|txn| txn.device_id.as_str().to_owned()).into(),
+            txn.map(|txn| txn.txn_id.clone()).into(),
+            filed.mark(),
+            filed.thread.into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Events after `after` that came at `until` or before, oldest first.
+pub(crate) fn after(
+    sql: &impl Sql,
+    room_id: &RoomId,
+    after: RoomSeq,
+    until: StreamPos,
+) -> Result<Vec<Rc<NoticeEvent>>, SqlError> {
+    let rows = sql.query(
+        "SELECT seq, event_id, kind, sender, state_key, ts, client, txn_device, txn_id FROM inbox
+         WHERE room_id = +? AND seq > ? AND pos <= ? ORDER BY seq",
+        &[room_id.as_str().into(), after.0.into(), until.0.into()],
+    )?;
+    Ok(rows.iter().filter_map(event).map(Rc::new).collect())
+}
+
+/// Events that mention an event's id anywhere: position, own id, client form.
+pub(crate) fn mentioning(
+    sql: &impl Sql,
+    room_id: &RoomId,
+    event_id: &EventId,
+) -> Result<Vec<(RoomSeq, OwnedEventId, RawJson)>, SqlError> {
+    let rows = sql.query(
+        "SELECT seq, event_id, client FROM inbox WHERE room_id = ? AND instr(client, ?) > 0",
+        &[room_id.as_str().into(), event_id.as_str().into()],
+    )?;
+    let found =
+        |row: &Row| Some((RoomSeq(row.int(0)?), row.text(1)?.try_into().ok()?, RawJson::parse(row.string(2)?).ok()?));
+    Ok(rows.iter().filter_map(found).collect())
+}
+
+pub(crate) fn replace(sql: &impl Sql, room_id: &RoomId, seq: RoomSeq, client: &RawJson) -> Result<(), SqlError> {
+    sql.query(
+        "UPDATE inbox SET client = ? WHERE room_id = ? AND seq = ?",
+        &[client.text().into(), room_id.as_str().into(), seq.0.into()],
+    )?;
+    Ok(())
+}
+
+/// The newest event here that came at `at` or before.
+pub(crate) fn newest_at(sql: &impl Sql, room_id: &RoomId, at: StreamPos) -> Result<Option<RoomSeq>, SqlError> {
+    // From the newest backwards: no further than to the first that was there.
+    let rows = sql.query(
+        "SELECT seq FROM inbox WHERE room_id = +? AND pos <= ? ORDER BY seq DESC LIMIT 1",
+        &[room_id.as_str().into(), at.0.into()],
+    )?;
+    Ok(rows.first().and_then(|row| row.int(0)).map(RoomSeq))
+}
+
+/// Position of the oldest event here.
+pub(crate) fn oldest(sql: &impl Sql, room_id: &RoomId) -> Result<Option<RoomSeq>, SqlError> {
+    let rows =
+        sql.query("SELECT seq FROM inbox WHERE room_id = +? ORDER BY seq LIMIT 1", &[room_id.as_str().into()])?;
+    Ok(rows.first().and_then(|row| row.int(0)).map(RoomSeq))
+}
+
+/// When the events before `before` came, oldest first.
+pub(crate) fn arrivals(
+    sql: &impl Sql,
+    room_id: &RoomId,
+    before: RoomSeq,
+) -> Result<Vec<(StreamPos, RoomSeq)>, SqlError> {
+    let rows = sql.query(
+        "SELECT pos, seq FROM inbox WHERE room_id = +? AND seq < ? ORDER BY seq",
+        &[room_id.as_str().into(), before.0.into()],
+    )?;
+    Ok(rows.iter().filter_map(|row| Some((StreamPos(row.int(0)?), RoomSeq(row.int(1)?)))).collect())
+}
+
+/// The newest member event of a user at or after `from`.
+pub(crate) fn member(
+    sql: &impl Sql,
+    room_id: &RoomId,
+    user_id: &UserId,
+    from: RoomSeq,
+) -> Result<Option<RawJson>, SqlError> {
+    let rows = sql.query(
+        "SELECT client FROM inbox WHERE room_id = +? AND seq >= ? AND kind = 'm.room.member' AND state_key = +?
+         ORDER BY seq DESC LIMIT 1",
+        &[room_id.as_str().into(), from.0.into(), user_id.as_str().into()],
+    )?;
+    Ok(rows.first().and_then(|row| RawJson::parse(row.string(0)?).ok()))
+}
+
+/// The thread that an event is in.
+pub(crate) fn thread_of(sql: &impl Sql, room_id: &RoomId, event_id: &str) -> Result<Option<String>, SqlError> {
+    let rows = sql.query(
+        "SELECT thread FROM inbox WHERE room_id = ? AND event_id = ?",
+        &[room_id.as_str().into(), event_id.into()],
+    )?;
+    Ok(rows.first().and_then(|row| row.string(0)))
+}
+
+/// Marks of events after `after`, up to and including `until`.
+pub(crate) fn marks(
+    sql: &impl Sql,
+    room_id: &RoomId,
+    after: RoomSeq,
+    until: RoomSeq,
+) -> Result<Vec<(Mark, String)>, SqlError> {
+    let rows = sql.query(
+        "SELECT seq, mark, thread, event_id FROM inbox WHERE room_id = ? AND seq > ? AND seq <= ? AND mark > 0",
+        &[room_id.as_str().into(), after.0.into(), until.0.into()],
+    )?;
+    Ok(rows.iter().filter_map(|row| Some((mark(row)?, row.string(3)?))).collect())
+}
+
+/// An event that notifies, with the stream position at which it came.
+pub(crate) struct Marked {
+    pub(crate) pos: StreamPos,
+    pub(crate) mark: Mark,
+    pub(crate) event: NoticeEvent,
+}
+
+/// At most `limit` of a room's events that notify (with `highlights`: that highlight), the newest first, of those before a
+/// place if one is given.
+pub(crate) fn marked(
+    sql: &impl Sql,
+    room_id: &RoomId,
+    before: Option<(StreamPos, RoomSeq)>,
+    highlights: bool,
+    limit: u64,
+) -> Result<Vec<Marked>, SqlError> {
+    let (pos, seq) = before.map_or((LAST, LAST), |(pos, seq)| (pos.0.min(LAST), seq.0.min(LAST)));
+    let rows = sql.query(
+        "SELECT seq, event_id, kind, sender, state_key, ts, client, txn_device, txn_id, mark, thread, pos FROM inbox
+         WHERE room_id = +? AND mark >= ? AND (pos, seq) < (?, ?) ORDER BY seq DESC LIMIT +?",
+        &[room_id.as_str().into(), (1 + u64::from(highlights)).into(), pos.into(), seq.into(), limit.into()],
+    )?;
+    let read = |row: &Row| {
+        let event = event(row)?;
+        let mark = Mark { seq: event.seq, highlight: row.int(9)? > 1, thread: row.string(10) };
+        Some(Marked { pos: StreamPos(row.int(11)?), mark, event })
+    };
+    Ok(rows.iter().filter_map(read).collect())
+}
+
+/// Takes an event's mark away and gives it, if it has one.
+pub(crate) fn unmark(sql: &impl Sql, room_id: &RoomId, event_id: &EventId) -> Result<Option<Mark>, SqlError> {
+    let key = [room_id.as_str().into(), event_id.as_str().into()];
+    let rows =
+        sql.query("SELECT seq, mark, thread FROM inbox WHERE room_id = ? AND event_id = ? AND mark > 0", &key)?;
+    if !rows.is_empty() {
+        sql.query("UPDATE inbox SET mark = 0 WHERE room_id = ? AND event_id = ?", &key)?;
+    }
+    Ok(rows.first().and_then(mark))
+}
+
+/// Position of the newest event but `keep`.
+pub(crate) fn newest_but(sql: &impl Sql, room_id: &RoomId, keep: u64) -> Result<Option<RoomSeq>, SqlError> {
+    let rows = sql.query(
+        "SELECT seq FROM inbox WHERE room_id = +? ORDER BY seq DESC LIMIT 1 OFFSET ?",
+        &[room_id.as_str().into(), keep.into()],
+    )?;
+    Ok(rows.first().and_then(|row| row.int(0)).map(RoomSeq))
+}
+
+/// Drops events before `before`.
+pub(crate) fn drop_before(sql: &impl Sql, room_id: &RoomId, before: RoomSeq) -> Result<(), SqlError> {
+    sql.query("DELETE FROM inbox WHERE room_id = ? AND seq < ?", &[room_id.as_str().into(), before.0.into()])?;
+    Ok(())
+}
+
+/// One event, and when it came.
+pub(crate) fn at(sql: &impl Sql, room_id: &RoomId, seq: RoomSeq) -> Result<Option<(StreamPos, NoticeEvent)>, SqlError> {
+    let rows = sql.query(
+        "SELECT seq, event_id, kind, sender, state_key, ts, client, txn_device, txn_id, pos FROM inbox
+         WHERE room_id = ? AND seq = ?",
+        &[room_id.as_str().into(), seq.0.into()],
+    )?;
+    Ok(rows.first().and_then(|row| Some((StreamPos(row.int(9)?), event(row)?))))
+}
+
+/// Drops all events of a room but one.
+pub(crate) fn delete_room_but(sql: &impl Sql, room_id: &RoomId, kept: RoomSeq) -> Result<(), SqlError> {
+    sql.query("DELETE FROM inbox WHERE room_id = ? AND seq <> ?", &[room_id.as_str().into(), kept.0.into()])?;
+    Ok(())
+}

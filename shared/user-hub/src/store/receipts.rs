@@ -1,0 +1,72 @@
+//! Receipts of other users and of this one.
+
+use ruma::{OwnedRoomId, RoomId};
+use tern_model::{Millis, Receipt, RoomSeq, StreamPos};
+use tern_ports::{Row, Sql, SqlError};
+
+use super::Span;
+
+const COLUMNS: &str = "room_id, user_id, kind, thread_id, event_id, seq, ts";
+
+fn receipt(row: &Row) -> Option<(OwnedRoomId, Receipt)> {
+    let receipt = Receipt {
+        user_id: row.text(1)?.try_into().ok()?,
+        kind: row.string(2)?,
+        thread_id: row.string(3).filter(|thread| !thread.is_empty()),
+        event_id: row.text(4)?.try_into().ok()?,
+        seq: row.int(5).map(RoomSeq),
+        ts: Millis(row.int(6)?),
+    };
+    Some((row.text(0)?.try_into().ok()?, receipt))
+}
+
+pub(crate) fn write(sql: &impl Sql, room_id: &RoomId, receipt: &Receipt, pos: StreamPos) -> Result<(), SqlError> {
+    sql.query(
+        "INSERT INTO receipt (room_id, user_id, kind, thread_id, event_id, seq, ts, pos) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET event_id = excluded.event_id, seq = excluded.seq, ts = excluded.ts,
+         pos = excluded.pos",
+        &[
+            room_id.as_str().into(),
+            receipt.user_id.as_str().into(),
+            receipt.kind.as_str().into(),
+            receipt.thread_id.as_deref().unwrap_or_default().into(),
+            receipt.event_id.as_str().into(),
+            receipt.seq.map(|seq| seq.0).into(),
+            receipt.ts.0.into(),
+            pos.0.into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// The stored receipt in the place of `receipt`.
+pub(crate) fn same_place(sql: &impl Sql, room_id: &RoomId, other: &Receipt) -> Result<Option<Receipt>, SqlError> {
+    let rows = sql.query(
+        &format!("SELECT {COLUMNS} FROM receipt WHERE room_id = ? AND user_id = ? AND kind = ? AND thread_id = ?"),
+        &[
+            room_id.as_str().into(),
+            other.user_id.as_str().into(),
+            other.kind.as_str().into(),
+            other.thread_id.as_deref().unwrap_or_default().into(),
+        ],
+    )?;
+    Ok(rows.first().and_then(receipt).map(|(_, receipt)| receipt))
+}
+
+/// Receipts that came in `span`.
+pub(crate) fn changed(sql: &impl Sql, span: Span) -> Result<Vec<(OwnedRoomId, Receipt)>, SqlError> {
+    let rows =
+        sql.query(&format!("SELECT {COLUMNS} FROM receipt WHERE pos > ? AND pos <= ? ORDER BY pos"), &span.params())?;
+    Ok(rows.iter().filter_map(receipt).collect())
+}
+
+pub(crate) fn of_room(sql: &impl Sql, room_id: &RoomId) -> Result<Vec<Receipt>, SqlError> {
+    let rows = sql
+        .query(&format!("SELECT {COLUMNS} FROM receipt WHERE room_id = +? ORDER BY pos"), &[room_id.as_str().into()])?;
+    Ok(rows.iter().filter_map(receipt).map(|(_, receipt)| receipt).collect())
+}
+
+pub(crate) fn delete_room(sql: &impl Sql, room_id: &RoomId) -> Result<(), SqlError> {
+    sql.query("DELETE FROM receipt WHERE room_id = ?", &[room_id.as_str().into()])?;
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! One row per room of the user: what every message changes.
+
+use std::collections::BTreeMap;
+
+use ruma::{OwnedRoomId, RoomId};
+use tern_model::{Millis, RoomSeq, StreamPos};
+use tern_ports::{Row, Sql, SqlError};
+use tern_push::{Counts, Ledger, Slot};
+use tern_sync::Membership;
+
+/// See `tern_sync::RoomView` for what the fields mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RoomRow {
+    pub(crate) room_id: OwnedRoomId,
+    pub(crate) membership: Membership,
+    pub(crate) removed: bool,
+    pub(crate) forgotten: bool,
+    pub(crate) pos: StreamPos,
+    pub(crate) relisted: StreamPos,
+    pub(crate) activity: StreamPos,
+    pub(crate) bump: Millis,
+    pub(crate) newest: RoomSeq,
+    pub(crate) inbox_from: RoomSeq,
+    pub(crate) joined: RoomSeq,
+    /// Up to here the storage worker has the room's events.
+    pub(crate) forwarded: RoomSeq,
+    /// What is unread.
+    pub(crate) ledger: Ledger,
+    /// Some of what is unread is packed.
+    pub(crate) packed: bool,
+    /// Position of the newest change by state resolution, zero for none.
+    pub(crate) turned: RoomSeq,
+}
+
+impl RoomRow {
+    /// A room of which nothing is known yet.
+    pub(crate) fn unknown(room_id: &RoomId) -> Self {
+        Self {
+            room_id: room_id.to_owned(),
+            membership: Membership::Leave,
+            removed: false,
+            forgotten: true,
+            pos: StreamPos(0),
+            relisted: StreamPos(0),
+            activity: StreamPos(0),
+            bump: Millis(0),
+            newest: RoomSeq(0),
+            inbox_from: RoomSeq(1),
+            joined: RoomSeq(0),
+            forwarded: RoomSeq(0),
+            ledger: Ledger::default(),
+            packed: false,
+            turned: RoomSeq(0),
+        }
+    }
+}
+
+const COLUMNS: &str = "room_id, membership, removed, forgotten, pos, relisted, activity, bump, newest, inbox_from, \
+                       joined, forwarded, notifications, highlights, read, read_main, threads, packed, turned";
+
+fn room(row: &Row) -> Option<RoomRow> {
+    Some(RoomRow {
+        room_id: row.text(0)?.try_into().ok()?,
+        membership: Membership::parse(row.text(1)?)?,
+        removed: row.flag(2),
+        forgotten: row.flag(3),
+        pos: StreamPos(row.int(4)?),
+        relisted: StreamPos(row.int(5)?),
+        activity: StreamPos(row.int(6)?),
+        bump: Millis(row.int(7)?),
+        newest: RoomSeq(row.int(8)?),
+        inbox_from: RoomSeq(row.int(9)?),
+        joined: RoomSeq(row.int(10)?),
+        forwarded: RoomSeq(row.int(11)?),
+        ledger: ledger(row)?,
+        packed: row.flag(17),
+        turned: RoomSeq(row.int(18)?),
+    })
+}
+
+fn ledger(row: &Row) -> Option<Ledger> {
+    let counts = Counts { notifications: row.int(12)?, highlights: row.int(13)? };
+    let threads = row.text(16).and_then(|text| serde_json::from_str::<BTreeMap<String, Slot>>(text).ok());
+    Some(Ledger {
+        read: RoomSeq(row.int(14)?),
+        main: Slot { counts, read: RoomSeq(row.int(15)?) },
+        threads: threads.unwrap_or_default(),
+    })
+}
+
+pub(crate) fn load(sql: &impl Sql, room_id: &RoomId) -> Result<Option<RoomRow>, SqlError> {
+    let rows = sql.query(&format!("SELECT {COLUMNS} FROM room WHERE room_id = ?"), &[room_id.as_str().into()])?;
+    Ok(rows.first().and_then(room))
+}
+
+/// All rooms that are not forgotten.
+pub(crate) fn all(sql: &impl Sql) -> Result<Vec<RoomRow>, SqlError> {
+    let rows = sql.query(&format!("SELECT {COLUMNS} FROM room WHERE forgotten = 0"), &[])?;
+    Ok(rows.iter().filter_map(room).collect())
+}
+
+/// Ids of rooms changed after `after`, forgotten ones left out.
+pub(crate) fn changed(sql: &impl Sql, after: StreamPos) -> Result<Vec<OwnedRoomId>, SqlError> {
+    let rows = sql.query("SELECT room_id FROM room WHERE pos > ? AND forgotten = 0", &[after.0.into()])?;
+    Ok(rows.iter().filter_map(|row| row.text(0)?.try_into().ok()).collect())
+}
+
+/// Rooms that are forgotten and changed after `after`.
+pub(crate) fn forgotten(sql: &impl Sql, after: StreamPos) -> Result<Vec<RoomRow>, SqlError> {
+    let sql_text = format!("SELECT {COLUMNS} FROM room WHERE pos > ? AND forgotten = 1");
+    Ok(sql.query(&sql_text, &[after.0.into()])?.iter().filter_map(room).collect())
+}
+
+/// Ids of joined rooms after `after`, in order of id.
+pub(crate) fn joined(sql: &impl Sql, after: &str, limit: u64) -> Result<Vec<OwnedRoomId>, SqlError> {
+    let rows = sql.query(
+        "SELECT room_id FROM room WHERE room_id > ? AND membership = 'join' ORDER BY room_id LIMIT +?",
+        &[after.into(), limit.into()],
+    )?;
+    Ok(rows.iter().filter_map(|row| row.text(0)?.try_into().ok()).collect())
+}
+
+pub(crate) fn write(sql: &impl Sql, row: &RoomRow) -> Result<(), SqlError> {
+    let threads = Some(&row.ledger.threads).filter(|threads| !threads.is_empty());
+    // Our own types always serialise.
+    let threads = threads.and_then(|threads| serde_json::to_string(threads).ok());
+    sql.query(
+        "INSERT INTO room (room_id, membership, removed, forgotten, pos, relisted, activity, bump, newest, inbox_from,
+         joined, forwarded, notifications, highlights, read, read_main, threads, packed,
+         turned) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+         membership = excluded.membership, removed = excluded.removed, forgotten = excluded.forgotten,
+         pos = excluded.pos, relisted = excluded.relisted, activity = excluded.activity, bump = excluded.bump,
+         newest = excluded.newest, inbox_from = excluded.inbox_from, joined = excluded.joined,
+         forwarded = excluded.forwarded, notifications = excluded.notifications, highlights = excluded.highlights,
+         read = excluded.read, read_main = excluded.read_main, threads = excluded.threads, packed = excluded.packed,
+         turned = excluded.turned",
+        &[
+            row.room_id.as_str().into(),
+            row.membership.as_str().into(),
+            row.removed.into(),
+            row.forgotten.into(),
+            row.pos.0.into(),
+            row.relisted.0.into(),
+            row.activity.0.into(),
+            row.bump.0.into(),
+            row.newest.0.into(),
+            row.inbox_from.0.into(),
+            row.joined.0.into(),
+            row.forwarded.0.into(),
+            row.ledger.main.counts.notifications.into(),
+            row.ledger.main.counts.highlights.into(),
+            row.ledger.read.0.into(),
+            row.ledger.main.read.0.into(),
+            threads.into(),
+            row.packed.into(),
+            row.turned.0.into(),
+        ],
+    )?;
+    Ok(())
+}
