@@ -111,9 +111,10 @@ async fn profiles(
 ) -> Result<BTreeMap<OwnedUserId, Profile>, MatrixError> {
     users.insert(creator.to_owned());
     let reads = users.into_iter().map(|user_id| async move {
-        let profile = match *user_id == *creator {
-            true => profile::in_rooms(edge, &user_id).await?,
-            false => profile::of_invitee(edge, &user_id, creator).await?,
+        let profile = if *user_id == *creator {
+            profile::in_rooms(edge, &user_id).await?
+        } else {
+            profile::of_invitee(edge, &user_id, creator).await?
         };
         Ok::<_, MatrixError>((user_id, profile))
     });

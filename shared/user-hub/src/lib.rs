@@ -217,6 +217,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one line for each command")]
     async fn dispatch(self: &Rc<Self>, command: UserCommand) -> Handled {
         match command {
             UserCommand::OpenSession(command) => reply(&self.open_session(*command)),

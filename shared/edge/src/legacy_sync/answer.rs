@@ -75,7 +75,7 @@ pub(super) struct Synced {
 pub(super) struct Rooms {
     pub(super) join: BTreeMap<OwnedRoomId, Room>,
     pub(super) leave: BTreeMap<OwnedRoomId, Room>,
-    invite: BTreeMap<OwnedRoomId, serde::de::IgnoredAny>,
+    invite: BTreeMap<OwnedRoomId, RawJson>,
 }
 
 impl Rooms {

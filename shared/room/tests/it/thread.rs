@@ -17,7 +17,7 @@ fn event(relation: Option<Value>, unsigned: Option<Value>) -> StoredEvent {
         state_key: None,
         ts: Millis(1),
         pdu: raw(&json!({ "content": content })),
-        unsigned: unsigned.as_ref().map(raw),
+        unsigned: unsigned.map(|unsigned| raw(&unsigned)),
         txn: None,
     }
 }

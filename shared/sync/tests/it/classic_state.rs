@@ -52,10 +52,10 @@ fn a_timeline_without_place_for_events_still_lists_none() {
 
 /// The keys of the member events in `state`, or in what stands for it.
 fn members(room: &Value, section: &str) -> Vec<String> {
-    let events = room[section]["events"].as_array().cloned().unwrap_or_default();
+    let events = room.get(section).and_then(|section| section["events"].as_array()).cloned().unwrap_or_default();
     let member = |event: &&Value| event["type"] == "m.room.member";
     let mut keys: Vec<_> =
-        events.iter().filter(member).map(|event| event["state_key"].as_str().unwrap().to_owned()).collect();
+        events.iter().filter(member).filter_map(|event| event["state_key"].as_str()).map(str::to_owned).collect();
     keys.sort();
     keys
 }
@@ -102,7 +102,8 @@ fn state_is_that_of_the_start_of_the_timeline_although_the_timeline_sets_it_agai
         world.say("a", "last");
         let filter = json!({"room": {"timeline": {"limit": 2}}});
         let held = |room: &Value, section: &str| {
-            let events = room[section]["events"].as_array().cloned().unwrap_or_default();
+            let events =
+                room.get(section).and_then(|section| section["events"].as_array()).cloned().unwrap_or_default();
             let found = events.iter().find(|event| event["type"] == "org.example");
             found.map(|event| event["content"]["n"].clone())
         };

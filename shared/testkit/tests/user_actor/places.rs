@@ -95,7 +95,9 @@ fn what_came_as_one_notice_or_over_a_gap_is_told_as_one_place() {
     let after = tokens(&hub, &session, &mut pos);
     (401..600).for_each(|seq| says(&hub, "r", seq));
     for (tokens, seq) in [(before, 1), (burst, 5), (after, 400)] {
-        tokens.iter().for_each(|at| assert_eq!(place(&hub, &session, "r", *at), exactly(seq)));
+        for at in &tokens {
+            assert_eq!(place(&hub, &session, "r", *at), exactly(seq));
+        }
     }
 }
 

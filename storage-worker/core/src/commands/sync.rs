@@ -141,11 +141,14 @@ fn ask_row<'a>(ask: &'a SyncAsk, patterns: &mut PatternSets) -> AskRow<'a> {
     )
 }
 
+/// Types with state keys, and members, as a question names them.
+type Asked = (Vec<(String, String)>, Vec<String>);
+
 /// The sets of patterns asked for, each once: most rooms of a list ask for the same one.
 #[derive(Default)]
 struct PatternSets {
     sets: Vec<Vec<Pattern>>,
-    known: BTreeMap<(Vec<(String, String)>, Vec<String>), usize>,
+    known: BTreeMap<Asked, usize>,
 }
 
 impl PatternSets {

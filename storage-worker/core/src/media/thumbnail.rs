@@ -192,13 +192,12 @@ impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
         make: impl Fn(&[u8]) -> Result<(Vec<u8>, String), Refusal>,
     ) -> Result<Opened<O::Body>, MatrixError> {
         let key = format!("{}{variant}", derived(&found.object));
-        let opened = match self.objects.open(&key, None).await? {
-            Some(opened) => opened,
-            None => {
-                let (bytes, content_type) = self.make(found, make).await?;
-                self.objects.put(&key, bytes, &content_type).await?;
-                self.objects.open(&key, None).await?.ok_or_else(MatrixError::unavailable)?
-            }
+        let opened = if let Some(opened) = self.objects.open(&key, None).await? {
+            opened
+        } else {
+            let (bytes, content_type) = self.make(found, make).await?;
+            self.objects.put(&key, bytes, &content_type).await?;
+            self.objects.open(&key, None).await?.ok_or_else(MatrixError::unavailable)?
         };
         match opened.content_type.as_str() {
             LARGE => Err(MatrixError::too_large("The picture is too large for a thumbnail")),

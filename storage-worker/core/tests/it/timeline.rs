@@ -83,9 +83,13 @@ fn one_event_by_its_id_with_its_facts() {
 fn the_room_of_an_event_is_found_on_whatever_shard_it_is() {
     let worker = Worker::new();
     let rooms = ["a", "b", "c", "d", "e", "f"].map(room);
-    rooms.iter().for_each(|id| assert_eq!(worker.append(id, &journal(id, 5)), 5));
+    for id in &rooms {
+        assert_eq!(worker.append(id, &journal(id, 5)), 5);
+    }
     let locate = |event_id| worker.ask(LocateEvent { event_id });
-    rooms.iter().for_each(|id| assert_eq!(locate(event_id(id, 4)).as_ref(), Some(id)));
+    for id in &rooms {
+        assert_eq!(locate(event_id(id, 4)).as_ref(), Some(id));
+    }
     assert_eq!(locate(event_id(&rooms[0], 9)), None);
 }
 
