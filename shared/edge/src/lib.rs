@@ -1,9 +1,6 @@
-//! Flows: load, decide, commit, announce. Generic over the ports, so everything here also runs natively.
+//! What runs in the proxy worker: load, decide, ask the objects, answer. Generic over the ports, so it also runs natively.
 //!
-//! - [`room`], [`user`] and [`handoff`] are the actors: the truth about one room, about one local user, and about what two
-//!   devices hand over to each other. Their hosts are Durable Objects at the edge, and the test kit natively.
-//! - [`gate`] is the actor of what must be exact and does not last; [`limit`] asks it for rate limits.
-//! - [`relay`] is the actor that tells a share of a large room's listeners what the room would tell them.
+//! - [`limit`] asks a gate for rate limits that must be exact.
 //! - [`poll`] is the waiting of a long poll, which happens in the proxy worker.
 //! - [`keys`], [`to_device`] and [`backup`] are what end-to-end encryption asks of the proxy.
 //! - [`session`], [`register`], [`uia`], [`account`], [`admin`], [`browser`], [`oauth`], [`profile`], [`push`], [`create`],
@@ -15,7 +12,6 @@
 //! - [`preview`] looks at a page that somebody names, [`remote_media`] brings what another homeserver has.
 //! - [`appservice`] is what application services ask.
 //! - [`upstream`] is signing in with an account of another provider.
-//! - [`turnstile`] is the group commit, and the only lock in the project.
 
 pub mod account;
 pub mod admin;

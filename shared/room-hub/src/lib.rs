@@ -5,20 +5,12 @@
 //! follows from it, telling members (`announce`) and feeding the storage worker (`forward`), is resumed by one alarm
 //! (`alarm`) until it is done.
 //!
-//! | part | what |
-//! |---|---|
-//! | `send`, `membership`, `create` | changes |
-//! | `receive`, `fetch`, `admit`, `graph` | events from other servers |
-//! | `forks`, `turns`, `aside`, `past` | what is kept of a room that forked |
-//! | `facts` | what the room shows to those outside |
-//! | `delayed` | events that are sent later |
-//! | `sticky` | events that reach also those who come later |
-//! | `ephemeral`, `receipt_place` | typing and receipts |
-//! | `queue`, `desk`, `carriers`, `shares`, `bundle` | who is told what, one by one or by relays |
-//! | `listeners` | who is told, in a large room |
-//! | `history`, `read`, `relations`, `slice` | reads, each after the reader's access was checked (`access`) |
-//! | `aggregate`, `related` | what events say of each other |
-//! | `timeline` | the tail joined with what the storage worker has |
+//! | folder | what | in it |
+//! |---|---|---|
+//! | `timeline` | changes, and what is stored of them | `send`, `membership`, `create`, `delayed`, `finalised`, `sticky`, `facts`, `forward` |
+//! | `graph` | events from other servers, and what is kept of a room that forked | `receive`, `fetch`, `admit`, `known`; `forks`, `turns`, `aside`, `past` |
+//! | `delivery` | who is told what, one by one or by relays; typing and receipts | `queue`, `desk`, `carriers`, `shares`, `bundle`, `listeners`, `ephemeral` |
+//! | `reads` | reads, each after the reader's access was checked (`access`) | `history`, `read`, `relations`, `slice`; `aggregate`, `related`, `receipt_place`; `timeline`, the tail joined with what the storage worker has |
 
 use std::{
     cell::{Cell, RefCell},

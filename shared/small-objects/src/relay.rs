@@ -1,7 +1,7 @@
 //! Relays: a tree of objects that tell the hubs of a large room's listeners all the same.
 //!
 //! An object may have six connections, so a room with twenty thousand listeners would tell them in thousands of rounds, one
-//! after the other. It hands shares of them to relays instead ([`hand_over`], `room::shares`). A relay tells as many hubs as
+//! after the other. It hands shares of them to relays instead ([`hand_over`], `delivery/shares.rs` of the room's hub). A relay tells as many hubs as
 //! one object should ([`tern_model::Limits`], `relay_above`), six at a time; what is more it splits among further relays
 //! ([`tree`]). Their names are the room's id and the branches that lead to them.
 //!

@@ -284,7 +284,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         }
     }
 
-    /// Makes the tables when the command needs them. Questions about somebody who never was leave no trace.
+    /// Makes the tables when the command needs them.
     fn prepare(&self, command: &UserCommand) -> Result<(), MatrixError> {
         if self.ready.get() {
             return Ok(());

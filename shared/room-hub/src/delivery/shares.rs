@@ -1,4 +1,4 @@
-//! Shares of a long queue, which relays tell (`crate::relay`).
+//! Shares of a long queue, which relays tell (`small-objects/relay.rs`).
 //!
 //! When more users wait than one object should tell by itself, those for whom the same is pending, and who are told it in
 //! the same words, are handed over together. All of a share are in flight until its answer: nobody is told anything else
