@@ -1,6 +1,6 @@
 //! A room in a few lines: what lists are filtered and drawn by.
 
-use ruma::OwnedUserId;
+use ruma::{OwnedRoomId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 
 /// Facts about a room's current state, the same for every member. Made by the room's hub, kept by users' hubs.
@@ -23,6 +23,9 @@ pub struct RoomSummary {
     /// `type` of `m.room.create`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room_type: Option<String>,
+    /// `room_id` of `predecessor` of `m.room.create`: the room that this one claims to replace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predecessor: Option<OwnedRoomId>,
     /// `join_rule` of `m.room.join_rules`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join_rule: Option<String>,

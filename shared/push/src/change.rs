@@ -10,7 +10,7 @@ use tern_model::RawJson;
 use crate::{PushRuleError, PushRules, Rule, RuleKind, rules::top};
 
 /// More rules of one kind than anybody has; they are evaluated for every event.
-const MAX_RULES: usize = 1_000;
+pub(crate) const MAX_RULES: usize = 1_000;
 /// Bytes of a rule's id, as for other Matrix identifiers.
 const MAX_ID: usize = 255;
 
@@ -96,7 +96,7 @@ fn decide_rule(kind: RuleKind, rule_id: &str, body: &RawJson) -> Result<Rule, Pu
     })
 }
 
-fn check_id(kind: RuleKind, rule_id: &str) -> Result<(), PushRuleError> {
+pub(crate) fn check_id(kind: RuleKind, rule_id: &str) -> Result<(), PushRuleError> {
     if rule_id.starts_with('.') {
         return Err(PushRuleError::Predefined);
     }

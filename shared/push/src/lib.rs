@@ -13,6 +13,7 @@ mod json;
 mod ledger;
 mod polls;
 mod rules;
+mod upgrade;
 mod view;
 
 pub use change::Change;

@@ -1,6 +1,6 @@
 //! A room in a few lines, and the stripped state for those outside it.
 
-use ruma::{OwnedUserId, events::StateEventType};
+use ruma::{OwnedRoomId, OwnedUserId, events::StateEventType};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use tern_model::{Hero, Pdu, RawJson, RoomSummary};
@@ -30,13 +30,16 @@ pub fn summarise(view: &impl RoomView, members: &Members, children: &[Pdu]) -> R
         Ok(view.state(&kind, "")?.and_then(|event| text_of(&event, field)))
     };
     let tombstone = view.state(&StateEventType::RoomTombstone, "")?;
+    let create = view.state(&StateEventType::RoomCreate, "")?;
+    let mut creation = create.as_ref().and_then(content::<Value>).unwrap_or_default();
     Ok(RoomSummary {
         version: view.version().id.to_owned(),
         name: text(StateEventType::RoomName, "name")?.filter(|name| !name.is_empty()),
         avatar: text(StateEventType::RoomAvatar, "url")?.filter(|url| !url.is_empty()),
         canonical_alias: text(StateEventType::RoomCanonicalAlias, "alias")?.filter(|alias| !alias.is_empty()),
         topic: text(StateEventType::RoomTopic, "topic")?.filter(|topic| !topic.is_empty()),
-        room_type: text(StateEventType::RoomCreate, "type")?,
+        predecessor: predecessor(&creation),
+        room_type: take_text(&mut creation, "type"),
         join_rule: text(StateEventType::RoomJoinRules, "join_rule")?,
         encrypted: view.state(&StateEventType::RoomEncryption, "")?.is_some(),
         tombstone: tombstone.map(|event| text_of(&event, "replacement_room").unwrap_or_default()),
@@ -86,10 +89,19 @@ pub fn stripped_state(view: &impl RoomView, member: &Pdu) -> Result<Vec<RawJson>
 
 /// The text in one field of an event's content.
 fn text_of(event: &Pdu, field: &str) -> Option<String> {
-    match content::<Value>(event)?.get_mut(field)?.take() {
+    take_text(&mut content(event)?, field)
+}
+
+fn take_text(content: &mut Value, field: &str) -> Option<String> {
+    match content.get_mut(field)?.take() {
         Value::String(text) => Some(text),
         _ => None,
     }
+}
+
+/// The room that the content of `m.room.create` names as the one before.
+fn predecessor(creation: &Value) -> Option<OwnedRoomId> {
+    creation.get("predecessor")?.get("room_id")?.as_str()?.try_into().ok()
 }
 
 fn child(event: &Pdu) -> Option<String> {

@@ -160,7 +160,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     }
 
     /// Writes an entry, and notes the rooms whose place in lists depends on it.
-    fn set_account_data(
+    pub(super) fn set_account_data(
         &self,
         turn: &Turn<'_, H::Sql>,
         room_id: Option<&RoomId>,

@@ -65,6 +65,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let room_id = &notice.room_id;
         let before = rooms::load(turn.sql, room_id)?;
         let known = before.is_some();
+        let was_in = before.as_ref().is_some_and(|before| before.membership == Membership::Join);
         let mut row = before.clone().unwrap_or_else(|| RoomRow::unknown(room_id));
         let fresh: Vec<&NoticeEvent> = notice.events.iter().filter(|event| event.seq > row.newest).collect();
         let known_until = row.newest.max(row.turned);
@@ -99,7 +100,6 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                 row.pos = turn.advance(news::ROOMS);
             }
             trim(turn, &mut row)?;
-            let was_in = before.as_ref().is_some_and(|before| before.membership == Membership::Join);
             self.follow_members(turn, &row, was_in, notice, &fresh)?;
             self.unstick_room(turn.sql, &row)?;
         }
@@ -108,7 +108,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         {
             self.leave_by_resolution(turn, &mut row, notice, gone)?;
         }
+        let mut upgrades = Vec::new();
         if !stale && (known || !fresh.is_empty()) {
+            upgrades = self.upgrades(&row, was_in, notice)?;
             self.take_facts(turn, &mut row, notice)?;
         }
         if row.membership == Membership::Join {
@@ -122,7 +124,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             rooms::write(turn.sql, &row)?;
             self.rooms.borrow_mut().changed(room_id);
         }
-        Ok(())
+        upgrades.iter().try_for_each(|upgrade| self.copy_settings(turn, upgrade))
     }
 
     /// Puts new events into the inbox, each with its mark.

@@ -18,7 +18,7 @@
 //! | thread subscriptions | [`threads`] |
 //! | sticky events | [`sticky`] |
 //! | who is there | [`presence`], [`acquaintance`] of whoever comes into a room |
-//! | account data, tags, push rules | [`account_data`] |
+//! | account data, tags, push rules | [`account_data`]; [`room_upgrade`] when a room is replaced |
 //! | public keys, device lists | [`encryption`] |
 //! | filters, profile, rooms, to-device | the files of these names |
 
@@ -48,6 +48,7 @@ mod profile;
 mod redaction;
 mod refresh;
 mod room_cache;
+mod room_upgrade;
 mod rooms;
 mod schema;
 mod sessions;

@@ -7,7 +7,8 @@ use crate::support::{ALICE, BOB, Room, state, user};
 #[test]
 fn a_summary_is_read_from_the_state() {
     let body = json!({
-        "name": "N", "topic": "T", "room_alias_name": "pub", "creation_content": { "type": "m.space" },
+        "name": "N", "topic": "T", "room_alias_name": "pub",
+        "creation_content": { "type": "m.space", "predecessor": { "room_id": "!before:tern.test" } },
         "initial_state": [
             { "type": "m.room.encryption", "content": { "algorithm": "m.megolm.v1.aes-sha2" } },
             { "type": "m.room.avatar", "content": { "url": "mxc://t/a" } },
@@ -33,6 +34,7 @@ fn a_summary_is_read_from_the_state() {
     assert_eq!(made.avatar.as_deref(), Some("mxc://t/a"));
     assert_eq!(made.canonical_alias.as_deref(), Some("#pub:tern.test"));
     assert_eq!(made.room_type.as_deref(), Some("m.space"));
+    assert_eq!(made.predecessor.as_ref().map(|room_id| room_id.as_str()), Some("!before:tern.test"));
     assert_eq!(made.join_rule.as_deref(), Some("invite"));
     assert_eq!(made.tombstone.as_deref(), Some(""));
     assert!(made.encrypted);
@@ -43,11 +45,13 @@ fn a_summary_is_read_from_the_state() {
 
 #[test]
 fn what_is_empty_or_of_a_wrong_shape_is_as_good_as_absent() {
-    let mut room = Room::create("12", json!({ "name": "N" }));
+    let creation = json!({ "type": 5, "predecessor": { "room_id": "before" } });
+    let mut room = Room::create("12", json!({ "name": "N", "creation_content": creation }));
     room.set(ALICE, "m.room.name", &json!({ "name": "" }));
     room.set(ALICE, "m.room.topic", &json!({ "topic": 5 }));
     let made = summary::summarise(&room, &summary::Members::default(), &[]).unwrap();
     assert_eq!((made.name, made.topic, made.tombstone, made.encrypted), (None, None, None, false));
+    assert_eq!((made.room_type, made.predecessor), (None, None));
 }
 
 #[test]

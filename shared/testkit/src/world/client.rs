@@ -109,6 +109,16 @@ impl Client {
         self.insist(async || self.try_send_draft(room_id, draft.clone(), None).await).await
     }
 
+    /// Sets the client's own member event as state, until that is done.
+    ///
+    /// # Panics
+    /// When it never is.
+    pub async fn set_member(&self, room_id: &RoomId, membership: &str) -> OwnedEventId {
+        let member = self.draft("m.room.member", &json!({ "membership": membership }));
+        let draft = Draft { state_key: Some(self.user_id.to_string()), ..member };
+        self.insist(async || self.try_send_draft(room_id, draft.clone(), None).await).await
+    }
+
     /// The client's own member event.
     ///
     /// # Panics

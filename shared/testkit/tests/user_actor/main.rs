@@ -15,6 +15,7 @@ mod notifications;
 mod places;
 mod presence;
 mod resolution;
+mod room_upgrade;
 mod sessions;
 mod standing;
 mod sticky;

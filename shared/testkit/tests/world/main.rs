@@ -11,3 +11,4 @@ mod keys;
 mod large;
 mod lists;
 mod scene;
+mod upgrades;

@@ -21,6 +21,7 @@ pub(super) mod threads;
 pub(super) mod to_device;
 pub(super) mod turned;
 pub(super) mod unread;
+pub(super) mod upgraded;
 
 use tern_model::StreamPos;
 use tern_ports::Value;
