@@ -5,7 +5,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a measurement")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, events::StateEventType};
 use serde_json::{Value, json};
@@ -84,7 +84,15 @@ fn the_hub_of_a_large_room_stays_small() {
     assert!(weigh(&room, "members", members).len() > MEMBERS);
     assert!(weigh(&room, "state", ReadState { caller: reader.clone() }).len() > MEMBERS);
     assert_eq!(weigh(&room, "joined members", ReadJoinedMembers { caller: reader.clone() }).len(), MEMBERS);
-    let page = ReadMessages { caller: caller(), from: None, to: None, backwards: true, limit: 250, filter: None };
+    let page = ReadMessages {
+        caller: caller(),
+        from: None,
+        to: None,
+        backwards: true,
+        limit: 250,
+        filter: None,
+        ignored: BTreeSet::new(),
+    };
     weigh(&room, "messages", page);
     let slice = |lazy: bool, state: &[(&str, &str)]| SyncAsk {
         room_id: room.room_id.clone(),

@@ -1,7 +1,7 @@
 // Ignored users: nothing they say reaches the user, in any sync or page; state does, and their invites do not.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { at, bodies, history, pair, people, refused, unique, type Json, type User } from './support/client.ts';
+import { at, bodies, history, pair, people, refused, text, unique, type Json, type User } from './support/client.ts';
 import { shared } from './support/server.ts';
 import { Classic, Sliding, follow, hasRead, knows, timeline, types, type Loop } from './support/sync.ts';
 
@@ -52,7 +52,62 @@ test('nor is it in pages, around an event, in threads, or by its id', async () =
   refused(await alice.call('GET', at`/rooms/${room}/event/${said}`), 404, 'M_NOT_FOUND');
   refused(await alice.call('GET', at`/rooms/${room}/context/${said}`), 404, 'M_NOT_FOUND');
   assert.deepEqual((await alice.get(at`/_matrix/client/v1/rooms/${room}/relations/${root}`)).chunk, []);
+  assert.deepEqual((await alice.get(at`/_matrix/client/v1/rooms/${room}/threads`)).chunk, [], 'it is no thread to her');
   assert.ok((await bob.get(at`/rooms/${room}/event/${said}`)).event_id, 'others see it');
+});
+
+test('threads and references are told without what they said, wherever they are told', async () => {
+  const [alice, bob, room] = await pair(base);
+  const [carol] = await people(base, 1);
+  await carol!.join(room);
+  const relate = async (user: User, body: string, rel_type: string, event_id: string): Promise<string> => {
+    const content = { ...text(body), 'm.relates_to': { rel_type, event_id } };
+    return (await user.put(at`/rooms/${room}/send/m.room.message/${unique('t')}`, content)).event_id;
+  };
+  const root = await alice.send(room, 'root');
+  const bobs = await bob.send(room, 'of Bob');
+  const heard = await relate(carol!, 'see above', 'm.reference', root);
+  const unheard = await relate(bob, 'see nowhere', 'm.reference', root);
+  const newest = await relate(carol!, 'heard', 'm.thread', root);
+  await relate(carol!, 'heard as well', 'm.thread', bobs);
+  const last = await relate(bob, 'unheard', 'm.thread', root);
+  await alice.send(room, 'the end');
+  for (const user of [alice, carol!]) await knows(user, [room], 'the end');
+  await ignore(alice, bob);
+  const threads = async (user: User): Promise<Json[]> => (await user.get(at`/_matrix/client/v1/rooms/${room}/threads`)).chunk;
+  const filter = JSON.stringify({ room: { timeline: { limit: 20 } } });
+  const told = async (user: User): Promise<[string, Json][]> => {
+    const synced = async (loop: Loop): Promise<Json[]> => timeline((await loop.poll(0)).json, room);
+    const pages: [string, Json[]][] = [
+      ['messages', await history(user, room, 'b', 50)],
+      ['threads', await threads(user)],
+      ['event', [await user.get(at`/rooms/${room}/event/${root}`)]],
+      ['context', [(await user.get(at`/rooms/${room}/context/${root}`)).event]],
+      ['around', (await user.get(at`/rooms/${room}/context/${heard}`, { limit: 20 })).events_before],
+      ['classic sync', await synced(new Classic(user, { filter }))],
+      ['sliding sync', await synced(new Sliding(user, { conn: unique('c') }))],
+      ['stable sliding sync', await synced(new Sliding(user, { shape: 'stable', conn: unique('c') }))],
+    ];
+    return pages.map(([name, events]) => {
+      const event = events.find(({ event_id }) => event_id === root);
+      assert.ok(event?.unsigned?.['m.relations'], `${name} tells of the root`);
+      return [name, event.unsigned['m.relations']];
+    });
+  };
+  for (const [name, relations] of await told(alice)) {
+    const thread = relations['m.thread'];
+    assert.deepEqual([thread.count, thread.latest_event.event_id, thread.current_user_participated], [1, newest, true], name);
+    assert.deepEqual(relations['m.reference'], { chunk: [{ event_id: heard }] }, name);
+  }
+  for (const [name, relations] of await told(carol!)) {
+    const thread = relations['m.thread'];
+    assert.deepEqual([thread.count, thread.latest_event.event_id, thread.current_user_participated], [2, last, true], name);
+    assert.deepEqual(relations['m.reference'], { chunk: [{ event_id: heard }, { event_id: unheard }] }, name);
+  }
+  assert.deepEqual((await threads(carol!)).map((event) => [event.event_id, event.content.body]), [[root, 'root'], [bobs, 'of Bob']]);
+  const hers = await threads(alice);
+  assert.deepEqual(hers.map((event) => [event.event_id, event.content.body]), [[bobs, undefined], [root, 'root']]);
+  assert.deepEqual([hers[0]!.content, hers[0]!.unsigned['m.relations']['m.thread'].count], [{}, 1], 'redacted, and told all the same');
 });
 
 test('invites by ignored users are not shown until they are ignored no more', async () => {

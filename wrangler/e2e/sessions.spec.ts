@@ -15,13 +15,13 @@ function identifier(user: string): Json {
   return { type: 'm.id.user', user };
 }
 
-test('devices have a name and an address, if only null', async () => {
+test('devices have a name, an address and a time, if only empty', async () => {
   const alice = await register(base);
   const { devices } = await alice.get('/devices');
   assert.equal(devices.length, 1);
   for (const device of [devices[0], await alice.get(at`/devices/${alice.device}`)]) {
-    assert.deepEqual(['device_id', 'display_name', 'last_seen_ip'].filter((key) => !(key in device)), []);
-    assert.equal(device.display_name, null);
+    const { device_id, display_name, last_seen_ip, last_seen_ts } = device;
+    assert.deepEqual([device_id, display_name, typeof last_seen_ip, Number.isInteger(last_seen_ts)], [alice.device, '', 'string', true]);
   }
 });
 

@@ -1,5 +1,7 @@
 //! Reports of rooms, events and users, run in the proxy. They are kept for the server's administrators.
 
+use std::collections::BTreeSet;
+
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, UserId};
 use tern_model::{Caller, Config, MatrixError};
 use tern_ports::{
@@ -41,7 +43,8 @@ pub async fn event<E: Transport + Clock>(
     event_id: OwnedEventId,
     reason: String,
 ) -> Result<(), MatrixError> {
-    ask_room(edge, &room_id, ReadEvent { caller: reporter.clone(), event_id: event_id.clone() }).await?;
+    let ask = ReadEvent { caller: reporter.clone(), event_id: event_id.clone(), ignored: BTreeSet::new() };
+    ask_room(edge, &room_id, ask).await?;
     file(edge, &reporter.user_id, Some(room_id), Some(event_id), None, reason).await
 }
 

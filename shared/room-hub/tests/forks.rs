@@ -520,7 +520,15 @@ impl World {
         let Some(row) = rows.iter().find(|row| row[2] == reader).filter(|row| row[1] != "join") else { return };
         let out: u64 = row[0].parse().unwrap();
         let caller = Caller { user_id: reader.try_into().unwrap(), device_id: "PHONE".into() };
-        let ask = ReadMessages { caller, from: None, to: None, backwards: true, limit: 1_000, filter: None };
+        let ask = ReadMessages {
+            caller,
+            from: None,
+            to: None,
+            backwards: true,
+            limit: 1_000,
+            filter: None,
+            ignored: BTreeSet::new(),
+        };
         let Ok(page) = home.ask(ask) else { return };
         for event in &page.chunk {
             let event: Value = event.read().unwrap();
@@ -535,7 +543,15 @@ impl World {
     /// Somebody of the room reads it to its end and finds nothing forged.
     fn check_reader(&self, home: &Home, reader: &str) {
         let caller = Caller { user_id: reader.try_into().unwrap(), device_id: "PHONE".into() };
-        let ask = ReadMessages { caller, from: None, to: None, backwards: true, limit: 1_000, filter: None };
+        let ask = ReadMessages {
+            caller,
+            from: None,
+            to: None,
+            backwards: true,
+            limit: 1_000,
+            filter: None,
+            ignored: BTreeSet::new(),
+        };
         let page = home.ask(ask).unwrap();
         for event in &page.chunk {
             let event: Value = event.read().unwrap();

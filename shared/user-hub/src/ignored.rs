@@ -30,7 +30,10 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             return Ok(Rc::clone(ignored));
         }
         let content = account_data::read(self.host.sql(), None, IGNORED)?;
-        let ignored = Rc::new(content.as_ref().map(named).unwrap_or_default());
+        let mut ignored = content.as_ref().map(named).unwrap_or_default();
+        // Whoever names himself would lose what he says on his other devices.
+        ignored.remove(&self.user_id);
+        let ignored = Rc::new(ignored);
         self.ignored.replace(Some(Rc::clone(&ignored)));
         Ok(ignored)
     }

@@ -148,7 +148,10 @@ impl<H: ObjectHost + Parking> UserView for View<'_, H> {
         if !timeline.iter().any(|event| event.client.text().contains("m.relates_to")) {
             return BTreeMap::new();
         }
-        let events: Vec<_> = timeline.iter().map(|event| as_stored(event)).collect();
+        // State of ignored users is in the timeline; as child events, it is not considered.
+        let ignored = self.or_fail(self.actor.ignored());
+        let considered = timeline.iter().filter(|event| !ignored.contains(&event.sender));
+        let events: Vec<_> = considered.map(|event| as_stored(event)).collect();
         self.or_fail(aggregate::aggregated(&self.actor.user_id, &events).map_err(|error| SqlError(error.to_string())))
     }
 

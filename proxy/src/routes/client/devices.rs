@@ -1,14 +1,14 @@
 //! The caller's devices.
 
-use ruma::OwnedDeviceId;
-use serde::Deserialize;
+use ruma::{DeviceId, OwnedDeviceId};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tern_auth::uia::Auth;
 use tern_edge::session;
-use tern_model::MatrixError;
+use tern_model::{MatrixError, Millis};
 use tern_ports::{
     ask_user,
-    wire::user::{ListDevices, RenameDevice, Renamed},
+    wire::user::{Device, ListDevices, RenameDevice, Renamed},
 };
 
 use super::session::end_tokens;
@@ -22,10 +22,32 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Token Post "/_matrix/client/v3/delete_devices" => delete_many;
 };
 
+/// A device as it is shown. The schema of the Client-Server API has texts and a number where matrix-nio asks for every key:
+/// what is not known is there, and empty.
+#[derive(Serialize)]
+struct Shown<'a> {
+    device_id: &'a DeviceId,
+    display_name: &'a str,
+    last_seen_ip: &'a str,
+    last_seen_ts: Millis,
+}
+
+impl<'a> From<&'a Device> for Shown<'a> {
+    fn from(device: &'a Device) -> Self {
+        Self {
+            device_id: &device.device_id,
+            display_name: device.display_name.as_deref().unwrap_or_default(),
+            last_seen_ip: device.last_seen_ip.as_deref().unwrap_or_default(),
+            last_seen_ts: device.last_seen_ts.unwrap_or_default(),
+        }
+    }
+}
+
 /// `GET /devices`
 async fn list(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let session = request.session()?;
     let devices = ask_user(edge, &request.caller()?.user_id, ListDevices { session }).await?;
+    let devices: Vec<_> = devices.iter().map(Shown::from).collect();
     Answer::json(&json!({ "devices": devices }))
 }
 
@@ -35,7 +57,7 @@ async fn read(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let devices = ask_user(edge, &request.caller()?.user_id, ListDevices { session }).await?;
     let wanted = request.device_id();
     match devices.iter().find(|device| device.device_id == wanted) {
-        Some(device) => Answer::json(device),
+        Some(device) => Answer::json(&Shown::from(device)),
         None => Err(MatrixError::not_found("Unknown device")),
     }
 }
@@ -84,4 +106,29 @@ async fn remove(
     session::delete_devices(edge, &edge.config, user_id, request.session()?, devices.clone(), auth).await?;
     end_tokens(edge, user_id, Some(&devices));
     Ok(Answer::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tern_model::Millis;
+    use tern_ports::wire::user::Device;
+
+    use super::Shown;
+
+    #[test]
+    fn what_is_not_known_of_a_device_is_there_and_empty() {
+        let dehydrated = Device { device_id: "D".into(), display_name: None, last_seen_ts: None, last_seen_ip: None };
+        assert_eq!(
+            json!(Shown::from(&dehydrated)),
+            json!({ "device_id": "D", "display_name": "", "last_seen_ip": "", "last_seen_ts": 0 })
+        );
+        let (name, ip) = (Some("Fön".to_owned()), Some("2001:db8::1".to_owned()));
+        let seen =
+            Device { device_id: "E".into(), display_name: name, last_seen_ts: Some(Millis(5)), last_seen_ip: ip };
+        assert_eq!(
+            json!(Shown::from(&seen)),
+            json!({ "device_id": "E", "display_name": "Fön", "last_seen_ip": "2001:db8::1", "last_seen_ts": 5 })
+        );
+    }
 }

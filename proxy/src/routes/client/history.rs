@@ -1,16 +1,16 @@
 //! Reading rooms: events, state, members, history.
 
-use futures::try_join;
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 use tern_edge::{
-    ignored::Ignored,
+    ignored::{self, Aggregating, Ignored},
     places::{self, Side},
 };
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ask_room, ask_user,
     wire::{
-        RoomRequest,
         room::{ReadEvent, ReadJoinedMembers, ReadMembers, ReadMessages, ReadState},
         user::ListRooms,
     },
@@ -35,7 +35,7 @@ async fn messages(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
     let backwards = request.backwards()?.ok_or_else(|| MatrixError::missing_param("dir is missing"))?;
     let (caller, limit, filter) = (request.caller()?.clone(), page_limit(request)?, room_event_filter(request)?);
     let [from, to] = from_and_to(edge, request, backwards).await?;
-    let ask = ReadMessages { caller, from, to, backwards, limit, filter };
+    let ask = ReadMessages { caller, from, to, backwards, limit, filter, ignored: BTreeSet::new() };
     let (page, ignored) = read(edge, request, ask).await?;
     let mut body = String::from("{\"chunk\":");
     push_list(&mut body, &ignored.sift(page.chunk));
@@ -55,7 +55,7 @@ async fn messages(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
 
 /// `GET /rooms/{roomId}/event/{eventId}`
 async fn event(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let ask = ReadEvent { caller: request.caller()?.clone(), event_id: request.event_id()? };
+    let ask = ReadEvent { caller: request.caller()?.clone(), event_id: request.event_id()?, ignored: BTreeSet::new() };
     let (event, ignored) = read(edge, request, ask).await?;
     Ok(Answer::raw(&ignored.show(event)?))
 }
@@ -117,13 +117,13 @@ fn membership(request: &Incoming, name: &str) -> Result<Option<String>, MatrixEr
 }
 
 /// Asks the room, and at the same time whom the caller ignores.
-pub(super) async fn read<R: RoomRequest>(
+pub(super) async fn read<R: Aggregating>(
     edge: &Edge,
     request: &Incoming,
     ask: R,
 ) -> Result<(R::Reply, Ignored), MatrixError> {
     let (room_id, caller) = (request.room_id()?, request.caller()?);
-    try_join!(ask_room(edge, &room_id, ask), Ignored::of(edge, &caller.user_id, request.session()?))
+    ignored::read(edge, &caller.user_id, request.session()?, &room_id, ask).await
 }
 
 /// Tokens of the query as places in the room.

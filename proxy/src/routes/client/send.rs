@@ -1,5 +1,7 @@
 //! Sending: messages, state, redactions.
 
+use std::collections::BTreeSet;
+
 use ruma::RoomId;
 use serde::Deserialize;
 use serde_json::json;
@@ -66,7 +68,7 @@ async fn check_own(edge: &Edge, request: &Incoming) -> Result<(), MatrixError> {
         sender: String,
     }
     let caller = request.caller()?;
-    let ask = ReadEvent { caller: caller.clone(), event_id: request.event_id()? };
+    let ask = ReadEvent { caller: caller.clone(), event_id: request.event_id()?, ignored: BTreeSet::new() };
     let event = ask_room(edge, &request.room_id()?, ask).await?;
     let event: Event = event.read().map_err(|_| MatrixError::internal())?;
     if event.sender == caller.user_id.as_str() { Ok(()) } else { Err(MatrixError::user_suspended()) }

@@ -1,10 +1,11 @@
 //! `GET /events/{eventId}`: an event of whatever room.
 
-use futures::try_join;
+use std::collections::BTreeSet;
+
 use ruma::OwnedEventId;
 use tern_model::{Caller, MatrixError, RawJson};
 use tern_ports::{
-    Transport, ask_room, ask_storage, ask_user,
+    Transport, ask_storage, ask_user,
     wire::{
         places::{FindRecent, LocateEvent},
         room::ReadEvent,
@@ -12,7 +13,7 @@ use tern_ports::{
     },
 };
 
-use crate::ignored::Ignored;
+use crate::ignored;
 
 /// The event, if the caller may see it.
 ///
@@ -31,7 +32,7 @@ pub async fn event(
         None => ask_user(edge, user_id, FindRecent { session: session.clone(), event_id: event_id.clone() }).await?,
     };
     let room_id = room_id.ok_or_else(|| MatrixError::not_found("There is no such event, or you may not see it"))?;
-    let ask = ReadEvent { caller: caller.clone(), event_id };
-    let (event, ignored) = try_join!(ask_room(edge, &room_id, ask), Ignored::of(edge, user_id, session))?;
+    let ask = ReadEvent { caller: caller.clone(), event_id, ignored: BTreeSet::new() };
+    let (event, ignored) = ignored::read(edge, user_id, session, &room_id, ask).await?;
     ignored.show(event)
 }

@@ -1,19 +1,18 @@
 //! `GET /events?room_id=…`: what happens in one room, for whoever may read it. A room tells only its members' hubs, so the
 //! room is asked again and again, more slowly while nothing happens: a look in passing is not worth a list of who looks.
 
-use ruma::{OwnedRoomId, RoomId};
+use std::collections::BTreeSet;
+
+use ruma::OwnedRoomId;
 use tern_model::{Caller, MatrixError};
 use tern_ports::{
     Clock, Polls, Transport, ask_room,
-    wire::{
-        room::{Messages, ReadMessages},
-        user::SessionRef,
-    },
+    wire::{room::ReadMessages, user::SessionRef},
 };
 
 use super::Events;
 use crate::{
-    ignored::Ignored,
+    ignored::{self, Ignored},
     places::{self, Side},
     poll::LONGEST_WAIT_MS,
 };
@@ -41,14 +40,15 @@ pub async fn peek<E: Transport + Clock>(
     let [from] = places::in_room(edge, &caller.user_id, session.clone(), &room_id, [(from, Side::After)]).await?;
     let start = match from {
         Some(from) => from,
-        None => look(edge, caller, &room_id, None).await?.start,
+        None => ask_room(edge, &room_id, look(caller, None)).await?.start,
     };
     let mut pause = FIRST_PAUSE_MS;
     loop {
-        let page = look(edge, caller, &room_id, Some(&start)).await?;
+        let page = ask_room(edge, &room_id, look(caller, Some(&start))).await?;
         let left = deadline.since(edge.now());
         if !page.chunk.is_empty() || left == 0 {
             let ignored = Ignored::of(edge, &caller.user_id, session).await?;
+            let page = ignored::again(edge, &room_id, look(caller, Some(&start)), page, &ignored).await?;
             let end = page.end.unwrap_or_else(|| start.clone());
             return Ok(Events { start, end, chunk: ignored.sift(page.chunk) });
         }
@@ -58,19 +58,14 @@ pub async fn peek<E: Transport + Clock>(
 }
 
 /// A page forwards from a token, or the newest event and where it ends.
-async fn look(
-    edge: &impl Transport,
-    caller: &Caller,
-    room_id: &RoomId,
-    from: Option<&str>,
-) -> Result<Messages, MatrixError> {
-    let ask = ReadMessages {
+fn look(caller: &Caller, from: Option<&str>) -> ReadMessages {
+    ReadMessages {
         caller: caller.clone(),
         from: from.map(str::to_owned),
         to: None,
         backwards: from.is_none(),
         limit: if from.is_none() { 1 } else { MOST_EVENTS },
         filter: None,
-    };
-    ask_room(edge, room_id, ask).await
+        ignored: BTreeSet::new(),
+    }
 }

@@ -1,5 +1,7 @@
 //! `GET /rooms/{roomId}/initialSync`.
 
+use std::collections::BTreeSet;
+
 use futures::{join, try_join};
 use ruma::{OwnedRoomId, RoomId};
 use tern_model::{Caller, MatrixError, RawJson};
@@ -13,7 +15,7 @@ use tern_ports::{
 };
 
 use super::answer::{Snapshot, Timeline};
-use crate::{directory, ignored::Ignored};
+use crate::{directory, ignored};
 
 /// A room as it is now, for those who may read it: members, those who were, and everybody where history is world-readable.
 ///
@@ -48,13 +50,20 @@ async fn read(
     room_id: &RoomId,
     limit: u32,
 ) -> Result<(Messages, Vec<RawJson>, Beside), MatrixError> {
-    let ask = ReadMessages { caller: caller.clone(), from: None, to: None, backwards: true, limit, filter: None };
+    let ask = ReadMessages {
+        caller: caller.clone(),
+        from: None,
+        to: None,
+        backwards: true,
+        limit,
+        filter: None,
+        ignored: BTreeSet::new(),
+    };
     let beside = ReadBeside { session: session.clone(), rooms: vec![room_id.to_owned()] };
-    let (mut messages, state, mut beside, ignored) = try_join!(
-        ask_room(edge, room_id, ask),
+    let ((mut messages, ignored), state, mut beside) = try_join!(
+        ignored::read(edge, &caller.user_id, session, room_id, ask),
         ask_room(edge, room_id, ReadState { caller: caller.user_id.clone() }),
         ask_user(edge, &caller.user_id, beside),
-        Ignored::of(edge, &caller.user_id, session),
     )?;
     messages.chunk = ignored.sift(messages.chunk);
     Ok((messages, state, beside.pop().unwrap_or_default()))

@@ -89,6 +89,7 @@ pub(super) async fn show<E: Transport>(
             limits,
             filter: None,
             only_members: true,
+            ignored: ignored.users().clone(),
         };
         match ask_room(edge, &event.room_id, ask).await {
             Ok(context) => Ok(Some(found_event(event, context, around, ignored))),

@@ -1,5 +1,7 @@
 //! Events that relate to others: asked of the storage worker, and of a room's hub.
 
+use std::collections::BTreeSet;
+
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use tern_model::{Caller, Millis, RawJson, RoomSeq, StoredEvent};
@@ -42,6 +44,9 @@ pub struct LoadAggregations {
     pub targets: Vec<OwnedEventId>,
     /// Positions up to and including this.
     pub until: RoomSeq,
+    /// Users whose events do not count.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ignored: BTreeSet<OwnedUserId>,
 }
 
 /// The answer to [`LoadAggregations`] for one event that has something.
@@ -90,6 +95,9 @@ pub struct PageThreads {
     pub participated: bool,
     /// At most this many, known ones not counted.
     pub limit: u32,
+    /// Users whose events do not count.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ignored: BTreeSet<OwnedUserId>,
 }
 
 /// The answer to [`PageThreads`].
@@ -137,6 +145,9 @@ pub struct ReadContext {
     /// Of the state only those who sent the events.
     #[serde(default)]
     pub only_members: bool,
+    /// Whom the caller ignores: what they said is not considered in aggregations.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ignored: BTreeSet<OwnedUserId>,
 }
 
 /// The answer to [`ReadContext`]: events in client form with `room_id`.
@@ -201,6 +212,9 @@ pub struct ReadRelations {
     pub recurse: bool,
     /// At most this many.
     pub limit: u32,
+    /// Whom the caller ignores: what they said is not considered in aggregations.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ignored: BTreeSet<OwnedUserId>,
 }
 
 /// The answer to [`ReadRelations`] and [`ReadThreads`].
@@ -227,4 +241,7 @@ pub struct ReadThreads {
     pub from: Option<String>,
     /// At most this many.
     pub limit: u32,
+    /// Whom the caller ignores: what they said is not considered in aggregations.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ignored: BTreeSet<OwnedUserId>,
 }

@@ -1,5 +1,7 @@
 //! What a room's hub can be asked.
 
+use std::collections::BTreeSet;
+
 use ruma::{OwnedDeviceId, OwnedEventId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use tern_model::{Caller, Millis, Notice, RawJson, RoomSeq};
@@ -209,6 +211,9 @@ pub struct ReadMessages {
     /// `RoomEventFilter`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<RawJson>,
+    /// Whom the caller ignores: what they said is not considered in aggregations.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ignored: BTreeSet<OwnedUserId>,
 }
 
 /// The answer to [`ReadMessages`].
@@ -231,6 +236,9 @@ pub struct ReadEvent {
     pub caller: Caller,
     /// Which event.
     pub event_id: OwnedEventId,
+    /// Whom the caller ignores: what they said is not considered in aggregations.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ignored: BTreeSet<OwnedUserId>,
 }
 
 /// `GET state`: all of it, as the caller may see it (somebody who left sees the state at that point).

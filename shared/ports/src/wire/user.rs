@@ -200,19 +200,19 @@ pub struct ListDevices {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListSessions {}
 
-/// A device as `GET devices` shows it.
+/// One of a user's devices.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
     /// The device.
     pub device_id: OwnedDeviceId,
-    /// Its name; written even when there is none, since matrix-nio asks for the key.
-    #[serde(default)]
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
     /// When it was last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen_ts: Option<Millis>,
-    /// Where it was last seen; written like the name.
-    #[serde(default)]
+    /// Where it was last seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen_ip: Option<String>,
 }
 

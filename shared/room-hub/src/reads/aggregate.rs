@@ -3,9 +3,9 @@
 //! Whatever relates to an event comes after it. So for events of the tail the tail knows everything; only for older ones
 //! is the storage worker asked, once for all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ruma::OwnedEventId;
+use ruma::{OwnedEventId, OwnedUserId, UserId};
 use tern_model::{Caller, MatrixError, RawJson, RoomSeq, StoredEvent};
 use tern_ports::{
     ObjectHost, SqlError, ask_storage,
@@ -39,11 +39,19 @@ pub(crate) struct Reading<'a> {
     pub(crate) facts: &'a VisibilityFacts,
     /// The last position within reach.
     pub(crate) end: RoomSeq,
+    /// Whom the caller ignores.
+    pub(crate) ignored: &'a BTreeSet<OwnedUserId>,
 }
 
 impl Reading<'_> {
-    fn sees(&self, event: &StoredEvent) -> bool {
-        event.seq <= self.end && visible(&self.caller.user_id, self.facts, event)
+    /// A child event is considered: child events of ignored users are not ("Aggregations of child events").
+    fn considers(&self, event: &StoredEvent) -> bool {
+        event.seq <= self.end && !self.ignores(&event.sender) && visible(&self.caller.user_id, self.facts, event)
+    }
+
+    /// The caller ignores this user.
+    pub(crate) fn ignores(&self, sender: &str) -> bool {
+        !self.ignored.is_empty() && <&UserId>::try_from(sender).is_ok_and(|sender| self.ignored.contains(sender))
     }
 
     /// The reader's membership at an event.
@@ -107,17 +115,17 @@ impl<H: ObjectHost> RoomActor<H> {
         for stored in self.gather_stored(reading, &targets).await? {
             let Some(target) = targets.get(&stored.target) else { continue };
             let entry = gathered.entry(stored.target).or_default();
-            entry.edit = stored.edit.filter(|edit| reading.sees(edit) && replaces(target, edit));
+            entry.edit = stored.edit.filter(|edit| reading.considers(edit) && replaces(target, edit));
             entry.thread = stored
                 .thread
-                .filter(|thread| reading.sees(&thread.latest))
+                .filter(|thread| reading.considers(&thread.latest))
                 .map(|thread| (thread.latest, thread.count, thread.participated));
             entry.references = stored.references;
         }
         let ids: Vec<OwnedEventId> = targets.keys().map(|id| (*id).clone()).collect();
         let tail = Range { after: reading.head.tail, until: reading.end, backwards: false };
         for event in self.store().related(&ids, tail, Kinds::default(), u32::MAX)? {
-            let Some(relation) = Relation::of(&event).filter(|_| reading.sees(&event)) else { continue };
+            let Some(relation) = Relation::of(&event).filter(|_| reading.considers(&event)) else { continue };
             let Some(target) = targets.get(&relation.event_id) else { continue };
             gathered.entry(relation.event_id).or_default().add(
                 &relation.rel_type,
@@ -146,6 +154,7 @@ impl<H: ObjectHost> RoomActor<H> {
             user_id: reading.caller.user_id.clone(),
             targets,
             until: reading.end.min(tail),
+            ignored: reading.ignored.clone(),
         };
         ask_storage(&*self.host, ask).await
     }

@@ -96,7 +96,8 @@ impl<H: ObjectHost> RoomActor<H> {
             let limit = request.limit.min(filter.limit.unwrap_or(MOST_EVENTS)).clamp(1, MOST_EVENTS);
             self.scan(&head, &request.caller.user_id, &filter, limit, &mut scan).await?;
         }
-        let reading = Reading { head: &head, caller: &request.caller, facts: &scan.facts, end: newest };
+        let Scan { facts, .. } = &scan;
+        let reading = Reading { head: &head, caller: &request.caller, facts, end: newest, ignored: &request.ignored };
         Ok(Messages {
             start: token(start),
             end: scan.end(),
@@ -121,7 +122,8 @@ impl<H: ObjectHost> RoomActor<H> {
         before.facts = facts;
         self.scan(&head, reader, &filter, request.limits.0.min(MOST_EVENTS), &mut before).await?;
         self.scan(&head, reader, &filter, request.limits.1.min(MOST_EVENTS), &mut after).await?;
-        let reading = Reading { head: &head, caller: &request.caller, facts: &before.facts, end };
+        let Scan { facts, .. } = &before;
+        let reading = Reading { head: &head, caller: &request.caller, facts, end, ignored: &request.ignored };
         let around = before.chunk.len();
         let shown: Vec<_> = before.chunk.iter().chain([&event]).chain(&after.chunk).cloned().collect();
         let mut forms = self.show(&reading, &shown).await?.into_iter();

@@ -33,7 +33,7 @@ impl<H: ObjectHost> RoomActor<H> {
         let reader = &*request.caller.user_id;
         let (head, event, facts) = self.find_visible(reader, &request.event_id).await?;
         let end = self.end_for(&head, reader, event.seq).await?;
-        let reading = Reading { head: &head, caller: &request.caller, facts: &facts, end };
+        let reading = Reading { head: &head, caller: &request.caller, facts: &facts, end, ignored: &request.ignored };
         self.show(&reading, &[event]).await?.pop().ok_or_else(MatrixError::internal)
     }
 

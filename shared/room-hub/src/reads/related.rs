@@ -1,8 +1,8 @@
 //! Events that relate to others: the tail's rows, joined with what the storage worker has.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeSet};
 
-use ruma::{EventId, OwnedEventId, UserId};
+use ruma::{EventId, OwnedEventId, OwnedUserId, UserId};
 use tern_model::{MatrixError, RoomSeq, StoredEvent};
 use tern_ports::{
     ObjectHost, Sql, SqlError, ask_storage,
@@ -52,12 +52,18 @@ impl<S: Sql> Store<'_, S> {
         all(&self.0.query(&format!("{FROM}{order}"), &params)?)
     }
 
-    /// Threads that go on in the tail up to `until`, with their newest position there.
-    pub(crate) fn threads(self, tail: RoomSeq, until: RoomSeq) -> Result<Vec<(OwnedEventId, RoomSeq)>, SqlError> {
+    /// Threads that go on in the tail up to `until`, with their newest position there; what `ignored` sent does not count.
+    pub(crate) fn threads(
+        self,
+        tail: RoomSeq,
+        until: RoomSeq,
+        ignored: &BTreeSet<OwnedUserId>,
+    ) -> Result<Vec<(OwnedEventId, RoomSeq)>, SqlError> {
         let rows = self.0.query(
             "SELECT relates_to, max(seq) FROM events
-             WHERE relates_to IS NOT NULL AND rel_type = 'm.thread' AND seq > ? AND seq <= ? GROUP BY relates_to",
-            &[tail.0.into(), until.0.into()],
+             WHERE relates_to IS NOT NULL AND rel_type = 'm.thread' AND seq > ? AND seq <= ?
+             AND sender NOT IN (SELECT value FROM json_each(?)) GROUP BY relates_to",
+            &[tail.0.into(), until.0.into(), serde_json::to_string(ignored).map_err(damaged)?.into()],
         )?;
         let threads = rows.iter().filter_map(|row| Some((EventId::parse(row.text(0)?).ok()?, RoomSeq(row.int(1)?))));
         Ok(threads.collect())

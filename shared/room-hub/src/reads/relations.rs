@@ -23,9 +23,9 @@ use crate::{
         related::Kinds,
         timeline::{Page, Range, read_token, token},
     },
-    timeline::store::{Head, Store},
+    timeline::store::{Head, Store, damaged},
 };
-use tern_room::filter::RoomEventFilter;
+use tern_room::{filter::RoomEventFilter, redact::redact};
 
 /// Levels of relations that `recurse` follows ("Relationships API").
 const LEVELS: u32 = 3;
@@ -41,6 +41,18 @@ impl<S: Sql> Store<'_, S> {
             &[after.0.into(), ts.into()],
         )?;
         Ok(rows.first().and_then(|row| row.int(0)).map(RoomSeq))
+    }
+}
+
+impl Reading<'_> {
+    /// A thread's root as the list of threads has it: of an ignored user redacted, as if the client had made the list
+    /// ("Querying threads in a room").
+    fn root(&self, root: StoredEvent) -> Result<StoredEvent, SqlError> {
+        if root.state_key.is_some() || !self.ignores(&root.sender) {
+            return Ok(root);
+        }
+        let pdu = redact(self.head.version, &root.pdu).map_err(damaged)?;
+        Ok(StoredEvent { pdu, ..root })
     }
 }
 
@@ -69,7 +81,7 @@ impl<H: ObjectHost> RoomActor<H> {
         let next = (events.len() == limit as usize).then(|| events.last()).flatten();
         let next = next.map(|last| token(if request.backwards { last.seq.previous() } else { last.seq }));
         events.retain(|event| event.seq > parent.seq && visible(reader, &facts, event));
-        let reading = Reading { head: &head, caller: &request.caller, facts: &facts, end };
+        let reading = Reading { head: &head, caller: &request.caller, facts: &facts, end, ignored: &request.ignored };
         Ok(RelationPage { chunk: self.show(&reading, &events).await?, next, depth })
     }
 
@@ -97,7 +109,7 @@ impl<H: ObjectHost> RoomActor<H> {
         Ok((found, depth))
     }
 
-    /// Roots of threads, the one with the newest event first.
+    /// Roots of threads, the one with the newest event first; what the reader ignores makes no thread.
     pub(crate) async fn read_threads(&self, request: ReadThreads) -> Result<RelationPage, MatrixError> {
         let reach = self.reach(&request.caller.user_id).await?;
         let head = self.room()?;
@@ -111,9 +123,9 @@ impl<H: ObjectHost> RoomActor<H> {
         threads.truncate(limit);
         let next = threads.last().filter(|_| more).map(|last| token(last.latest.previous()));
         let reader = &request.caller.user_id;
-        let roots: Vec<_> =
-            threads.into_iter().map(|thread| thread.root).filter(|root| visible(reader, &facts, root)).collect();
-        let reading = Reading { head: &head, caller: &request.caller, facts: &facts, end };
+        let reading = Reading { head: &head, caller: &request.caller, facts: &facts, end, ignored: &request.ignored };
+        let seen = threads.into_iter().map(|thread| thread.root).filter(|root| visible(reader, &facts, root));
+        let roots = seen.map(|root| reading.root(root)).collect::<Result<Vec<_>, _>>()?;
         Ok(RelationPage { chunk: self.show(&reading, &roots).await?, next, depth: None })
     }
 
@@ -127,7 +139,8 @@ impl<H: ObjectHost> RoomActor<H> {
     ) -> Result<(Vec<ThreadRow>, VisibilityFacts), MatrixError> {
         let reader = &*request.caller.user_id;
         let mut facts = self.local_facts(head, reader)?;
-        let latest: BTreeMap<_, _> = self.store().threads(head.tail, end)?.into_iter().collect();
+        let here = self.store().threads(head.tail, end, &request.ignored)?;
+        let latest: BTreeMap<_, _> = here.into_iter().collect();
         let mut threads = Vec::new();
         for (root, seq) in &latest {
             if let Some(event) = self.store().event(root.as_str())?.filter(|event| event.seq > head.tail) {
@@ -143,6 +156,7 @@ impl<H: ObjectHost> RoomActor<H> {
                 known: latest.keys().cloned().collect(),
                 participated: request.participated,
                 limit: request.limit.clamp(1, MOST_EVENTS) + 1,
+                ignored: request.ignored.clone(),
             };
             let page = ask_storage(&*self.host, ask).await?;
             // A thread that goes on has its place in the list from here.

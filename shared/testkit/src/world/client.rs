@@ -1,5 +1,7 @@
 //! Clients of the simulated cluster: they do what a careful client does, and keep what they have seen.
 
+use std::collections::BTreeSet;
+
 use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -182,7 +184,15 @@ impl Client {
     ) -> (Vec<OwnedEventId>, Option<String>) {
         let page = self.insist(async || {
             let caller = Caller { user_id: self.user_id.clone(), device_id: self.session.device_id.clone() };
-            let read = ReadMessages { caller, from: from.clone(), to: None, backwards, limit, filter: None };
+            let read = ReadMessages {
+                caller,
+                from: from.clone(),
+                to: None,
+                backwards,
+                limit,
+                filter: None,
+                ignored: BTreeSet::new(),
+            };
             ask_room(&self.world, room_id, read).await
         });
         let page = page.await;

@@ -34,8 +34,15 @@ fn without_storage_the_tail_can_be_read_and_the_rest_says_so() {
     scene.around.storage_out.set(true);
     let page = scene.page(ALICE, None, true, 500, None);
     assert!(page.chunk.len() >= 200 && page.end.is_some());
-    let more =
-        ReadMessages { caller: caller(ALICE), from: page.end, to: None, backwards: true, limit: 10, filter: None };
+    let more = ReadMessages {
+        caller: caller(ALICE),
+        from: page.end,
+        to: None,
+        backwards: true,
+        limit: 10,
+        filter: None,
+        ignored: BTreeSet::new(),
+    };
     assert_eq!(scene.ask(more).unwrap_err().status, 503);
 }
 
@@ -82,6 +89,7 @@ fn filters_choose_and_tokens_are_checked() {
             backwards: true,
             limit: 1,
             filter: None,
+            ignored: BTreeSet::new(),
         };
         assert_eq!(scene.ask(request).unwrap_err().status, 400, "{token}");
     }
@@ -98,7 +106,8 @@ fn whoever_joins_late_sees_what_the_visibility_says() {
     scene.say(ALICE, "after");
     assert_eq!(texts(&scene.walk(BOB, true, 3)), ["after"]);
     assert_eq!(texts(&scene.walk(ALICE, true, 3)), ["after", "before"]);
-    let read = |who: &str| scene.ask(ReadEvent { caller: caller(who), event_id: secret.clone() });
+    let read =
+        |who: &str| scene.ask(ReadEvent { caller: caller(who), event_id: secret.clone(), ignored: BTreeSet::new() });
     assert_eq!(read(BOB).unwrap_err().status, 404);
     assert_eq!(body(&read(ALICE).unwrap())["content"]["body"], "before");
 }

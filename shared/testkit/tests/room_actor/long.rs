@@ -36,7 +36,15 @@ async fn write(scene: &Scene, writers: &[String], round: usize, each: usize) -> 
 }
 
 async fn page(scene: &Scene, from: Option<String>, backwards: bool) -> Messages {
-    let ask = ReadMessages { caller: caller(ALICE), from, to: None, backwards, limit: 100, filter: None };
+    let ask = ReadMessages {
+        caller: caller(ALICE),
+        from,
+        to: None,
+        backwards,
+        limit: 100,
+        filter: None,
+        ignored: BTreeSet::new(),
+    };
     frame::read_reply(&scene.actor.handle(ask.into()).await).unwrap()
 }
 

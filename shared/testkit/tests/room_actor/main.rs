@@ -8,6 +8,7 @@ mod delayed;
 mod durability;
 mod ephemeral;
 mod history;
+mod ignored;
 mod long;
 mod membership;
 mod redaction;

@@ -1,5 +1,7 @@
 //! Redactions, here and in storage.
 
+use std::collections::BTreeSet;
+
 use ruma::OwnedEventId;
 use serde_json::json;
 use tern_ports::wire::room::{ReadEvent, ReadStateEvent};
@@ -27,7 +29,8 @@ fn a_redaction_empties_the_event_here_and_in_storage() {
     let left = texts(&scene.walk(BOB, true, 500));
     assert_eq!(left.len(), 348);
     for id in [old, new] {
-        let event = body(&scene.ask(ReadEvent { caller: caller(BOB), event_id: id }).unwrap());
+        let event =
+            body(&scene.ask(ReadEvent { caller: caller(BOB), event_id: id, ignored: BTreeSet::new() }).unwrap());
         assert_eq!(event["content"], json!({}));
         assert_eq!(event["unsigned"]["redacted_because"]["type"], "m.room.redaction");
     }

@@ -1,5 +1,7 @@
 //! What relates to events: listed, and told with them, wherever they are.
 
+use std::collections::BTreeSet;
+
 use ruma::OwnedEventId;
 use serde_json::{Value, json};
 use tern_model::{MatrixError, Millis};
@@ -45,21 +47,24 @@ impl Scene {
             backwards: true,
             recurse: false,
             limit: 50,
+            ignored: BTreeSet::new(),
         };
         change(&mut request);
         self.ask(request).unwrap()
     }
 
     fn event(&self, who: &str, event_id: &OwnedEventId) -> Value {
-        body(&self.ask(ReadEvent { caller: caller(who), event_id: event_id.clone() }).unwrap())
+        body(
+            &self.ask(ReadEvent { caller: caller(who), event_id: event_id.clone(), ignored: BTreeSet::new() }).unwrap(),
+        )
     }
 
     fn threads(&self, who: &str, participated: bool, limit: u32, from: Option<String>) -> RelationPage {
-        self.ask(ReadThreads { caller: caller(who), participated, from, limit }).unwrap()
+        self.ask(ReadThreads { caller: caller(who), participated, from, limit, ignored: BTreeSet::new() }).unwrap()
     }
 
     /// Enough later messages that everything before them is only in storage.
-    fn bury(&self) {
+    pub(crate) fn bury(&self) {
         self.host.clock.advance(60 * 60 * 1000);
         for number in 0..320 {
             self.say_with_txn("filler", &format!("filler {number} {}", self.host.clock.now().0));
@@ -72,7 +77,7 @@ impl Scene {
     }
 }
 
-fn chunk_texts(page: &RelationPage) -> Vec<String> {
+pub(crate) fn chunk_texts(page: &RelationPage) -> Vec<String> {
     texts(&page.chunk.iter().map(body).collect::<Vec<_>>())
 }
 
@@ -190,6 +195,7 @@ fn template(target: &OwnedEventId) -> ReadRelations {
         backwards: true,
         recurse: false,
         limit: 10,
+        ignored: BTreeSet::new(),
     }
 }
 
@@ -250,6 +256,7 @@ fn an_event_has_a_context_and_a_time() {
             limits: (3, 2),
             filter,
             only_members: false,
+            ignored: BTreeSet::new(),
         };
         let context = scene.ask(ask).unwrap();
         let number: u64 = wanted.parse().unwrap();

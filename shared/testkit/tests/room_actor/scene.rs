@@ -1,6 +1,9 @@
 //! A room under test, and what tests do with it.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde_json::{Value, json};
@@ -222,6 +225,7 @@ impl Scene {
             backwards,
             limit,
             filter: filter.map(raw),
+            ignored: BTreeSet::new(),
         };
         self.ask(request).unwrap()
     }

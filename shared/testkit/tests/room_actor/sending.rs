@@ -38,7 +38,7 @@ fn a_room_that_does_not_exist_is_refused_and_writes_nothing() {
     assert_eq!(refused(scene.ask(Scene::command(ALICE, "x", "1")).unwrap_err()), forbidden);
     assert_eq!(refused(scene.act(ALICE, MembershipAction::Join, ALICE).unwrap_err()), not_found);
     assert_eq!(refused(scene.ask(ReadState { caller: user(ALICE) }).unwrap_err()), forbidden);
-    let event = ReadEvent { caller: caller(ALICE), event_id: "$x".try_into().unwrap() };
+    let event = ReadEvent { caller: caller(ALICE), event_id: "$x".try_into().unwrap(), ignored: BTreeSet::new() };
     assert_eq!(refused(scene.ask(event).unwrap_err()), not_found);
     assert_eq!(refused(scene.ask(SetTyping { user_id: user(ALICE), timeout_ms: 1 }).unwrap_err()), forbidden);
     assert_eq!(scene.probe(), RoomProbe::default());

@@ -156,3 +156,51 @@ fn what_was_missed_before_their_message_is_told_and_their_redaction_counts() {
     hub.deliver(vec![notice("r", vec![redaction(5, 3)])]);
     assert_eq!((hub.unread(&session).total(), hub.woken()), ((1, 0), news::ROOMS));
 }
+
+#[test]
+fn threads_and_references_are_told_without_them_even_where_their_state_is() {
+    let hub = Hub::new();
+    let session = hub.login("D");
+    hub.joins("r");
+    let relates = |rel_type: &str| json!({"m.relates_to": {"rel_type": rel_type, "event_id": "$e2"}});
+    let (thread, reference) = (relates("m.thread"), relates("m.reference"));
+    let client = json!({
+        "type": "m.room.name", "event_id": "$e6", "sender": bob(), "state_key": "", "origin_server_ts": 1_006,
+        "content": {"name": "Nest", "m.relates_to": {"rel_type": "m.thread", "event_id": "$e2"}},
+    });
+    let state = NoticeEvent { client: raw(&client), ..named(6, "Nest") };
+    let events = vec![
+        spoken(2, carol(), &json!({})),
+        spoken(3, carol(), &thread),
+        spoken(4, bob(), &thread),
+        spoken(5, bob(), &reference),
+        state,
+    ];
+    hub.deliver(vec![notice("r", events)]);
+    for (ignored, thread, latest, references) in
+        [(vec![bob()], 1, "$e3", Value::Null), (vec![], 3, "$e6", json!({"chunk": [{"event_id": "$e5"}]}))]
+    {
+        hub.ignore(&session, &ignored);
+        let sliding = hub.sliding(&session, &rooms_only(), None, false).unwrap().body();
+        let classic = hub.classic(&session, None, false).unwrap().body();
+        let timelines =
+            [&sliding["rooms"]["!r:x"]["timeline"], &classic["rooms"]["join"]["!r:x"]["timeline"]["events"]];
+        for timeline in timelines {
+            let root = timeline.as_array().unwrap().iter().find(|event| event["event_id"] == "$e2").unwrap();
+            let told = &root["unsigned"]["m.relations"];
+            assert_eq!((&told["m.thread"]["count"], &told["m.reference"]), (&json!(thread), &references));
+            assert_eq!(told["m.thread"]["latest_event"]["event_id"], latest);
+        }
+    }
+}
+
+#[test]
+fn nobody_is_deaf_to_himself() {
+    let hub = Hub::new();
+    let session = hub.login("D");
+    hub.joins("r");
+    hub.ignore(&session, &[alice(), bob()]);
+    assert_eq!(hub.ask(ListIgnored { session: session.clone() }).unwrap(), [bob().to_owned()]);
+    hub.deliver(vec![notice("r", vec![spoken(2, alice(), &json!({}))])]);
+    assert_eq!(timeline(&hub.sliding(&session, &rooms_only(), None, false).unwrap().body()), ["m2"]);
+}

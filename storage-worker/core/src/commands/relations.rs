@@ -53,34 +53,38 @@ const EDITS: &str = concat!(
      WHERE r.room_id = ?1"
 );
 
-/// For each event of the list `?2`, its thread up to `?3`; `?4` is the user whose participation is asked for.
+/// For each event of the list `?2`, its thread up to `?3` without what the users of the list `?5` sent; `?4` is the user
+/// whose participation is asked for.
 const THREADS_OF: &str = concat!(
     "WITH thread AS MATERIALIZED (\
        SELECT n.relates_to AS target, count(*) AS events, max(n.pos) AS latest, max(n.sender = ?4) AS participated \
        FROM rooms r CROSS JOIN json_each(?2) j CROSS JOIN events n ON n.relates_to = j.value AND n.rel_type = 'm.thread' \
-       WHERE r.room_id = ?1 AND n.pos >> 32 = r.num AND n.pos <= (r.num << 32) + ?3 GROUP BY n.relates_to\
+       WHERE r.room_id = ?1 AND n.pos >> 32 = r.num AND n.pos <= (r.num << 32) + ?3 \
+       AND n.sender NOT IN (SELECT value FROM json_each(?5)) GROUP BY n.relates_to\
      ) \
      SELECT t.target AS target, t.events AS events, t.participated AS participated, ",
     event_columns!(),
     " FROM thread t CROSS JOIN events e ON e.pos = t.latest"
 );
 
-/// Events that refer to one of the list `?2`, up to `?3`.
+/// Events that refer to one of the list `?2`, up to `?3`, but for those of the users of the list `?4`.
 const REFERENCES: &str = "SELECT n.relates_to AS target, n.event_id AS event_id \
      FROM rooms r CROSS JOIN json_each(?2) j CROSS JOIN events n ON n.relates_to = j.value AND n.rel_type = 'm.reference' \
-     WHERE r.room_id = ?1 AND n.pos >> 32 = r.num AND n.pos <= (r.num << 32) + ?3 ORDER BY n.pos LIMIT 1000";
+     WHERE r.room_id = ?1 AND n.pos >> 32 = r.num AND n.pos <= (r.num << 32) + ?3 \
+     AND n.sender NOT IN (SELECT value FROM json_each(?4)) ORDER BY n.pos LIMIT 1000";
 
 /// References returned for one event, at most.
 const MOST_REFERENCES: usize = 100;
 
 /// Threads of room `?1` by their newest event up to `?3`, before `?2`, but for those of the list `?4`. `?5` is the user
-/// whose participation is asked for; with `?6` only threads with it.
+/// whose participation is asked for; with `?6` only threads with it. What the users of the list `?8` sent does not count.
 const THREADS: &str = concat!(
     "WITH thread AS MATERIALIZED (\
        SELECT n.relates_to AS root, max(n.pos) AS pos, max(n.sender = ?5) AS spoke \
        FROM rooms r CROSS JOIN events n INDEXED BY threads ON n.pos >> 32 = r.num AND n.rel_type = 'm.thread' \
        WHERE r.room_id = ?1 AND n.pos <= (r.num << 32) + ?3 \
        AND n.relates_to NOT IN (SELECT value FROM json_each(?4)) \
+       AND n.sender NOT IN (SELECT value FROM json_each(?8)) \
        GROUP BY n.relates_to HAVING max(n.pos) & 4294967295 < ?2\
      ) \
      SELECT t.pos & 4294967295 AS latest, t.spoke OR e.sender = ?5 AS participated, ",
@@ -159,10 +163,12 @@ fn aggregation_reads(ask: &LoadAggregations) -> Result<[Statement; 3], MatrixErr
         Ok([ask.room_id.as_str().into(), json_list(&ask.targets)?, ask.until.0.into()])
     };
     let [room, targets, until] = shared()?;
+    let threads = [room, targets, until, ask.user_id.as_str().into(), json_list(&ask.ignored)?];
+    let [room, targets, until] = shared()?;
     Ok([
         Statement::new(EDITS, shared()?),
-        Statement::new(THREADS_OF, [room, targets, until, ask.user_id.as_str().into()]),
-        Statement::new(REFERENCES, shared()?),
+        Statement::new(THREADS_OF, threads),
+        Statement::new(REFERENCES, [room, targets, until, json_list(&ask.ignored)?]),
     ])
 }
 
@@ -196,6 +202,7 @@ pub(crate) async fn page_threads<D: Databases>(
         user.into(),
         ask.participated.into(),
         u64::from(ask.limit).into(),
+        json_list(&ask.ignored)?,
     ];
     let span = json_list(&[AskRow(room, user, 0, Some(ask.until.0), 0, true, 0, false, false)])?;
     let statements = [
