@@ -45,6 +45,7 @@ mod places;
 mod presence;
 mod probe;
 mod profile;
+mod queue_shares;
 mod redaction;
 mod refresh;
 mod room_cache;

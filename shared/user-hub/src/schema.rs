@@ -4,7 +4,7 @@
 //! `pos` are positions of the user's stream at which the row last changed.
 
 use super::store::{
-    attendance, companions, connections, devices, grants, keys, places, publication, sticky, threads, turned,
+    attendance, companions, connections, devices, grants, keys, places, publication, sticky, threads, to_device, turned,
 };
 use tern_object_kit::schema::{Schema, Step};
 
@@ -28,6 +28,7 @@ pub const SCHEMA: Schema = Schema {
         sticky::TABLES,
         places::TABLE,
         devices::SETTLED,
+        to_device::SENDERS,
     ],
     read: "SELECT version FROM hub",
     write:
