@@ -10,7 +10,7 @@ use tern_auth::{
     password, refresh,
     secret::base64,
     token::mint,
-    uia::Auth,
+    uia::{Auth, Parameters},
     username,
 };
 use tern_model::{Caller, Class, Config, MatrixError};
@@ -132,10 +132,11 @@ pub async fn delete_devices<E: Transport + Clock + Entropy>(
     user_id: &UserId,
     session: SessionRef,
     devices: Vec<OwnedDeviceId>,
+    parameters: Parameters,
     auth: Option<&Auth>,
 ) -> Result<(), MatrixError> {
     if !session.is_of_service() {
-        account::prove(edge, config, user_id, "delete_devices", auth, None).await?;
+        account::prove(edge, config, user_id, ("delete_devices", parameters), auth, None).await?;
     }
     close(edge, user_id, session, Some(devices)).await
 }
