@@ -96,11 +96,14 @@ classes! {
     Other other = 400, 72_000;
     /// Anything that is asked without a token, per address.
     Public public = 200, 36_000;
+    /// Requests that are refused for their token, per address.
+    BadToken bad_token = 100, 3_600;
     /// Refreshes, per session: one is due every five minutes.
     Refresh refresh = 30, 360;
     /// Attempts to sign in, per address, counted exactly.
     Login login = 20, 240;
-    /// Guesses at an account's password, right or wrong, from anywhere, counted exactly.
+    /// Wrong guesses at an account's password, counted exactly: from each address it was signed in from lately, from all others
+    /// together, and by whoever is signed in.
     Password password = 10, 60;
     /// Registrations, per address, counted exactly.
     Register register = 10, 60;
