@@ -56,7 +56,7 @@ struct Register<'a> {
 async fn show_sign_in(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     page(edge, request, async |visit| {
         let target = target(request.query("continue"));
-        if visit.signed_in().await?.is_some() {
+        if !request.query_flag("anew")? && visit.signed_in().await?.is_some() {
             return Ok(visit.go(target));
         }
         sign_in_page(visit, target, request.query("username").unwrap_or_default(), None)
@@ -69,7 +69,7 @@ async fn sign_in(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError>
         let form = visit.form()?;
         let (target, name) = (target(form.get("continue")), form.text("username").trim());
         match flow::sign_in(edge, &edge.config, name, form.text("password"), visitor(request)).await {
-            Ok(cookie) => Ok(visit.signed_in_now(&cookie, target)),
+            Ok(cookie) => Ok(visit.signed_in_now(&cookie, target).await),
             Err(error) => match visit.say(&error) {
                 Some(alert) => Ok(sign_in_page(visit, target, name, Some(alert))?.with_status(error.status)),
                 None => Err(error),
@@ -112,7 +112,7 @@ async fn register(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
             return Ok(register_page(visit, target, &account, mistake)?.with_status(400));
         }
         match flow::register(edge, &edge.config, account.clone(), visitor(request)).await {
-            Ok(cookie) => Ok(visit.signed_in_now(&cookie, target)),
+            Ok(cookie) => Ok(visit.signed_in_now(&cookie, target).await),
             Err(error) => match visit.say(&error) {
                 Some(alert) => Ok(register_page(visit, target, &account, Some(alert))?.with_status(error.status)),
                 None => Err(error),

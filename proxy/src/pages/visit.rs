@@ -162,15 +162,10 @@ impl<'a> Visit<'a> {
         self.show(&Done { page: self.page(title), message, signed_in: self.claimed_user().is_some() })
     }
 
-    /// Signs the browser out and asks for the password again, to go on at `address`.
-    pub(crate) async fn sign_in_again(
-        &self,
-        signed: &Signed,
-        address: &str,
-        name: &str,
-    ) -> Result<Answer, MatrixError> {
-        flow::sign_out(self.edge, &signed.user_id, &self.cookie).await?;
-        Ok(self.signed_out_now(&sign_in_address(address, name)))
+    /// Asks for the password again, to go on at `address`. The session goes on until there is a new one: anybody can lead a
+    /// browser here.
+    pub(crate) fn sign_in_again(&self, address: &str, name: &str) -> Answer {
+        self.go(&format!("{}&anew=true", sign_in_address(address, name)))
     }
 
     /// Sends the browser on to one of our pages.
@@ -180,7 +175,11 @@ impl<'a> Visit<'a> {
     }
 
     /// Sends a browser on that has just signed in. Its old cookie is worth nothing any more, whoever put it there.
-    pub(crate) fn signed_in_now(&self, cookie: &str, target: &str) -> Answer {
+    pub(crate) async fn signed_in_now(&self, cookie: &str, target: &str) -> Answer {
+        if let Some(before) = self.claimed_user() {
+            // Best effort: the browser has forgotten that session in any case.
+            let _ = flow::sign_out(self.edge, &before, &self.cookie).await;
+        }
         self.with_cookie(guarded(Answer::page(303, String::new())).with_header("location", target), cookie, LIFETIME)
     }
 
