@@ -25,7 +25,13 @@ use crate::{edge::Edge, request::Incoming, respond::Answer};
 
 const STYLE: &str = include_str!("../../templates/style.css");
 
+/// Puts what stands behind the `#` of a mail's link into the form, and takes it out of the address. Without a script somebody
+/// pastes the link.
+const PROOF_SCRIPT: &str = "var p=document.getElementById('proof'),h=location.hash.slice(1);\
+    if(h){p.value=h;history.replaceState(null,'',location.pathname+location.search)}if(p.value)p.parentNode.hidden=true";
+
 thread_local! {
+    static PROOF_HASH: String = STANDARD.encode(Sha256::digest(PROOF_SCRIPT));
     /// The hash by which the policy of the pages lets their one style in.
     static STYLE_HASH: String = STANDARD.encode(Sha256::digest(STYLE));
 }
@@ -44,6 +50,11 @@ impl Page<'_> {
     #[expect(clippy::unused_self, reason = "templates call methods")]
     pub(crate) const fn style(&self) -> &'static str {
         STYLE
+    }
+
+    #[expect(clippy::unused_self, reason = "templates call methods")]
+    pub(crate) const fn proof_script(&self) -> &'static str {
+        PROOF_SCRIPT
     }
 }
 
@@ -135,8 +146,18 @@ impl<'a> Visit<'a> {
     /// Shows a page whose form leads on to whatever somebody came for: an app that the operator knows is reached by further
     /// redirects, to which browsers apply the same rule.
     pub(crate) fn show_entry(&self, template: &impl Template) -> Result<Answer, MatrixError> {
+        self.show_towards(template, &self.entries())
+    }
+
+    fn entries(&self) -> String {
         let known = self.edge.config.accounts.sso_clients.iter().map(|url| source(url));
-        self.show_towards(template, &known.collect::<Vec<_>>().join(" "))
+        known.collect::<Vec<_>>().join(" ")
+    }
+
+    /// As [`Self::show_entry`], for a page that a mail leads to.
+    pub(crate) fn show_mailed(&self, template: &impl Template) -> Result<Answer, MatrixError> {
+        let script = PROOF_HASH.with(|hash| format!("; script-src 'sha256-{hash}'"));
+        self.show_towards(template, &format!("{}{script}", self.entries()))
     }
 
     /// Shows a page with one script of its own, named by its SHA-256.
