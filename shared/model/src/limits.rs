@@ -92,12 +92,16 @@ classes! {
     Preview preview = 30, 1_200;
     /// Searches in messages, rooms and users, per user.
     Search search = 30, 1_800;
+    /// Reports of rooms, events and users, per user.
+    Report report = 10, 60;
     /// Anything else that a signed-in user asks, sync included, per user.
     Other other = 400, 72_000;
     /// Anything that is asked without a token, per address.
     Public public = 200, 36_000;
     /// Requests that are refused for their token, per address.
     BadToken bad_token = 100, 3_600;
+    /// Registrations of OAuth clients, per address: each is stored until it is clear that nobody uses it.
+    RegisterClient register_client = 20, 60;
     /// Refreshes, per session: one is due every five minutes.
     Refresh refresh = 30, 360;
     /// Attempts to sign in, per address, counted exactly.

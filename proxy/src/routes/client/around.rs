@@ -12,9 +12,9 @@ use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, route
 pub(crate) const ROUTES: &[Route] = routes! {
     Token(Search) Post "/_matrix/client/v3/user_directory/search" => search_users;
     Token Get "/_matrix/client/v1/mutual_rooms" => mutual_rooms;
-    Token Post "/_matrix/client/v3/rooms/{roomId}/report" => report_room;
-    Token Post "/_matrix/client/v3/rooms/{roomId}/report/{eventId}" => report_event;
-    Token Post "/_matrix/client/v3/users/{userId}/report" => report_user;
+    Token(Report) Post "/_matrix/client/v3/rooms/{roomId}/report" => report_room;
+    Token(Report) Post "/_matrix/client/v3/rooms/{roomId}/report/{eventId}" => report_event;
+    Token(Report) Post "/_matrix/client/v3/users/{userId}/report" => report_user;
     Token Get "/_matrix/client/v3/thirdparty/protocols" => protocols;
     Token Get "/_matrix/client/v3/thirdparty/protocol/{protocol}" => unknown_protocol;
     Token Get "/_matrix/client/v3/thirdparty/location/{protocol}" => unknown_protocol;
