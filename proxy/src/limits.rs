@@ -1,8 +1,9 @@
 //! Rate limits that are decided here, in the isolate, without a hop. Those that must be exact are part of the flows.
 
 use tern_auth::{limit::address, refresh};
+use tern_edge::limit::class_of;
 use tern_model::{Class, MatrixError};
-use tern_ports::Clock;
+use tern_ports::{Clock, wire::room::Draft};
 
 use crate::{edge::Edge, identity::Identity, router::Auth};
 
@@ -18,9 +19,7 @@ pub(crate) fn admit(
     if matches!(auth, Auth::Admin | Auth::Fixed) || class == Some(Class::Refresh) {
         return Ok(());
     }
-    let service = identity.and_then(|identity| identity.service.as_ref());
-    let unlimited = |id: &String| edge.config.accounts.appservices.iter().any(|one| one.id == *id && !one.rate_limited);
-    if service.is_some_and(unlimited) {
+    if identity.is_some_and(|identity| is_unlimited(edge, identity)) {
         return Ok(());
     }
     let mut meters = edge.meters.borrow_mut();
@@ -30,6 +29,38 @@ pub(crate) fn admit(
             meters.user(&edge.config, class, &identity.caller.user_id, edge.now())
         }
         None => meters.address(&edge.config, class.unwrap_or(Class::Public), &address(ip), edge.now()),
+    }
+}
+
+fn is_unlimited(edge: &Edge, identity: &Identity) -> bool {
+    let service = identity.service.as_ref();
+    service.is_some_and(|id| edge.config.accounts.appservices.iter().any(|one| one.id == *id && !one.rate_limited))
+}
+
+/// Counts a request whose token was refused with `error`, for its address. One that is over was no guess, and its client is to
+/// hear that whatever others at the same address do.
+pub(crate) fn admit_refused(edge: &Edge, error: &MatrixError, ip: Option<&str>) -> Result<(), MatrixError> {
+    if error.status >= 500 || error.soft_logout == Some(true) {
+        return Ok(());
+    }
+    edge.meters.borrow_mut().address(&edge.config, Class::BadToken, &address(ip), edge.now())
+}
+
+/// Counts, beyond the request, what it does by the way it is not named for.
+pub(crate) fn admit_further(edge: &Edge, identity: &Identity, class: Class, number: u32) -> Result<(), MatrixError> {
+    if is_unlimited(edge, identity) {
+        return Ok(());
+    }
+    let user_id = &identity.caller.user_id;
+    edge.meters.borrow_mut().user_many(&edge.config, (class, number), user_id, edge.now())
+}
+
+/// Counts an event for what it does. Messages, and redactions by their own endpoint, were counted with the request.
+pub(crate) fn admit_event(edge: &Edge, identity: &Identity, draft: &Draft) -> Result<(), MatrixError> {
+    match class_of(draft) {
+        Class::Message => Ok(()),
+        Class::Redact if draft.redacts.is_some() => Ok(()),
+        class => admit_further(edge, identity, class, 1),
     }
 }
 

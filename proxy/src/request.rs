@@ -3,6 +3,7 @@
 use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
+use tern_auth::uia::Parameters;
 use tern_model::{Caller, MatrixError, RawJson};
 use tern_ports::wire::user::SessionRef;
 use worker::{Headers, web_sys::ReadableStream};
@@ -95,6 +96,11 @@ impl Incoming {
             return Ok(object);
         }
         Err(MatrixError::bad_json("The body must be a JSON object"))
+    }
+
+    /// What is asked for, apart from the proof of interactive authentication.
+    pub(crate) fn parameters(&self) -> Parameters {
+        Parameters::of(self.params.iter().map(|(_, value)| value.as_str()), &self.body)
     }
 
     fn is_blank(&self) -> bool {

@@ -89,6 +89,9 @@ async fn run(edge: &Edge, mut request: Request, path: &str, query: &str) -> Resu
     let began = edge.now();
     let established = identity::establish(edge, route.auth, request.headers(), query).await;
     edge.trace.auth_ms.set(edge.now().since(began));
+    if let Err(error) = &established {
+        limits::admit_refused(edge, error, ip.as_deref())?;
+    }
     let identity = match established {
         // RFC 6750, 3
         Err(error) if error.status == 401 && route.auth == Auth::AnyToken => {

@@ -10,8 +10,9 @@ mod d1;
 mod media;
 mod r2;
 
+use tern_model::Millis;
 use tern_ports::wire::media::COMMAND_HEADER;
-use tern_storage::{ShardMap, Storage};
+use tern_storage::{ShardMap, Storage, commands::clients};
 use worker::{Context, Env, Method, Request, Response, Result, ScheduleContext, ScheduledEvent, console_error, event};
 
 thread_local! {
@@ -37,6 +38,10 @@ async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Resp
 /// From time to time: deletes what nobody can see any more.
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    let now = Millis(worker::Date::now().as_millis());
+    if let Err(error) = clients::expire(&d1::Bindings(env.clone()), now).await {
+        console_error!("sweep of clients: {error}");
+    }
     if let Err(error) = media::sweep(env).await {
         console_error!("sweep: {error}");
     }

@@ -15,12 +15,16 @@ function request(what: string, email: string, client_secret: string, send_attemp
   return ask(at, 'POST', `${what}/email/requestToken`, { body: { email, client_secret, send_attempt } });
 }
 
+/** What stands behind the `#` of a link, as the page's script puts it into the form. */
+const behind = (url: URL) => ({ proof: url.hash.slice(1) });
+
 /** Opens the link of the newest mail and presses the button. */
 async function confirm(email: string, count = 1): Promise<void> {
   const browser = new Browser(base);
-  const page = await browser.get(link(await mail(server, email.toLowerCase(), count)).href);
+  const url = link(await mail(server, email.toLowerCase(), count));
+  const page = await browser.get(url.href);
   assert.equal(page.status, 200);
-  const done = await browser.submit(page, '/account/mail');
+  const done = await browser.submit(page, '/account/mail', behind(url));
   assert.ok(done.html.includes('is confirmed'), done.html.slice(-600));
 }
 
@@ -80,8 +84,9 @@ test('a mail is sent once for each attempt, and the newest link counts', { skip 
   okay(await request('/account/3pid', email, secret, 1));
   assert.equal(mails(server, email.toLowerCase()).length, 2);
   const browser = new Browser(base);
-  const old = await browser.get(link(await mail(server, email.toLowerCase(), 1)).href);
-  assert.equal((await browser.submit(old, '/account/mail')).status, 403);
+  const oldLink = link(await mail(server, email.toLowerCase(), 1));
+  const old = await browser.get(oldLink.href);
+  assert.equal((await browser.submit(old, '/account/mail', behind(oldLink))).status, 403);
   await confirm(email, 2);
   for (const bad of [{ email: 'nobody' }, { email: 'a@b.c\r\nBcc: x@y.z' }]) {
     refused(await request('/account/3pid', bad.email, secret), 400, 'M_INVALID_EMAIL');
@@ -112,13 +117,18 @@ test('a forgotten password is replaced on the pages', { skip }, async () => {
   const sent = await browser.submit(await browser.get('/account/recover'), '/account/recover', { email });
   assert.ok(sent.html.includes('Look into your mailbox'), sent.html.slice(-600));
   const other = new Browser(base);
-  const page = await other.get(link(await mail(server, email.toLowerCase(), 2)).href);
+  const url = link(await mail(server, email.toLowerCase(), 2));
+  assert.deepEqual([...url.searchParams.keys()], ['sid'], 'nothing secret is in what requests are logged by');
+  assert.deepEqual([...new URLSearchParams(url.hash.slice(1)).keys()], ['token', 'client_secret']);
+  const page = await other.get(url.href);
   const password = unique('Page-');
-  const short = await other.submit(page, '/account/recover/password', { password: 'x', repeat: 'x' });
+  const short = await other.submit(page, '/account/recover/password', { ...behind(url), password: 'x', repeat: 'x' });
   assert.equal(short.status, 400);
+  assert.equal((await other.submit(page, '/account/recover/password', { password, repeat: password })).status, 403, 'the id alone opens nothing');
   assert.equal((await other.submit(short, '/account/recover/password', { password, repeat: password })).status, 200);
   okay(await login(base, user.id, password));
-  assert.equal((await other.submit(page, '/account/recover/password', { password, repeat: password })).status, 403);
+  const again = { proof: url.href, password, repeat: password };
+  assert.equal((await other.submit(page, '/account/recover/password', again)).status, 403);
   assert.equal((await new Browser(base).signIn(email, password)).url, `${base}/account`);
 });
 
@@ -158,16 +168,18 @@ test('registration that needs an address gets one, by the API and on the pages; 
   const auth = { type: 'm.login.email.identity', session: challenge.json.session, threepid_creds: { sid, client_secret } };
   assert.equal((await sign(auth)).json.errcode, 'M_FORBIDDEN');
   const browser = new Browser(strict.base);
-  const page = await browser.get(link(await mail(strict, email.toLowerCase())).href);
-  assert.equal((await browser.submit(page, '/account/mail')).status, 200);
+  const url = link(await mail(strict, email.toLowerCase()));
+  const page = await browser.get(url.href);
+  assert.equal((await browser.submit(page, '/account/mail', { proof: url.href })).status, 200, 'the link was pasted');
   okay(await sign(auth));
   assert.equal(okay(await byMail(email, 'Secret-123', strict.base)).user_id.slice(1).split(':')[0], name);
 
   const [second, other] = [address(), unique()];
   const ask1 = await browser.get('/account/register');
   assert.equal((await browser.submit(ask1, '/account/register/mail', { email: second })).status, 200);
-  const form = await browser.get(link(await mail(strict, second.toLowerCase())).href);
-  const fields = { username: other, password: 'Secret-123', repeat: 'Secret-123' };
+  const mailed = link(await mail(strict, second.toLowerCase()));
+  const form = await browser.get(mailed.href);
+  const fields = { ...behind(mailed), username: other, password: 'Secret-123', repeat: 'Secret-123' };
   assert.equal((await browser.submit(form, '/account/register', { ...fields, username: name })).status, 400, 'a taken name uses nothing up');
   assert.equal((await browser.submit(form, '/account/register', fields)).url, `${strict.base}/account`);
   assert.equal(okay(await byMail(second, 'Secret-123', strict.base)).user_id.slice(1).split(':')[0], other);

@@ -35,6 +35,7 @@ pub(crate) fn read(env: &Env) -> worker::Result<Config> {
         unlimited: flag(env, "UNLIMITED"),
         limits: object(env, "LIMITS")?,
         accounts: Accounts {
+            everybody_is_found: user_directory(env)?,
             presence: optional(env, "PRESENCE").is_none_or(|value| value != "false"),
             password_pepper: optional(env, "PASSWORD_PEPPER").map(String::into_bytes),
             registration_tokens: flag(env, "REGISTRATION_TOKENS"),
@@ -57,6 +58,15 @@ fn default_room_version(env: &Env) -> worker::Result<Option<String>> {
         return Err(Error::RustError("DEFAULT_ROOM_VERSION is no version that rooms can be made with".to_owned()));
     }
     Ok(version)
+}
+
+/// Whether searches for users find everybody.
+fn user_directory(env: &Env) -> worker::Result<bool> {
+    match optional(env, "USER_DIRECTORY").as_deref() {
+        None | Some("shared") => Ok(false),
+        Some("all") => Ok(true),
+        Some(_) => Err(Error::RustError("USER_DIRECTORY is neither shared nor all".to_owned())),
+    }
 }
 
 /// How mail leaves. The secret is a variable of its own.

@@ -100,7 +100,7 @@ pub(super) async fn own_lately<'a>(
         if is_recent(edge, &signed) {
             return work(visit, signed).await;
         }
-        visit.sign_in_again(&signed, &request.address, signed.user_id.localpart()).await
+        Ok(visit.sign_in_again(&request.address, signed.user_id.localpart()))
     })
     .await
 }

@@ -159,7 +159,7 @@ async fn admit(
             if asked.max_age.is_none_or(|most| age_s <= most) {
                 return Ok(Ok(signed));
             }
-            visit.sign_in_again(&signed, address, hint).await.map(Err)
+            Ok(Err(visit.sign_in_again(address, hint)))
         }
     }
 }

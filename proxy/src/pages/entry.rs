@@ -10,7 +10,7 @@ use tern_edge::browser::{self as flow, NewAccount, Visitor};
 use tern_model::MatrixError;
 
 use super::{
-    mail::address_page,
+    mail::{Mailed, address_page, proof_text},
     security::password_mistake,
     terms::{Policy, agreed, policies},
     visit::{Page, Visit, encoded, page},
@@ -48,15 +48,16 @@ struct Register<'a> {
     username: &'a str,
     token: &'a str,
     needs_token: bool,
-    /// The proof of a mail address, and the token of the mail.
-    mail: Option<(&'a Creds, &'a str)>,
+    /// The id of the proof of a mail address, and what stands behind the `#` of the mail's link.
+    sid: Option<&'a str>,
+    proof: String,
     policies: Vec<Policy>,
 }
 
 async fn show_sign_in(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     page(edge, request, async |visit| {
         let target = target(request.query("continue"));
-        if visit.signed_in().await?.is_some() {
+        if !request.query_flag("anew")? && visit.signed_in().await?.is_some() {
             return Ok(visit.go(target));
         }
         sign_in_page(visit, target, request.query("username").unwrap_or_default(), None)
@@ -69,7 +70,7 @@ async fn sign_in(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError>
         let form = visit.form()?;
         let (target, name) = (target(form.get("continue")), form.text("username").trim());
         match flow::sign_in(edge, &edge.config, name, form.text("password"), visitor(request)).await {
-            Ok(cookie) => Ok(visit.signed_in_now(&cookie, target)),
+            Ok(cookie) => Ok(visit.signed_in_now(&cookie, target).await),
             Err(error) => match visit.say(&error) {
                 Some(alert) => Ok(sign_in_page(visit, target, name, Some(alert))?.with_status(error.status)),
                 None => Err(error),
@@ -83,8 +84,8 @@ async fn show_register(edge: &Edge, request: &Incoming) -> Result<Answer, Matrix
     page(edge, request, async |visit| {
         let target = target(request.query("continue"));
         let query = |name| request.query(name).unwrap_or_default();
-        let creds = Creds { sid: query("sid").to_owned(), client_secret: query("client_secret").to_owned() };
-        let mail = (!creds.sid.is_empty()).then_some((&creds, query("token")));
+        let creds = Creds { sid: query("sid").to_owned(), client_secret: String::new() };
+        let mail = (!creds.sid.is_empty()).then_some((&creds, ""));
         let wants_mail = edge.config.accounts.mail.as_ref().is_some_and(|mail| mail.required);
         if wants_mail && mail.is_none() && !registration_flows(&edge.config).is_empty() {
             return address_page(visit, Occasion::Register, target, "", None);
@@ -99,12 +100,13 @@ async fn register(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
     page(edge, request, async |visit| {
         let form = visit.form()?;
         let target = target(form.get("continue"));
-        let creds = Creds { sid: form.text("sid").to_owned(), client_secret: form.text("client_secret").to_owned() };
+        let Mailed { token: mail_token, client_secret } = Mailed::read(&form);
+        let creds = Creds { sid: form.text("sid").to_owned(), client_secret };
         let account = NewAccount {
             name: form.text("username").trim(),
             password: form.text("password"),
             token: form.get("token"),
-            mail: (!creds.sid.is_empty()).then_some((&creds, form.text("mail_token"))),
+            mail: (!creds.sid.is_empty()).then_some((&creds, mail_token.as_str())),
             agreed: agreed(&form),
         };
         let mistake = password_mistake(visit, &form, account.password);
@@ -112,7 +114,7 @@ async fn register(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
             return Ok(register_page(visit, target, &account, mistake)?.with_status(400));
         }
         match flow::register(edge, &edge.config, account.clone(), visitor(request)).await {
-            Ok(cookie) => Ok(visit.signed_in_now(&cookie, target)),
+            Ok(cookie) => Ok(visit.signed_in_now(&cookie, target).await),
             Err(error) => match visit.say(&error) {
                 Some(alert) => Ok(register_page(visit, target, &account, Some(alert))?.with_status(error.status)),
                 None => Err(error),
@@ -155,7 +157,7 @@ fn register_page(
     let config = &visit.edge.config;
     let closed = registration_flows(config).is_empty();
     let page = visit.page(visit.text.create_account);
-    let answer = visit.show_entry(&Register {
+    let register = Register {
         page,
         alert: if closed { Some(visit.text.registration_closed) } else { alert },
         target,
@@ -163,9 +165,11 @@ fn register_page(
         username: account.name,
         token: account.token.unwrap_or_default(),
         needs_token: !config.open_registration && !closed,
-        mail: account.mail,
+        sid: account.mail.map(|(creds, _)| creds.sid.as_str()),
+        proof: account.mail.map(|(creds, token)| proof_text(token, &creds.client_secret)).unwrap_or_default(),
         policies: policies(visit),
-    })?;
+    };
+    let answer = if account.mail.is_some() { visit.show_mailed(&register) } else { visit.show_entry(&register) }?;
     Ok(if closed { answer.with_status(403) } else { answer })
 }
 

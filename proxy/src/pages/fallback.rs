@@ -93,7 +93,7 @@ async fn signed_in_lately(visit: &Visit<'_>, session: &str) -> Result<Result<Sig
     let here = format!("{}?session={}", action(Stage::Sso), encoded(session));
     match visit.signed_in().await? {
         Some(signed) if is_recent(visit.edge, &signed) => Ok(Ok(signed)),
-        Some(signed) => Ok(Err(visit.sign_in_again(&signed, &here, signed.user_id.localpart()).await?)),
+        Some(signed) => Ok(Err(visit.sign_in_again(&here, signed.user_id.localpart()))),
         None => Ok(Err(visit.go(&sign_in_address(&here, "")))),
     }
 }

@@ -14,11 +14,17 @@ use tern_ports::Entropy;
 
 use super::{
     entry::target,
+    form::Form,
     security::password_mistake,
-    visit::{Page, Visit, page},
+    visit::{Page, Visit, encoded, page},
 };
 use crate::{
-    edge::Edge, request::Incoming, respond::Answer, router::Route, routes::client::session::end_tokens, routes::routes,
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    router::{Route, parse_query},
+    routes::client::session::end_tokens,
+    routes::routes,
 };
 
 pub(crate) const ROUTES: &[Route] = routes! {
@@ -47,7 +53,7 @@ struct Confirm<'a> {
     page: Page<'a>,
     alert: Option<&'a str>,
     sid: &'a str,
-    token: &'a str,
+    proof: &'a str,
 }
 
 #[derive(Template)]
@@ -56,8 +62,35 @@ struct NewPassword<'a> {
     page: Page<'a>,
     alert: Option<&'a str>,
     sid: &'a str,
-    token: &'a str,
-    client_secret: &'a str,
+    proof: String,
+}
+
+/// What stands behind the `#` of a mail's link.
+#[derive(Default)]
+pub(super) struct Mailed {
+    pub(super) token: String,
+    pub(super) client_secret: String,
+}
+
+impl Mailed {
+    /// From the form, into which the page's script has put it, or somebody the whole link.
+    pub(super) fn read(form: &Form) -> Self {
+        let text = form.text("proof").trim();
+        let fields = parse_query(text.split_once('#').map_or(text, |(_, behind)| behind));
+        let field = |name: &str| {
+            let found = fields.iter().find(|(key, _)| key == name);
+            found.map(|(_, value)| value.clone()).unwrap_or_default()
+        };
+        Self { token: field("token"), client_secret: field("client_secret") }
+    }
+}
+
+/// As it stands in a form that is shown again.
+pub(super) fn proof_text(token: &str, client_secret: &str) -> String {
+    if token.is_empty() {
+        return String::new();
+    }
+    format!("token={}&client_secret={}", encoded(token), encoded(client_secret))
 }
 
 /// The link of a mail. Programs that look at mails follow links, so only the button does anything.
@@ -65,7 +98,7 @@ async fn show_confirm(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixE
     let query = |name| request.query(name).unwrap_or_default();
     page(edge, request, async |visit| {
         let page = visit.page(visit.text.mail_title);
-        visit.show(&Confirm { page, alert: None, sid: query("sid"), token: query("token") })
+        visit.show_mailed(&Confirm { page, alert: None, sid: query("sid"), proof: "" })
     })
     .await
 }
@@ -73,7 +106,7 @@ async fn show_confirm(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixE
 async fn confirm(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     page(edge, request, async |visit| {
         let form = visit.form()?;
-        threepid::confirm(edge, &edge.config, form.text("sid"), form.text("token")).await?;
+        threepid::confirm(edge, &edge.config, form.text("sid"), &Mailed::read(&form).token).await?;
         visit.done(visit.text.email, visit.text.mail_confirmed)
     })
     .await
@@ -81,19 +114,15 @@ async fn confirm(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError>
 
 async fn show_recover(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     page(edge, request, async |visit| match request.query("sid") {
-        Some(sid) => {
-            let query = |name| request.query(name).unwrap_or_default();
-            let creds = Creds { sid: sid.to_owned(), client_secret: query("client_secret").to_owned() };
-            password_page(visit, &creds, query("token"), None)
-        }
+        Some(sid) => password_page(visit, sid, &Mailed::default(), None),
         None => address_page(visit, Occasion::Password, target(request.query("continue")), "", None),
     })
     .await
 }
 
-fn password_page(visit: &Visit<'_>, creds: &Creds, token: &str, alert: Option<&str>) -> Result<Answer, MatrixError> {
+fn password_page(visit: &Visit<'_>, sid: &str, mailed: &Mailed, alert: Option<&str>) -> Result<Answer, MatrixError> {
     let page = visit.page(visit.text.recover);
-    visit.show(&NewPassword { page, alert, sid: &creds.sid, token, client_secret: &creds.client_secret })
+    visit.show_mailed(&NewPassword { page, alert, sid, proof: proof_text(&mailed.token, &mailed.client_secret) })
 }
 
 /// Asks for a mail address, for one of the two things that begin with one.
@@ -151,13 +180,14 @@ async fn send(
 async fn set_password(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     page(edge, request, async |visit| {
         let form = visit.form()?;
-        let creds = Creds { sid: form.text("sid").to_owned(), client_secret: form.text("client_secret").to_owned() };
+        let (sid, mailed) = (form.text("sid"), Mailed::read(&form));
         let mistake = password_mistake(visit, &form, form.text("password"));
         if mistake.is_some() {
-            return Ok(password_page(visit, &creds, form.text("token"), mistake)?.with_status(400));
+            return Ok(password_page(visit, sid, &mailed, mistake)?.with_status(400));
         }
         let new = form.text("password");
-        let user_id = flow::recover(edge, &edge.config, &creds, form.text("token"), new).await?;
+        let creds = Creds { sid: sid.to_owned(), client_secret: mailed.client_secret };
+        let user_id = flow::recover(edge, &edge.config, &creds, &mailed.token, new).await?;
         end_tokens(edge, &user_id, None);
         Ok(visit.signed_out_now("/account/sign-in"))
     })

@@ -66,7 +66,7 @@ async fn own_surely<'a>(
         if known || is_recent(edge, &signed) {
             return work(visit, signed, known).await;
         }
-        visit.sign_in_again(&signed, &request.address, signed.user_id.localpart()).await
+        Ok(visit.sign_in_again(&request.address, signed.user_id.localpart()))
     })
     .await
 }

@@ -143,7 +143,7 @@ async fn link(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
         };
         // It is a new way into the account, for as long as there is one.
         if !is_recent(edge, &signed) {
-            return visit.sign_in_again(&signed, "/account", signed.user_id.localpart()).await;
+            return Ok(visit.sign_in_again("/account", signed.user_id.localpart()));
         }
         let way = Way { cookie: visit.cookie(), target: "/account", link: Some(signed.user_id) };
         let ip = request.ip.as_deref();
@@ -173,7 +173,7 @@ async fn callback(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
         let outcome =
             flow::finish(edge, &edge.config, &edge.providers, visit.cookie(), callback, visitor(request)).await?;
         match outcome {
-            Outcome::SignedIn { cookie, target } => Ok(visit.signed_in_now(&cookie, onwards(&target))),
+            Outcome::SignedIn { cookie, target } => Ok(visit.signed_in_now(&cookie, onwards(&target)).await),
             Outcome::Linked { target } => Ok(visit.go(onwards(&target))),
             Outcome::NeedsName { state, suggestion } => name_page(visit, &state, &suggestion, None),
         }
@@ -196,7 +196,7 @@ async fn choose_name(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixEr
         let (state, name) = (form.text("state"), form.text("username").trim());
         let chosen = Chosen { name, agreed: agreed(&form) };
         match flow::choose_name(edge, &edge.config, visit.cookie(), state, chosen, visitor(request)).await {
-            Ok((cookie, target)) => Ok(visit.signed_in_now(&cookie, onwards(&target))),
+            Ok((cookie, target)) => Ok(visit.signed_in_now(&cookie, onwards(&target)).await),
             Err(error) => match visit.say(&error) {
                 Some(alert) => Ok(name_page(visit, state, name, Some(alert))?.with_status(error.status)),
                 None => Err(error),

@@ -25,7 +25,13 @@ use crate::{edge::Edge, request::Incoming, respond::Answer};
 
 const STYLE: &str = include_str!("../../templates/style.css");
 
+/// Puts what stands behind the `#` of a mail's link into the form, and takes it out of the address. Without a script somebody
+/// pastes the link.
+const PROOF_SCRIPT: &str = "var p=document.getElementById('proof'),h=location.hash.slice(1);\
+    if(h){p.value=h;history.replaceState(null,'',location.pathname+location.search)}if(p.value)p.parentNode.hidden=true";
+
 thread_local! {
+    static PROOF_HASH: String = STANDARD.encode(Sha256::digest(PROOF_SCRIPT));
     /// The hash by which the policy of the pages lets their one style in.
     static STYLE_HASH: String = STANDARD.encode(Sha256::digest(STYLE));
 }
@@ -44,6 +50,11 @@ impl Page<'_> {
     #[expect(clippy::unused_self, reason = "templates call methods")]
     pub(crate) const fn style(&self) -> &'static str {
         STYLE
+    }
+
+    #[expect(clippy::unused_self, reason = "templates call methods")]
+    pub(crate) const fn proof_script(&self) -> &'static str {
+        PROOF_SCRIPT
     }
 }
 
@@ -135,8 +146,18 @@ impl<'a> Visit<'a> {
     /// Shows a page whose form leads on to whatever somebody came for: an app that the operator knows is reached by further
     /// redirects, to which browsers apply the same rule.
     pub(crate) fn show_entry(&self, template: &impl Template) -> Result<Answer, MatrixError> {
+        self.show_towards(template, &self.entries())
+    }
+
+    fn entries(&self) -> String {
         let known = self.edge.config.accounts.sso_clients.iter().map(|url| source(url));
-        self.show_towards(template, &known.collect::<Vec<_>>().join(" "))
+        known.collect::<Vec<_>>().join(" ")
+    }
+
+    /// As [`Self::show_entry`], for a page that a mail leads to.
+    pub(crate) fn show_mailed(&self, template: &impl Template) -> Result<Answer, MatrixError> {
+        let script = PROOF_HASH.with(|hash| format!("; script-src 'sha256-{hash}'"));
+        self.show_towards(template, &format!("{}{script}", self.entries()))
     }
 
     /// Shows a page with one script of its own, named by its SHA-256.
@@ -162,15 +183,10 @@ impl<'a> Visit<'a> {
         self.show(&Done { page: self.page(title), message, signed_in: self.claimed_user().is_some() })
     }
 
-    /// Signs the browser out and asks for the password again, to go on at `address`.
-    pub(crate) async fn sign_in_again(
-        &self,
-        signed: &Signed,
-        address: &str,
-        name: &str,
-    ) -> Result<Answer, MatrixError> {
-        flow::sign_out(self.edge, &signed.user_id, &self.cookie).await?;
-        Ok(self.signed_out_now(&sign_in_address(address, name)))
+    /// Asks for the password again, to go on at `address`. The session goes on until there is a new one: anybody can lead a
+    /// browser here.
+    pub(crate) fn sign_in_again(&self, address: &str, name: &str) -> Answer {
+        self.go(&format!("{}&anew=true", sign_in_address(address, name)))
     }
 
     /// Sends the browser on to one of our pages.
@@ -180,7 +196,11 @@ impl<'a> Visit<'a> {
     }
 
     /// Sends a browser on that has just signed in. Its old cookie is worth nothing any more, whoever put it there.
-    pub(crate) fn signed_in_now(&self, cookie: &str, target: &str) -> Answer {
+    pub(crate) async fn signed_in_now(&self, cookie: &str, target: &str) -> Answer {
+        if let Some(before) = self.claimed_user() {
+            // Best effort: the browser has forgotten that session in any case.
+            let _ = flow::sign_out(self.edge, &before, &self.cookie).await;
+        }
         self.with_cookie(guarded(Answer::page(303, String::new())).with_header("location", target), cookie, LIFETIME)
     }
 

@@ -39,6 +39,23 @@ impl Bucket {
         }
     }
 
+    /// The bucket after `number` were taken from it at once at `now`. One must be left; whoever takes more is in debt.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn take_many(self, number: u32, rate: Rate, now: Millis) -> Result<Self, u64> {
+        let Some(more) = number.checked_sub(1) else { return Ok(self) };
+        let Self(full_at) = self.take(rate, now)?;
+        let interval = HOUR.checked_div(u64::from(rate.per_hour)).unwrap_or(HOUR);
+        Ok(Self(full_at.saturating_add(interval.saturating_mul(u64::from(more)))))
+    }
+
+    /// The bucket after one that was taken is put back.
+    #[must_use]
+    pub fn put_back(self, per_hour: u32) -> Self {
+        Self(self.0.saturating_sub(HOUR.checked_div(u64::from(per_hour)).unwrap_or(0)))
+    }
+
     /// When there is no difference to a bucket that was never used.
     pub const fn full_at(self) -> Millis {
         Millis(self.0.div_ceil(1_000))
@@ -87,13 +104,27 @@ impl Meters {
     /// # Errors
     /// `M_LIMIT_EXCEEDED`.
     pub fn user(&mut self, config: &Config, class: Class, user_id: &UserId, now: Millis) -> Result<(), MatrixError> {
+        self.user_many(config, (class, 1), user_id, now)
+    }
+
+    /// Counts several things of one class that a user does at once.
+    ///
+    /// # Errors
+    /// `M_LIMIT_EXCEEDED` when not even one is left.
+    pub fn user_many(
+        &mut self,
+        config: &Config,
+        (class, number): (Class, u32),
+        user_id: &UserId,
+        now: Millis,
+    ) -> Result<(), MatrixError> {
         if config.unlimited {
             return Ok(());
         }
         if !self.users.contains(user_id) {
             self.users.put(user_id.to_owned(), Buckets::default());
         }
-        count(self.users.get_mut(user_id), config, class, now)
+        count(self.users.get_mut(user_id), config, (class, number), now)
     }
 
     /// Counts something that is asked from an address, as [`address`] gives it.
@@ -107,7 +138,7 @@ impl Meters {
         if !self.addresses.contains(address) {
             self.addresses.put(address.to_owned(), Buckets::default());
         }
-        count(self.addresses.get_mut(address), config, class, now)
+        count(self.addresses.get_mut(address), config, (class, 1), now)
     }
 
     /// Counts a refresh of a session, whoever else is at the same address.
@@ -125,8 +156,13 @@ impl Meters {
     }
 }
 
-fn count(buckets: Option<&mut Buckets>, config: &Config, class: Class, now: Millis) -> Result<(), MatrixError> {
+fn count(
+    buckets: Option<&mut Buckets>,
+    config: &Config,
+    (class, number): (Class, u32),
+    now: Millis,
+) -> Result<(), MatrixError> {
     let Some(bucket) = buckets.and_then(|buckets| buckets.get_mut(class as usize)) else { return Ok(()) };
-    *bucket = bucket.take(config.limits.of(class), now).map_err(MatrixError::limit_exceeded)?;
+    *bucket = bucket.take_many(number, config.limits.of(class), now).map_err(MatrixError::limit_exceeded)?;
     Ok(())
 }

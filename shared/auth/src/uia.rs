@@ -1,9 +1,11 @@
 //! User-interactive authentication (Client-Server API, "User-Interactive Authentication API").
 //!
-//! The id of a session says by a signature of its own for which operation of which user it was opened, and until when it
-//! is good. So nothing has to be stored for a challenge that nobody answers, and a session cannot be used for anything
+//! The id of a session says by a signature of its own for which operation of which user it was opened, with which
+//! parameters, and until when it is good. So nothing has to be stored for a challenge that nobody answers, and a session cannot be used for anything
 //! else than what its owner was asked about. Completed stages of a session that needs more than one are remembered by
 //! `tern_edge::uia`.
+
+use std::collections::BTreeMap;
 
 use hmac::{Hmac, Mac};
 use ruma::UserId;
@@ -22,7 +24,8 @@ use crate::{
 pub const LIFETIME: u64 = 60 * 60 * 1000;
 /// Bytes of a session's id: random ones, its end, its purpose, its signature.
 const RANDOM: usize = 12;
-const SIGNED: usize = RANDOM + 8 + 8;
+const DIGEST: usize = 16;
+const SIGNED: usize = RANDOM + 8 + DIGEST;
 const SIGNATURE: usize = 16;
 
 /// One thing that can be asked for.
@@ -84,14 +87,35 @@ pub struct Purpose<'a> {
     pub operation: &'a str,
     /// Who asks for it, when somebody is signed in.
     pub user_id: Option<&'a UserId>,
+    /// What exactly is asked for. Of whoever is not signed in, anything: such a session opens no account that there is.
+    pub parameters: Parameters,
+}
+
+/// What a request asks for apart from its proof, as a digest: "the client MUST submit the same request parameters".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parameters([u8; 32]);
+
+impl Parameters {
+    /// Of the parameters of the path, and of the body but for `auth`. A body that is no object has none.
+    pub fn of<'a>(path: impl IntoIterator<Item = &'a str>, body: &[u8]) -> Self {
+        let mut fields: BTreeMap<String, Value> = serde_json::from_slice(body).unwrap_or_default();
+        fields.remove("auth");
+        let path: Vec<&str> = path.into_iter().collect();
+        Self(Sha256::digest(json!([path, fields]).to_string()).into())
+    }
 }
 
 impl Purpose<'_> {
-    fn digest(&self) -> [u8; 8] {
+    /// Under our key, since a parameter may be a password.
+    fn digest(&self, config: &Config) -> [u8; DIGEST] {
         let user = self.user_id.map_or("", UserId::as_str);
-        let digest = Sha256::new().chain_update(self.operation).chain_update([0]).chain_update(user).finalize();
-        let mut short = [0; 8];
-        short.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+        let mac = Hmac::<Sha256>::new_from_slice(&config.token_key).ok();
+        let mac = mac.map(|mac| {
+            let mac = mac.chain_update(b"tern uia purpose 1").chain_update(self.operation).chain_update([0]);
+            mac.chain_update(user).chain_update([0]).chain_update(self.parameters.0).finalize().into_bytes()
+        });
+        let mut short = [0; DIGEST];
+        short.iter_mut().zip(mac.into_iter().flatten()).for_each(|(to, from)| *to = from);
         short
     }
 }
@@ -100,7 +124,7 @@ impl Purpose<'_> {
 pub fn open_session(config: &Config, purpose: &Purpose<'_>, now: Millis, random: [u8; RANDOM]) -> String {
     let mut id = random.to_vec();
     id.extend(now.plus(LIFETIME).0.to_be_bytes());
-    id.extend(purpose.digest());
+    id.extend(purpose.digest(config));
     let signature = sign(config, &id).map(|mac| mac.finalize().into_bytes());
     id.extend(signature.iter().flatten().take(SIGNATURE));
     base64(&id)
@@ -108,7 +132,7 @@ pub fn open_session(config: &Config, purpose: &Purpose<'_>, now: Millis, random:
 
 /// Whether this is a session of ours, for this purpose, that is not over.
 pub fn is_open(config: &Config, purpose: &Purpose<'_>, session: &str, now: Millis) -> bool {
-    opened_for(config, session, now).is_some_and(|digest| digest == purpose.digest())
+    opened_for(config, session, now).is_some_and(|digest| digest == purpose.digest(config))
 }
 
 /// Whether this is a session of ours that is not over, whatever it is for.

@@ -9,7 +9,7 @@ use serde_json::json;
 use tern_auth::{
     login::LoginBody,
     password, refresh, secret,
-    uia::{Auth, Challenge, Purpose, Stage, is_open, open_session, registration_flows},
+    uia::{Auth, Challenge, Parameters, Purpose, Stage, is_open, open_session, registration_flows},
     username::{for_login, for_registration},
 };
 use tern_model::{Accounts, Config, MatrixError, Millis};
@@ -114,7 +114,7 @@ fn registration_is_closed_open_or_by_token() {
 fn a_session_is_good_for_one_purpose_one_user_and_one_hour() {
     let config = config(true, None);
     let (alice, bob) = (user_id!("@alice:example.org"), user_id!("@bob:example.org"));
-    let purpose = Purpose { operation: "delete_devices", user_id: Some(alice) };
+    let purpose = Purpose { operation: "delete_devices", user_id: Some(alice), parameters: Parameters::of([], b"{}") };
     let now = Millis(1_700_000_000_000);
     let session = open_session(&config, &purpose, now, [7; 12]);
     assert!(is_open(&config, &purpose, &session, now));
@@ -124,6 +124,8 @@ fn a_session_is_good_for_one_purpose_one_user_and_one_hour() {
         Purpose { operation: "deactivate", ..purpose },
         Purpose { user_id: Some(bob), ..purpose },
         Purpose { user_id: None, ..purpose },
+        Purpose { parameters: Parameters::of(["PHONE"], b"{}"), ..purpose },
+        Purpose { parameters: Parameters::of([], br#"{"devices":["PHONE"]}"#), ..purpose },
     ] {
         assert!(!is_open(&config, &other, &session, now));
     }

@@ -96,6 +96,21 @@ fn users_classes_and_addresses_are_counted_apart() {
 }
 
 #[test]
+fn whoever_does_many_things_at_once_waits_for_all_of_them() {
+    let config = config(false);
+    let alice = user_id!("@alice:example.org");
+    let mut meters = Meters::default();
+    let Rate { burst, per_hour } = config.limits.invite;
+    meters.user_many(&config, (Class::Invite, 0), alice, START).unwrap();
+    meters.user_many(&config, (Class::Invite, burst + 20), alice, START).unwrap();
+    let refused = meters.user(&config, Class::Invite, alice, START).unwrap_err();
+    let each = 3_600_000 / u64::from(per_hour);
+    assert_eq!(refused.retry_after_ms, Some(21 * each));
+    assert!(meters.user_many(&config, (Class::Invite, 2), alice, START).is_err());
+    meters.user(&config, Class::Invite, alice, START.plus(21 * each)).unwrap();
+}
+
+#[test]
 fn nobody_is_limited_where_limits_are_off() {
     let config = config(true);
     let mut meters = Meters::default();

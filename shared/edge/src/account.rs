@@ -8,7 +8,7 @@ use tern_auth::{
     oauth::management::Action,
     password,
     secret::base64,
-    uia::{Auth, Purpose, Stage, approval, is_open, open_session, own_account_flows},
+    uia::{Auth, Parameters, Purpose, Stage, approval, is_open, open_session, own_account_flows},
 };
 use tern_model::{Config, MatrixError, RawJson};
 use tern_ports::{
@@ -37,11 +37,11 @@ pub async fn prove<E: Transport + Clock + Entropy>(
     edge: &E,
     config: &Config,
     user_id: &UserId,
-    operation: &str,
+    (operation, parameters): (&str, Parameters),
     auth: Option<&Auth>,
     ip: Option<&str>,
 ) -> Result<(), MatrixError> {
-    let purpose = Purpose { operation, user_id: Some(user_id) };
+    let purpose = Purpose { operation, user_id: Some(user_id), parameters };
     pass(edge, config, Door { purpose, flows: &own_account_flows(config), ip }, auth).await?;
     Ok(())
 }
@@ -52,10 +52,10 @@ pub fn await_approval<E: Clock + Entropy>(
     config: &Config,
     user_id: &UserId,
     device_id: &DeviceId,
-    operation: &str,
+    (operation, parameters): (&str, Parameters),
     auth: Option<&Auth>,
 ) -> MatrixError {
-    let purpose = Purpose { operation, user_id: Some(user_id) };
+    let purpose = Purpose { operation, user_id: Some(user_id), parameters };
     let given = auth.and_then(|auth| auth.session.as_deref());
     let known = given.filter(|session| is_open(config, &purpose, session, edge.now()));
     let session = known.map_or_else(|| open_session(config, &purpose, edge.now(), random(edge)), str::to_owned);
@@ -99,7 +99,7 @@ pub async fn reset_password<E: Transport + Clock + Entropy>(
         return Err(MatrixError::missing_token());
     }
     password::check(secret)?;
-    let purpose = Purpose { operation: "password", user_id: None };
+    let purpose = Purpose { operation: "password", user_id: None, parameters: Parameters::default() };
     let passed = pass(edge, config, Door { purpose, flows: &[vec![Stage::Email]], ip }, auth).await?;
     let proof = passed.proof().ok_or_else(MatrixError::internal)?;
     replace_password(edge, config, &proof, secret, sign_out).await

@@ -19,7 +19,8 @@ use tern_ports::{
 };
 
 use crate::{
-    account, admin, limit,
+    account, admin,
+    limit::{self, Guess},
     register::{Made, check_free, check_terms, create_user, open_flows},
     session::{by_mail, check_password, random},
     threepid, uia,
@@ -75,7 +76,8 @@ pub async fn sign_in<E: Transport + Clock + Entropy>(
     } else {
         username::for_login(name, &config.server_name)
     };
-    let user_id = check_password(edge, config, named, password).await?;
+    let guess = Guess::SignIn(visitor.ip.as_deref());
+    let user_id = check_password(edge, config, named, password, guess).await?;
     open(edge, user_id, visitor).await
 }
 
@@ -203,7 +205,9 @@ pub enum Shown<'a> {
 
 async fn check<E: Transport>(edge: &E, config: &Config, user_id: &UserId, shown: Shown<'_>) -> Result<(), MatrixError> {
     match shown {
-        Shown::Password(password) => check_password(edge, config, Some(user_id.to_owned()), password).await.map(drop),
+        Shown::Password(password) => {
+            check_password(edge, config, Some(user_id.to_owned()), password, Guess::Proof).await.map(drop)
+        }
         Shown::SignedInLately if has_password(edge, user_id).await? => Err(login::refused()),
         Shown::SignedInLately => Ok(()),
     }

@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use ruma::{OwnedDeviceId, OwnedUserId, UserId};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use tern_auth::uia::Auth;
+use tern_auth::uia::{Auth, Parameters};
 use tern_model::{Config, MatrixError, RawJson};
 use tern_ports::{
     Clock, Entropy, Transport, ask_user,
@@ -78,24 +78,19 @@ pub async fn upload_cross_signing<E: Transport + Clock + Entropy>(
     config: &Config,
     user_id: &UserId,
     upload: UploadCrossSigning,
+    parameters: Parameters,
     auth: Option<&Auth>,
 ) -> Result<(), MatrixError> {
+    let operation = ("cross_signing", parameters);
     let first = UploadCrossSigning { proved: false, ..upload };
     match ask_user(edge, user_id, first.clone()).await? {
         CrossSigningUploaded::Done => return Ok(()),
         CrossSigningUploaded::NeedsApproval => {
-            return Err(account::await_approval(
-                edge,
-                config,
-                user_id,
-                &first.session.device_id,
-                "cross_signing",
-                auth,
-            ));
+            return Err(account::await_approval(edge, config, user_id, &first.session.device_id, operation, auth));
         }
         CrossSigningUploaded::NeedsProof => {}
     }
-    account::prove(edge, config, user_id, "cross_signing", auth, None).await?;
+    account::prove(edge, config, user_id, operation, auth, None).await?;
     ask_user(edge, user_id, UploadCrossSigning { proved: true, ..first }).await?;
     Ok(())
 }

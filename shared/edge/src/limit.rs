@@ -4,9 +4,39 @@
 //! guess, and while objects cannot be reached nobody could be signed in anyway, since sessions are opened in one.
 
 use ruma::UserId;
+use serde::Deserialize;
 use tern_auth::limit;
 use tern_model::{Class, Config, MatrixError};
-use tern_ports::{Transport, ask_gate, wire::gate::TakeTurn};
+use tern_ports::{
+    Transport, ask_gate,
+    wire::{
+        gate::{ReturnTurn, TakeTurn},
+        room::Draft,
+    },
+};
+
+/// What somebody does who sends this event, now or later, whatever endpoint it comes by. Who is in a room already changes
+/// their profile there by joining again; whether they are only the room knows.
+pub fn class_of(draft: &Draft) -> Class {
+    #[derive(Deserialize)]
+    struct Content {
+        membership: String,
+    }
+    if draft.kind == "m.room.redaction" {
+        return Class::Redact;
+    }
+    let Some(target) = draft.state_key.as_deref().filter(|_| draft.kind == "m.room.member") else {
+        return Class::Message;
+    };
+    let own = target == draft.sender.as_str();
+    match draft.content.read::<Content>().map(|content| content.membership).as_deref() {
+        Ok("join") => Class::Profile,
+        Ok("knock") => Class::Join,
+        Ok("leave") if own => Class::Message,
+        Ok("invite" | "ban" | "leave") => Class::Invite,
+        _ => Class::Message,
+    }
+}
 
 /// Counts something done from where the request came from.
 ///
@@ -18,20 +48,54 @@ pub async fn by_address<E: Transport>(
     class: Class,
     ip: Option<&str>,
 ) -> Result<(), MatrixError> {
-    take(edge, config, class, &limit::address(ip)).await
+    take(edge, config, class, &limit::gate(class, &limit::address(ip)), None).await
 }
 
-/// Counts something done to an account, whoever does it.
+/// A password that is about to be looked at.
+#[derive(Clone, Copy, Debug)]
+pub enum Guess<'a> {
+    /// By whoever wants to sign in, from this address.
+    SignIn(Option<&'a str>),
+    /// By somebody who is signed in: strangers cannot use up these.
+    Proof,
+}
+
+impl Guess<'_> {
+    fn gate(self, user_id: &UserId) -> String {
+        match self {
+            Self::SignIn(_) => limit::gate(Class::Password, user_id.as_str()),
+            Self::Proof => limit::gate(Class::Password, &format!("proof/{user_id}")),
+        }
+    }
+
+    fn from(self) -> Option<String> {
+        match self {
+            Self::SignIn(ip) => Some(limit::address(ip)).filter(|_| ip.is_some()),
+            Self::Proof => None,
+        }
+    }
+}
+
+/// Counts a guess at the password of an account, before it is heard.
 ///
 /// # Errors
 /// `M_LIMIT_EXCEEDED`.
-pub async fn by_account<E: Transport>(
+pub async fn guess<E: Transport>(
     edge: &E,
     config: &Config,
-    class: Class,
+    guess: Guess<'_>,
     user_id: &UserId,
 ) -> Result<(), MatrixError> {
-    take(edge, config, class, user_id.as_str()).await
+    take(edge, config, Class::Password, &guess.gate(user_id), guess.from()).await
+}
+
+/// The guess was right: it does not count, and where it came from is known for a while. Of no consequence when the gate
+/// cannot be reached.
+pub async fn right<E: Transport>(edge: &E, config: &Config, guess: Guess<'_>, user_id: &UserId) {
+    if !config.unlimited {
+        let ask = ReturnTurn { per_hour: config.limits.of(Class::Password).per_hour, from: guess.from() };
+        let _ = ask_gate(edge, &guess.gate(user_id), ask).await;
+    }
 }
 
 /// Counts something done to a mailbox, whoever does it.
@@ -44,15 +108,21 @@ pub async fn by_mailbox<E: Transport>(
     class: Class,
     address: &str,
 ) -> Result<(), MatrixError> {
-    take(edge, config, class, address).await
+    take(edge, config, class, &limit::gate(class, address), None).await
 }
 
-async fn take<E: Transport>(edge: &E, config: &Config, class: Class, subject: &str) -> Result<(), MatrixError> {
+async fn take<E: Transport>(
+    edge: &E,
+    config: &Config,
+    class: Class,
+    gate: &str,
+    from: Option<String>,
+) -> Result<(), MatrixError> {
     if config.unlimited {
         return Ok(());
     }
     let rate = config.limits.of(class);
-    let turn = TakeTurn { burst: rate.burst, per_hour: rate.per_hour };
-    let turn = ask_gate(edge, &limit::gate(class, subject), turn).await?;
+    let turn = TakeTurn { burst: rate.burst, per_hour: rate.per_hour, from };
+    let turn = ask_gate(edge, gate, turn).await?;
     turn.retry_after_ms.map_or(Ok(()), |wait| Err(MatrixError::limit_exceeded(wait)))
 }

@@ -28,7 +28,7 @@ use tern_ports::{
         handoff::{
             DEVICE_INTERVAL_MS, DecideDeviceGrant, DeviceRequest, OpenDeviceGrant, PollDeviceGrant, ReadDeviceGrant,
         },
-        storage::{LoadClient, SaveClient},
+        storage::{LoadClient, SaveClient, UseClient},
         user::{CloseSessions, SessionRef},
     },
 };
@@ -110,7 +110,7 @@ pub async fn client<E: Transport>(edge: &E, client_id: &str) -> Result<Client, M
     client.ok_or_else(|| OAuthError::InvalidClient.into())
 }
 
-/// The user says yes: an authorization code. One hop.
+/// The user says yes: an authorization code. One hop and one storage call.
 ///
 /// # Errors
 /// When the browser is not signed in any more.
@@ -120,6 +120,7 @@ pub async fn grant<E: Transport>(
     cookie: &str,
     grant: Grant,
 ) -> Result<String, MatrixError> {
+    ask_storage(edge, UseClient { client_id: grant.client_id.clone() }).await?;
     ask_user(edge, user_id, IssueGrant { cookie: cookie.to_owned(), grant }).await
 }
 

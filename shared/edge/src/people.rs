@@ -8,7 +8,7 @@ use tern_ports::{
     Transport, ask_storage, ask_user,
     wire::{
         directory::{FoundUser, SearchUsers},
-        user::{ListMemberships, SessionRef},
+        user::{ListCompanions, ListMemberships, SessionRef},
     },
 };
 
@@ -27,13 +27,15 @@ pub struct Found {
     pub limited: bool,
 }
 
-/// `POST /user_directory/search`: the users of this server whose id or name contains the term.
+/// `POST /user_directory/search`: the users of this server whose id or name contains the term. Unless the operator wants
+/// everybody to be found, only those with whom a room is shared, and who is named in full.
 ///
 /// # Errors
 /// 503 when they cannot be looked up.
 pub async fn search<E: Transport>(
     edge: &E,
-    caller: &UserId,
+    config: &Config,
+    (caller, session): (&UserId, SessionRef),
     term: &str,
     limit: Option<u64>,
 ) -> Result<Found, MatrixError> {
@@ -43,7 +45,12 @@ pub async fn search<E: Transport>(
         return Ok(Found::default());
     }
     let more = u32::try_from(limit + 1).unwrap_or(u32::MAX);
-    let mut users = ask_storage(edge, SearchUsers { term, except: caller.to_owned(), limit: more }).await?;
+    let among = if config.accounts.everybody_is_found {
+        None
+    } else {
+        Some(ask_user(edge, caller, ListCompanions { session }).await?)
+    };
+    let mut users = ask_storage(edge, SearchUsers { term, except: caller.to_owned(), among, limit: more }).await?;
     let limited = users.len() > limit;
     users.truncate(limit);
     Ok(Found { users, limited })

@@ -4,7 +4,7 @@ use ruma::{OwnedDeviceId, OwnedUserId, UserId};
 use serde::Deserialize;
 use tern_auth::{
     appservice, password,
-    uia::{Auth, Flow, Purpose, registration_flows},
+    uia::{Auth, Flow, Parameters, Purpose, registration_flows},
     username,
 };
 use tern_model::{Class, Config, MatrixError};
@@ -70,7 +70,8 @@ pub async fn register<E: Transport + Clock + Entropy>(
     if let Some(user_id) = &wanted {
         check_free(edge, user_id).await?;
     }
-    let door = Door { purpose: Purpose { operation: "register", user_id: None }, flows: &flows, ip: ip.as_deref() };
+    let purpose = Purpose { operation: "register", user_id: None, parameters: Parameters::default() };
+    let door = Door { purpose, flows: &flows, ip: ip.as_deref() };
     let passed = uia::pass(edge, config, door, body.auth.as_ref()).await?;
     limit::by_address(edge, config, Class::Register, ip.as_deref()).await?;
     let secret = body.password.as_deref().ok_or_else(|| MatrixError::missing_param("The password is missing"))?;

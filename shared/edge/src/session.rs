@@ -10,7 +10,7 @@ use tern_auth::{
     password, refresh,
     secret::base64,
     token::mint,
-    uia::Auth,
+    uia::{Auth, Parameters},
     username,
 };
 use tern_model::{Caller, Class, Config, MatrixError};
@@ -22,7 +22,11 @@ use tern_ports::{
     },
 };
 
-use crate::{account, limit, threepid};
+use crate::{
+    account,
+    limit::{self, Guess},
+    threepid,
+};
 
 /// Longest device id, in bytes.
 const MAX_DEVICE_ID: usize = 255;
@@ -76,7 +80,7 @@ pub async fn login<E: Transport + Clock + Entropy>(
     let user_id = match proof {
         Proof::Password(credentials) => {
             let user_id = named(edge, config, credentials).await?;
-            check_password(edge, config, user_id, credentials.password()?).await?
+            check_password(edge, config, user_id, credentials.password()?, Guess::SignIn(ip.as_deref())).await?
         }
         Proof::Token(token) => account::redeem_login_token(edge, config, token).await?,
     };
@@ -132,10 +136,11 @@ pub async fn delete_devices<E: Transport + Clock + Entropy>(
     user_id: &UserId,
     session: SessionRef,
     devices: Vec<OwnedDeviceId>,
+    parameters: Parameters,
     auth: Option<&Auth>,
 ) -> Result<(), MatrixError> {
     if !session.is_of_service() {
-        account::prove(edge, config, user_id, "delete_devices", auth, None).await?;
+        account::prove(edge, config, user_id, ("delete_devices", parameters), auth, None).await?;
     }
     close(edge, user_id, session, Some(devices)).await
 }
@@ -175,23 +180,26 @@ pub(crate) async fn by_mail<E: Transport>(
 }
 
 /// The user, if the password is right. Takes as long when there is no such user, and counts as a guess before anything is
-/// looked at: of many guesses at once, no more are heard than one after the other.
+/// looked at: of many guesses at once, no more are heard than one after the other. What was right does not count.
 pub async fn check_password(
     edge: &impl Transport,
     config: &Config,
     user_id: Option<OwnedUserId>,
     secret: &str,
+    guess: Guess<'_>,
 ) -> Result<OwnedUserId, MatrixError> {
     let row = match &user_id {
         Some(user_id) => {
-            limit::by_account(edge, config, Class::Password, user_id).await?;
+            limit::guess(edge, config, guess, user_id).await?;
             ask_storage(edge, LoadUser { user_id: user_id.clone() }).await?
         }
         None => None,
     };
     let hash = row.as_ref().and_then(|row| row.password_hash.as_deref());
     let same = password::matches(&config.accounts, secret, hash);
-    user_id.filter(|_| same).ok_or_else(login::refused)
+    let user_id = user_id.filter(|_| same).ok_or_else(login::refused)?;
+    limit::right(edge, config, guess, &user_id).await;
+    Ok(user_id)
 }
 
 pub(crate) async fn sign_in<E: Transport + Clock + Entropy>(

@@ -107,10 +107,11 @@ async fn deliver<E: Transport + Outbound>(
     mail::send(edge, way, &Letter { to: address, subject, text }).await
 }
 
-/// The client's secret goes along only to pages of ours, which have nowhere else to keep it.
+/// The client's secret goes along only to pages of ours, which have nowhere else to keep it. What is secret stands behind the
+/// `#`: browsers keep that to themselves, so it is in no log of requests.
 fn link(config: &Config, wish: &Wish<'_>, sid: &str, token: &str) -> String {
     let Wish { page, client_secret, .. } = wish;
-    let link = format!("{}{page}?sid={sid}&token={token}", config.base_url());
+    let link = format!("{}{page}?sid={sid}#token={token}", config.base_url());
     if *page == CONFIRM_PAGE { link } else { format!("{link}&client_secret={client_secret}") }
 }
 

@@ -20,7 +20,7 @@ use tern_ports::{
 };
 
 use crate::{
-    limit,
+    limit::{self, Guess},
     session::{check_password, named, random},
     threepid,
 };
@@ -236,7 +236,7 @@ async fn own_password(
     let Some(named) = named.filter(|named: &OwnedUserId| named == user_id) else {
         return Ok(Err("This is not your account"));
     };
-    match check_password(edge, config, Some(named), credentials.password()?).await {
+    match check_password(edge, config, Some(named), credentials.password()?, Guess::Proof).await {
         Ok(_) => Ok(Ok(RawJson::empty_object())),
         Err(error) if error.status == 403 => Ok(Err("Invalid password")),
         Err(error) => Err(error),

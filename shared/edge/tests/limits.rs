@@ -6,21 +6,30 @@ mod edge;
 
 use edge::{Edge, code, config};
 use futures::future::join_all;
+use ruma::{OwnedUserId, user_id};
 use serde_json::{Value, json};
+use tern_auth::uia::Parameters;
 use tern_edge::{
+    account::prove,
+    limit::class_of,
     register::{add_user, register},
     session::login,
 };
-use tern_model::{Config, MatrixError, RawJson};
+use tern_model::{Class, Config, MatrixError, RawJson};
 use tern_ports::{
     Clock, ObjectHost, Sql,
     wire::{
         GateCommand, frame,
         gate::{ConfirmProof, DropProof, LeaveNote, Notes, ReadNotes, SpendProof, TakeNotes, TakeTurn, Turn},
+        room::Draft,
     },
 };
 use tern_small_objects::gate::GateActor;
 use tern_testkit::TestHost;
+
+fn alice() -> OwnedUserId {
+    user_id!("@alice:example.org").to_owned()
+}
 
 const TOO_MANY: (u16, &str) = (429, "M_LIMIT_EXCEEDED");
 
@@ -55,6 +64,32 @@ fn an_account_can_be_guessed_at_so_often_from_all_addresses_together() {
     assert!(is_limited(sign_in(&edge, &config, "nobody", "guess", "198.51.100.1")));
     edge.clock.advance(refused.retry_after_ms.unwrap());
     sign_in(&edge, &config, "alice", "secret", "198.51.100.1").unwrap();
+}
+
+#[test]
+fn strangers_do_not_keep_the_owner_out_and_what_is_right_does_not_count() {
+    let (edge, config) = (Edge::new(), config());
+    edge.run(add_user(&edge, &config, "alice", "secret", false)).unwrap();
+    for time in 0..3 * config.limits.password.burst {
+        sign_in(&edge, &config, "alice", "secret", &format!("198.51.100.{time}")).unwrap();
+    }
+    for guess in 0..2 * config.limits.password.burst {
+        drop(sign_in(&edge, &config, "alice", "guess", &format!("192.0.2.{guess}")));
+    }
+    assert!(is_limited(sign_in(&edge, &config, "alice", "secret", "203.0.113.1")), "from somewhere new");
+    let home = format!("198.51.100.{}", 3 * config.limits.password.burst - 1);
+    sign_in(&edge, &config, "alice", "secret", &home).unwrap();
+    let prove = |secret: &str| {
+        let auth = serde_json::from_value(body("alice", secret)).unwrap();
+        edge.run(prove(&edge, &config, &alice(), ("deactivate", Parameters::default()), Some(&auth), None))
+    };
+    prove("secret").unwrap();
+    for _ in 0..config.limits.password.burst {
+        assert_eq!(code(prove("guess")).0, 401);
+        assert_eq!(code(sign_in(&edge, &config, "alice", "guess", &home)).0, 403);
+    }
+    assert!(is_limited(prove("secret")), "proofs are counted, too");
+    assert!(is_limited(sign_in(&edge, &config, "alice", "secret", &home)), "and so are guesses from a known address");
 }
 
 #[test]
@@ -101,10 +136,34 @@ fn registrations_are_counted_by_address_once_the_challenge_is_passed() {
 }
 
 #[test]
+fn an_event_counts_as_what_it_does() {
+    let of = |kind: &str, state_key: Option<&str>, membership: &str| {
+        let content = RawJson::from_value(&json!({ "membership": membership, "displayname": "A" })).unwrap();
+        let state_key = state_key.map(str::to_owned);
+        class_of(&Draft { sender: alice(), kind: kind.to_owned(), state_key, content, redacts: None })
+    };
+    let (own, other) = (Some("@alice:example.org"), Some("@bob:example.org"));
+    for (membership, by_oneself, of_somebody_else) in [
+        ("invite", Class::Invite, Class::Invite),
+        ("ban", Class::Invite, Class::Invite),
+        ("leave", Class::Message, Class::Invite),
+        ("knock", Class::Join, Class::Join),
+        ("join", Class::Profile, Class::Profile),
+        ("other", Class::Message, Class::Message),
+    ] {
+        assert_eq!(of("m.room.member", own, membership), by_oneself, "{membership}");
+        assert_eq!(of("m.room.member", other, membership), of_somebody_else, "{membership}");
+        assert_eq!(of("m.room.member", None, membership), Class::Message, "no state, {membership}");
+    }
+    assert_eq!(of("m.room.redaction", None, ""), Class::Redact);
+    assert_eq!(of("m.room.topic", Some(""), "invite"), Class::Message);
+}
+
+#[test]
 fn a_gate_remembers_over_a_restart_and_goes_when_nothing_counts_any_more() {
     let host = TestHost::new();
     let turn = |gate: &GateActor<TestHost>| {
-        let ask = GateCommand::from(TakeTurn { burst: 2, per_hour: 60 });
+        let ask = GateCommand::from(TakeTurn { burst: 2, per_hour: 60, from: None });
         frame::read_reply::<Turn>(&host.run(gate.handle(ask))).unwrap().retry_after_ms
     };
     let gate = GateActor::new(host.clone());

@@ -9,7 +9,7 @@ use std::{cell::RefCell, rc::Rc};
 use edge::{Edge, code, config};
 use ruma::{OwnedRoomId, user_id};
 use serde_json::{Value, json};
-use tern_edge::{create::create_room, join, join::Wish, profile, push};
+use tern_edge::{create::create_room, join, join::Wish, people::search, profile, push, register::add_user};
 use tern_model::{MatrixError, RawJson};
 use tern_ports::wire::{
     RoomCommand, UserCommand,
@@ -169,4 +169,26 @@ fn push_rules_are_the_predefined_ones_until_they_change() {
     let read = |view| edge.run(push::read(&edge, user_id!("@alice:example.org"), session(), view));
     assert_eq!(read(push::View::Enabled("override", ".m.rule.master")).unwrap().text(), r#"{"enabled":false}"#);
     assert_eq!(code(read(push::View::Kind("odd"))), (404, "M_NOT_FOUND".to_owned()));
+}
+
+#[test]
+fn a_search_finds_those_with_whom_a_room_is_shared_unless_the_operator_wants_everybody() {
+    let edge = Edge::new();
+    for name in ["anna", "annabel", "annika"] {
+        edge.run(add_user(&edge, &config(), name, "secret", false)).unwrap();
+    }
+    edge.hubs.users(|_, command| match command {
+        UserCommand::ListCompanions(_) => reply(vec![user_id!("@annabel:example.org").to_owned()]),
+        other => panic!("unexpected {}", other.name()),
+    });
+    let find = |everybody: bool, term: &str| {
+        let mut config = config();
+        config.accounts.everybody_is_found = everybody;
+        let session = SessionRef { device_id: "D".into(), session_id: "s".to_owned() };
+        let found = edge.run(search(&edge, &config, (user_id!("@anna:example.org"), session), term, None)).unwrap();
+        found.users.into_iter().map(|user| user.user_id.localpart().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(find(true, "ann"), ["annabel", "annika"]);
+    assert_eq!(find(false, "Ann"), ["annabel"]);
+    assert_eq!(find(false, "@annika:example.org"), ["annika"]);
 }

@@ -7,7 +7,10 @@ mod edge;
 use edge::{Edge, code, config};
 use ruma::user_id;
 use serde_json::{Value, json};
-use tern_auth::{token::verify, uia::Auth};
+use tern_auth::{
+    token::verify,
+    uia::{Auth, Parameters},
+};
 use tern_edge::{
     register::{add_user, check_available, register},
     session::{SignedIn, delete_devices, login, logout, logout_all, refresh},
@@ -203,7 +206,15 @@ fn deleting_devices_takes_the_own_password() {
     let delete = |auth: Option<Value>| {
         let auth: Option<Auth> = auth.map(|auth| serde_json::from_value(auth).unwrap());
         let devices = vec!["OLD".into()];
-        edge.run(delete_devices(&edge, &config(), user_id!("@alice:example.org"), session(), devices, auth.as_ref()))
+        edge.run(delete_devices(
+            &edge,
+            &config(),
+            user_id!("@alice:example.org"),
+            session(),
+            devices,
+            Parameters::default(),
+            auth.as_ref(),
+        ))
     };
     let password = |user: &str, password: &str| {
         Some(json!({

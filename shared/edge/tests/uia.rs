@@ -8,10 +8,12 @@ use edge::{Edge, code, config};
 use futures::future::join_all;
 use ruma::user_id;
 use serde_json::{Value, json};
+use tern_auth::uia::{Auth, Parameters};
 use tern_edge::{
     account::{make_login_token, prove},
     register::{add_user, register},
     session::{SignedIn, login},
+    uia::{Elsewhere, complete_elsewhere},
 };
 use tern_model::{Config, MatrixError, Millis};
 use tern_ports::{
@@ -110,7 +112,7 @@ fn a_session_for_one_thing_is_not_good_for_another() {
     let alice = user_id!("@alice:example.org");
     let try_to = |operation: &str, auth: Option<Value>| {
         let auth = auth.map(|auth| serde_json::from_value(auth).unwrap());
-        edge.run(prove(&edge, &config, alice, operation, auth.as_ref(), None))
+        edge.run(prove(&edge, &config, alice, (operation, Parameters::default()), auth.as_ref(), None))
     };
     let session = try_to("delete_devices", None).unwrap_err().to_json()["session"].clone();
     let mut auth = json!({ "type": "m.login.password", "user": "alice", "password": "secret", "session": session });
@@ -120,6 +122,30 @@ fn a_session_for_one_thing_is_not_good_for_another() {
         auth["type"] = bogus.into();
         assert_eq!(code(try_to("delete_devices", Some(auth.clone()))), (401, "M_FORBIDDEN".to_owned()), "{bogus}");
     }
+}
+
+#[test]
+fn what_was_confirmed_is_what_is_carried_out() {
+    let edge = Edge::new();
+    let mut config = Config { unlimited: true, ..config() };
+    let provider = json!({ "id": "p", "name": "P", "issuer": "https://p.example", "client_id": "c" });
+    config.accounts.upstream = vec![serde_json::from_value(provider).unwrap()];
+    let alice = user_id!("@alice:example.org");
+    let delete = |path: &[&str], body: Value| {
+        let parameters = Parameters::of(path.iter().copied(), body.to_string().as_bytes());
+        let auth: Option<Auth> = serde_json::from_value(body["auth"].clone()).unwrap();
+        edge.run(prove(&edge, &config, alice, ("delete_devices", parameters), auth.as_ref(), None))
+    };
+    let session = delete(&[], json!({ "devices": ["OLD"] })).unwrap_err().to_json()["session"].clone();
+    let session = session.as_str().unwrap();
+    let signed_in = Elsewhere::SignedIn(alice.to_owned());
+    edge.run(complete_elsewhere(&edge, &config, session, signed_in, None)).unwrap();
+    let auth = json!({ "session": session });
+    for other in [json!({ "devices": ["PHONE"], "auth": auth }), json!({ "devices": ["OLD", "PHONE"], "auth": auth })] {
+        assert_eq!(code(delete(&[], other)).0, 401);
+    }
+    assert_eq!(code(delete(&["PHONE"], json!({ "devices": ["OLD"], "auth": auth }))).0, 401, "another path");
+    delete(&[], json!({ "auth": auth, "devices": ["OLD"] })).unwrap();
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub struct Config {
 /// How accounts are kept and come to be; every part is optional.
 #[derive(Clone, Debug, Default)]
 pub struct Accounts {
+    /// Searches for users find everybody, not only those with whom the searcher shares a room.
+    pub everybody_is_found: bool,
     /// Who is there is told to those who share a room.
     pub presence: bool,
     /// A secret that goes into every new password hash, so that a stolen database alone does not allow guessing.

@@ -92,15 +92,22 @@ classes! {
     Preview preview = 30, 1_200;
     /// Searches in messages, rooms and users, per user.
     Search search = 30, 1_800;
+    /// Reports of rooms, events and users, per user.
+    Report report = 10, 60;
     /// Anything else that a signed-in user asks, sync included, per user.
     Other other = 400, 72_000;
     /// Anything that is asked without a token, per address.
     Public public = 200, 36_000;
+    /// Requests that are refused for their token, per address.
+    BadToken bad_token = 100, 3_600;
+    /// Registrations of OAuth clients, per address: each is stored until it is clear that nobody uses it.
+    RegisterClient register_client = 20, 60;
     /// Refreshes, per session: one is due every five minutes.
     Refresh refresh = 30, 360;
     /// Attempts to sign in, per address, counted exactly.
     Login login = 20, 240;
-    /// Guesses at an account's password, right or wrong, from anywhere, counted exactly.
+    /// Wrong guesses at an account's password, counted exactly: from each address it was signed in from lately, from all others
+    /// together, and by whoever is signed in.
     Password password = 10, 60;
     /// Registrations, per address, counted exactly.
     Register register = 10, 60;

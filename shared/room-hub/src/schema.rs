@@ -14,6 +14,7 @@ pub const SCHEMA: Schema = Schema {
         crate::delivery::listeners::TABLE,
         crate::timeline::sticky::TABLE,
         crate::timeline::finalised::TABLES,
+        crate::reads::related::ANNOTATIONS,
     ],
     read: READ_NUMBER,
     write: WRITE_NUMBER,

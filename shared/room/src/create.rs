@@ -281,6 +281,10 @@ fn preset_and_initial_state(wish: &Wish<'_>) -> Result<Vec<Draft>, CreateError> 
         }
     }
     for event in initial {
+        // Whom `invite` names is counted, and asked whether they may be. Bans go along when a room is upgraded.
+        if event.kind == "m.room.member" && event.content.get("membership") != Some(&json!("ban")) {
+            return Err(CreateError::InvalidState("initial_state has no members: they are invited with invite".into()));
+        }
         let overwritten = match event.kind.as_str() {
             "m.room.name" => wish.request.name.is_some(),
             "m.room.topic" => wish.request.topic.is_some(),

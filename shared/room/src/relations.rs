@@ -86,27 +86,15 @@ impl From<BadRelation> for MatrixError {
     }
 }
 
-/// Whether `sender` may state `relation` with an event of type `kind`, about `target` with those that already relate to
-/// it.
+/// Whether `relation` may be stated about `target`. `annotated`: the sender has stated the same before.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn check(
-    relation: &Relation,
-    (sender, kind): (&str, &str),
-    target: &StoredEvent,
-    siblings: &[StoredEvent],
-) -> Result<(), BadRelation> {
+pub fn check(relation: &Relation, target: &StoredEvent, annotated: bool) -> Result<(), BadRelation> {
     if relation.rel_type == "m.thread" && Relation::of(target).is_some() {
         return Err(BadRelation::NestedThread);
     }
-    let same = |event: &&StoredEvent| {
-        event.sender == sender && event.kind == kind && Relation::of(event).as_ref() == Some(relation)
-    };
-    if relation.rel_type == "m.annotation" && siblings.iter().any(|event| same(&event)) {
-        return Err(BadRelation::Repeated);
-    }
-    Ok(())
+    if annotated { Err(BadRelation::Repeated) } else { Ok(()) }
 }
 
 /// What is told with an event (`unsigned.m.relations`), its parts in client form.

@@ -37,6 +37,7 @@ pub struct Sqlite {
     connection: RefCell<Connection>,
     in_transaction: Cell<bool>,
     statements: Cell<u64>,
+    steps: Cell<u64>,
     rows_written: Cell<u64>,
     /// How often statements were planned anew; nothing where that is nobody's concern.
     planned: Option<RefCell<BTreeMap<String, u32>>>,
@@ -70,6 +71,7 @@ impl Sqlite {
             connection: RefCell::new(connection),
             in_transaction: Cell::new(false),
             statements: Cell::new(0),
+            steps: Cell::new(0),
             rows_written: Cell::new(0),
             planned: Some(RefCell::default()),
         }
@@ -163,6 +165,11 @@ impl Sqlite {
     pub fn statements(&self) -> u64 {
         self.statements.get()
     }
+
+    /// Steps of SQLite's virtual machine so far: how much was looked at, whatever came of it.
+    pub fn steps(&self) -> u64 {
+        self.steps.get()
+    }
 }
 
 impl Sql for Sqlite {
@@ -185,6 +192,8 @@ impl Sql for Sqlite {
             all.push(Row(columns.collect::<Result<_, _>>()?));
         }
         drop(rows);
+        let steps = u64::try_from(statement.reset_status(StatementStatus::VmStep)).unwrap_or_default();
+        self.steps.set(self.steps.get() + steps);
         self.note_plans(sql, statement.reset_status(StatementStatus::RePrepare))?;
         if !statement.readonly() {
             self.rows_written.set(self.rows_written.get() + connection.changes());

@@ -45,6 +45,7 @@ mod places;
 mod presence;
 mod probe;
 mod profile;
+mod queue_shares;
 mod redaction;
 mod refresh;
 mod room_cache;
@@ -240,6 +241,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             UserCommand::ReadInvitee(command) => reply(&self.read_invitee(&command)),
             UserCommand::WriteProfile(command) => reply(&self.write_profile(*command).await),
             UserCommand::ListRooms(command) => reply(&self.list_rooms(&command)),
+            UserCommand::ListCompanions(command) => reply(&self.list_companions(&command)),
             UserCommand::ListMemberships(command) => reply(&self.list_memberships(&command)),
             UserCommand::ListIgnored(command) => reply(&self.list_ignored(&command)),
             UserCommand::NoteDelayedRoom(command) => reply(&self.note_delayed_room(&command)),

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use ruma::OwnedRoomId;
+use ruma::{OwnedRoomId, OwnedUserId};
 use tern_model::{MatrixError, news};
 use tern_ports::{
     ObjectHost, Parking, Sql,
     wire::{
         Done,
         delayed::{ListDelayedRooms, NoteDelayedRoom},
-        user::{ForgetRoom, ListMemberships, ListRooms},
+        user::{ForgetRoom, ListCompanions, ListMemberships, ListRooms},
     },
 };
 use tern_push::Ledger;
@@ -17,11 +17,13 @@ use tern_sync::Membership;
 
 use super::{
     UserActor,
-    store::{account_data, facts, inbox, places, receipts, rooms, threads, turned, unread},
+    store::{account_data, companions, facts, inbox, places, receipts, rooms, threads, turned, unread},
 };
 
 /// Rooms read at a time.
 const ALL: u64 = 1_000_000;
+/// Most of those with whom rooms are shared, in one answer.
+const MOST_COMPANIONS: u64 = 5_000;
 
 impl<H: ObjectHost + Parking> UserActor<H> {
     pub(super) fn list_rooms(&self, command: &ListRooms) -> Result<Vec<OwnedRoomId>, MatrixError> {
@@ -38,6 +40,12 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         }
         let rooms = rooms::all(self.host.sql())?.into_iter();
         Ok(rooms.map(|room| (room.room_id, room.membership.as_str().to_owned())).collect())
+    }
+
+    /// Those with whom some room is shared, as far as the hub has been told.
+    pub(super) fn list_companions(&self, command: &ListCompanions) -> Result<Vec<OwnedUserId>, MatrixError> {
+        self.admit(&command.session)?;
+        Ok(companions::some(self.host.sql(), MOST_COMPANIONS)?)
     }
 
     /// Remembers where the user has scheduled something (MSC4140), or forgets it.

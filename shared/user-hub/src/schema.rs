@@ -4,7 +4,8 @@
 //! `pos` are positions of the user's stream at which the row last changed.
 
 use super::store::{
-    attendance, companions, connections, devices, grants, keys, places, publication, sticky, threads, turned, upgraded,
+    attendance, companions, connections, devices, grants, keys, places, publication, sticky, threads, to_device, turned,
+    upgraded,
 };
 use tern_object_kit::schema::{Schema, Step};
 
@@ -29,6 +30,7 @@ pub const SCHEMA: Schema = Schema {
         places::TABLE,
         devices::SETTLED,
         upgraded::TABLE,
+        to_device::SENDERS,
     ],
     read: "SELECT version FROM hub",
     write:

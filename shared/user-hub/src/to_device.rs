@@ -9,14 +9,12 @@ use tern_ports::{
 };
 
 use super::{
-    UserActor,
+    UserActor, queue_shares,
     store::{devices, to_device},
     turn::Turn,
 };
 
-/// Messages kept for a device that does not fetch them; the oldest go first. Exceeded by up to [`TIDY_EVERY`].
-const LONGEST_QUEUE: u64 = 5_000;
-/// How many changes of the hub pass between two looks at the length of queues.
+/// About how many messages of a device pass between two looks at its queue.
 const TIDY_EVERY: u64 = 64;
 /// Longest message, in bytes.
 const LONGEST_MESSAGE: usize = 128 * 1024;
@@ -58,7 +56,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                 let message = RawJson::from_value(&Message { content, sender, kind: &command.kind });
                 let message = message.map_err(|_| MatrixError::internal())?;
                 let pos = turn.advance_device(&device_id, news::TO_DEVICE);
-                to_device::queue(turn.sql, &device_id, pos, message.text())?;
+                to_device::queue(turn.sql, &device_id, pos, (&command.sender.user_id, message.text()))?;
                 self.tidy(turn, &device_id, pos)?;
             }
             Ok(Done {})
@@ -67,8 +65,10 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 
     /// Keeps queues and memory of transactions bounded.
     fn tidy(&self, turn: &Turn<'_, H::Sql>, device_id: &DeviceId, pos: StreamPos) -> Result<(), MatrixError> {
-        if pos.0.is_multiple_of(TIDY_EVERY) {
-            to_device::bound(turn.sql, device_id, LONGEST_QUEUE)?;
+        if is_turn(pos) {
+            for (sender, keep) in queue_shares::too_many(to_device::shares(turn.sql, device_id)?, &self.user_id) {
+                to_device::keep_newest(turn.sql, device_id, sender.as_deref(), keep)?;
+            }
             let now = self.host.now().0;
             to_device::forget_transactions(turn.sql, tern_model::Millis(now.saturating_sub(REMEMBER_MS)))?;
         }
@@ -90,4 +90,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 fn transaction(command: &DeliverToDevice) -> String {
     let DeliverToDevice { kind, txn_id, .. } = command;
     format!("{}:{kind}{txn_id}", kind.len())
+}
+
+/// One position of [`TIDY_EVERY`], without a period: a device that gets every second position has its turn as well.
+const fn is_turn(pos: StreamPos) -> bool {
+    pos.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) < u64::MAX / TIDY_EVERY
 }

@@ -83,6 +83,7 @@ impl<D: Databases> Storage<'_, D> {
             StorageCommand::PublishKeys(ask) => reply(&public_keys::publish(self, *ask).await),
             StorageCommand::ReadPublicKeys(ask) => reply(&public_keys::read(self, *ask).await),
             StorageCommand::SaveClient(ask) => reply(&clients::save_client(self, *ask).await),
+            StorageCommand::UseClient(ask) => reply(&clients::use_client(self, *ask).await),
             StorageCommand::LoadClient(ask) => reply(&clients::load_client(self, *ask).await),
             StorageCommand::ListUsers(ask) => reply(&accounts::list_users(self, *ask).await),
             StorageCommand::ChangeUser(ask) => reply(&accounts::change_user(self, *ask).await),

@@ -45,7 +45,7 @@ export async function closeAll(): Promise<void> {
   await (await running)?.close();
 }
 
-/** One window with a cookie jar of its own, which runs no script of any page. */
+/** One window with a cookie jar of its own, which runs no script of any page unless it is told to. */
 export class Window {
   readonly page: Page;
   readonly name: string;
@@ -67,10 +67,10 @@ export class Window {
     page.on('pageerror', (error) => this.complaints.push(String(error)));
   }
 
-  static async open(name: string, look: Look, locale = 'en-GB'): Promise<Window> {
+  static async open(name: string, look: Look, locale = 'en-GB', scripts = false): Promise<Window> {
     const context: BrowserContext = await (await browser()).newContext({
       viewport: { width: look.width, height: look.height }, colorScheme: look.scheme, deviceScaleFactor: 2,
-      javaScriptEnabled: false, locale, reducedMotion: 'reduce',
+      javaScriptEnabled: scripts, locale, reducedMotion: 'reduce',
     });
     context.setDefaultTimeout(60_000);
     return new Window(name, await context.newPage());

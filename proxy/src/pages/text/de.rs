@@ -101,6 +101,7 @@ pub(super) static TEXT: Text = Text {
     mail_sent: "Sieh in dein Postfach. Der Link in der Nachricht gilt eine Stunde.",
     mail_title: "Ist das deine E-Mail-Adresse?",
     mail_lead: "Bestätige nur, wenn du diese Nachricht gerade selbst angefordert hast.",
+    mail_link: "Der Link aus der Nachricht",
     mail_confirm: "Ja, bestätigen",
     mail_confirmed: "Deine E-Mail-Adresse ist bestätigt. Geh zurück zu deiner App.",
     mail_stale: "Dieser Link ist verbraucht oder zu alt. Fordere einen neuen an.",

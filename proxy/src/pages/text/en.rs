@@ -101,6 +101,7 @@ pub(super) static TEXT: Text = Text {
     mail_sent: "Look into your mailbox. The link in the mail is good for one hour.",
     mail_title: "Is this your mail address?",
     mail_lead: "Confirm only if you have just asked for this mail yourself.",
+    mail_link: "The link from the mail",
     mail_confirm: "Yes, confirm",
     mail_confirmed: "Your mail address is confirmed. Go back to your app.",
     mail_stale: "This link is used or too old. Ask for a new one.",

@@ -109,6 +109,7 @@ pub(crate) struct Text {
     pub(crate) mail_sent: &'static str,
     pub(crate) mail_title: &'static str,
     pub(crate) mail_lead: &'static str,
+    pub(crate) mail_link: &'static str,
     pub(crate) mail_confirm: &'static str,
     pub(crate) mail_confirmed: &'static str,
     pub(crate) mail_stale: &'static str,

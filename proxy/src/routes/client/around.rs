@@ -10,11 +10,11 @@ use tern_ports::Clock;
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
-    Token Post "/_matrix/client/v3/user_directory/search" => search_users;
+    Token(Search) Post "/_matrix/client/v3/user_directory/search" => search_users;
     Token Get "/_matrix/client/v1/mutual_rooms" => mutual_rooms;
-    Token Post "/_matrix/client/v3/rooms/{roomId}/report" => report_room;
-    Token Post "/_matrix/client/v3/rooms/{roomId}/report/{eventId}" => report_event;
-    Token Post "/_matrix/client/v3/users/{userId}/report" => report_user;
+    Token(Report) Post "/_matrix/client/v3/rooms/{roomId}/report" => report_room;
+    Token(Report) Post "/_matrix/client/v3/rooms/{roomId}/report/{eventId}" => report_event;
+    Token(Report) Post "/_matrix/client/v3/users/{userId}/report" => report_user;
     Token Get "/_matrix/client/v3/thirdparty/protocols" => protocols;
     Token Get "/_matrix/client/v3/thirdparty/protocol/{protocol}" => unknown_protocol;
     Token Get "/_matrix/client/v3/thirdparty/location/{protocol}" => unknown_protocol;
@@ -34,7 +34,8 @@ async fn search_users(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixE
         limit: Option<u64>,
     }
     let body: Body = request.json()?;
-    let found = people::search(edge, &request.caller()?.user_id, &body.search_term, body.limit).await?;
+    let caller = (&*request.caller()?.user_id, request.session()?);
+    let found = people::search(edge, &edge.config, caller, &body.search_term, body.limit).await?;
     Answer::json(&json!({ "results": found.users, "limited": found.limited }))
 }
 

@@ -23,6 +23,7 @@ pub(super) async fn prove(
     auth: Option<&Auth>,
 ) -> Result<(), MatrixError> {
     let user_id = &request.caller()?.user_id;
+    let operation = (operation, request.parameters());
     account::prove(edge, &edge.config, user_id, operation, auth, request.ip.as_deref()).await
 }
 

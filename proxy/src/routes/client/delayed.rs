@@ -2,7 +2,6 @@
 
 use serde::Deserialize;
 use serde_json::json;
-use tern_edge::join;
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ask_room, ask_user,
@@ -16,11 +15,11 @@ use tern_ports::{
 };
 use tern_room_hub::room_of_delayed;
 
-use super::send::{sticky, timestamp};
+use super::send::{admit, sticky, timestamp};
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
-    Token Put "/_matrix/client/unstable/org.matrix.msc4140/rooms/{roomId}/delayed_event/{eventType}/{txnId}" => schedule_message;
+    Token(Message) Put "/_matrix/client/unstable/org.matrix.msc4140/rooms/{roomId}/delayed_event/{eventType}/{txnId}" => schedule_message;
     Hub Get "/_matrix/client/unstable/org.matrix.msc4140/delayed_events" => list;
     Hub Get "/_matrix/client/unstable/org.matrix.msc4140/delayed_events/{delayId}" => one;
     Open Post "/_matrix/client/unstable/org.matrix.msc4140/delayed_events/{delayId}" => manage;
@@ -37,7 +36,7 @@ pub(super) fn delay(request: &Incoming) -> Result<Option<u64>, MatrixError> {
     request.query_number(DELAY)
 }
 
-/// Schedules a draft and remembers, in the sender's hub, where.
+/// Schedules a draft that was admitted, and remembers, in the sender's hub, where.
 pub(super) async fn schedule(
     edge: &Edge,
     request: &Incoming,
@@ -46,7 +45,6 @@ pub(super) async fn schedule(
     delay_ms: u64,
 ) -> Result<Answer, MatrixError> {
     let (caller, room_id) = (request.caller()?, request.room_id()?);
-    join::check_invite(edge, &edge.config, &draft).await?;
     let (ts, sticky_ms) = (timestamp(request)?, sticky(request, &draft)?);
     let ask = DelayEvent { draft, device_id: caller.device_id.clone(), txn_id, delay_ms, ts, sticky_ms };
     let scheduled: Delayed = ask_room(edge, &room_id, ask).await?;
@@ -90,6 +88,7 @@ async fn schedule_message(edge: &Edge, request: &Incoming) -> Result<Answer, Mat
     }
     let sender = request.caller()?.user_id.clone();
     let draft = Draft { sender, kind: request.param("eventType").to_owned(), state_key, content, redacts: None };
+    admit(edge, request, &request.room_id()?, &draft).await?;
     schedule(edge, request, draft, Some(request.param("txnId").to_owned()), delay).await
 }
 

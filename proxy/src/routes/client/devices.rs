@@ -103,7 +103,8 @@ async fn remove(
     auth: Option<&Auth>,
 ) -> Result<Answer, MatrixError> {
     let user_id = &request.caller()?.user_id;
-    session::delete_devices(edge, &edge.config, user_id, request.session()?, devices.clone(), auth).await?;
+    let (session, parameters) = (request.session()?, request.parameters());
+    session::delete_devices(edge, &edge.config, user_id, session, devices.clone(), parameters, auth).await?;
     end_tokens(edge, user_id, Some(&devices));
     Ok(Answer::empty())
 }

@@ -11,7 +11,7 @@ use tern_model::MatrixError;
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
-    Token Post "/_matrix/client/v3/room_keys/version" => create;
+    Token(Keys) Post "/_matrix/client/v3/room_keys/version" => create;
     Token Get "/_matrix/client/v3/room_keys/version" => read_current;
     Token Get "/_matrix/client/v3/room_keys/version/{version}" => read;
     Token Put "/_matrix/client/v3/room_keys/version/{version}" => update;

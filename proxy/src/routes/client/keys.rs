@@ -105,7 +105,8 @@ async fn upload_cross_signing(edge: &Edge, request: &Incoming) -> Result<Answer,
         proved: false,
     };
     let user_id = &request.caller()?.user_id;
-    keys::upload_cross_signing(edge, &edge.config, user_id, upload, body.auth.as_ref()).await?;
+    let auth = body.auth.as_ref();
+    keys::upload_cross_signing(edge, &edge.config, user_id, upload, request.parameters(), auth).await?;
     Ok(Answer::empty())
 }
 

@@ -8,11 +8,11 @@ use tern_edge::{
     join::{self, Wish},
     upgrade,
 };
-use tern_model::MatrixError;
+use tern_model::{Class, MatrixError};
 use tern_ports::wire::room::MembershipAction;
 
 use super::directory::check_alias;
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{edge::Edge, limits, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Token(CreateRoom) Post "/_matrix/client/v3/createRoom" => create_room;
@@ -48,6 +48,8 @@ async fn create_room(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixEr
     if let Some(name) = &wanted.room_alias_name {
         check_alias(edge, request, &format!("#{name}:{}", edge.config.server_name))?;
     }
+    let invites = wanted.invite.as_ref().map_or(0, Vec::len).try_into().unwrap_or(u32::MAX);
+    limits::admit_further(edge, request.identity()?, Class::Invite, invites)?;
     let room_id = create::create_room(edge, &edge.config, creator, &wanted).await?;
     Answer::json(&json!({ "room_id": room_id }))
 }

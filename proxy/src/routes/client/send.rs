@@ -13,7 +13,7 @@ use tern_ports::{
 };
 
 use super::delayed;
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{edge::Edge, limits, request::Incoming, respond::Answer, router::Route, routes::routes};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Token(Message) Put "/_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}" => send_message;
@@ -111,6 +111,15 @@ pub(super) fn sticky(request: &Incoming, draft: &Draft) -> Result<Option<u64>, M
     request.query_number("org.matrix.msc4354.sticky_duration_ms")
 }
 
+/// What is looked at of an event before its room is asked, now or later, whatever endpoint it comes by.
+pub(super) async fn admit(edge: &Edge, request: &Incoming, room_id: &RoomId, draft: &Draft) -> Result<(), MatrixError> {
+    limits::admit_event(edge, request.identity()?, draft)?;
+    if draft.kind == "m.room.canonical_alias" && draft.state_key.as_deref() == Some("") {
+        directory::check_canonical(edge, &draft.sender, room_id, &draft.content).await?;
+    }
+    join::check_invite(edge, &edge.config, draft).await
+}
+
 async fn send(
     edge: &Edge,
     room_id: &RoomId,
@@ -118,13 +127,10 @@ async fn send(
     draft: Draft,
     txn_id: Option<String>,
 ) -> Result<Answer, MatrixError> {
-    if draft.kind == "m.room.canonical_alias" && draft.state_key.as_deref() == Some("") {
-        directory::check_canonical(edge, &draft.sender, room_id, &draft.content).await?;
-    }
+    admit(edge, request, room_id, &draft).await?;
     if let Some(delay_ms) = delayed::delay(request)?.filter(|_| draft.redacts.is_none()) {
         return delayed::schedule(edge, request, draft, txn_id, delay_ms).await;
     }
-    join::check_invite(edge, &edge.config, &draft).await?;
     let device_id = request.caller()?.device_id.clone();
     let ts = timestamp(request)?.filter(|_| draft.redacts.is_none());
     let sticky_ms = sticky(request, &draft)?;

@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tern_model::Algorithm;
-use url::{Host, Url};
 
-use super::OAuthError;
+use super::{
+    OAuthError,
+    redirect::{check_redirect, https, is_other_port, is_within},
+};
 use crate::secret::base64;
 
 /// The grant types there are.
@@ -18,12 +20,8 @@ pub const GRANT_TYPES: [&str; 3] =
 pub const DEVICE_CODE: &str = GRANT_TYPES[2];
 /// Most redirect URIs of a client.
 const MOST_REDIRECTS: usize = 20;
-/// Longest URI, in bytes.
-const MAX_URI: usize = 2_048;
 /// Longest name, in characters; a longer one is cut.
 const MAX_NAME: usize = 100;
-/// Hosts of the loopback interface, as they stand in a URI.
-const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// What a client registered, as far as we keep it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,64 +164,4 @@ fn known(metadata: &Map<String, Value>, name: &str, all: &[&str], default: &[&st
     } else {
         Ok(known)
     }
-}
-
-/// An https URL with a host and without credentials.
-fn https(text: &str) -> Option<Url> {
-    let plain = text.len() <= MAX_URI
-        && text.bytes().all(|byte| (0x21..0x7f).contains(&byte) && !b"\"<>\\^`{|}".contains(&byte));
-    let url = plain.then(|| Url::parse(text).ok()).flatten()?;
-    let fine = text.starts_with("https://") && url.username().is_empty() && url.password().is_none();
-    (fine && matches!(url.host(), Some(Host::Domain(_)))).then_some(url)
-}
-
-/// The host is that of the client's home page, or below it.
-fn is_within(url: &Url, home: &str) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    host == home || host.strip_suffix(home).is_some_and(|rest| rest.ends_with('.'))
-}
-
-/// "Redirect URI validation".
-fn check_redirect(uri: &str, home: &str, is_native: bool) -> Result<(), OAuthError> {
-    let plain =
-        uri.len() <= MAX_URI && uri.bytes().all(|byte| (0x21..0x7f).contains(&byte) && !b"\"<>\\^`{|}".contains(&byte));
-    if !plain || uri.contains('#') {
-        return Err(OAuthError::InvalidRedirectUri("A redirect URI is malformed or has a fragment"));
-    }
-    let (scheme, rest) = uri.split_once(':').unwrap_or((uri, ""));
-    match scheme {
-        "https" => match https(uri) {
-            Some(url) if is_within(&url, home) => Ok(()),
-            _ => Err(OAuthError::InvalidRedirectUri("A redirect URI is not below client_uri")),
-        },
-        "http" if is_native => {
-            let authority = rest.strip_prefix("//").and_then(|rest| rest.split(['/', '?']).next()).unwrap_or_default();
-            if LOOPBACK.contains(&authority) {
-                return Ok(());
-            }
-            Err(OAuthError::InvalidRedirectUri("http is for the loopback interface, without a port"))
-        }
-        scheme if is_native && !rest.starts_with("//") && is_reversed(scheme, home) => Ok(()),
-        _ => Err(OAuthError::InvalidRedirectUri("The scheme of a redirect URI is not one this client may use")),
-    }
-}
-
-/// The scheme begins with the host in reverse-DNS notation.
-fn is_reversed(scheme: &str, home: &str) -> bool {
-    let reversed = home.split('.').rev().collect::<Vec<_>>().join(".");
-    let rest = scheme.strip_prefix(reversed.as_str());
-    let letters = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    letters && home.contains('.') && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
-/// Both are the same place on the loopback interface, whatever the port of the second.
-fn is_other_port(known: &str, uri: &str) -> bool {
-    LOOPBACK.iter().any(|host| {
-        let prefix = format!("http://{host}");
-        let (Some(known), Some(rest)) = (known.strip_prefix(&prefix), uri.strip_prefix(&prefix)) else { return false };
-        let Some(after) = rest.strip_prefix(':') else { return false };
-        let digits = after.bytes().take_while(u8::is_ascii_digit).count();
-        let port = after.get(..digits).and_then(|port| port.parse::<u16>().ok());
-        port.is_some_and(|port| port > 0) && after.get(digits..) == Some(known)
-    })
 }

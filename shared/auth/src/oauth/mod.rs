@@ -19,6 +19,7 @@ pub mod id_token;
 pub mod keyring;
 pub mod management;
 pub mod metadata;
+mod redirect;
 pub mod request;
 pub mod scope;
 pub mod silent;

@@ -176,12 +176,16 @@ impl ReplyTo {
     }
 }
 
-/// The place a browser is sent to, as a source of a content security policy.
+/// The place a browser is sent to, as a source of a content security policy. What could mean anything else there is left
+/// out.
 pub fn source(uri: &str) -> String {
     let (scheme, rest) = uri.split_once(':').unwrap_or_default();
     let authority = rest.strip_prefix("//").and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
-    // An IPv6 address cannot be written there.
-    if scheme.starts_with("http") && !authority.starts_with('[') {
+    // An IPv6 address, for one, cannot be written there.
+    let plain = authority.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte));
+    if !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
+        String::new()
+    } else if scheme.starts_with("http") && plain && !authority.is_empty() {
         format!("{scheme}://{authority}")
     } else {
         format!("{scheme}:")
@@ -205,7 +209,21 @@ pub fn only<'a>(params: &'a [(String, String)], name: &'static str) -> Result<Op
 
 #[cfg(test)]
 mod tests {
-    use super::{Prompt, read_prompt};
+    use super::{Prompt, read_prompt, source};
+
+    #[test]
+    fn a_source_is_one_source_and_no_directive() {
+        for (uri, expected) in [
+            ("https://app.example.org:8443/x?y", "https://app.example.org:8443"),
+            ("http://[::1]/", "http:"),
+            ("org.example.app:/cb", "org.example.app:"),
+            ("https://app.example.org;script-src", "https:"),
+            ("https://*.example.org/", "https:"),
+            ("x;script-src *:/", ""),
+        ] {
+            assert_eq!(source(uri), expected, "{uri}");
+        }
+    }
 
     #[test]
     fn prompts_are_a_list() {

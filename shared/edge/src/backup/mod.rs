@@ -161,7 +161,8 @@ pub async fn delete<E: Transport>(edge: &E, user_id: &UserId, version: &str) -> 
 /// `PUT /room_keys/keys` in its three forms.
 ///
 /// # Errors
-/// `M_WRONG_ROOM_KEYS_VERSION` with the current version, `M_NOT_FOUND` when there is none.
+/// `M_WRONG_ROOM_KEYS_VERSION` with the current version, `M_NOT_FOUND` when there is none, `M_TOO_LARGE` when all backups of
+/// the user together are.
 pub async fn store<E: Transport>(
     edge: &E,
     user_id: &UserId,
@@ -183,6 +184,7 @@ pub async fn store<E: Transport>(
     match ask_storage(edge, StoreBackupKeys { user_id: user_id.to_owned(), version, keys }).await? {
         BackupStored::Stored(state) => Ok(Value::Object(state_body(state))),
         BackupStored::OtherVersion(None) => Err(unknown()),
+        BackupStored::Full => Err(MatrixError::too_large("Your backups take all the room that they may")),
         BackupStored::OtherVersion(Some(current)) => Err(MatrixError {
             body: Some(Map::from_iter([("current_version".to_owned(), current.to_string().into())])),
             ..MatrixError::new(403, "M_WRONG_ROOM_KEYS_VERSION", "This is not the current version of the backup")

@@ -111,6 +111,8 @@ pub enum BackupStored {
     Stored(BackupState),
     /// The current version is another one, or there is none.
     OtherVersion(Option<u64>),
+    /// The user's backups take all the room that they may: nothing was stored.
+    Full,
 }
 
 /// A range of keys in order of room and session: from the first pair, included, to the second, excluded.

@@ -164,6 +164,9 @@ pub struct SearchUsers {
     pub term: String,
     /// Left out: the one who asks.
     pub except: OwnedUserId,
+    /// Only these, and whose whole id is the term; everybody when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub among: Option<Vec<OwnedUserId>>,
     /// At most this many.
     pub limit: u32,
 }

@@ -14,6 +14,7 @@ boundary! {
     GateRequest,
     {
         TakeTurn => Turn,
+        ReturnTurn => Done,
         LeaveNote => Done,
         ReadNotes => Notes,
         TakeNotes => Notes,
@@ -25,8 +26,11 @@ boundary! {
 }
 
 /// Takes one from the gate's bucket, which is filled at this rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TakeTurn {
+    /// Where it is tried from: an address from which it succeeded lately has a bucket of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// How many at once after a pause.
     pub burst: u32,
     /// How many an hour in the long run.
@@ -39,6 +43,16 @@ pub struct Turn {
     /// Nothing was left: the same would succeed after so many milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+}
+
+/// What a [`TakeTurn`] was for has succeeded: it does not count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReturnTurn {
+    /// How many an hour in the long run.
+    pub per_hour: u32,
+    /// Where it was tried from, to be remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 /// What was left in a gate, by name.

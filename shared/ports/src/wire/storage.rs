@@ -84,6 +84,7 @@ boundary! {
         PublishKeys => Done,
         ReadPublicKeys => KeysPage,
         SaveClient => Done,
+        UseClient => Done,
         LoadClient => Option<ClientRow>,
         ListUsers => Vec<UserEntry>,
         ChangeUser => Done,
@@ -341,7 +342,7 @@ pub struct DeactivateUser {
     pub user_id: OwnedUserId,
 }
 
-/// Stores an OAuth client; nothing changes when it is there.
+/// Stores an OAuth client, for a while unless it is used; nothing else changes when it is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SaveClient {
     /// Its id.
@@ -353,6 +354,13 @@ pub struct SaveClient {
     pub secret_hash: Option<String>,
     /// When.
     pub ts: Millis,
+}
+
+/// Somebody lets an OAuth client in: it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UseClient {
+    /// Its id.
+    pub client_id: String,
 }
 
 /// Looks an OAuth client up.

@@ -53,6 +53,7 @@ boundary! {
         ReadInvitee => Profile,
         WriteProfile => Done,
         ListRooms => Vec<OwnedRoomId>,
+        ListCompanions => Vec<OwnedUserId>,
         ListMemberships => BTreeMap<OwnedRoomId, String>,
         ForgetRoom => Done,
         ListIgnored => Vec<OwnedUserId>,
@@ -437,6 +438,13 @@ pub struct WriteProfile {
 /// Rooms with membership `join`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListRooms {
+    /// The session that asks.
+    pub session: SessionRef,
+}
+
+/// Users with whom the user shares a room, in no order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListCompanions {
     /// The session that asks.
     pub session: SessionRef,
 }

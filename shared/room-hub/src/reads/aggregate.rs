@@ -24,7 +24,7 @@ use tern_room::{
 
 use crate::{
     RoomActor,
-    reads::{access::visible, related::Kinds, timeline::Range},
+    reads::{access::visible, timeline::Range},
     timeline::store::{Head, damaged},
 };
 
@@ -124,7 +124,7 @@ impl<H: ObjectHost> RoomActor<H> {
         }
         let ids: Vec<OwnedEventId> = targets.keys().map(|id| (*id).clone()).collect();
         let tail = Range { after: reading.head.tail, until: reading.end, backwards: false };
-        for event in self.store().related(&ids, tail, Kinds::default(), u32::MAX)? {
+        for event in self.store().aggregated(&ids, tail)? {
             let Some(relation) = Relation::of(&event).filter(|_| reading.considers(&event)) else { continue };
             let Some(target) = targets.get(&relation.event_id) else { continue };
             gathered.entry(relation.event_id).or_default().add(

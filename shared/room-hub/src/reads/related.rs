@@ -4,6 +4,7 @@ use std::{cmp::Reverse, collections::BTreeSet};
 
 use ruma::{EventId, OwnedEventId, OwnedUserId, UserId};
 use tern_model::{MatrixError, RoomSeq, StoredEvent};
+use tern_object_kit::schema::Step;
 use tern_ports::{
     ObjectHost, Sql, SqlError, ask_storage,
     wire::{relations::PageRelations, sync::VisibilityFacts},
@@ -25,7 +26,45 @@ pub(crate) struct Kinds<'a> {
     pub(crate) kind: Option<&'a str>,
 }
 
+/// Who has annotated an event with what is asked for each reaction, so it is in the index; the beginning of a key is enough
+/// to tell almost all apart, and a key may be as long as an event.
+pub(crate) const ANNOTATIONS: Step = &[
+    "ALTER TABLE events ADD COLUMN annotation TEXT
+         GENERATED ALWAYS AS (substr(pdu ->> '$.content.\"m.relates_to\".key', 1, 64)) VIRTUAL",
+    "DROP INDEX relations",
+    "CREATE INDEX relations ON events (relates_to, rel_type, sender, annotation) WHERE relates_to IS NOT NULL",
+];
+
 impl<S: Sql> Store<'_, S> {
+    /// The sender has annotated `target` with this key, in an event of type `kind`. Of what begins alike, a few are looked
+    /// at.
+    pub(crate) fn has_annotated(
+        self,
+        target: &EventId,
+        key: Option<&str>,
+        (sender, kind): (&str, &str),
+    ) -> Result<bool, SqlError> {
+        let rows = self.0.query(
+            "SELECT 1 FROM (SELECT kind, pdu FROM events WHERE relates_to = ?1 AND rel_type = 'm.annotation'
+                 AND sender = ?2 AND annotation IS substr(?3, 1, 64) LIMIT 8)
+             WHERE kind = ?4 AND pdu ->> '$.content.\"m.relates_to\".key' IS ?3 LIMIT 1",
+            &[target.as_str().into(), sender.into(), key.into(), kind.into()],
+        )?;
+        Ok(!rows.is_empty())
+    }
+
+    /// Events of a range of the tail that are told with one of `targets`: edits, threads and references.
+    pub(crate) fn aggregated(self, targets: &[OwnedEventId], range: Range) -> Result<Vec<StoredEvent>, SqlError> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            event_columns!(),
+            " FROM json_each(?) j CROSS JOIN events e ON e.relates_to = j.value",
+            " AND e.rel_type IN ('m.replace', 'm.thread', 'm.reference') WHERE e.seq > ? AND e.seq <= ? ORDER BY e.seq"
+        );
+        let targets = serde_json::to_string(targets).map_err(damaged)?;
+        all(&self.0.query(SQL, &[targets.into(), range.after.0.into(), range.until.0.into()])?)
+    }
+
     /// Events of a range of the tail that relate to one of `targets`.
     pub(crate) fn related(
         self,

@@ -21,7 +21,6 @@ use crate::{
     RoomActor,
     graph::{admit::Admitted, known::Fetched, receive::Batch},
     not_in_room,
-    reads::{related::Kinds, timeline::Range},
     timeline::view::{Entry, Turn, redacts},
 };
 
@@ -235,11 +234,10 @@ fn append<S: Sql>(turn: &Turn<'_, S>, entry: &Entry) -> Result<Result<(), Matrix
 fn check_relation<S: Sql>(turn: &Turn<'_, S>, pdu: &Pdu) -> Result<(), MatrixError> {
     let Some(relation) = Relation::of_content(&RawJson(pdu.body().to_owned())) else { return Ok(()) };
     let Some(target) = turn.store().event(relation.event_id.as_str())? else { return Ok(()) };
-    let range = Range { after: target.seq, until: turn.newest(), backwards: false };
-    let kinds = Kinds { rel_type: Some(&relation.rel_type), kind: None };
-    let siblings = turn.store().related(std::slice::from_ref(&relation.event_id), range, kinds, u32::MAX)?;
     let kind = pdu.kind().to_string();
-    relations::check(&relation, (pdu.from().as_str(), &kind), &target, &siblings).map_err(MatrixError::from)
+    let annotated = relation.rel_type == "m.annotation"
+        && turn.store().has_annotated(&relation.event_id, relation.key.as_deref(), (pdu.from().as_str(), &kind))?;
+    relations::check(&relation, &target, annotated).map_err(MatrixError::from)
 }
 
 /// The event a draft redacts, wherever it names it.

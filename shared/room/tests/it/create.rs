@@ -175,6 +175,8 @@ fn a_state_that_cannot_be_is_said_so() {
     invalid("12", json!({ "initial_state": [{ "type": "m.room.create", "content": {} }] }));
     let member = json!([{ "type": "m.room.member", "state_key": BOB, "content": { "membership": "join" } }]);
     invalid("12", json!({ "initial_state": member }));
+    let invite = json!([{ "type": "m.room.member", "state_key": BOB, "content": { "membership": "invite" } }]);
+    invalid("12", json!({ "initial_state": invite }));
 }
 
 #[test]

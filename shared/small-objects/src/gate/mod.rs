@@ -26,7 +26,7 @@ use tern_ports::{
 use tern_object_kit::schema::{NUMBER, READ_NUMBER, Schema, Step, WRITE_NUMBER};
 
 pub const SCHEMA: Schema = Schema {
-    steps: &[FIRST, NUMBERED, PROOFS],
+    steps: &[FIRST, NUMBERED, PROOFS, turns::KNOWN],
     read: READ_NUMBER,
     write: WRITE_NUMBER,
     signs: &["SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'bucket'"],
@@ -67,6 +67,7 @@ impl<H: ObjectHost> GateActor<H> {
     pub async fn handle(&self, command: GateCommand) -> Vec<u8> {
         match command {
             GateCommand::TakeTurn(ask) => reply(&self.take_turn(*ask).await),
+            GateCommand::ReturnTurn(ask) => reply(&self.return_turn(*ask).await),
             GateCommand::LeaveNote(ask) => reply(&self.leave_note(*ask).await),
             GateCommand::ReadNotes(_) => reply(&self.read_notes()),
             GateCommand::TakeNotes(_) => reply(&self.take_notes()),
@@ -87,7 +88,7 @@ impl<H: ObjectHost> GateActor<H> {
             return Ok(true);
         }
         let sql = self.host.sql();
-        let over = turns::full_at(sql)?.max(notes::until(sql)?).max(proof::until(sql)?);
+        let over = turns::until(sql)?.max(notes::until(sql)?).max(proof::until(sql)?);
         if over > self.host.now() {
             self.look_again(over).await;
             return Ok(false);

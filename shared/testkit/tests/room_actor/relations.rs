@@ -293,6 +293,30 @@ fn relations_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn a_reaction_reads_none_of_what_others_have_said_of_its_target() {
+    let scene = Scene::new();
+    let root = scene.say(ALICE, "root");
+    scene.act(CAROL, MembershipAction::Join, CAROL).unwrap();
+    let steps = |text: &str| {
+        let before = scene.host.sqlite.steps();
+        scene.relate(CAROL, "m.annotation", &root, text).unwrap();
+        scene.host.sqlite.steps() - before
+    };
+    let alone = steps("first");
+    for number in 0..200 {
+        scene.relate(BOB, "m.annotation", &root, &format!("{number}{}", "k".repeat(10_000))).unwrap();
+    }
+    let among_many = steps("second");
+    assert!(among_many < alone + 50, "{alone} alone, {among_many} beside two hundred");
+    let long = "x".repeat(100);
+    for key in [format!("{long}1"), format!("{long}2")] {
+        scene.relate(BOB, "m.annotation", &root, &key).unwrap();
+        let again = scene.relate(BOB, "m.annotation", &root, &key).unwrap_err();
+        assert_eq!(again.errcode, "M_DUPLICATE_ANNOTATION", "keys that begin alike are told apart");
+    }
+}
+
+#[test]
 fn a_copy_of_redacted_state_goes_even_when_only_storage_has_it() {
     let scene = Scene::new();
     let first = scene.set(ALICE, "m.room.topic", "", &json!({ "topic": "slander" })).unwrap();

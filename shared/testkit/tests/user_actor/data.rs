@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use ruma::user_id;
 use serde_json::{Value, json};
 use tern_model::{Caller, MatrixError, news};
-use tern_ports::wire::{
-    Done, RoomCommand,
-    user::{
-        ChangePushRule, ChangeTag, DeleteAccountData, DeliverToDevice, PushRuleChange, ReadAccountData, ReadFilter,
-        ReadInvitee, ReadProfile, SessionRef, WriteAccountData, WriteFilter, WriteProfile,
+use tern_ports::{
+    ObjectHost, Sql,
+    wire::{
+        Done, RoomCommand,
+        user::{
+            ChangePushRule, ChangeTag, DeleteAccountData, DeliverToDevice, PushRuleChange, ReadAccountData, ReadFilter,
+            ReadInvitee, ReadProfile, SessionRef, WriteAccountData, WriteFilter, WriteProfile,
+        },
     },
 };
 use tern_testkit::network::{lost, reply};
@@ -237,6 +241,26 @@ fn to_device_messages_arrive_once_and_go_when_acknowledged() {
     assert_eq!(numbers(&again["to_device"]["events"]), [1], "not acknowledged yet");
     let acked = hub.classic(&desk, next["next_batch"].as_str(), false).unwrap().body();
     assert_eq!(numbers(&acked["to_device"]["events"]), [0; 0]);
+}
+
+#[test]
+fn nobody_pushes_out_what_others_have_sent_to_a_device_that_is_off() {
+    let hub = Hub::new();
+    let (phone, desk) = (hub.login("PHONE"), hub.login("DESK"));
+    send_to_device(&hub, "key", "*", 7);
+    let mallory = Caller { user_id: user_id!("@mallory:example.org").to_owned(), device_id: "M".into() };
+    for number in 0..5_200 {
+        let messages = BTreeMap::from([("*".to_owned(), raw(&json!({"n": 1_000 + number})))]);
+        let (sender, txn_id) = (mallory.clone(), format!("m{number}"));
+        hub.ask(DeliverToDevice { sender, kind: "m.x".to_owned(), txn_id, messages }).unwrap();
+    }
+    for device in [&phone, &desk] {
+        let queued = hub.classic(device, None, false).unwrap().body();
+        let queued = numbers(&queued["to_device"]["events"]);
+        assert_eq!(queued.first(), Some(&7), "the key that was sent first");
+    }
+    let rows = hub.host.sql().query("SELECT count(*) FROM to_device", &[]).unwrap();
+    assert!(rows[0].int(0).unwrap() < 2 * (100 + 1 + 500), "a stranger has a small share of each queue");
 }
 
 #[test]

@@ -41,6 +41,7 @@ fn undo(sqlite: &Sqlite) {
     sqlite.query("ALTER TABLE hub DROP COLUMN sticky", &[]).unwrap();
     sqlite.query("ALTER TABLE device DROP COLUMN settled", &[]).unwrap();
     sqlite.query("DROP TABLE upgraded", &[]).unwrap();
+    sqlite.query("ALTER TABLE to_device DROP COLUMN sender", &[]).unwrap();
     sqlite.query("UPDATE hub SET version = ?", &[STEPS.into()]).unwrap();
 }
 

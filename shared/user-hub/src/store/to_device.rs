@@ -1,16 +1,25 @@
 //! Queues of to-device messages, and the transactions that were queued already.
 
-use ruma::DeviceId;
+use ruma::{DeviceId, UserId};
 use tern_model::{Caller, Millis, RawJson, StreamPos};
+use tern_object_kit::schema::Step;
 use tern_ports::{Row, Sql, SqlError};
 use tern_sync::ToDeviceMessage;
 
 use super::Span;
 
-pub(crate) fn queue(sql: &impl Sql, device_id: &DeviceId, pos: StreamPos, message: &str) -> Result<(), SqlError> {
+/// Who sent a message: who has how many in a queue is asked of it. Nothing in rows of an earlier build.
+pub(crate) const SENDERS: Step = &["ALTER TABLE to_device ADD COLUMN sender TEXT"];
+
+pub(crate) fn queue(
+    sql: &impl Sql,
+    device_id: &DeviceId,
+    pos: StreamPos,
+    (sender, message): (&UserId, &str),
+) -> Result<(), SqlError> {
     sql.query(
-        "INSERT INTO to_device (device_id, pos, message) VALUES (?, ?, ?)",
-        &[device_id.as_str().into(), pos.0.into(), message.into()],
+        "INSERT INTO to_device (device_id, pos, message, sender) VALUES (?, ?, ?, ?)",
+        &[device_id.as_str().into(), pos.0.into(), message.into(), sender.as_str().into()],
     )?;
     Ok(())
 }
@@ -40,12 +49,38 @@ pub(crate) fn drop_through(sql: &impl Sql, device_id: &DeviceId, through: Stream
     Ok(())
 }
 
-/// Drops all but the newest `keep` messages of a device.
-pub(crate) fn bound(sql: &impl Sql, device_id: &DeviceId, keep: u64) -> Result<(), SqlError> {
+/// What one sender has in a device's queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Share {
+    /// `None` for all messages that an earlier build queued.
+    pub(crate) sender: Option<String>,
+    pub(crate) messages: u64,
+    /// Some room is shared with the sender.
+    pub(crate) companion: bool,
+}
+
+/// Who has how many messages in a device's queue.
+pub(crate) fn shares(sql: &impl Sql, device_id: &DeviceId) -> Result<Vec<Share>, SqlError> {
+    let rows = sql.query(
+        "SELECT sender, count(*), EXISTS (SELECT 1 FROM companion WHERE user_id = sender) FROM to_device
+         WHERE device_id = ? GROUP BY sender",
+        &[device_id.as_str().into()],
+    )?;
+    let share = |row: &Row| Some(Share { sender: row.string(0), messages: row.int(1)?, companion: row.flag(2) });
+    Ok(rows.iter().filter_map(share).collect())
+}
+
+/// Drops all but the newest `keep` messages of one sender in a device's queue.
+pub(crate) fn keep_newest(
+    sql: &impl Sql,
+    device_id: &DeviceId,
+    sender: Option<&str>,
+    keep: u64,
+) -> Result<(), SqlError> {
     sql.query(
-        "DELETE FROM to_device WHERE device_id = +? AND pos <=
-         (SELECT pos FROM to_device WHERE device_id = +? ORDER BY pos DESC LIMIT 1 OFFSET ?)",
-        &[device_id.as_str().into(), device_id.as_str().into(), keep.into()],
+        "DELETE FROM to_device WHERE device_id = +?1 AND sender IS +?2 AND pos <=
+         (SELECT pos FROM to_device WHERE device_id = +?1 AND sender IS +?2 ORDER BY pos DESC LIMIT 1 OFFSET ?3)",
+        &[device_id.as_str().into(), sender.map(str::to_owned).into(), keep.into()],
     )?;
     Ok(())
 }

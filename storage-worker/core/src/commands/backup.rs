@@ -21,9 +21,19 @@ use crate::{
 /// Keys in one parameter, in bytes: a text of D1 has at most two million, and quotes count twice.
 const CHUNK_BYTES: usize = 900_000;
 
+/// What the backups of one user may take together, in bytes, each key counting for a hundred more than its data: twice what a
+/// large account has, which is a hundred thousand keys of a kilobyte. Exceeded by the keys of one parameter.
+pub const QUOTA: u64 = 200_000_000;
+/// Most backups of a user that are not deleted.
+pub const MOST_BACKUPS: u64 = 100;
+
 const CREATE: &str = "INSERT INTO backups (user_id, version, algorithm, auth_data) \
      SELECT ?1, 1 + coalesce((SELECT max(version) FROM backups WHERE user_id = ?1), 0), ?2, ?3 \
-     RETURNING version AS version";
+     WHERE (SELECT count(*) FROM backups WHERE user_id = ?1 AND deleted = 0) < ?4 RETURNING version AS version";
+
+/// Notes whether there is room for more keys, before any are stored; writes nothing while that stays as it was.
+const FULL: &str = "UPDATE backups SET full = NOT full WHERE user_id = ?1 AND version = ?2 \
+     AND full <> ((SELECT sum(bytes) FROM backups WHERE user_id = ?1) >= ?3)";
 
 const READ: &str = "SELECT version AS version, algorithm AS algorithm, auth_data AS auth_data, etag AS etag, \
      count AS count FROM backups WHERE user_id = ?1 AND deleted = 0 AND (?2 IS NULL OR version = ?2) \
@@ -36,7 +46,7 @@ const EMPTY: &str = "DELETE FROM backup_sessions WHERE backup = \
      (SELECT num FROM backups WHERE user_id = ?1 AND version = ?2)";
 
 /// The row stays, so that the version is not given out again.
-const DELETE: &str = "UPDATE backups SET deleted = 1, auth_data = '{}', count = 0 \
+const DELETE: &str = "UPDATE backups SET deleted = 1, auth_data = '{}', count = 0, bytes = 0 \
      WHERE user_id = ?1 AND version = ?2 AND deleted = 0 RETURNING 1 AS found";
 
 const DROP_KEYS: &str = "DELETE FROM backup_sessions WHERE backup IN (SELECT num FROM backups WHERE user_id = ?1)";
@@ -46,11 +56,18 @@ const DROP: &str = "DELETE FROM backups WHERE user_id = ?1";
 const CURRENT: &str = "SELECT version AS version FROM backups WHERE user_id = ?1 AND deleted = 0 \
      ORDER BY version DESC LIMIT 1";
 
-/// The backup `?2` of the user `?1`, if it is the current one.
+/// The backup `?2` of the user `?1`, if it is the current one and there is room.
 macro_rules! current {
     () => {
-        "(SELECT num FROM backups WHERE user_id = ?1 AND version = ?2 AND deleted = 0 AND version = \
+        "(SELECT num FROM backups WHERE user_id = ?1 AND version = ?2 AND deleted = 0 AND full = 0 AND version = \
            (SELECT max(version) FROM backups WHERE user_id = ?1 AND deleted = 0))"
+    };
+}
+
+/// What a key counts for, in bytes, beside its data.
+macro_rules! weight {
+    ($data:literal) => {
+        concat!("length(CAST(", $data, " AS BLOB)) + 100")
     };
 }
 
@@ -63,9 +80,12 @@ macro_rules! existing {
 
 /// Counts what [`STORE`] will do with the keys in `?3`, before it does it: those that are new, and whether anything changes.
 const COUNT: &str = concat!(
-    "UPDATE backups SET count = count + change.added, etag = etag + 1 FROM (\
-       SELECT count(*) FILTER (WHERE kept.backup IS NULL) AS added, count(*) AS changed \
-       FROM json_each(?3) k LEFT JOIN backup_sessions kept ON kept.backup = ",
+    "UPDATE backups SET count = count + change.added, bytes = bytes + change.more, etag = etag + 1 FROM (\
+       SELECT count(*) FILTER (WHERE kept.backup IS NULL) AS added, count(*) AS changed, sum(",
+    weight!("k.value ->> 5"),
+    " - coalesce(",
+    weight!("kept.session_data"),
+    ", 0)) AS more FROM json_each(?3) k LEFT JOIN backup_sessions kept ON kept.backup = ",
     current!(),
     " AND kept.room_id = k.value ->> 0 AND kept.session_id = k.value ->> 1 \
        WHERE kept.backup IS NULL OR (kept.is_verified, k.value ->> 2, k.value ->> 3) \
@@ -89,7 +109,7 @@ const STORE: &str = concat!(
        < (excluded.is_verified, first_message_index, forwarded_count)",
 );
 
-const STATE: &str = concat!("SELECT etag AS etag, count AS count FROM backups WHERE num = ", existing!());
+const STATE: &str = concat!("SELECT etag AS etag, count AS count, full AS full FROM backups WHERE num = ", existing!());
 
 /// The keys of a range `?3`, `?4` to `?5`, `?6`.
 macro_rules! range {
@@ -110,7 +130,10 @@ const READ_KEYS: &str = concat!(
 );
 
 const UNCOUNT: &str = concat!(
-    "UPDATE backups SET count = count - change.gone, etag = etag + 1 FROM (SELECT count(*) AS gone FROM backup_sessions WHERE ",
+    "UPDATE backups SET count = count - change.gone, bytes = bytes - change.less, etag = etag + 1 FROM (\
+       SELECT count(*) AS gone, sum(",
+    weight!("session_data"),
+    ") AS less FROM backup_sessions WHERE ",
     range!(),
     ") change WHERE change.gone > 0 AND num = ",
     existing!(),
@@ -120,9 +143,10 @@ const DELETE_KEYS: &str = concat!("DELETE FROM backup_sessions WHERE ", range!()
 
 /// One write.
 pub(crate) async fn create<D: Databases>(storage: &Storage<'_, D>, ask: CreateBackup) -> Result<u64, MatrixError> {
-    let params = [ask.user_id.as_str().into(), ask.algorithm.into(), ask.auth_data.text().into()];
+    let params = [ask.user_id.as_str().into(), ask.algorithm.into(), ask.auth_data.text().into(), MOST_BACKUPS.into()];
     let [made] = run(&storage.databases, Database::Global, [Statement::new(CREATE, params)]).await?;
-    made.first().and_then(|row| row.int(0)).ok_or_else(MatrixError::unavailable)
+    let full = || MatrixError::too_large("There are too many backups: delete those that are no longer needed");
+    made.first().and_then(|row| row.int(0)).ok_or_else(full)
 }
 
 /// One read.
@@ -163,7 +187,8 @@ pub(crate) async fn store<D: Databases>(
     ask: StoreBackupKeys,
 ) -> Result<BackupStored, MatrixError> {
     let user = || Value::from(ask.user_id.as_str());
-    let mut statements = vec![Statement::new(CURRENT, [user()])];
+    let full = Statement::new(FULL, [user(), ask.version.into(), QUOTA.into()]);
+    let mut statements = vec![Statement::new(CURRENT, [user()]), full];
     for chunk in chunks(&ask.keys) {
         let rows: Vec<_> = chunk.iter().map(KeyRow::of).collect();
         let params = [user(), ask.version.into(), json_list(&rows)?];
@@ -176,7 +201,11 @@ pub(crate) async fn store<D: Databases>(
     if current != Some(ask.version) {
         return Ok(BackupStored::OtherVersion(current));
     }
-    let state = results.last().and_then(|rows| state(rows.first()?, 0));
+    let row = results.last().and_then(|rows| rows.first());
+    if row.is_some_and(|row| row.flag(2)) {
+        return Ok(BackupStored::Full);
+    }
+    let state = row.and_then(|row| state(row, 0));
     state.map(BackupStored::Stored).ok_or_else(MatrixError::unavailable)
 }
 

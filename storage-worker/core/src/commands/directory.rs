@@ -106,6 +106,13 @@ const SEARCH_USERS: &str = "SELECT u.user_id AS user_id, p.displayname AS displa
      WHERE u.deactivated = 0 AND u.user_id <> ?2 AND (instr(u.user_id, ?1) > 0 OR instr(p.folded, ?1) > 0) \
      ORDER BY instr(u.user_id, ?1) = 2 OR coalesce(instr(p.folded, ?1), 0) = 1 DESC, u.user_id LIMIT ?3";
 
+/// The same among the users of the list `?4`, and the one whose id is the term. Reads no others.
+const SEARCH_AMONG: &str = "SELECT u.user_id AS user_id, p.displayname AS displayname, p.avatar_url AS avatar_url \
+     FROM (SELECT value FROM json_each(?4) UNION SELECT ?1) j CROSS JOIN users u ON u.user_id = j.value \
+     LEFT JOIN profiles p ON p.user_id = u.user_id \
+     WHERE u.deactivated = 0 AND u.user_id <> ?2 AND (instr(u.user_id, ?1) > 0 OR instr(p.folded, ?1) > 0) \
+     ORDER BY instr(u.user_id, ?1) = 2 OR coalesce(instr(p.folded, ?1), 0) = 1 DESC, u.user_id LIMIT ?3";
+
 const REPORT: &str = "INSERT INTO reports (reporter, room_id, event_id, user_id, reason, ts) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
@@ -281,7 +288,11 @@ pub(crate) async fn search_users<D: Databases>(
     ask: SearchUsers,
 ) -> Result<Vec<FoundUser>, MatrixError> {
     let params = [ask.term.into(), ask.except.as_str().into(), u64::from(ask.limit).into()];
-    let [rows] = run(&storage.databases, Database::Global, [Statement::new(SEARCH_USERS, params)]).await?;
+    let search = match &ask.among {
+        None => Statement::new(SEARCH_USERS, params),
+        Some(among) => Statement::new(SEARCH_AMONG, [&params[..], &[json_list(among)?]].concat()),
+    };
+    let [rows] = run(&storage.databases, Database::Global, [search]).await?;
     let user = |row: &Row| {
         let user_id = UserId::parse(row.text(0)?).ok()?;
         Some(FoundUser { user_id, display_name: row.string(1), avatar_url: row.string(2) })

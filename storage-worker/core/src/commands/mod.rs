@@ -2,8 +2,8 @@
 
 pub(crate) mod accounts;
 pub(crate) mod append;
-pub(crate) mod backup;
-pub(crate) mod clients;
+pub mod backup;
+pub mod clients;
 pub(crate) mod directory;
 pub(crate) mod keyring;
 pub(crate) mod media;

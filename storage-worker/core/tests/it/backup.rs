@@ -4,11 +4,17 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use tern_model::RawJson;
-use tern_ports::wire::backup::{
-    BackupKey, BackupState, BackupStored, CreateBackup, DeleteBackup, DeleteBackupKeys, DropBackups, KeyRange,
-    ReadBackup, ReadBackupKeys, StoreBackupKeys, UpdateBackup,
+use tern_ports::{
+    Sql,
+    wire::backup::{
+        BackupKey, BackupState, BackupStored, CreateBackup, DeleteBackup, DeleteBackupKeys, DropBackups, KeyRange,
+        ReadBackup, ReadBackupKeys, StoreBackupKeys, UpdateBackup,
+    },
 };
-use tern_storage::Database;
+use tern_storage::{
+    Database,
+    commands::backup::{MOST_BACKUPS, QUOTA},
+};
 use tern_testkit::SeededEntropy;
 
 use crate::support::{Worker, user};
@@ -70,6 +76,50 @@ fn of_two_keys_the_better_one_stays() {
             assert_eq!((after.count, after.etag > before.etag), (1, better), "{old:?} then {new:?}");
         }
     }
+}
+
+#[test]
+fn all_backups_of_a_user_together_take_so_much_and_there_are_so_many() {
+    let worker = Worker::new();
+    let (first, version) = (create(&worker), create(&worker));
+    let bytes = |version: u64| {
+        let sql = format!("SELECT bytes FROM backups WHERE version = {version}");
+        worker.node.d1.database(Database::Global).query(&sql, &[]).unwrap()[0].int(0).unwrap()
+    };
+    let long = |session: &str, length: usize| {
+        let session_data = data(&json!({ "c": "x".repeat(length) }));
+        BackupKey { session_data, ..key("!r", session, (9, 0, false)) }
+    };
+    store(&worker, version, &[long("a", 1_000), long("b", 10)]);
+    let each = 100 + data(&json!({ "c": "" })).text().len() as u64;
+    assert_eq!(bytes(version), 1_010 + 2 * each);
+    let better = BackupKey { first_message_index: 1, ..long("a", 500) };
+    store(&worker, version, std::slice::from_ref(&better));
+    store(&worker, version, &[long("a", 9_000)]);
+    assert_eq!(
+        bytes(version),
+        510 + 2 * each,
+        "a key that is replaced counts no more, one that is not kept not at all"
+    );
+    let one = range(("!r", "b"), ("!r", "b\u{1}"));
+    worker.ask(DeleteBackupKeys { user_id: user("alice"), version, range: one });
+    assert_eq!(bytes(version), 500 + each);
+
+    let fill = |version: u64, bytes: u64| {
+        let sql = format!("UPDATE backups SET bytes = {bytes} WHERE version = {version}");
+        worker.node.d1.database(Database::Global).query(&sql, &[]).unwrap();
+    };
+    fill(first, QUOTA);
+    assert_eq!(store(&worker, version, &[long("c", 10)]), BackupStored::Full);
+    assert_eq!((state(&worker, version).count, bytes(version)), (1, 500 + each), "nothing was stored");
+    worker.ask(DeleteBackup { user_id: user("alice"), version: first });
+    assert!(matches!(store(&worker, version, &[long("c", 10)]), BackupStored::Stored(now) if now.count == 2));
+
+    for _ in 1..MOST_BACKUPS {
+        create(&worker);
+    }
+    let ask = CreateBackup { user_id: user("alice"), algorithm: "a".to_owned(), auth_data: data(&json!({})) };
+    assert_eq!(worker.try_ask(ask).unwrap_err().errcode, "M_TOO_LARGE");
 }
 
 #[test]

@@ -10,6 +10,7 @@
 mod accounts;
 mod append;
 mod backup;
+mod clients;
 mod cost;
 mod keyring;
 mod media;

@@ -1,6 +1,7 @@
 use tern_model::{MatrixError, Millis};
 use tern_ports::wire::{
     Done,
+    directory::SearchUsers,
     storage::{CreateUser, DeactivateUser, LoadUser, SetPassword, UserRow},
     threepid::{AddThreepid, ListThreepids, RemoveSignIn, Threepid},
 };
@@ -98,4 +99,21 @@ pub(crate) fn touch(worker: &Worker) {
     tie(worker, "touched", "oidc:a");
     untie(worker, "touched", "oidc:a");
     worker.ask(DeactivateUser { user_id: user("touched") });
+}
+
+#[test]
+fn a_search_finds_everybody_or_those_who_are_named() {
+    let worker = Worker::new();
+    for name in ["anna", "annabel", "bert", "susanna"] {
+        create(&worker, name, None).unwrap();
+    }
+    let find = |term: &str, among: Option<&[&str]>| {
+        let among = among.map(|names| names.iter().map(|name| user(name)).collect());
+        let found = worker.ask(SearchUsers { term: term.to_owned(), except: user("bert"), among, limit: 9 });
+        found.into_iter().map(|user| user.user_id.localpart().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(find("ann", None), ["anna", "annabel", "susanna"]);
+    assert_eq!(find("ann", Some(&["susanna", "bert", "nobody"])), ["susanna"]);
+    assert_eq!(find("ann", Some(&[])), [""; 0]);
+    assert_eq!(find(user("anna").as_str(), Some(&["bert"])), ["anna"], "who is named in full");
 }
