@@ -15,7 +15,7 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tern_auth::TokenCache;
 use tern_model::{Accounts, Config, Limits, Millis};
 use tern_ports::{
-    Clock, Entropy, PollReply, Polls, Sql, Target, Ticket, Transport, Unreachable,
+    Attachment, Clock, Entropy, PollReply, Polls, Sql, Target, Transport, Unreachable,
     wire::{Done, RelayCommand, RoomCommand, UserCommand, frame, room::CreateRoom},
 };
 use tern_room_hub::RoomActor;
@@ -162,15 +162,15 @@ impl Cluster {
 
     /// Makes a room with all its events at once, of which only its creator is told.
     pub(crate) fn found(&self, room_id: &RoomId, create: CreateRoom) {
-        let quiet = Executor::new();
+        let setup = Executor::new();
         let sqlite = Rc::new(Sqlite::memory());
-        let room = self.0.room_object(room_id, Host::new(self.test_host(&quiet, &sqlite)));
-        let reply = quiet.run(room.actor.handle(create.into()));
+        let room = self.0.room_object(room_id, Host::new(self.test_host(&setup, &sqlite)));
+        let reply = setup.run(room.actor.handle(create.into()));
         frame::read_reply::<tern_ports::wire::room::Sent>(&reply).expect("the room is made");
         drop(room);
         let mut task = 1;
-        while quiet.pending() > 0 {
-            quiet.kill(task);
+        while setup.pending() > 0 {
+            setup.kill(task);
             task += 1;
         }
         sqlite.query("UPDATE head SET announced = newest", &[]).expect("the room has a head");
@@ -260,10 +260,12 @@ impl Parts {
             Target::Room(room_id) => self.ask_room(&room_id, &bytes).await,
             Target::User(user_id) => match self.ask_user(&user_id, &bytes).await? {
                 PollReply::Answer(reply) => Ok(reply),
-                PollReply::Parked { .. } => Err(Unreachable("a question was parked that cannot be".to_owned())),
+                PollReply::Waiting { .. } => Err(Unreachable("a question was parked that cannot be".to_owned())),
             },
             Target::Relay(name) => self.ask_relay(name, bytes).await,
-            Target::Gate(_) | Target::Handoff(_) => Err(Unreachable("nothing measured here needs it".to_owned())),
+            Target::OneTimeStore(_) | Target::DeviceSignIn(_) => {
+                Err(Unreachable("nothing measured here needs it".to_owned()))
+            }
         }
     }
 
@@ -298,9 +300,9 @@ impl Parts {
         user.host.open_gate();
         Ok(match handled {
             Handled::Reply(reply) => PollReply::Answer(reply),
-            Handled::Park { device_id, kinds, quiet } => {
-                let ticket = Ticket { device_id: device_id.into(), kinds, question: Some(bytes.to_vec()) };
-                PollReply::Parked { socket: user.host.park(ticket), quiet: Some(quiet) }
+            Handled::Hold { device_id, kinds, timeout_response } => {
+                let attachment = Attachment { device_id: device_id.into(), kinds, question: Some(bytes.to_vec()) };
+                PollReply::Waiting { socket: user.host.hold(attachment), timeout_response: Some(timeout_response) }
             }
         })
     }

@@ -10,8 +10,8 @@ use ruma::{EventId, OwnedEventId, OwnedUserId, ServerName};
 use serde_json::{Value, json};
 use tern_model::{Config, Pdu};
 use tern_room::{
-    Advance, Difference, Draft, History, Judged, Key, RoomView as _, StateMap, Unreadable, Verdict, Version, advance,
-    judge, propose, resolve,
+    Advance, AuthorisedPdu, Draft, History, Key, RoomView as _, StateDelta, StateMap, Unreadable, Verdict, Version,
+    advance, authorise_pdu, propose, resolve,
 };
 use tern_testkit::TestClock;
 
@@ -41,7 +41,7 @@ impl Graph {
 
     /// Judges an event, which has to be accepted, and moves the present on to it.
     fn take(&mut self, pdu: &Pdu) {
-        let Judged { verdict, after, .. } = judge(&*self, pdu).expect("what it stands on is known");
+        let AuthorisedPdu { verdict, after, .. } = authorise_pdu(&*self, pdu).expect("what it stands on is known");
         assert_eq!(verdict, Verdict::Accept, "{}", pdu.raw().text());
         self.events.insert(pdu.id().to_owned(), pdu.clone());
         let moved = advance(&*self, &self.present.head, pdu, &after).expect("the states are known");
@@ -54,7 +54,7 @@ impl Graph {
     }
 
     /// How a state differs from the present one.
-    fn difference(&self, state: &StateMap) -> Rc<Difference> {
+    fn difference(&self, state: &StateMap) -> Rc<StateDelta> {
         let keys = state.keys().chain(self.present.state.keys());
         let differs = keys.filter(|key| state.get(*key) != self.present.state.get(*key));
         Rc::new(differs.map(|key| (key.clone(), state.get(key).cloned())).collect())
@@ -78,7 +78,7 @@ impl History for Graph {
         Ok(self.present.state.get(key).cloned())
     }
 
-    fn cited_elsewhere(&self, except: &BTreeSet<&Key>) -> Result<HashSet<OwnedEventId>, Unreadable> {
+    fn auth_events_except(&self, except: &BTreeSet<&Key>) -> Result<HashSet<OwnedEventId>, Unreadable> {
         let mut cited = HashSet::new();
         for (_, event_id) in self.present.state.iter().filter(|(key, _)| !except.contains(key)) {
             cited.extend(self.auth_events(event_id)?.unwrap_or_default());
@@ -92,7 +92,7 @@ impl History for Graph {
     }
 
     /// Nothing is built on any but the newest event, after which the state is the present one.
-    fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<Difference>>, Unreadable> {
+    fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<StateDelta>>, Unreadable> {
         Ok(self.present.head.contains(event_id).then(Rc::default))
     }
 }
@@ -132,7 +132,7 @@ impl InitialState {
 /// A room in which two servers wrote without hearing of each other; its present is where they parted.
 pub struct Forks {
     graph: Graph,
-    states: Vec<Rc<Difference>>,
+    states: Vec<Rc<StateDelta>>,
 }
 
 impl Forks {

@@ -1,4 +1,4 @@
-//! The host of one actor: the testkit's, with the writes of its alarm counted and its parked polls kept.
+//! The host of one actor: the testkit's, with the writes of its alarm counted and its waiting polls kept.
 
 use std::{
     cell::{Cell, RefCell},
@@ -7,7 +7,9 @@ use std::{
 
 use futures::{channel::oneshot, future::LocalBoxFuture};
 use tern_model::Millis;
-use tern_ports::{Clock, Entropy, ObjectHost, Parked, Parking, Spawn, Target, Ticket, Transport, Unreachable};
+use tern_ports::{
+    Attachment, Clock, Entropy, ObjectHost, Spawn, Target, Transport, Unreachable, WaitingPoll, WaitingPolls,
+};
 use tern_testkit::{Sqlite, TestHost};
 
 /// Hosts one actor.
@@ -18,17 +20,17 @@ pub struct Host {
 }
 
 struct Socket {
-    ticket: Ticket,
-    seat: Seat,
+    attachment: Attachment,
+    poll_socket: PollSocket,
 }
 
-/// The hub's end of a parked socket.
-pub struct Seat(oneshot::Sender<Option<Vec<u8>>>);
+/// The hub's end of a waiting socket.
+pub struct PollSocket(oneshot::Sender<Option<Vec<u8>>>);
 
 /// A poll that waits for its answer.
 pub struct Poll(oneshot::Receiver<Option<Vec<u8>>>);
 
-impl Parked for Poll {
+impl WaitingPoll for Poll {
     async fn woken(&mut self) -> Option<Vec<u8>> {
         // A socket that breaks is a wake as well.
         (&mut self.0).await.ok().flatten()
@@ -40,7 +42,7 @@ impl Host {
         Rc::new(Self { inner, alarms_set: Cell::default(), sockets: RefCell::default() })
     }
 
-    /// The object after it left memory. Parked polls break.
+    /// The object after it left memory. Waiting polls break.
     pub(crate) fn evicted(&self) -> Rc<Self> {
         self.inner.sqlite.make_durable();
         let inner = self.inner.restarted();
@@ -53,9 +55,9 @@ impl Host {
         self.inner.sqlite.make_durable();
     }
 
-    pub(crate) fn park(&self, ticket: Ticket) -> Poll {
-        let (seat, woken) = oneshot::channel();
-        self.keep(Seat(seat), ticket);
+    pub(crate) fn hold(&self, attachment: Attachment) -> Poll {
+        let (poll_socket, woken) = oneshot::channel();
+        self.keep(PollSocket(poll_socket), attachment);
         Poll(woken)
     }
 
@@ -90,8 +92,8 @@ impl Spawn for Host {
         self.inner.spawn(work);
     }
 
-    async fn breathe(&self) {
-        self.inner.breathe().await;
+    async fn yield_now(&self) {
+        self.inner.yield_now().await;
     }
 
     /// Whoever is asked answers, so nobody's patience ends.
@@ -106,31 +108,31 @@ impl Transport for Host {
     }
 }
 
-impl Parking for Host {
-    type Seat = Seat;
+impl WaitingPolls for Host {
+    type PollSocket = PollSocket;
 
-    fn take(&self, device_id: Option<&str>, kinds: u32) -> Vec<(Seat, Ticket)> {
+    fn take(&self, device_id: Option<&str>, kinds: u32) -> Vec<(PollSocket, Attachment)> {
         let wanted = |socket: &mut Socket| {
-            let ticket = &socket.ticket;
-            ticket.kinds & kinds != 0 && device_id.is_none_or(|device_id| ticket.device_id == device_id)
+            let attachment = &socket.attachment;
+            attachment.kinds & kinds != 0 && device_id.is_none_or(|device_id| attachment.device_id == device_id)
         };
         let mut sockets = self.sockets.borrow_mut();
-        sockets.retain(|socket| !socket.seat.0.is_canceled());
-        sockets.extract_if(.., wanted).map(|socket| (socket.seat, socket.ticket)).collect()
+        sockets.retain(|socket| !socket.poll_socket.0.is_canceled());
+        sockets.extract_if(.., wanted).map(|socket| (socket.poll_socket, socket.attachment)).collect()
     }
 
-    fn keep(&self, seat: Seat, ticket: Ticket) {
-        self.sockets.borrow_mut().push(Socket { ticket, seat });
+    fn keep(&self, poll_socket: PollSocket, attachment: Attachment) {
+        self.sockets.borrow_mut().push(Socket { attachment, poll_socket });
     }
 
-    fn answer(&self, seat: Seat, reply: Option<Vec<u8>>) {
+    fn answer(&self, poll_socket: PollSocket, reply: Option<Vec<u8>>) {
         self.open_gate();
         // A poll that has gone does not mind.
-        drop(seat.0.send(reply));
+        drop(poll_socket.0.send(reply));
     }
 
-    fn parked(&self) -> u64 {
-        self.sockets.borrow().iter().filter(|socket| !socket.seat.0.is_canceled()).count() as u64
+    fn waiting_polls(&self) -> u64 {
+        self.sockets.borrow().iter().filter(|socket| !socket.poll_socket.0.is_canceled()).count() as u64
     }
 }
 

@@ -268,7 +268,7 @@ fn notice(room_id: &RoomId, slices: &[SyncRoom]) -> Notice {
     Notice {
         room_id: room_id.to_owned(),
         events: vec![event],
-        turned: Vec::new(),
+        resolved: Vec::new(),
         membership: None,
         stripped: Vec::new(),
         summary: None,

@@ -19,7 +19,7 @@ use tern_ports::{
     wire::{
         RoomCommand, RoomRequest,
         frame::{read_reply, write},
-        receive::{Fate, Receipted, ReceiveEvents, ServerKey},
+        receive::{PduResult, Receipted, ReceiveEvents, ServerKey},
         room::{
             ChangeMembership, Draft, MembershipAction, ReadJoinedMembers, ReadMembers, ReadMessages, ReadSlice,
             ReadState, SendEvent,
@@ -140,11 +140,11 @@ fn forks(room: &Room) {
             origin: "tern.test".try_into().unwrap(),
             version: None,
             events: events.to_vec(),
-            cited: Vec::new(),
+            outliers: Vec::new(),
             keys: vec![key.clone()],
         };
         let receipts: Vec<Receipted> = weigh(room, "50 forks", request);
-        assert!(receipts.iter().all(|receipt| receipt.fate == Fate::Accepted), "{:?}", receipts[0]);
+        assert!(receipts.iter().all(|receipt| receipt.result == PduResult::Accepted), "{:?}", receipts[0]);
     }
     let taken = allocations() - started;
     println!("100 forks took {taken} allocations");

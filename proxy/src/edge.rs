@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use tern_auth::{TokenCache, limit::Meters, turn::Relays};
+use tern_auth::{TokenCache, limit::Meters, turn_server::Relays};
 use tern_edge::signing::Keyrings;
 use tern_edge::upstream::Known;
 use tern_media::Policy;

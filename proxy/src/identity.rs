@@ -73,7 +73,7 @@ pub(crate) async fn establish(
         Check::Confirm(verified) if auth == Auth::Hub => verified,
         Check::Confirm(verified) => return confirm(edge, &verified, &token).await.map(Some),
         Check::Refused(TokenError::Expired) => return Err(MatrixError::unknown_token(true)),
-        Check::Refused(_) => return masquerade(edge, &token, query).await.map(Some),
+        Check::Refused(_) => return act_as(edge, &token, query).await.map(Some),
     };
     if auth != Auth::AnyToken && !verified.rights.api {
         return Err(MatrixError::forbidden("This access token is not for the Client-Server API"));
@@ -105,7 +105,7 @@ async fn confirm(edge: &Edge, verified: &Rc<Verified>, token: &str) -> Result<Id
 
 /// A token that is none of a user's may be an application service's, which acts as the user it names. The router has not
 /// read the query yet, since nobody else's is needed here.
-async fn masquerade(edge: &Edge, token: &str, query: &str) -> Result<Identity, MatrixError> {
+async fn act_as(edge: &Edge, token: &str, query: &str) -> Result<Identity, MatrixError> {
     let service = by_token(&edge.config, token).ok_or_else(|| MatrixError::unknown_token(false))?;
     let query = parse_query(query);
     let given = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());

@@ -2,7 +2,7 @@
 
 use futures::{Stream, StreamExt, TryStreamExt, stream::LocalBoxStream};
 use serde::Serialize;
-use tern_auth::oauth::error::refusal as oauth_refusal;
+use tern_auth::oauth::error::error_response as oauth_error_response;
 use tern_model::{MatrixError, RawJson};
 use worker::{EncodeBody, Headers, Method, Request, Response, ResponseBody, ResponseBuilder};
 
@@ -86,10 +86,10 @@ impl Answer {
 
     /// An error in the shape that OAuth clients know.
     pub(crate) fn oauth(error: &MatrixError) -> Self {
-        let refusal = oauth_refusal(error);
-        let answer = Self::of(refusal.status, Body::Text(refusal.body.to_string()));
+        let error_response = oauth_error_response(error);
+        let answer = Self::of(error_response.status, Body::Text(error_response.body.to_string()));
         let answer = answer.with_header("cache-control", "no-store");
-        match refusal.retry_after_s {
+        match error_response.retry_after_s {
             Some(seconds) => answer.with_header("retry-after", seconds.to_string()),
             None => answer,
         }
@@ -188,7 +188,7 @@ pub(crate) fn write(
     reader: &Reader,
     timing: Option<String>,
 ) -> worker::Result<Response> {
-    let answer = result.unwrap_or_else(|error| refusal(&error));
+    let answer = result.unwrap_or_else(|error| error_response(&error));
     let answer = if reader.head { answer.without_body() } else { answer };
     let headers = Headers::new();
     if let Some(timing) = timing {
@@ -220,7 +220,7 @@ fn as_json(headers: Headers) -> worker::Result<Headers> {
     Ok(headers)
 }
 
-fn refusal(error: &MatrixError) -> Answer {
+fn error_response(error: &MatrixError) -> Answer {
     let answer = Answer::of(error.status, Body::Text(error.to_json().to_string()));
     match error.retry_after_ms {
         Some(ms) => answer.with_header("retry-after", ms.div_ceil(1000).to_string()),

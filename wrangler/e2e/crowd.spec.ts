@@ -1,4 +1,4 @@
-// Many phones that wait at once: their polls are parked in one workerd, whose memory stays flat while events trickle in,
+// Many phones that wait at once: their polls wait in one workerd, whose memory stays flat while events trickle in,
 // and a burst that concerns them all reaches every one of them. The isolate that does all of this (the polls, both kinds of
 // objects) stays far below what the platform gives it.
 import assert from 'node:assert/strict';

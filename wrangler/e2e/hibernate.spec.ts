@@ -1,4 +1,4 @@
-// A parked poll does not keep the UserHub in memory: its constructor runs again while a poll waits.
+// A waiting poll does not keep the UserHub in memory: its constructor runs again while a poll waits.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ask, at, okay, pair, type User } from './support/client.ts';
@@ -9,7 +9,7 @@ const base = await shared();
 const token = adminToken();
 const skip = token ? false : 'the state folder is not known (TERN_STATE), so there is no admin token';
 
-/** Idle objects hibernate after 10 s; a poll parked for this long has outlived one. */
+/** Idle objects hibernate after 10 s; a poll waiting for this long has outlived one. */
 const ASLEEP_MS = 14_000;
 
 async function constructed(user: User): Promise<number> {

@@ -129,7 +129,7 @@ function ends(json: Json, room: string, user: User, membership: string): boolean
   return events.some((event: Json) => event.state_key === user.id && event.content.membership === membership);
 }
 
-/** Polls that are parked get what happens in the room at once. */
+/** Polls that wait get what happens in the room at once. */
 async function hears({ alice, room }: Hall, loops: Loop[]): Promise<void> {
   let event = '';
   const news: [happens: () => Promise<unknown>, heard: (json: Json) => boolean][] = [

@@ -1,4 +1,4 @@
-// A parked sync gets what happens in that same response: one poll each, no second request.
+// A waiting sync gets what happens in that same response: one poll each, no second request.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { at, brief, okay, pair, people, refused, register, text, unique, type User } from './support/client.ts';

@@ -1,4 +1,4 @@
-// Relays: where many listen, objects of their own tell the hubs, and every parked poll has the news once.
+// Relays: where many listen, objects of their own tell the hubs, and every waiting poll has the news once.
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';

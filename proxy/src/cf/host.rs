@@ -10,17 +10,17 @@ use js_sys::{Date, Object, Promise, Reflect};
 use serde::{Deserialize, Serialize};
 use tern_model::Millis;
 use tern_ports::{
-    Clock, Entropy, ObjectHost, Parking, Spawn, Sql, Target, Ticket, Transport, Unreachable, meter::Spent,
+    Attachment, Clock, Entropy, ObjectHost, Spawn, Sql, Target, Transport, Unreachable, WaitingPolls, meter::Spent,
 };
 use wasm_bindgen::JsValue;
 use worker::{Delay, Env, State, Storage, WebSocket, WebSocketPair, wasm_bindgen_futures::JsFuture};
 
 use super::{ambient, sql::ObjectSql, wire::Wire};
 
-/// What is remembered with each parked socket, across hibernation: a [`Ticket`], its question as text. Whoever was taken
-/// waits for nothing.
+/// What is remembered with each waiting socket, across hibernation: a [`Attachment`], its question as text. Whoever was
+/// taken waits for nothing.
 #[derive(Debug, Serialize, Deserialize)]
-struct Attachment {
+struct SerializedAttachment {
     device_id: String,
     kinds: u32,
     question: Option<String>,
@@ -34,7 +34,7 @@ pub(crate) struct Host {
     state: Rc<State>,
     sql: ObjectSql,
     wire: Wire,
-    breath: RefCell<Option<Shared<LocalBoxFuture<'static, ()>>>>,
+    pending_yield: RefCell<Option<Shared<LocalBoxFuture<'static, ()>>>>,
 }
 
 impl Host {
@@ -42,7 +42,7 @@ impl Host {
     pub(crate) fn of(state: Rc<State>, env: &Env) -> worker::Result<Self> {
         let sql = ObjectSql::of(&state.storage());
         let wire = Wire::of(env)?;
-        Ok(Self { state, sql, wire, breath: RefCell::default() })
+        Ok(Self { state, sql, wire, pending_yield: RefCell::default() })
     }
 }
 
@@ -65,11 +65,11 @@ impl Spawn for Host {
 
     /// A timer comes after everything that is ready. All who wait share one, since an object may have ten thousand, and more
     /// than that wait in a room in which many write at once.
-    async fn breathe(&self) {
-        let drawn = self.breath.borrow().clone().filter(|breath| breath.peek().is_none());
-        let breath = drawn.unwrap_or_else(|| Delay::from(Duration::ZERO).boxed_local().shared());
-        self.breath.replace(Some(breath.clone()));
-        breath.await;
+    async fn yield_now(&self) {
+        let drawn = self.pending_yield.borrow().clone().filter(|pending_yield| pending_yield.peek().is_none());
+        let pending_yield = drawn.unwrap_or_else(|| Delay::from(Duration::ZERO).boxed_local().shared());
+        self.pending_yield.replace(Some(pending_yield.clone()));
+        pending_yield.await;
     }
 
     async fn sleep(&self, ms: u64) {
@@ -128,28 +128,32 @@ impl Host {
         Spent { rows: self.sql.rows_written(), ..self.wire.spent() }
     }
 
-    /// Parks a poll; the other end of its socket comes out.
-    pub(crate) fn park(&self, ticket: Ticket) -> worker::Result<WebSocket> {
+    /// Holds a poll; the other end of its socket comes out.
+    pub(crate) fn hold(&self, attachment: Attachment) -> worker::Result<WebSocket> {
         let pair = WebSocketPair::new()?;
         self.state.accept_web_socket(&pair.server);
-        attach(&pair.server, ticket)?;
+        attach(&pair.server, attachment)?;
         Ok(pair.client)
     }
 }
 
-fn attach(socket: &WebSocket, ticket: Ticket) -> worker::Result<()> {
-    let question = ticket.question.filter(|question| question.len() <= LONGEST_QUESTION);
+fn attach(socket: &WebSocket, attachment: Attachment) -> worker::Result<()> {
+    let question = attachment.question.filter(|question| question.len() <= LONGEST_QUESTION);
     let question = question.and_then(|question| String::from_utf8(question).ok());
-    socket.serialize_attachment(Attachment { device_id: ticket.device_id, kinds: ticket.kinds, question })
+    socket.serialize_attachment(SerializedAttachment {
+        device_id: attachment.device_id,
+        kinds: attachment.kinds,
+        question,
+    })
 }
 
-impl Parking for Host {
-    type Seat = WebSocket;
+impl WaitingPolls for Host {
+    type PollSocket = WebSocket;
 
-    fn take(&self, device_id: Option<&str>, kinds: u32) -> Vec<(WebSocket, Ticket)> {
+    fn take(&self, device_id: Option<&str>, kinds: u32) -> Vec<(WebSocket, Attachment)> {
         let mut taken = Vec::new();
         for socket in self.state.get_websockets() {
-            let Some(Attachment { device_id: whose, kinds: wanted, question }) =
+            let Some(SerializedAttachment { device_id: whose, kinds: wanted, question }) =
                 socket.deserialize_attachment().ok().flatten()
             else {
                 continue;
@@ -158,16 +162,16 @@ impl Parking for Host {
                 continue;
             }
             let question = question.map(String::into_bytes);
-            let nobody = Ticket { device_id: String::new(), kinds: 0, question: None };
+            let nobody = Attachment { device_id: String::new(), kinds: 0, question: None };
             if attach(&socket, nobody).is_ok() {
-                taken.push((socket, Ticket { device_id: whose, kinds: wanted, question }));
+                taken.push((socket, Attachment { device_id: whose, kinds: wanted, question }));
             }
         }
         taken
     }
 
-    fn keep(&self, socket: WebSocket, ticket: Ticket) {
-        if attach(&socket, ticket).is_err() {
+    fn keep(&self, socket: WebSocket, attachment: Attachment) {
+        if attach(&socket, attachment).is_err() {
             self.answer(socket, None);
         }
     }
@@ -179,7 +183,7 @@ impl Parking for Host {
         let _closed = socket.close(Some(1000), Some("done"));
     }
 
-    fn parked(&self) -> u64 {
+    fn waiting_polls(&self) -> u64 {
         self.state.get_websockets().len() as u64
     }
 }

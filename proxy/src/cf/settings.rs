@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use ruma::OwnedServerName;
 use serde::de::DeserializeOwned;
-use tern_auth::{appservice, turn::Relays, upstream::check as check_upstream};
+use tern_auth::{appservice, turn_server::Relays, upstream::check as check_upstream};
 use tern_edge::create::makes_rooms_of;
 use tern_media::Policy;
 use tern_model::{Accounts, Config, Mail, Millis, Support, appservice::Appservice, upstream::Provider};

@@ -1,4 +1,4 @@
-//! Frames to the storage worker and to objects, and parked sockets.
+//! Frames to the storage worker and to objects, and waiting sockets.
 
 use std::cell::Cell;
 
@@ -8,7 +8,7 @@ use futures::StreamExt;
 use ruma::UserId;
 use tern_model::{MatrixError, Millis, RawJson};
 use tern_ports::{
-    Parked, PollReply, Polls, Target, Transport, Unreachable,
+    PollReply, Polls, Target, Transport, Unreachable, WaitingPoll,
     meter::Spent,
     wire::{
         MediaRequest, frame,
@@ -24,8 +24,8 @@ use worker::{
 /// Carries the command of a poll, which comes as a WebSocket upgrade and thus without a body.
 pub(crate) const COMMAND_HEADER: &str = "x-tern-command";
 
-/// Carries the answer of a parked poll to which no news came in time.
-pub(crate) const QUIET_HEADER: &str = "x-tern-quiet";
+/// Carries the answer of a waiting poll to which no news came in time.
+pub(crate) const TIMEOUT_RESPONSE_HEADER: &str = "x-tern-quiet";
 
 /// Asks an object for what it spends on a request, and carries its answer back.
 pub(crate) const SPENT_HEADER: &str = "x-tern-spent";
@@ -38,8 +38,8 @@ pub(crate) struct Wire {
     storage: Fetcher,
     rooms: ObjectNamespace,
     users: ObjectNamespace,
-    gates: ObjectNamespace,
-    handoffs: ObjectNamespace,
+    one_time_stores: ObjectNamespace,
+    device_sign_ins: ObjectNamespace,
     relays: ObjectNamespace,
     spent: Cell<Spent>,
     /// Objects are asked for what they spend.
@@ -53,8 +53,8 @@ impl Wire {
             storage: env.service("STORAGE")?,
             rooms: env.durable_object("ROOM_HUB")?,
             users: env.durable_object("USER_HUB")?,
-            gates: env.durable_object("GATE")?,
-            handoffs: env.durable_object("HANDOFF")?,
+            one_time_stores: env.durable_object("GATE")?,
+            device_sign_ins: env.durable_object("HANDOFF")?,
             relays: env.durable_object("RELAY")?,
             spent: Cell::default(),
             asks_cost: Cell::default(),
@@ -98,8 +98,8 @@ impl Wire {
             Target::Storage => self.storage.fetch_request(request).await?,
             Target::Room(room_id) => self.rooms.get_by_name(room_id.as_str())?.fetch_with_request(request).await?,
             Target::User(user_id) => self.user(user_id)?.fetch_with_request(request).await?,
-            Target::Gate(name) => self.gates.get_by_name(name)?.fetch_with_request(request).await?,
-            Target::Handoff(name) => self.handoffs.get_by_name(name)?.fetch_with_request(request).await?,
+            Target::OneTimeStore(name) => self.one_time_stores.get_by_name(name)?.fetch_with_request(request).await?,
+            Target::DeviceSignIn(name) => self.device_sign_ins.get_by_name(name)?.fetch_with_request(request).await?,
             Target::Relay(name) => self.relays.get_by_name(name)?.fetch_with_request(request).await?,
         };
         self.note(*target == Target::Storage, began, &response);
@@ -161,14 +161,14 @@ impl Wire {
             return Ok(PollReply::Answer(response.bytes().await?));
         }
         let status = response.status_code();
-        let quiet = response.headers().get(QUIET_HEADER)?.and_then(quiet);
+        let timeout_response = response.headers().get(TIMEOUT_RESPONSE_HEADER)?.and_then(timeout_response);
         let socket = response.websocket().ok_or_else(|| worker::Error::RustError(format!("status {status}")))?;
         socket.accept()?;
-        Ok(PollReply::Parked { socket: Socket(socket), quiet })
+        Ok(PollReply::Waiting { socket: Socket(socket), timeout_response })
     }
 }
 
-fn quiet(header: String) -> Option<RawJson> {
+fn timeout_response(header: String) -> Option<RawJson> {
     RawJson::parse(String::from_utf8(URL_SAFE_NO_PAD.decode(header).ok()?).ok()?).ok()
 }
 
@@ -190,10 +190,10 @@ impl Polls for Wire {
     }
 }
 
-/// The proxy's end of a parked socket.
+/// The proxy's end of a waiting socket.
 pub(crate) struct Socket(WebSocket);
 
-impl Parked for Socket {
+impl WaitingPoll for Socket {
     async fn woken(&mut self) -> Option<Vec<u8>> {
         // A close or an error without a message before it means: ask again.
         match self.0.events().ok()?.next().await?.ok()? {

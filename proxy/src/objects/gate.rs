@@ -1,10 +1,10 @@
-//! Shell of the gate actor. Object name: what it guards.
+//! Shell of the one-time store's actor. Object name: what it guards.
 
 use std::rc::Rc;
 
 use tern_model::MatrixError;
 use tern_ports::wire::frame;
-use tern_small_objects::gate::GateActor;
+use tern_small_objects::one_time_store::OneTimeStoreActor;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 use super::{broken, parts};
@@ -13,14 +13,14 @@ use crate::cf::host::Host;
 /// One thing that must be exact and does not last.
 #[durable_object(alarm)]
 pub struct Gate {
-    actor: Result<GateActor<Host>, String>,
+    actor: Result<OneTimeStoreActor<Host>, String>,
     state: Rc<State>,
 }
 
 impl DurableObject for Gate {
     fn new(state: State, env: Env) -> Self {
         let state = Rc::new(state);
-        let actor = parts(&state, &env).map(|(host, _, _)| GateActor::new(host));
+        let actor = parts(&state, &env).map(|(host, _, _)| OneTimeStoreActor::new(host));
         Self { actor, state }
     }
 

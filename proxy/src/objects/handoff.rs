@@ -1,10 +1,10 @@
-//! Shell of the handoff actor. Object name: what is handed over, and a random part.
+//! Shell of the device sign-in's actor. Object name: what is handed over, and a random part.
 
 use std::rc::Rc;
 
 use tern_model::MatrixError;
 use tern_ports::wire::frame;
-use tern_small_objects::handoff::HandoffActor;
+use tern_small_objects::device_sign_in::DeviceSignInActor;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 use super::broken;
@@ -13,7 +13,7 @@ use crate::cf::host::Host;
 /// Something between two devices, for some minutes.
 #[durable_object(alarm)]
 pub struct Handoff {
-    actor: Result<HandoffActor<Host>, String>,
+    actor: Result<DeviceSignInActor<Host>, String>,
     state: Rc<State>,
 }
 
@@ -21,7 +21,7 @@ impl DurableObject for Handoff {
     fn new(state: State, env: Env) -> Self {
         let state = Rc::new(state);
         let host = Host::of(Rc::clone(&state), &env).map_err(|error| error.to_string());
-        Self { actor: host.map(|host| HandoffActor::new(Rc::new(host))), state }
+        Self { actor: host.map(|host| DeviceSignInActor::new(Rc::new(host))), state }
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {

@@ -1,4 +1,4 @@
-//! Shell of the user actor, and where its polls are parked. Object name: the user id.
+//! Shell of the user actor, and where its polls wait. Object name: the user id.
 
 use std::rc::Rc;
 
@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ruma::OwnedUserId;
 use tern_model::MatrixError;
 use tern_ports::{
-    Ticket,
+    Attachment,
     wire::{frame, user::SyncStep},
 };
 use tern_user_hub::{Handled, UserActor};
@@ -17,7 +17,7 @@ use worker::{
 use super::{asks_cost, broken, metered, parts};
 use crate::cf::{
     host::Host,
-    wire::{COMMAND_HEADER, QUIET_HEADER},
+    wire::{COMMAND_HEADER, TIMEOUT_RESPONSE_HEADER},
 };
 
 /// One local user.
@@ -38,13 +38,13 @@ impl DurableObject for UserHub {
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
         let (host, actor) = self.actor.as_ref().map_err(|reason| broken(reason))?;
         let poll = request.headers().get(COMMAND_HEADER)?;
-        let may_park = poll.is_some();
+        let may_hold = poll.is_some();
         let asked = asks_cost(&request);
         let bytes = match poll {
             Some(text) => URL_SAFE_NO_PAD.decode(text).unwrap_or_default(),
             None => request.bytes().await?,
         };
-        metered(host, asked, answer(host, actor, bytes, may_park)).await
+        metered(host, asked, answer(host, actor, bytes, may_hold)).await
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
@@ -75,8 +75,8 @@ impl DurableObject for UserHub {
     }
 }
 
-/// Handles one command; a question that has no answer yet is parked, where it may be.
-async fn answer(host: &Host, actor: &Rc<UserActor<Host>>, bytes: Vec<u8>, may_park: bool) -> worker::Result<Response> {
+/// Handles one command; a question that has no answer yet waits, where it may be.
+async fn answer(host: &Host, actor: &Rc<UserActor<Host>>, bytes: Vec<u8>, may_hold: bool) -> worker::Result<Response> {
     let handled = match frame::read(&bytes) {
         Ok(command) => actor.handle(command).await,
         Err(error) => {
@@ -87,12 +87,12 @@ async fn answer(host: &Host, actor: &Rc<UserActor<Host>>, bytes: Vec<u8>, may_pa
     match handled {
         Handled::Reply(reply) => Response::from_bytes(reply),
         // No await between the actor's last look and this: news cannot slip between them.
-        Handled::Park { device_id, kinds, quiet } if may_park => {
-            let ticket = Ticket { device_id: device_id.into(), kinds, question: Some(bytes) };
+        Handled::Hold { device_id, kinds, timeout_response } if may_hold => {
+            let attachment = Attachment { device_id: device_id.into(), kinds, question: Some(bytes) };
             let headers = Headers::new();
-            headers.set(QUIET_HEADER, &URL_SAFE_NO_PAD.encode(quiet.text()))?;
-            Ok(Response::from_websocket(host.park(ticket)?)?.with_headers(headers))
+            headers.set(TIMEOUT_RESPONSE_HEADER, &URL_SAFE_NO_PAD.encode(timeout_response.text()))?;
+            Ok(Response::from_websocket(host.hold(attachment)?)?.with_headers(headers))
         }
-        Handled::Park { kinds, .. } => Response::from_bytes(frame::write_reply(&Ok(SyncStep::Wait { kinds }))),
+        Handled::Hold { kinds, .. } => Response::from_bytes(frame::write_reply(&Ok(SyncStep::Wait { kinds }))),
     }
 }

@@ -1,4 +1,5 @@
-//! Account management (Client-Server API, "Account management"): profile and sessions. What is grave is in `security`.
+//! Account management (Client-Server API, "Account management"): profile and sessions. What is sensitive is in
+//! `security`.
 
 use askama::Template;
 use serde_json::json;
@@ -15,7 +16,7 @@ use tern_ports::{
 
 use super::{
     entry::providers,
-    visit::{Page, Visit, encoded, page},
+    page_request::{Page, PageRequest, encoded, page},
 };
 use crate::{
     cf::ambient::http_date, edge::Edge, request::Incoming, respond::Answer, router::Route,
@@ -70,21 +71,21 @@ struct OneSession<'a> {
 }
 
 /// How long after signing in somebody may do what cannot be undone, in milliseconds.
-const GRAVE_FOR: u64 = 15 * 60 * 1000;
+const SENSITIVE_FOR: u64 = 15 * 60 * 1000;
 
 /// Whether somebody has signed in a short time ago.
 pub(super) fn is_recent(edge: &Edge, signed: &Signed) -> bool {
-    edge.now().since(signed.view.since) < GRAVE_FOR
+    edge.now().since(signed.view.since) < SENSITIVE_FOR
 }
 
 /// Runs a page for somebody who is signed in; everybody else signs in first.
 pub(super) async fn own<'a>(
     edge: &'a Edge,
     request: &'a Incoming,
-    work: impl AsyncFnOnce(&Visit<'a>, Signed) -> Result<Answer, MatrixError>,
+    work: impl AsyncFnOnce(&PageRequest<'a>, Signed) -> Result<Answer, MatrixError>,
 ) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| match visit.must_sign_in().await? {
-        Ok(signed) => work(visit, signed).await,
+    page(edge, request, async |page_request| match page_request.must_sign_in().await? {
+        Ok(signed) => work(page_request, signed).await,
         Err(answer) => Ok(answer),
     })
     .await
@@ -94,24 +95,24 @@ pub(super) async fn own<'a>(
 pub(super) async fn own_lately<'a>(
     edge: &'a Edge,
     request: &'a Incoming,
-    work: impl AsyncFnOnce(&Visit<'a>, Signed) -> Result<Answer, MatrixError>,
+    work: impl AsyncFnOnce(&PageRequest<'a>, Signed) -> Result<Answer, MatrixError>,
 ) -> Result<Answer, MatrixError> {
-    own(edge, request, async |visit, signed| {
+    own(edge, request, async |page_request, signed| {
         if is_recent(edge, &signed) {
-            return work(visit, signed).await;
+            return work(page_request, signed).await;
         }
-        Ok(visit.sign_in_again(&request.address, signed.user_id.localpart()))
+        Ok(page_request.sign_in_again(&request.address, signed.user_id.localpart()))
     })
     .await
 }
 
 async fn overview(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let elsewhere = elsewhere(request);
-    own(edge, request, async |visit, Signed { user_id, view }| {
+    own(edge, request, async |page_request, Signed { user_id, view }| {
         if let Some(elsewhere) = elsewhere {
-            return Ok(visit.go(&elsewhere));
+            return Ok(page_request.go(&elsewhere));
         }
-        let (text, done) = (visit.text, request.query("done"));
+        let (text, done) = (page_request.text, request.query("done"));
         let notice = match done {
             Some("saved") => Some(text.saved),
             Some("gone") => Some(text.session_gone),
@@ -126,7 +127,7 @@ async fn overview(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
         let sources = edge.config.accounts.upstream.iter().map(|provider| source(&provider.issuer));
         let sources: Vec<_> = sources.collect();
         let overview = Overview {
-            page: visit.page(visit.text.your_account),
+            page: page_request.page(page_request.text.your_account),
             user_id: user_id.as_str(),
             notice,
             alert: (done == Some("last-way")).then_some(text.last_way),
@@ -134,7 +135,7 @@ async fn overview(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
             sessions: view.sessions.into_iter().map(shown).collect(),
             providers: providers(edge).into_iter().map(connection).collect(),
         };
-        visit.show_towards(&overview, &sources.join(" "))
+        page_request.show_towards(&overview, &sources.join(" "))
     })
     .await
 }
@@ -154,29 +155,31 @@ fn elsewhere(request: &Incoming) -> Option<String> {
 }
 
 async fn write_profile(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own(edge, request, async |visit, signed| {
-        let form = visit.form()?;
+    own(edge, request, async |page_request, signed| {
+        let form = page_request.form()?;
         let name = form.text("name").trim();
         let value = (!name.is_empty()).then(|| RawJson::parse(json!(name).to_string())).transpose();
         let value = value.map_err(|_| MatrixError::internal())?;
         ask_user(edge, &signed.user_id, WriteProfile { session: None, field: "displayname".to_owned(), value }).await?;
-        Ok(visit.go("/account?done=saved"))
+        Ok(page_request.go("/account?done=saved"))
     })
     .await
 }
 
 async fn session(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own(edge, request, async |visit, signed| one_session(visit, signed, false)).await
+    own(edge, request, async |page_request, signed| one_session(page_request, signed, false)).await
 }
 
 async fn ask_to_end(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own_lately(edge, request, async |visit, signed| one_session(visit, signed, true)).await
+    own_lately(edge, request, async |page_request, signed| one_session(page_request, signed, true)).await
 }
 
-fn one_session(visit: &Visit<'_>, signed: Signed, ending: bool) -> Result<Answer, MatrixError> {
-    match named_session(visit.request, signed) {
-        Some(session) => visit.show(&OneSession { page: visit.page(visit.text.sessions), session, ending }),
-        None => Ok(visit.go("/account?done=gone")),
+fn one_session(page_request: &PageRequest<'_>, signed: Signed, ending: bool) -> Result<Answer, MatrixError> {
+    match named_session(page_request.request, signed) {
+        Some(session) => {
+            page_request.show(&OneSession { page: page_request.page(page_request.text.sessions), session, ending })
+        }
+        None => Ok(page_request.go("/account?done=gone")),
     }
 }
 
@@ -188,13 +191,13 @@ pub(super) fn named_session(request: &Incoming, signed: Signed) -> Option<Sessio
 }
 
 async fn end_session(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own_lately(edge, request, async |visit, signed| {
-        let form = visit.form()?;
+    own_lately(edge, request, async |page_request, signed| {
+        let form = page_request.form()?;
         let devices = vec![form.text("device_id").into()];
         end_tokens(edge, &signed.user_id, Some(&devices));
         let close = CloseSessions { session: None, devices: Some(devices), except: None };
         ask_user(edge, &signed.user_id, close).await?;
-        Ok(visit.go("/account?done=ended"))
+        Ok(page_request.go("/account?done=ended"))
     })
     .await
 }

@@ -16,7 +16,7 @@ use tern_edge::{browser::Signed, oauth};
 use tern_model::MatrixError;
 use tern_ports::{Clock, wire::grant::Grant};
 
-use super::visit::{Page, Visit, encoded, page, sign_in_address};
+use super::page_request::{Page, PageRequest, encoded, page, sign_in_address};
 use crate::{
     edge::Edge,
     request::Incoming,
@@ -67,18 +67,18 @@ struct EnterCode<'a> {
 type Asked = Result<(Client, String, AuthorizeRequest), Answer>;
 
 async fn authorize(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| {
-        let (client, client_id, asked) = match read(visit, &request.query).await? {
+    page(edge, request, async |page_request| {
+        let (client, client_id, asked) = match read(page_request, &request.query).await? {
             Ok(asked) => asked,
             Err(answer) => return Ok(answer),
         };
-        let signed = match admit(visit, (&client, &client_id, &asked)).await? {
+        let signed = match admit(page_request, (&client, &client_id, &asked)).await? {
             Ok(signed) => signed,
             Err(answer) => return Ok(answer),
         };
         let query = request.address.split_once('?').map_or("", |(_, query)| query);
         let consent = Consent {
-            page: visit.page(visit.text.allow_title),
+            page: page_request.page(page_request.text.allow_title),
             client: client.name(),
             host: client.host(),
             user_id: signed.user_id.as_str(),
@@ -89,26 +89,26 @@ async fn authorize(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErro
             request: query,
             here: &request.address,
         };
-        visit.show_towards(&consent, &asked.reply.source())
+        page_request.show_towards(&consent, &asked.reply.source())
     })
     .await
 }
 
 async fn decide(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| {
+    page(edge, request, async |page_request| {
         if let Some(address) = posted_request(request) {
-            return Ok(visit.go(&address));
+            return Ok(page_request.go(&address));
         }
-        let form = visit.form()?;
-        let (client, client_id, asked) = match read(visit, &parse_query(form.text("request"))).await? {
+        let form = page_request.form()?;
+        let (client, client_id, asked) = match read(page_request, &parse_query(form.text("request"))).await? {
             Ok(asked) => asked,
             Err(answer) => return Ok(answer),
         };
         if form.get("decision") != Some("allow") {
-            return Ok(visit.go(&asked.reply.refusal(&edge.config, OAuthError::AccessDenied)));
+            return Ok(page_request.go(&asked.reply.error_response(&edge.config, OAuthError::AccessDenied)));
         }
-        let user_id = visit.claimed_user().ok_or_else(|| MatrixError::unknown_token(false))?;
-        send_code(visit, &user_id, (&client, &client_id, &asked)).await
+        let user_id = page_request.claimed_user().ok_or_else(|| MatrixError::unknown_token(false))?;
+        send_code(page_request, &user_id, (&client, &client_id, &asked)).await
     })
     .await
 }
@@ -124,13 +124,13 @@ fn posted_request(request: &Incoming) -> Option<String> {
 
 /// Reads a request. Whoever is at the browser is told what is wrong with it, and may go back to the client; they are not
 /// sent there unasked, since anybody can register a client (RFC 9700, 4.11.2).
-async fn read(visit: &Visit<'_>, params: &[(String, String)]) -> Result<Asked, MatrixError> {
+async fn read(page_request: &PageRequest<'_>, params: &[(String, String)]) -> Result<Asked, MatrixError> {
     let client_id = only(params, "client_id")?.unwrap_or_default().to_owned();
-    let client = oauth::client(visit.edge, &client_id).await.map_err(|error| shown(error, 400))?;
+    let client = oauth::client(page_request.edge, &client_id).await.map_err(|error| shown(error, 400))?;
     match AuthorizeRequest::read(params, &client) {
         Ok(request) => Ok(Ok((client, client_id, request))),
         Err(Fault::Shown(error)) => Err(error.into()),
-        Err(Fault::Told(reply, error)) => told(visit, &reply, error).map(Err),
+        Err(Fault::Told(reply, error)) => told(page_request, &reply, error).map(Err),
     }
 }
 
@@ -138,28 +138,29 @@ fn shown(error: MatrixError, status: u16) -> MatrixError {
     if error.status < 500 { MatrixError { status, ..error } } else { error }
 }
 
-fn told(visit: &Visit<'_>, reply: &ReplyTo, error: OAuthError) -> Result<Answer, MatrixError> {
-    let back = reply.refusal(&visit.edge.config, error);
-    let told = Told { page: visit.page(visit.text.problem), detail: format!("{}: {error}", error.code()), back };
-    Ok(visit.show(&told)?.with_status(400))
+fn told(page_request: &PageRequest<'_>, reply: &ReplyTo, error: OAuthError) -> Result<Answer, MatrixError> {
+    let back = reply.error_response(&page_request.edge.config, error);
+    let told =
+        Told { page: page_request.page(page_request.text.problem), detail: format!("{}: {error}", error.code()), back };
+    Ok(page_request.show(&told)?.with_status(400))
 }
 
 /// The user who is to be asked, or where they go first.
 async fn admit(
-    visit: &Visit<'_>,
+    page_request: &PageRequest<'_>,
     (client, client_id, asked): (&Client, &str, &AuthorizeRequest),
 ) -> Result<Result<Signed, Answer>, MatrixError> {
-    let (address, hint) = (&visit.request.address, asked.login_hint.as_deref().unwrap_or_default());
-    match (visit.signed_in().await?, asked.prompt) {
-        (signed, Prompt::None) => answer_silently(visit, signed, (client, client_id, asked)).await.map(Err),
-        (None, Prompt::Create) => Ok(Err(visit.go(&format!("/account/register?continue={}", encoded(address))))),
-        (None, Prompt::Any) => Ok(Err(visit.go(&sign_in_address(address, hint)))),
+    let (address, hint) = (&page_request.request.address, asked.login_hint.as_deref().unwrap_or_default());
+    match (page_request.signed_in().await?, asked.prompt) {
+        (signed, Prompt::None) => answer_silently(page_request, signed, (client, client_id, asked)).await.map(Err),
+        (None, Prompt::Create) => Ok(Err(page_request.go(&format!("/account/register?continue={}", encoded(address))))),
+        (None, Prompt::Any) => Ok(Err(page_request.go(&sign_in_address(address, hint)))),
         (Some(signed), _) => {
-            let age_s = visit.edge.now().since(signed.view.since) / 1000;
+            let age_s = page_request.edge.now().since(signed.view.since) / 1000;
             if asked.max_age.is_none_or(|most| age_s <= most) {
                 return Ok(Ok(signed));
             }
-            Ok(Err(visit.sign_in_again(address, hint)))
+            Ok(Err(page_request.sign_in_again(address, hint)))
         }
     }
 }
@@ -168,26 +169,26 @@ async fn admit(
 /// who is not signed in. Whom a client knows nothing of is shown the reason, and may go back: it does not learn that somebody
 /// is signed in here.
 async fn answer_silently(
-    visit: &Visit<'_>,
+    page_request: &PageRequest<'_>,
     signed: Option<Signed>,
     (client, client_id, asked): (&Client, &str, &AuthorizeRequest),
 ) -> Result<Answer, MatrixError> {
     let Some(Signed { user_id, view }) = signed else {
-        return Ok(visit.go(&asked.reply.refusal(&visit.edge.config, OAuthError::LoginRequired)));
+        return Ok(page_request.go(&asked.reply.error_response(&page_request.edge.config, OAuthError::LoginRequired)));
     };
-    let age_s = visit.edge.now().since(view.since) / 1000;
+    let age_s = page_request.edge.now().since(view.since) / 1000;
     let granted = view.clients.iter().filter(|known| known.client_id == client_id);
     let granted: Vec<&str> = granted.map(|known| known.scope.as_str()).collect();
     match silent::decide(asked, &granted, age_s) {
-        None => told(visit, &asked.reply, OAuthError::ConsentRequired),
-        Some(Err(error)) => Ok(visit.go(&asked.reply.refusal(&visit.edge.config, error))),
-        Some(Ok(())) => send_code(visit, &user_id, (client, client_id, asked)).await,
+        None => told(page_request, &asked.reply, OAuthError::ConsentRequired),
+        Some(Err(error)) => Ok(page_request.go(&asked.reply.error_response(&page_request.edge.config, error))),
+        Some(Ok(())) => send_code(page_request, &user_id, (client, client_id, asked)).await,
     }
 }
 
 /// Sends the browser back to the client with an authorization code.
 async fn send_code(
-    visit: &Visit<'_>,
+    page_request: &PageRequest<'_>,
     user_id: &UserId,
     (client, client_id, asked): (&Client, &str, &AuthorizeRequest),
 ) -> Result<Answer, MatrixError> {
@@ -200,26 +201,26 @@ async fn send_code(
         challenge: Some(asked.challenge.clone()),
         nonce: asked.nonce.clone(),
     };
-    let code = oauth::grant(visit.edge, user_id, visit.cookie(), grant).await?;
-    Ok(visit.go(&asked.reply.address(&visit.edge.config, &[("code", &code)])))
+    let code = oauth::grant(page_request.edge, user_id, page_request.cookie(), grant).await?;
+    Ok(page_request.go(&asked.reply.address(&page_request.edge.config, &[("code", &code)])))
 }
 
 async fn device(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| {
-        let signed = match visit.must_sign_in().await? {
+    page(edge, request, async |page_request| {
+        let signed = match page_request.must_sign_in().await? {
             Ok(signed) => signed,
             Err(answer) => return Ok(answer),
         };
         let Some(user_code) = request.query("user_code").filter(|code| !code.is_empty()) else {
-            return enter_code(visit, "", None);
+            return enter_code(page_request, "", None);
         };
         let Some(asked) = oauth::device_request(edge, user_code).await? else {
-            return Ok(enter_code(visit, user_code, Some(visit.text.wrong_code))?.with_status(404));
+            return Ok(enter_code(page_request, user_code, Some(page_request.text.wrong_code))?.with_status(404));
         };
         let client = oauth::client(edge, &asked.client_id).await.map_err(|error| shown(error, 400))?;
         let scope = Scope::parse(&asked.scope)?;
-        visit.show(&Consent {
-            page: visit.page(visit.text.allow_title),
+        page_request.show(&Consent {
+            page: page_request.page(page_request.text.allow_title),
             client: client.name(),
             host: client.host(),
             user_id: signed.user_id.as_str(),
@@ -235,12 +236,12 @@ async fn device(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> 
 }
 
 async fn decide_device(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| {
-        let form = visit.form()?;
+    page(edge, request, async |page_request| {
+        let form = page_request.form()?;
         let user_code = form.text("request");
-        let user_id = visit.claimed_user().ok_or_else(|| MatrixError::unknown_token(false))?;
+        let user_id = page_request.claimed_user().ok_or_else(|| MatrixError::unknown_token(false))?;
         let Some(asked) = oauth::device_request(edge, user_code).await? else {
-            return Ok(enter_code(visit, user_code, Some(visit.text.wrong_code))?.with_status(404));
+            return Ok(enter_code(page_request, user_code, Some(page_request.text.wrong_code))?.with_status(404));
         };
         let allowed = form.get("decision") == Some("allow");
         let code = if allowed {
@@ -254,21 +255,21 @@ async fn decide_device(edge: &Edge, request: &Incoming) -> Result<Answer, Matrix
                 challenge: None,
                 nonce: None,
             };
-            Some(oauth::grant(edge, &user_id, visit.cookie(), grant).await?)
-        } else if visit.signed_in().await?.is_none() {
+            Some(oauth::grant(edge, &user_id, page_request.cookie(), grant).await?)
+        } else if page_request.signed_in().await?.is_none() {
             return Err(MatrixError::unknown_token(false));
         } else {
             None
         };
         if !oauth::decide_device(edge, user_code, code).await? {
-            return Ok(enter_code(visit, user_code, Some(visit.text.wrong_code))?.with_status(404));
+            return Ok(enter_code(page_request, user_code, Some(page_request.text.wrong_code))?.with_status(404));
         }
-        let message = if allowed { visit.text.device_allowed } else { visit.text.device_denied };
-        visit.done(visit.text.device_title, message)
+        let message = if allowed { page_request.text.device_allowed } else { page_request.text.device_denied };
+        page_request.done(page_request.text.device_title, message)
     })
     .await
 }
 
-fn enter_code(visit: &Visit<'_>, user_code: &str, alert: Option<&str>) -> Result<Answer, MatrixError> {
-    visit.show(&EnterCode { page: visit.page(visit.text.device_title), alert, user_code })
+fn enter_code(page_request: &PageRequest<'_>, user_code: &str, alert: Option<&str>) -> Result<Answer, MatrixError> {
+    page_request.show(&EnterCode { page: page_request.page(page_request.text.device_title), alert, user_code })
 }

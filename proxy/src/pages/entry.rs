@@ -6,14 +6,14 @@ use tern_auth::{
     oauth::browser::own_page,
     uia::registration_flows,
 };
-use tern_edge::browser::{self as flow, NewAccount, Visitor};
+use tern_edge::browser::{self as flow, ClientInfo, NewAccount};
 use tern_model::MatrixError;
 
 use super::{
     mail::{Mailed, address_page, proof_text},
+    page_request::{Page, PageRequest, encoded, page},
     security::password_mistake,
     terms::{Policy, agreed, policies},
-    visit::{Page, Visit, encoded, page},
 };
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
@@ -55,24 +55,24 @@ struct Register<'a> {
 }
 
 async fn show_sign_in(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| {
+    page(edge, request, async |page_request| {
         let target = target(request.query("continue"));
-        if !request.query_flag("anew")? && visit.signed_in().await?.is_some() {
-            return Ok(visit.go(target));
+        if !request.query_flag("anew")? && page_request.signed_in().await?.is_some() {
+            return Ok(page_request.go(target));
         }
-        sign_in_page(visit, target, request.query("username").unwrap_or_default(), None)
+        sign_in_page(page_request, target, request.query("username").unwrap_or_default(), None)
     })
     .await
 }
 
 async fn sign_in(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| {
-        let form = visit.form()?;
+    page(edge, request, async |page_request| {
+        let form = page_request.form()?;
         let (target, name) = (target(form.get("continue")), form.text("username").trim());
-        match flow::sign_in(edge, &edge.config, name, form.text("password"), visitor(request)).await {
-            Ok(cookie) => Ok(visit.signed_in_now(&cookie, target).await),
-            Err(error) => match visit.say(&error) {
-                Some(alert) => Ok(sign_in_page(visit, target, name, Some(alert))?.with_status(error.status)),
+        match flow::sign_in(edge, &edge.config, name, form.text("password"), client_info(request)).await {
+            Ok(cookie) => Ok(page_request.signed_in_now(&cookie, target).await),
+            Err(error) => match page_request.say(&error) {
+                Some(alert) => Ok(sign_in_page(page_request, target, name, Some(alert))?.with_status(error.status)),
                 None => Err(error),
             },
         }
@@ -81,24 +81,24 @@ async fn sign_in(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError>
 }
 
 async fn show_register(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| {
+    page(edge, request, async |page_request| {
         let target = target(request.query("continue"));
         let query = |name| request.query(name).unwrap_or_default();
         let creds = Creds { sid: query("sid").to_owned(), client_secret: String::new() };
         let mail = (!creds.sid.is_empty()).then_some((&creds, ""));
         let wants_mail = edge.config.accounts.mail.as_ref().is_some_and(|mail| mail.required);
         if wants_mail && mail.is_none() && !registration_flows(&edge.config).is_empty() {
-            return address_page(visit, Occasion::Register, target, "", None);
+            return address_page(page_request, Occasion::Register, target, "", None);
         }
         let token = if mail.is_none() { request.query("token") } else { None };
-        register_page(visit, target, &NewAccount { token, mail, ..NewAccount::default() }, None)
+        register_page(page_request, target, &NewAccount { token, mail, ..NewAccount::default() }, None)
     })
     .await
 }
 
 async fn register(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| {
-        let form = visit.form()?;
+    page(edge, request, async |page_request| {
+        let form = page_request.form()?;
         let target = target(form.get("continue"));
         let Mailed { token: mail_token, client_secret } = Mailed::read(&form);
         let creds = Creds { sid: form.text("sid").to_owned(), client_secret };
@@ -109,14 +109,16 @@ async fn register(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
             mail: (!creds.sid.is_empty()).then_some((&creds, mail_token.as_str())),
             agreed: agreed(&form),
         };
-        let mistake = password_mistake(visit, &form, account.password);
+        let mistake = password_mistake(page_request, &form, account.password);
         if mistake.is_some() {
-            return Ok(register_page(visit, target, &account, mistake)?.with_status(400));
+            return Ok(register_page(page_request, target, &account, mistake)?.with_status(400));
         }
-        match flow::register(edge, &edge.config, account.clone(), visitor(request)).await {
-            Ok(cookie) => Ok(visit.signed_in_now(&cookie, target).await),
-            Err(error) => match visit.say(&error) {
-                Some(alert) => Ok(register_page(visit, target, &account, Some(alert))?.with_status(error.status)),
+        match flow::register(edge, &edge.config, account.clone(), client_info(request)).await {
+            Ok(cookie) => Ok(page_request.signed_in_now(&cookie, target).await),
+            Err(error) => match page_request.say(&error) {
+                Some(alert) => {
+                    Ok(register_page(page_request, target, &account, Some(alert))?.with_status(error.status))
+                }
                 None => Err(error),
             },
         }
@@ -125,41 +127,46 @@ async fn register(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
 }
 
 async fn sign_out(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| {
-        let form = visit.form()?;
-        if let Some(user_id) = visit.claimed_user() {
-            flow::sign_out(edge, &user_id, visit.cookie()).await?;
+    page(edge, request, async |page_request| {
+        let form = page_request.form()?;
+        if let Some(user_id) = page_request.claimed_user() {
+            flow::sign_out(edge, &user_id, page_request.cookie()).await?;
         }
-        Ok(visit.signed_out_now(&format!("/account/sign-in?continue={}", encoded(target(form.get("continue"))))))
+        Ok(page_request.signed_out_now(&format!("/account/sign-in?continue={}", encoded(target(form.get("continue"))))))
     })
     .await
 }
 
-fn sign_in_page(visit: &Visit<'_>, target: &str, username: &str, alert: Option<&str>) -> Result<Answer, MatrixError> {
-    visit.show_entry(&SignIn {
-        page: visit.page(visit.text.sign_in),
+fn sign_in_page(
+    page_request: &PageRequest<'_>,
+    target: &str,
+    username: &str,
+    alert: Option<&str>,
+) -> Result<Answer, MatrixError> {
+    page_request.show_entry(&SignIn {
+        page: page_request.page(page_request.text.sign_in),
         alert,
         target,
         target_encoded: encoded(target),
         username,
-        may_register: !registration_flows(&visit.edge.config).is_empty(),
-        may_recover: visit.edge.config.accounts.mail.is_some(),
-        providers: providers(visit.edge),
+        may_register: !registration_flows(&page_request.edge.config).is_empty(),
+        may_recover: page_request.edge.config.accounts.mail.is_some(),
+        providers: providers(page_request.edge),
     })
 }
 
 fn register_page(
-    visit: &Visit<'_>,
+    page_request: &PageRequest<'_>,
     target: &str,
     account: &NewAccount<'_>,
     alert: Option<&str>,
 ) -> Result<Answer, MatrixError> {
-    let config = &visit.edge.config;
+    let config = &page_request.edge.config;
     let closed = registration_flows(config).is_empty();
-    let page = visit.page(visit.text.create_account);
+    let page = page_request.page(page_request.text.create_account);
     let register = Register {
         page,
-        alert: if closed { Some(visit.text.registration_closed) } else { alert },
+        alert: if closed { Some(page_request.text.registration_closed) } else { alert },
         target,
         target_encoded: encoded(target),
         username: account.name,
@@ -167,9 +174,10 @@ fn register_page(
         needs_token: !config.open_registration && !closed,
         sid: account.mail.map(|(creds, _)| creds.sid.as_str()),
         proof: account.mail.map(|(creds, token)| proof_text(token, &creds.client_secret)).unwrap_or_default(),
-        policies: policies(visit),
+        policies: policies(page_request),
     };
-    let answer = if account.mail.is_some() { visit.show_mailed(&register) } else { visit.show_entry(&register) }?;
+    let answer =
+        if account.mail.is_some() { page_request.show_mailed(&register) } else { page_request.show_entry(&register) }?;
     Ok(if closed { answer.with_status(403) } else { answer })
 }
 
@@ -178,8 +186,8 @@ pub(super) fn target(asked: Option<&str>) -> &str {
     asked.and_then(own_page).unwrap_or("/account")
 }
 
-pub(super) fn visitor(request: &Incoming) -> Visitor {
-    Visitor { ip: request.ip.clone(), agent: request.header("user-agent") }
+pub(super) fn client_info(request: &Incoming) -> ClientInfo {
+    ClientInfo { ip: request.ip.clone(), agent: request.header("user-agent") }
 }
 
 /// The other providers: id, in letters that stand in an address as they are, and name.

@@ -6,14 +6,14 @@ use sha2::{Digest, Sha256};
 use tern_auth::uia::Stage;
 use tern_edge::{
     browser::Signed,
-    uia::{self as flow, Elsewhere},
+    uia::{self as flow, FallbackProof},
 };
 use tern_model::MatrixError;
 
 use super::{
     account::is_recent,
+    page_request::{Page, PageRequest, encoded, page, sign_in_address},
     terms::{Policy, policies},
-    visit::{Page, Visit, encoded, page, sign_in_address},
 };
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
@@ -60,25 +60,30 @@ fn stage(request: &Incoming) -> Result<Stage, MatrixError> {
 }
 
 async fn show(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| {
+    page(edge, request, async |page_request| {
         let stage = stage(request)?;
         flow::check_session(edge, &edge.config, request.query("session").unwrap_or_default())?;
-        form_page(visit, stage, request.query("session").unwrap_or_default(), None).await
+        form_page(page_request, stage, request.query("session").unwrap_or_default(), None).await
     })
     .await
 }
 
-async fn form_page(visit: &Visit<'_>, stage: Stage, session: &str, alert: Option<&str>) -> Result<Answer, MatrixError> {
+async fn form_page(
+    page_request: &PageRequest<'_>,
+    stage: Stage,
+    session: &str,
+    alert: Option<&str>,
+) -> Result<Answer, MatrixError> {
     let signed = match stage {
-        Stage::Sso => match signed_in_lately(visit, session).await? {
+        Stage::Sso => match signed_in_lately(page_request, session).await? {
             Ok(signed) => Some(signed),
             Err(answer) => return Ok(answer),
         },
         _ => None,
     };
-    let policies = if stage == Stage::Terms { policies(visit) } else { Vec::new() };
-    visit.show(&Fallback {
-        page: visit.page(visit.text.prove),
+    let policies = if stage == Stage::Terms { policies(page_request) } else { Vec::new() };
+    page_request.show(&Fallback {
+        page: page_request.page(page_request.text.prove),
         alert,
         session,
         action: action(stage),
@@ -89,12 +94,15 @@ async fn form_page(visit: &Visit<'_>, stage: Stage, session: &str, alert: Option
 }
 
 /// Who is signed in and was there a short time ago, as the password would show; or the way to sign in and back.
-async fn signed_in_lately(visit: &Visit<'_>, session: &str) -> Result<Result<Signed, Answer>, MatrixError> {
+async fn signed_in_lately(
+    page_request: &PageRequest<'_>,
+    session: &str,
+) -> Result<Result<Signed, Answer>, MatrixError> {
     let here = format!("{}?session={}", action(Stage::Sso), encoded(session));
-    match visit.signed_in().await? {
-        Some(signed) if is_recent(visit.edge, &signed) => Ok(Ok(signed)),
-        Some(signed) => Ok(Err(visit.sign_in_again(&here, signed.user_id.localpart()))),
-        None => Ok(Err(visit.go(&sign_in_address(&here, "")))),
+    match page_request.signed_in().await? {
+        Some(signed) if is_recent(page_request.edge, &signed) => Ok(Ok(signed)),
+        Some(signed) => Ok(Err(page_request.sign_in_again(&here, signed.user_id.localpart()))),
+        None => Ok(Err(page_request.go(&sign_in_address(&here, "")))),
     }
 }
 
@@ -103,25 +111,27 @@ fn action(stage: Stage) -> String {
 }
 
 async fn complete(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| {
+    page(edge, request, async |page_request| {
         let stage = stage(request)?;
-        let form = visit.form()?;
+        let form = page_request.form()?;
         let session = form.text("session");
         let proof = match stage {
-            Stage::Sso => match signed_in_lately(visit, session).await? {
-                Ok(signed) => Elsewhere::SignedIn(signed.user_id),
+            Stage::Sso => match signed_in_lately(page_request, session).await? {
+                Ok(signed) => FallbackProof::SignedIn(signed.user_id),
                 Err(answer) => return Ok(answer),
             },
-            Stage::RegistrationToken => Elsewhere::Token(form.text("token").trim().to_owned()),
-            _ => Elsewhere::Agreed,
+            Stage::RegistrationToken => FallbackProof::Token(form.text("token").trim().to_owned()),
+            _ => FallbackProof::Agreed,
         };
-        match flow::complete_elsewhere(edge, &edge.config, session, proof, request.ip.as_deref()).await {
+        match flow::complete_fallback(edge, &edge.config, session, proof, request.ip.as_deref()).await {
             Ok(()) => {
-                let done = Done { page: visit.page(visit.text.prove), script: DONE };
-                DONE_HASH.with(|hash| visit.show_with_script(&done, hash))
+                let done = Done { page: page_request.page(page_request.text.prove), script: DONE };
+                DONE_HASH.with(|hash| page_request.show_with_script(&done, hash))
             }
-            Err(error) => match visit.say(&error) {
-                Some(alert) => Ok(form_page(visit, stage, session, Some(alert)).await?.with_status(error.status)),
+            Err(error) => match page_request.say(&error) {
+                Some(alert) => {
+                    Ok(form_page(page_request, stage, session, Some(alert)).await?.with_status(error.status))
+                }
                 None => Err(error),
             },
         }

@@ -7,7 +7,7 @@ use tern_auth::{
 };
 use tern_edge::{
     browser as flow,
-    threepid::{self, Wish},
+    threepid::{self, ValidationRequest},
 };
 use tern_model::MatrixError;
 use tern_ports::Entropy;
@@ -15,8 +15,8 @@ use tern_ports::Entropy;
 use super::{
     entry::target,
     form::Form,
+    page_request::{Page, PageRequest, encoded, page},
     security::password_mistake,
-    visit::{Page, Visit, encoded, page},
 };
 use crate::{
     edge::Edge,
@@ -96,49 +96,54 @@ pub(super) fn proof_text(token: &str, client_secret: &str) -> String {
 /// The link of a mail. Programs that look at mails follow links, so only the button does anything.
 async fn show_confirm(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let query = |name| request.query(name).unwrap_or_default();
-    page(edge, request, async |visit| {
-        let page = visit.page(visit.text.mail_title);
-        visit.show_mailed(&Confirm { page, alert: None, sid: query("sid"), proof: "" })
+    page(edge, request, async |page_request| {
+        let page = page_request.page(page_request.text.mail_title);
+        page_request.show_mailed(&Confirm { page, alert: None, sid: query("sid"), proof: "" })
     })
     .await
 }
 
 async fn confirm(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| {
-        let form = visit.form()?;
+    page(edge, request, async |page_request| {
+        let form = page_request.form()?;
         threepid::confirm(edge, &edge.config, form.text("sid"), &Mailed::read(&form).token).await?;
-        visit.done(visit.text.email, visit.text.mail_confirmed)
+        page_request.done(page_request.text.email, page_request.text.mail_confirmed)
     })
     .await
 }
 
 async fn show_recover(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| match request.query("sid") {
-        Some(sid) => password_page(visit, sid, &Mailed::default(), None),
-        None => address_page(visit, Occasion::Password, target(request.query("continue")), "", None),
+    page(edge, request, async |page_request| match request.query("sid") {
+        Some(sid) => password_page(page_request, sid, &Mailed::default(), None),
+        None => address_page(page_request, Occasion::Password, target(request.query("continue")), "", None),
     })
     .await
 }
 
-fn password_page(visit: &Visit<'_>, sid: &str, mailed: &Mailed, alert: Option<&str>) -> Result<Answer, MatrixError> {
-    let page = visit.page(visit.text.recover);
-    visit.show_mailed(&NewPassword { page, alert, sid, proof: proof_text(&mailed.token, &mailed.client_secret) })
+fn password_page(
+    page_request: &PageRequest<'_>,
+    sid: &str,
+    mailed: &Mailed,
+    alert: Option<&str>,
+) -> Result<Answer, MatrixError> {
+    let page = page_request.page(page_request.text.recover);
+    page_request.show_mailed(&NewPassword { page, alert, sid, proof: proof_text(&mailed.token, &mailed.client_secret) })
 }
 
 /// Asks for a mail address, for one of the two things that begin with one.
 pub(super) fn address_page(
-    visit: &Visit<'_>,
+    page_request: &PageRequest<'_>,
     occasion: Occasion,
     target: &str,
     email: &str,
     alert: Option<&str>,
 ) -> Result<Answer, MatrixError> {
-    let text = visit.text;
+    let text = page_request.text;
     let (title, lead, action) = match occasion {
         Occasion::Password => (text.recover, text.recover_lead, "/account/recover"),
         Occasion::Register | Occasion::Add => (text.create_account, text.register_mail_lead, "/account/register/mail"),
     };
-    visit.show(&AskAddress { page: visit.page(title), lead, alert, action, target, email })
+    page_request.show(&AskAddress { page: page_request.page(title), lead, alert, action, target, email })
 }
 
 async fn recover(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
@@ -155,20 +160,23 @@ async fn send(
     occasion: Occasion,
     leads_to: &'static str,
 ) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| {
-        let form = visit.form()?;
+    page(edge, request, async |page_request| {
+        let form = page_request.form()?;
         let email = form.text("email");
         let mut random = [0; 24];
         edge.fill(&mut random);
         let client_secret = secret::base64(&random);
         let ip = request.ip.as_deref();
-        let wish = Wish { occasion, email, client_secret: &client_secret, attempt: 1, ip, page: leads_to };
-        match threepid::request(edge, &edge.config, wish, &|news| visit.text.letter(&edge.config, news)).await {
-            Ok(_) => visit.done(visit.text.email, visit.text.mail_sent),
-            Err(error) => match visit.say(&error) {
+        let validation =
+            ValidationRequest { occasion, email, client_secret: &client_secret, attempt: 1, ip, page: leads_to };
+        match threepid::request(edge, &edge.config, validation, &|news| page_request.text.letter(&edge.config, news))
+            .await
+        {
+            Ok(_) => page_request.done(page_request.text.email, page_request.text.mail_sent),
+            Err(error) => match page_request.say(&error) {
                 Some(alert) => {
                     let target = target(form.get("continue"));
-                    Ok(address_page(visit, occasion, target, email, Some(alert))?.with_status(error.status))
+                    Ok(address_page(page_request, occasion, target, email, Some(alert))?.with_status(error.status))
                 }
                 None => Err(error),
             },
@@ -178,18 +186,18 @@ async fn send(
 }
 
 async fn set_password(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| {
-        let form = visit.form()?;
+    page(edge, request, async |page_request| {
+        let form = page_request.form()?;
         let (sid, mailed) = (form.text("sid"), Mailed::read(&form));
-        let mistake = password_mistake(visit, &form, form.text("password"));
+        let mistake = password_mistake(page_request, &form, form.text("password"));
         if mistake.is_some() {
-            return Ok(password_page(visit, sid, &mailed, mistake)?.with_status(400));
+            return Ok(password_page(page_request, sid, &mailed, mistake)?.with_status(400));
         }
         let new = form.text("password");
         let creds = Creds { sid: sid.to_owned(), client_secret: mailed.client_secret };
         let user_id = flow::recover(edge, &edge.config, &creds, &mailed.token, new).await?;
         end_tokens(edge, &user_id, None);
-        Ok(visit.signed_out_now("/account/sign-in"))
+        Ok(page_request.signed_out_now("/account/sign-in"))
     })
     .await
 }

@@ -1,14 +1,14 @@
-//! What is grave: the password, leave to replace the encryption identity (MSC4312), the end of the account.
+//! What is sensitive: the password, leave to replace the encryption identity (MSC4312), the end of the account.
 
 use askama::Template;
-use tern_edge::browser::{self as flow, Shown, Signed};
+use tern_edge::browser::{self as flow, AccountProof, Signed};
 use tern_model::MatrixError;
 use tern_ports::{ask_user, wire::grant::AllowReset};
 
 use super::{
     account::{Session, is_recent, named_session, own, own_lately},
     form::Form,
-    visit::{Page, Visit, page},
+    page_request::{Page, PageRequest, page},
 };
 use crate::{
     edge::Edge, request::Incoming, respond::Answer, router::Route, routes::client::session::end_tokens, routes::routes,
@@ -59,57 +59,63 @@ struct Deactivate<'a> {
 async fn own_surely<'a>(
     edge: &'a Edge,
     request: &'a Incoming,
-    work: impl AsyncFnOnce(&Visit<'a>, Signed, bool) -> Result<Answer, MatrixError>,
+    work: impl AsyncFnOnce(&PageRequest<'a>, Signed, bool) -> Result<Answer, MatrixError>,
 ) -> Result<Answer, MatrixError> {
-    own(edge, request, async |visit, signed| {
+    own(edge, request, async |page_request, signed| {
         let known = flow::has_password(edge, &signed.user_id).await?;
         if known || is_recent(edge, &signed) {
-            return work(visit, signed, known).await;
+            return work(page_request, signed, known).await;
         }
-        Ok(visit.sign_in_again(&request.address, signed.user_id.localpart()))
+        Ok(page_request.sign_in_again(&request.address, signed.user_id.localpart()))
     })
     .await
 }
 
 /// What a form shows of its sender.
-fn shown<'a>(form: &'a Form, field: &str, known: bool) -> Shown<'a> {
-    if known { Shown::Password(form.text(field)) } else { Shown::SignedInLately }
+fn account_proof<'a>(form: &'a Form, field: &str, known: bool) -> AccountProof<'a> {
+    if known { AccountProof::Password(form.text(field)) } else { AccountProof::SignedInLately }
 }
 
 async fn show_password(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own_surely(edge, request, async |visit, signed, known| password_page(visit, &signed, known, None)).await
+    own_surely(edge, request, async |page_request, signed, known| password_page(page_request, &signed, known, None))
+        .await
 }
 
-fn password_page(visit: &Visit<'_>, signed: &Signed, known: bool, alert: Option<&str>) -> Result<Answer, MatrixError> {
-    let title = if known { visit.text.change_password } else { visit.text.recover };
-    visit.show(&Password { page: visit.page(title), alert, user_id: signed.user_id.as_str(), known })
+fn password_page(
+    page_request: &PageRequest<'_>,
+    signed: &Signed,
+    known: bool,
+    alert: Option<&str>,
+) -> Result<Answer, MatrixError> {
+    let title = if known { page_request.text.change_password } else { page_request.text.recover };
+    page_request.show(&Password { page: page_request.page(title), alert, user_id: signed.user_id.as_str(), known })
 }
 
 /// What is wrong with a new password, as it was typed twice.
-pub(super) fn password_mistake(visit: &Visit<'_>, form: &Form, password: &str) -> Option<&'static str> {
+pub(super) fn password_mistake(page_request: &PageRequest<'_>, form: &Form, password: &str) -> Option<&'static str> {
     if password.chars().count() < SHORTEST_PASSWORD {
-        return Some(visit.text.password_short);
+        return Some(page_request.text.password_short);
     }
-    (password != form.text("repeat")).then_some(visit.text.passwords_differ)
+    (password != form.text("repeat")).then_some(page_request.text.passwords_differ)
 }
 
 async fn change_password(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own_surely(edge, request, async |visit, signed, known| {
-        let form = visit.form()?;
-        let (old, new) = (shown(&form, "old", known), form.text("password"));
-        let mistake = password_mistake(visit, &form, new);
+    own_surely(edge, request, async |page_request, signed, known| {
+        let form = page_request.form()?;
+        let (old, new) = (account_proof(&form, "old", known), form.text("password"));
+        let mistake = password_mistake(page_request, &form, new);
         if mistake.is_some() {
-            return Ok(password_page(visit, &signed, known, mistake)?.with_status(400));
+            return Ok(password_page(page_request, &signed, known, mistake)?.with_status(400));
         }
         let everywhere = form.get("everywhere").is_some();
         match flow::change_password(edge, &edge.config, &signed.user_id, old, new, everywhere).await {
             Ok(()) if everywhere => {
                 end_tokens(edge, &signed.user_id, None);
-                Ok(visit.signed_out_now("/account/sign-in"))
+                Ok(page_request.signed_out_now("/account/sign-in"))
             }
-            Ok(()) => Ok(visit.go("/account?done=password")),
-            Err(error) => match visit.say(&error) {
-                Some(alert) => Ok(password_page(visit, &signed, known, Some(alert))?.with_status(error.status)),
+            Ok(()) => Ok(page_request.go("/account?done=password")),
+            Err(error) => match page_request.say(&error) {
+                Some(alert) => Ok(password_page(page_request, &signed, known, Some(alert))?.with_status(error.status)),
                 None => Err(error),
             },
         }
@@ -118,52 +124,58 @@ async fn change_password(edge: &Edge, request: &Incoming) -> Result<Answer, Matr
 }
 
 async fn show_reset(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own_lately(edge, request, async |visit, signed| {
-        visit.show(&Reset { page: visit.page(visit.text.identity), session: named_session(request, signed) })
+    own_lately(edge, request, async |page_request, signed| {
+        page_request.show(&Reset {
+            page: page_request.page(page_request.text.identity),
+            session: named_session(request, signed),
+        })
     })
     .await
 }
 
 async fn allow_reset(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own_lately(edge, request, async |visit, signed| {
-        let form = visit.form()?;
+    own_lately(edge, request, async |page_request, signed| {
+        let form = page_request.form()?;
         let device_id = form.get("device_id").filter(|device_id| !device_id.is_empty());
         if device_id.is_some_and(|wanted| !signed.view.sessions.iter().any(|one| one.device.device_id == *wanted)) {
-            return Ok(visit.go("/account?done=gone"));
+            return Ok(page_request.go("/account?done=gone"));
         }
-        let allow = AllowReset { cookie: visit.cookie().to_owned(), device_id: device_id.map(Into::into) };
+        let allow = AllowReset { cookie: page_request.cookie().to_owned(), device_id: device_id.map(Into::into) };
         ask_user(edge, &signed.user_id, allow).await?;
-        visit.done(visit.text.identity, visit.text.reset_allowed)
+        page_request.done(page_request.text.identity, page_request.text.reset_allowed)
     })
     .await
 }
 
 async fn show_deactivate(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own_surely(edge, request, async |visit, signed, known| deactivate_page(visit, &signed, known, None)).await
+    own_surely(edge, request, async |page_request, signed, known| deactivate_page(page_request, &signed, known, None))
+        .await
 }
 
 fn deactivate_page(
-    visit: &Visit<'_>,
+    page_request: &PageRequest<'_>,
     signed: &Signed,
     known: bool,
     alert: Option<&str>,
 ) -> Result<Answer, MatrixError> {
-    let page = visit.page(visit.text.deactivate);
-    visit.show(&Deactivate { page, alert, user_id: signed.user_id.as_str(), known })
+    let page = page_request.page(page_request.text.deactivate);
+    page_request.show(&Deactivate { page, alert, user_id: signed.user_id.as_str(), known })
 }
 
 async fn deactivate(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own_surely(edge, request, async |visit, signed, known| {
-        let form = visit.form()?;
-        let (proof, erase) = (shown(&form, "password", known), form.get("erase").is_some());
+    own_surely(edge, request, async |page_request, signed, known| {
+        let form = page_request.form()?;
+        let (proof, erase) = (account_proof(&form, "password", known), form.get("erase").is_some());
         let ended = flow::deactivate(edge, &edge.config, &signed.user_id, proof, erase).await;
         match ended {
             Ok(()) => {
                 end_tokens(edge, &signed.user_id, None);
-                Ok(visit.signed_out_now("/account/ended"))
+                Ok(page_request.signed_out_now("/account/ended"))
             }
-            Err(error) => match visit.say(&error) {
-                Some(alert) => Ok(deactivate_page(visit, &signed, known, Some(alert))?.with_status(error.status)),
+            Err(error) => match page_request.say(&error) {
+                Some(alert) => {
+                    Ok(deactivate_page(page_request, &signed, known, Some(alert))?.with_status(error.status))
+                }
                 None => Err(error),
             },
         }
@@ -172,5 +184,8 @@ async fn deactivate(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErr
 }
 
 async fn ended(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| visit.done(visit.text.goodbye, visit.text.deactivated)).await
+    page(edge, request, async |page_request| {
+        page_request.done(page_request.text.goodbye, page_request.text.deactivated)
+    })
+    .await
 }

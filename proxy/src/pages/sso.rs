@@ -10,16 +10,16 @@ use tern_auth::{
 use tern_edge::{
     account::make_login_token,
     browser::Signed,
-    upstream::{self as flow, Callback, Chosen, Outcome, Way},
+    upstream::{self as flow, Callback, Chosen, LoginAttempt, Outcome},
 };
 use tern_model::MatrixError;
 use worker::Url;
 
 use super::{
     account::{is_recent, own_lately},
-    entry::{target, visitor},
+    entry::{client_info, target},
+    page_request::{Page, PageRequest, encoded, page},
     terms::{Policy, agreed, policies},
-    visit::{Page, Visit, encoded, page},
 };
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
 
@@ -27,7 +27,7 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Open Get "/_matrix/client/v3/login/sso/redirect" => redirect;
     Open Get "/_matrix/client/v3/login/sso/redirect/{idpId}" => redirect_to;
     Open Get "/account/sso" => show;
-    Open Post "/account/sso" => let_in;
+    Open Post "/account/sso" => redirect_with_login_token;
     Open Get "/account/upstream" => begin;
     Open Post "/account/upstream/link" => link;
     Open Post "/account/upstream/unlink" => unlink;
@@ -84,98 +84,100 @@ fn found(edge: &Edge, target: &str) -> Answer {
 
 /// Asks whether the app may be signed in, unless the operator knows it: anybody can send a browser here.
 async fn show(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| {
+    page(edge, request, async |page_request| {
         let wanted = request.query("redirectUrl").unwrap_or_default();
         let url = redirect_url(wanted)?;
-        let signed = match visit.must_sign_in().await? {
+        let signed = match page_request.must_sign_in().await? {
             Ok(signed) => signed,
             Err(answer) => return Ok(answer),
         };
         if is_known(&url, &edge.config.accounts.sso_clients) {
-            return send_token(visit, &signed, &url).await;
+            return send_token(page_request, &signed, &url).await;
         }
         let confirm = Confirm {
-            page: visit.page(visit.text.allow_title),
+            page: page_request.page(page_request.text.allow_title),
             app: shown(&url),
             user_id: signed.user_id.as_str(),
             redirect_url: wanted,
             here: &request.address,
         };
-        visit.show_towards(&confirm, &source(url.as_str()))
+        page_request.show_towards(&confirm, &source(url.as_str()))
     })
     .await
 }
 
-async fn let_in(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| {
-        let form = visit.form()?;
+async fn redirect_with_login_token(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    page(edge, request, async |page_request| {
+        let form = page_request.form()?;
         let url = redirect_url(form.text("redirect_url"))?;
-        match visit.must_sign_in().await? {
-            Ok(signed) => send_token(visit, &signed, &url).await,
+        match page_request.must_sign_in().await? {
+            Ok(signed) => send_token(page_request, &signed, &url).await,
             Err(answer) => Ok(answer),
         }
     })
     .await
 }
 
-async fn send_token(visit: &Visit<'_>, signed: &Signed, url: &Url) -> Result<Answer, MatrixError> {
-    let token = make_login_token(visit.edge, &visit.edge.config, &signed.user_id).await?;
-    Ok(visit.go(&with_token(url, &token)))
+async fn send_token(page_request: &PageRequest<'_>, signed: &Signed, url: &Url) -> Result<Answer, MatrixError> {
+    let token = make_login_token(page_request.edge, &page_request.edge.config, &signed.user_id).await?;
+    Ok(page_request.go(&with_token(url, &token)))
 }
 
 async fn begin(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| {
-        let way = Way { cookie: visit.cookie(), target: target(request.query("continue")), link: None };
+    page(edge, request, async |page_request| {
+        let login =
+            LoginAttempt { cookie: page_request.cookie(), target: target(request.query("continue")), link: None };
         let provider = request.query("provider").unwrap_or_default();
-        let url = flow::begin(edge, &edge.config, &edge.providers, provider, way, request.ip.as_deref()).await?;
-        Ok(visit.go(&url))
+        let url = flow::begin(edge, &edge.config, &edge.providers, provider, login, request.ip.as_deref()).await?;
+        Ok(page_request.go(&url))
     })
     .await
 }
 
 /// Ties the account to one at a provider. The form leads to the provider.
 async fn link(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| {
-        let form = visit.form()?;
-        let signed = match visit.must_sign_in().await? {
+    page(edge, request, async |page_request| {
+        let form = page_request.form()?;
+        let signed = match page_request.must_sign_in().await? {
             Ok(signed) => signed,
             Err(answer) => return Ok(answer),
         };
         // It is a new way into the account, for as long as there is one.
         if !is_recent(edge, &signed) {
-            return Ok(visit.sign_in_again("/account", signed.user_id.localpart()));
+            return Ok(page_request.sign_in_again("/account", signed.user_id.localpart()));
         }
-        let way = Way { cookie: visit.cookie(), target: "/account", link: Some(signed.user_id) };
+        let login = LoginAttempt { cookie: page_request.cookie(), target: "/account", link: Some(signed.user_id) };
         let ip = request.ip.as_deref();
-        let url = flow::begin(edge, &edge.config, &edge.providers, form.text("provider"), way, ip).await?;
-        Ok(visit.go(&url))
+        let url = flow::begin(edge, &edge.config, &edge.providers, form.text("provider"), login, ip).await?;
+        Ok(page_request.go(&url))
     })
     .await
 }
 
 /// Unties the account from a provider.
 async fn unlink(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    own_lately(edge, request, async |visit, signed| {
-        let form = visit.form()?;
+    own_lately(edge, request, async |page_request, signed| {
+        let form = page_request.form()?;
         let untied = flow::unlink(edge, &edge.config, &signed.user_id, form.text("provider")).await?;
-        Ok(visit.go(if untied { "/account?done=untied" } else { "/account?done=last-way" }))
+        Ok(page_request.go(if untied { "/account?done=untied" } else { "/account?done=last-way" }))
     })
     .await
 }
 
 async fn callback(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| {
+    page(edge, request, async |page_request| {
         let callback = Callback {
             state: request.query("state").unwrap_or_default(),
             code: request.query("code"),
             issuer: request.query("iss"),
         };
         let outcome =
-            flow::finish(edge, &edge.config, &edge.providers, visit.cookie(), callback, visitor(request)).await?;
+            flow::finish(edge, &edge.config, &edge.providers, page_request.cookie(), callback, client_info(request))
+                .await?;
         match outcome {
-            Outcome::SignedIn { cookie, target } => Ok(visit.signed_in_now(&cookie, onwards(&target)).await),
-            Outcome::Linked { target } => Ok(visit.go(onwards(&target))),
-            Outcome::NeedsName { state, suggestion } => name_page(visit, &state, &suggestion, None),
+            Outcome::SignedIn { cookie, target } => Ok(page_request.signed_in_now(&cookie, onwards(&target)).await),
+            Outcome::Linked { target } => Ok(page_request.go(onwards(&target))),
+            Outcome::NeedsName { state, suggestion } => name_page(page_request, &state, &suggestion, None),
         }
     })
     .await
@@ -185,20 +187,25 @@ fn onwards(target: &str) -> &str {
     own_page(target).unwrap_or("/account")
 }
 
-fn name_page(visit: &Visit<'_>, state: &str, username: &str, alert: Option<&str>) -> Result<Answer, MatrixError> {
-    let (page, policies) = (visit.page(visit.text.choose_name), policies(visit));
-    visit.show_entry(&ChooseName { page, alert, state, username, policies })
+fn name_page(
+    page_request: &PageRequest<'_>,
+    state: &str,
+    username: &str,
+    alert: Option<&str>,
+) -> Result<Answer, MatrixError> {
+    let (page, policies) = (page_request.page(page_request.text.choose_name), policies(page_request));
+    page_request.show_entry(&ChooseName { page, alert, state, username, policies })
 }
 
 async fn choose_name(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |visit| {
-        let form = visit.form()?;
+    page(edge, request, async |page_request| {
+        let form = page_request.form()?;
         let (state, name) = (form.text("state"), form.text("username").trim());
         let chosen = Chosen { name, agreed: agreed(&form) };
-        match flow::choose_name(edge, &edge.config, visit.cookie(), state, chosen, visitor(request)).await {
-            Ok((cookie, target)) => Ok(visit.signed_in_now(&cookie, onwards(&target)).await),
-            Err(error) => match visit.say(&error) {
-                Some(alert) => Ok(name_page(visit, state, name, Some(alert))?.with_status(error.status)),
+        match flow::choose_name(edge, &edge.config, page_request.cookie(), state, chosen, client_info(request)).await {
+            Ok((cookie, target)) => Ok(page_request.signed_in_now(&cookie, onwards(&target)).await),
+            Err(error) => match page_request.say(&error) {
+                Some(alert) => Ok(name_page(page_request, state, name, Some(alert))?.with_status(error.status)),
                 None => Err(error),
             },
         }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{form::Form, visit::Visit};
+use super::{form::Form, page_request::PageRequest};
 
 /// A policy of the terms.
 pub(super) struct Policy {
@@ -11,14 +11,14 @@ pub(super) struct Policy {
 }
 
 /// The policies in the reader's language where they have it, else in English, else in any.
-pub(super) fn policies(visit: &Visit<'_>) -> Vec<Policy> {
+pub(super) fn policies(page_request: &PageRequest<'_>) -> Vec<Policy> {
     let text = |policy: &Value| {
         let member = |name: &str| policy.get(name).and_then(Value::as_str).map(str::to_owned);
         Some(Policy { name: member("name")?, url: member("url").filter(|url| url.starts_with("https://"))? })
     };
-    let terms = visit.edge.config.accounts.terms.values();
+    let terms = page_request.edge.config.accounts.terms.values();
     let wanted = |policy: &Value| {
-        let languages = [visit.text.lang, "en"].into_iter().filter_map(|lang| policy.get(lang));
+        let languages = [page_request.text.lang, "en"].into_iter().filter_map(|lang| policy.get(lang));
         languages.chain(policy.as_object().into_iter().flat_map(serde_json::Map::values)).find_map(text)
     };
     terms.filter_map(wanted).collect()

@@ -31,7 +31,7 @@ pub mod refresh;
 pub mod secret;
 pub mod sso;
 pub mod token;
-pub mod turn;
+pub mod turn_server;
 pub mod uia;
 pub mod upstream;
 pub mod username;

@@ -77,7 +77,7 @@ pub fn address(ip: Option<&str>) -> String {
 }
 
 /// The object that counts exactly for this subject.
-pub fn gate(class: Class, subject: &str) -> String {
+pub fn store_name(class: Class, subject: &str) -> String {
     format!("limit/{}/{subject}", class.name())
 }
 

@@ -170,7 +170,7 @@ pub fn registration_flows(config: &Config) -> Vec<Flow> {
     if mail.required { by_mail } else { [plain, by_mail].concat() }
 }
 
-/// What is asked of somebody who wants to do something grave to the account he is signed in to.
+/// What is asked of somebody who wants to do something sensitive to the account he is signed in to.
 ///
 /// Whoever came with an account of another provider may have no password.
 pub fn own_account_flows(config: &Config) -> Vec<Flow> {

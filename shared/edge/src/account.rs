@@ -12,9 +12,9 @@ use tern_auth::{
 };
 use tern_model::{Config, MatrixError, RawJson};
 use tern_ports::{
-    Clock, Entropy, Transport, ask_gate, ask_user,
+    Clock, Entropy, Transport, ask_one_time_store, ask_user,
     wire::{
-        gate::{LeaveNote, Proof, TakeNotes},
+        one_time_store::{Proof, StoreEntry, TakeEntries},
         user::{CloseSessions, SessionRef},
     },
 };
@@ -23,10 +23,10 @@ use crate::{
     admin,
     session::random,
     threepid,
-    uia::{Door, pass},
+    uia::{UiaOperation, authorise},
 };
 
-/// The note in a login token's gate.
+/// The entry in a login token's one-time store.
 const USER: &str = "user";
 
 /// Lets the owner of the account through.
@@ -42,7 +42,7 @@ pub async fn prove<E: Transport + Clock + Entropy>(
     ip: Option<&str>,
 ) -> Result<(), MatrixError> {
     let purpose = Purpose { operation, user_id: Some(user_id), parameters };
-    pass(edge, config, Door { purpose, flows: &own_account_flows(config), ip }, auth).await?;
+    authorise(edge, config, UiaOperation { purpose, flows: &own_account_flows(config), ip }, auth).await?;
     Ok(())
 }
 
@@ -100,8 +100,8 @@ pub async fn reset_password<E: Transport + Clock + Entropy>(
     }
     password::check(secret)?;
     let purpose = Purpose { operation: "password", user_id: None, parameters: Parameters::default() };
-    let passed = pass(edge, config, Door { purpose, flows: &[vec![Stage::Email]], ip }, auth).await?;
-    let proof = passed.proof().ok_or_else(MatrixError::internal)?;
+    let progress = authorise(edge, config, UiaOperation { purpose, flows: &[vec![Stage::Email]], ip }, auth).await?;
+    let proof = progress.proof().ok_or_else(MatrixError::internal)?;
     replace_password(edge, config, &proof, secret, sign_out).await
 }
 
@@ -133,7 +133,7 @@ pub async fn make_login_token<E: Transport + Clock + Entropy>(
 ) -> Result<String, MatrixError> {
     let (token, until) = login_token::make(config, edge.now(), random(edge));
     let value = RawJson::from_value(&user_id).map_err(|_| MatrixError::internal())?;
-    ask_gate(edge, &gate(&token), LeaveNote { name: USER.to_owned(), value, until }).await?;
+    ask_one_time_store(edge, &store_name(&token), StoreEntry { name: USER.to_owned(), value, until }).await?;
     Ok(token)
 }
 
@@ -150,11 +150,11 @@ pub async fn redeem_login_token<E: Transport + Clock>(
     if !login_token::is_open(config, token, edge.now()) {
         return Err(refused());
     }
-    let notes = ask_gate(edge, &gate(token), TakeNotes {}).await?;
-    notes.get(USER).and_then(|note| note.read().ok()).ok_or_else(refused)
+    let entries = ask_one_time_store(edge, &store_name(token), TakeEntries {}).await?;
+    entries.get(USER).and_then(|note| note.read().ok()).ok_or_else(refused)
 }
 
 /// Named by the token's digest, so that the token itself is written nowhere.
-fn gate(token: &str) -> String {
+fn store_name(token: &str) -> String {
     format!("login/{}", base64(&Sha256::digest(token)))
 }

@@ -17,7 +17,7 @@ use tern_ports::{
 };
 
 use crate::{
-    join::{self, Wish},
+    join::{self, MembershipChange},
     session::random,
 };
 
@@ -105,9 +105,9 @@ pub async fn set_standing<E: Transport + Clock>(
         return Err(MatrixError::forbidden("You cannot act on an administrator"));
     }
     let named = [(standing.locked, "lock", "unlock"), (standing.suspended, "suspend", "unsuspend")];
-    for (wish, on, off) in named {
-        if let Some(wish) = wish {
-            record(edge, actor, if wish { on } else { off }, user_id.as_str()).await?;
+    for (wanted, on, off) in named {
+        if let Some(wanted) = wanted {
+            record(edge, actor, if wanted { on } else { off }, user_id.as_str()).await?;
         }
     }
     ask_user(edge, user_id, standing).await?;
@@ -168,6 +168,7 @@ pub async fn deactivate<E: Transport>(
 }
 
 async fn leave<E: Transport>(edge: &E, config: &Config, room_id: &RoomId, user_id: &UserId) -> Result<(), MatrixError> {
-    let wish = Wish { caller: user_id, action: MembershipAction::Leave, target: user_id, reason: None };
-    join::change(edge, config, room_id, wish).await
+    let membership_change =
+        MembershipChange { caller: user_id, action: MembershipAction::Leave, target: user_id, reason: None };
+    join::change(edge, config, room_id, membership_change).await
 }

@@ -28,7 +28,7 @@ use crate::{
 
 /// Where a visitor comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Visitor {
+pub struct ClientInfo {
     /// The address.
     pub ip: Option<String>,
     /// The browser, as it names itself.
@@ -68,17 +68,17 @@ pub async fn sign_in<E: Transport + Clock + Entropy>(
     config: &Config,
     name: &str,
     password: &str,
-    visitor: Visitor,
+    client_info: ClientInfo,
 ) -> Result<String, MatrixError> {
-    limit::by_address(edge, config, Class::Login, visitor.ip.as_deref()).await?;
+    limit::by_address(edge, config, Class::Login, client_info.ip.as_deref()).await?;
     let named = if name.contains('@') && !name.starts_with('@') {
         by_mail(edge, config, name).await?
     } else {
         username::for_login(name, &config.server_name)
     };
-    let guess = Guess::SignIn(visitor.ip.as_deref());
+    let guess = Guess::SignIn(client_info.ip.as_deref());
     let user_id = check_password(edge, config, named, password, guess).await?;
-    open(edge, user_id, visitor).await
+    open(edge, user_id, client_info).await
 }
 
 /// Makes an account and signs the browser in; answers with its cookie.
@@ -90,9 +90,9 @@ pub async fn register<E: Transport + Clock + Entropy>(
     edge: &E,
     config: &Config,
     account: NewAccount<'_>,
-    visitor: Visitor,
+    client_info: ClientInfo,
 ) -> Result<String, MatrixError> {
-    limit::by_address(edge, config, Class::Register, visitor.ip.as_deref()).await?;
+    limit::by_address(edge, config, Class::Register, client_info.ip.as_deref()).await?;
     let token = account.token.map(str::trim).filter(|token| !token.is_empty());
     open_flows(config)?;
     check_terms(config, account.agreed)?;
@@ -111,7 +111,7 @@ pub async fn register<E: Transport + Clock + Entropy>(
         Made { admin: false, registration_token: used, identifiers },
     )
     .await?;
-    open(edge, user_id, visitor).await
+    open(edge, user_id, client_info).await
 }
 
 /// The address that somebody who wants an account has proven. It is used up by that, so what else can go wrong is looked
@@ -178,9 +178,9 @@ pub async fn sign_out<E: Transport>(edge: &E, user_id: &UserId, cookie: &str) ->
 pub(crate) async fn open<E: Transport>(
     edge: &E,
     user_id: OwnedUserId,
-    visitor: Visitor,
+    client_info: ClientInfo,
 ) -> Result<String, MatrixError> {
-    let Visitor { ip, agent } = visitor;
+    let ClientInfo { ip, agent } = client_info;
     let of = user_id.clone();
     ask_user(edge, &of, OpenBrowser { user_id, ip, agent }).await
 }
@@ -194,22 +194,27 @@ pub async fn has_password<E: Transport>(edge: &E, user_id: &UserId) -> Result<bo
     Ok(row.is_some_and(|row| row.password_hash.is_some()))
 }
 
-/// How somebody shows, before something grave, that the account is theirs.
+/// How somebody shows, before something sensitive, that the account is theirs.
 #[derive(Clone, Copy, Debug)]
-pub enum Shown<'a> {
+pub enum AccountProof<'a> {
     /// The password.
     Password(&'a str),
     /// They have signed in a short time ago, which is all that can be asked of whoever has no password.
     SignedInLately,
 }
 
-async fn check<E: Transport>(edge: &E, config: &Config, user_id: &UserId, shown: Shown<'_>) -> Result<(), MatrixError> {
-    match shown {
-        Shown::Password(password) => {
+async fn check<E: Transport>(
+    edge: &E,
+    config: &Config,
+    user_id: &UserId,
+    account_proof: AccountProof<'_>,
+) -> Result<(), MatrixError> {
+    match account_proof {
+        AccountProof::Password(password) => {
             check_password(edge, config, Some(user_id.to_owned()), password, Guess::Proof).await.map(drop)
         }
-        Shown::SignedInLately if has_password(edge, user_id).await? => Err(login::refused()),
-        Shown::SignedInLately => Ok(()),
+        AccountProof::SignedInLately if has_password(edge, user_id).await? => Err(login::refused()),
+        AccountProof::SignedInLately => Ok(()),
     }
 }
 
@@ -221,11 +226,11 @@ pub async fn change_password<E: Transport + Entropy>(
     edge: &E,
     config: &Config,
     user_id: &UserId,
-    shown: Shown<'_>,
+    account_proof: AccountProof<'_>,
     new: &str,
     everywhere: bool,
 ) -> Result<(), MatrixError> {
-    check(edge, config, user_id, shown).await?;
+    check(edge, config, user_id, account_proof).await?;
     let password_hash = password::hash(&config.accounts, new, &random(edge))?;
     ask_storage(edge, SetPassword { user_id: user_id.to_owned(), password_hash }).await?;
     if everywhere { end_all(edge, user_id).await } else { Ok(()) }
@@ -239,10 +244,10 @@ pub async fn deactivate<E: Transport>(
     edge: &E,
     config: &Config,
     user_id: &UserId,
-    shown: Shown<'_>,
+    account_proof: AccountProof<'_>,
     erase: bool,
 ) -> Result<(), MatrixError> {
-    check(edge, config, user_id, shown).await?;
+    check(edge, config, user_id, account_proof).await?;
     admin::deactivate(edge, config, user_id, erase).await
 }
 

@@ -8,7 +8,7 @@ use tern_ports::{
     Clock, Transport, ask_room, ask_storage,
     wire::{
         directory::{
-            AddAlias, CheckCurator, Directory, DirectoryPage, IsListed, ListAliases, ListRoom, LoadAlias,
+            AddAlias, CheckAliasPermission, Directory, DirectoryPage, IsListed, ListAliases, ListRoom, LoadAlias,
             PageDirectory, RemoveAlias, ShownRoom,
         },
         room::{Draft, ReadStateEvent, SendEvent},
@@ -72,12 +72,12 @@ pub async fn remove_alias<E: Transport>(
 ) -> Result<(), MatrixError> {
     let row = ask_storage(edge, LoadAlias { alias: alias.clone() }).await?;
     let row = row.ok_or_else(|| MatrixError::not_found("Unknown room alias"))?;
-    let curator = ask_room(edge, &row.room_id, CheckCurator { caller: caller.to_owned() }).await;
+    let permission = ask_room(edge, &row.room_id, CheckAliasPermission { caller: caller.to_owned() }).await;
     if row.creator != *caller {
-        curator.clone()?;
+        permission.clone()?;
     }
     ask_storage(edge, RemoveAlias { alias: alias.clone(), room_id: row.room_id.clone() }).await?;
-    if curator.is_ok() {
+    if permission.is_ok() {
         // Best effort: the alias is gone in any case.
         let _ = forget_canonical(edge, caller, device_id, &row.room_id, &alias).await;
     }
@@ -200,7 +200,7 @@ pub async fn list<E: Transport + Clock>(
     room_id: OwnedRoomId,
     listed: bool,
 ) -> Result<(), MatrixError> {
-    if let Err(error) = ask_room(edge, &room_id, CheckCurator { caller: caller.to_owned() }).await {
+    if let Err(error) = ask_room(edge, &room_id, CheckAliasPermission { caller: caller.to_owned() }).await {
         let unknown = error.status == 403 && ask_storage(edge, IsListed { room_id }).await?.is_none();
         return Err(if unknown { unknown_room() } else { error });
     }

@@ -18,9 +18,9 @@ use tern_room::build::MAX_EVENT_BYTES;
 
 use crate::profile;
 
-/// A wish to change a membership.
+/// A request to change a membership.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish<'a> {
+pub struct MembershipChange<'a> {
     /// Who acts.
     pub caller: &'a UserId,
     /// What.
@@ -55,28 +55,28 @@ pub async fn change<E: Transport>(
     edge: &E,
     config: &Config,
     room_id: &RoomId,
-    wish: Wish<'_>,
+    membership_change: MembershipChange<'_>,
 ) -> Result<(), MatrixError> {
     // Whoever says too much hears of that, whatever the room would answer.
-    if wish.reason.is_some_and(|reason| reason.len() > MAX_EVENT_BYTES) {
+    if membership_change.reason.is_some_and(|reason| reason.len() > MAX_EVENT_BYTES) {
         return Err(MatrixError::too_large("The reason does not fit into an event"));
     }
-    let content = match wish.action {
+    let content = match membership_change.action {
         MembershipAction::Join | MembershipAction::Knock => {
-            check_local(config, wish.target)?;
-            Some(content(&profile::in_rooms(edge, wish.target).await?)?)
+            check_local(config, membership_change.target)?;
+            Some(content(&profile::in_rooms(edge, membership_change.target).await?)?)
         }
         MembershipAction::Invite => {
-            check_local(config, wish.target)?;
-            Some(content(&profile::of_invitee(edge, wish.target, wish.caller).await?)?)
+            check_local(config, membership_change.target)?;
+            Some(content(&profile::of_invitee(edge, membership_change.target, membership_change.caller).await?)?)
         }
         MembershipAction::Leave | MembershipAction::Kick | MembershipAction::Ban | MembershipAction::Unban => None,
     };
     let change = ChangeMembership {
-        caller: wish.caller.to_owned(),
-        action: wish.action,
-        target: wish.target.to_owned(),
-        reason: wish.reason.map(str::to_owned),
+        caller: membership_change.caller.to_owned(),
+        action: membership_change.action,
+        target: membership_change.target.to_owned(),
+        reason: membership_change.reason.map(str::to_owned),
         content,
     };
     ask_room(edge, room_id, change).await?;

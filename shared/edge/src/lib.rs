@@ -1,10 +1,10 @@
 //! What runs in the proxy worker: load, decide, ask the objects, answer. Generic over the ports, so it also runs natively.
 //!
-//! - [`limit`] asks a gate for rate limits that must be exact.
+//! - [`limit`] asks a one-time store for rate limits that must be exact.
 //! - [`poll`] is the waiting of a long poll, which happens in the proxy worker.
 //! - [`keys`], [`to_device`] and [`backup`] are what end-to-end encryption asks of the proxy.
 //! - [`session`], [`register`], [`uia`], [`account`], [`admin`], [`browser`], [`oauth`], [`profile`], [`push`], [`create`],
-//!   [`join`], [`directory`], [`search`], [`spaces`], [`people`], [`report`] and [`upgrade`] are the colder use-cases of the proxy, one
+//!   [`join`], [`directory`], [`search`], [`spaces`], [`user_search`], [`report`] and [`upgrade`] are the colder use-cases of the proxy, one
 //!   function per endpoint.
 //! - [`places`] finds where in a room a token of a sync is; [`legacy_sync`] is the syncs that clients had before `GET /sync`.
 //! - [`signing`] keeps the keys of id tokens.
@@ -27,7 +27,6 @@ pub mod legacy_sync;
 pub mod limit;
 pub mod mail;
 pub mod oauth;
-pub mod people;
 pub mod places;
 pub mod poll;
 pub mod preview;
@@ -46,3 +45,4 @@ pub mod to_device;
 pub mod uia;
 pub mod upgrade;
 pub mod upstream;
+pub mod user_search;

@@ -1,16 +1,17 @@
 //! Limits that are counted exactly, whatever the number of isolates: attempts to sign in and to sign up.
 //!
-//! They fail closed: when the gate cannot be reached the attempt is refused with 503. A guess that nobody counts is a free
-//! guess, and while objects cannot be reached nobody could be signed in anyway, since sessions are opened in one.
+//! They fail closed: when the one-time store cannot be reached the attempt is refused with 503. A guess that nobody
+//! counts is a free guess, and while objects cannot be reached nobody could be signed in anyway, since sessions are
+//! opened in one.
 
 use ruma::UserId;
 use serde::Deserialize;
 use tern_auth::limit;
 use tern_model::{Class, Config, MatrixError};
 use tern_ports::{
-    Transport, ask_gate,
+    Transport, ask_one_time_store,
     wire::{
-        gate::{ReturnTurn, TakeTurn},
+        one_time_store::{AcquirePermit, ReturnTurn},
         room::Draft,
     },
 };
@@ -48,7 +49,7 @@ pub async fn by_address<E: Transport>(
     class: Class,
     ip: Option<&str>,
 ) -> Result<(), MatrixError> {
-    take(edge, config, class, &limit::gate(class, &limit::address(ip)), None).await
+    take(edge, config, class, &limit::store_name(class, &limit::address(ip)), None).await
 }
 
 /// A password that is about to be looked at.
@@ -61,10 +62,10 @@ pub enum Guess<'a> {
 }
 
 impl Guess<'_> {
-    fn gate(self, user_id: &UserId) -> String {
+    fn store_name(self, user_id: &UserId) -> String {
         match self {
-            Self::SignIn(_) => limit::gate(Class::Password, user_id.as_str()),
-            Self::Proof => limit::gate(Class::Password, &format!("proof/{user_id}")),
+            Self::SignIn(_) => limit::store_name(Class::Password, user_id.as_str()),
+            Self::Proof => limit::store_name(Class::Password, &format!("proof/{user_id}")),
         }
     }
 
@@ -86,15 +87,15 @@ pub async fn guess<E: Transport>(
     guess: Guess<'_>,
     user_id: &UserId,
 ) -> Result<(), MatrixError> {
-    take(edge, config, Class::Password, &guess.gate(user_id), guess.from()).await
+    take(edge, config, Class::Password, &guess.store_name(user_id), guess.from()).await
 }
 
-/// The guess was right: it does not count, and where it came from is known for a while. Of no consequence when the gate
-/// cannot be reached.
+/// The guess was right: it does not count, and where it came from is known for a while. Of no consequence when the
+/// one-time store cannot be reached.
 pub async fn right<E: Transport>(edge: &E, config: &Config, guess: Guess<'_>, user_id: &UserId) {
     if !config.unlimited {
         let ask = ReturnTurn { per_hour: config.limits.of(Class::Password).per_hour, from: guess.from() };
-        let _ = ask_gate(edge, &guess.gate(user_id), ask).await;
+        let _ = ask_one_time_store(edge, &guess.store_name(user_id), ask).await;
     }
 }
 
@@ -108,7 +109,7 @@ pub async fn by_mailbox<E: Transport>(
     class: Class,
     address: &str,
 ) -> Result<(), MatrixError> {
-    take(edge, config, class, &limit::gate(class, address), None).await
+    take(edge, config, class, &limit::store_name(class, address), None).await
 }
 
 async fn take<E: Transport>(
@@ -122,7 +123,7 @@ async fn take<E: Transport>(
         return Ok(());
     }
     let rate = config.limits.of(class);
-    let turn = TakeTurn { burst: rate.burst, per_hour: rate.per_hour, from };
-    let turn = ask_gate(edge, gate, turn).await?;
-    turn.retry_after_ms.map_or(Ok(()), |wait| Err(MatrixError::limit_exceeded(wait)))
+    let permit = AcquirePermit { burst: rate.burst, per_hour: rate.per_hour, from };
+    let permit = ask_one_time_store(edge, gate, permit).await?;
+    permit.retry_after_ms.map_or(Ok(()), |wait| Err(MatrixError::limit_exceeded(wait)))
 }

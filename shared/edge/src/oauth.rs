@@ -20,13 +20,13 @@ use tern_auth::{
 };
 use tern_model::{Caller, Config, MatrixError};
 use tern_ports::{
-    Clock, Crypto, Entropy, Transport, ask_handoff, ask_storage, ask_user,
+    Clock, Crypto, Entropy, Transport, ask_device_sign_in, ask_storage, ask_user,
     wire::{
+        device_sign_in::{
+            DEVICE_INTERVAL_MS, DecideDeviceGrant, DeviceRequest, OpenDeviceGrant, PollDeviceGrant, ReadDeviceGrant,
+        },
         grant::{
             Grant, Granted, InspectGrant, Inspected, Inspection, IssueGrant, RedeemGrant, RefreshGrant, RevokeGrant,
-        },
-        handoff::{
-            DEVICE_INTERVAL_MS, DecideDeviceGrant, DeviceRequest, OpenDeviceGrant, PollDeviceGrant, ReadDeviceGrant,
         },
         storage::{LoadClient, SaveClient, UseClient},
         user::{CloseSessions, SessionRef},
@@ -154,7 +154,7 @@ pub async fn token<E: Transport + Clock + Crypto>(
             let device_code = need("device_code")?.to_owned();
             let name = device_name(user_code_of(&device_code).ok_or(OAuthError::InvalidGrant)?);
             let poll = PollDeviceGrant { device_code, client_id: client_id.clone() };
-            let code = ask_handoff(edge, &name, poll).await?;
+            let code = ask_device_sign_in(edge, &name, poll).await?;
             redeem(edge, config, RedeemGrant { code, client_id, redirect_uri: None, verifier: None, ip }).await?
         }
         _ => return Err(OAuthError::UnsupportedGrantType.into()),
@@ -220,7 +220,7 @@ pub async fn device<E: Transport + Clock + Entropy>(
         let user_code: String = letters.iter().collect();
         let device_code = format!("tern_d_{user_code}.{}", base64(&random::<32>(edge)));
         let open = OpenDeviceGrant { device_code: device_code.clone(), request: request.clone(), expires };
-        if ask_handoff(edge, &device_name(&user_code), open).await? {
+        if ask_device_sign_in(edge, &device_name(&user_code), open).await? {
             return Ok(device_answer(config, device_code, &user_code));
         }
     }
@@ -247,7 +247,7 @@ fn device_answer(config: &Config, device_code: String, user_code: &str) -> Devic
 /// When the object cannot be asked.
 pub async fn device_request<E: Transport>(edge: &E, user_code: &str) -> Result<Option<DeviceRequest>, MatrixError> {
     match normal_user_code(user_code) {
-        Some(user_code) => ask_handoff(edge, &device_name(&user_code), ReadDeviceGrant {}).await,
+        Some(user_code) => ask_device_sign_in(edge, &device_name(&user_code), ReadDeviceGrant {}).await,
         None => Ok(None),
     }
 }
@@ -258,7 +258,7 @@ pub async fn device_request<E: Transport>(edge: &E, user_code: &str) -> Result<O
 /// When the object cannot be asked.
 pub async fn decide_device<E: Transport>(edge: &E, user_code: &str, code: Option<String>) -> Result<bool, MatrixError> {
     match normal_user_code(user_code) {
-        Some(user_code) => ask_handoff(edge, &device_name(&user_code), DecideDeviceGrant { code }).await,
+        Some(user_code) => ask_device_sign_in(edge, &device_name(&user_code), DecideDeviceGrant { code }).await,
         None => Ok(false),
     }
 }

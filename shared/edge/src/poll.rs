@@ -1,15 +1,15 @@
-//! The long poll itself, run in the proxy worker: ask, park, wait for the answer or the end of the time.
+//! The long poll itself, run in the proxy worker: ask, wait for the answer or the end of the time.
 //!
-//! The hub never waits. It answers at once or parks the question, and may then sleep; when there is news it answers the
-//! parked question, or wakes the poll so that it asks again. It also says what the answer is if nothing comes in time. So
-//! a poll is one question, and nothing can be lost here: a lost answer is given again to the next poll.
+//! The hub never waits. It answers at once or holds the question, and may then sleep; when there is news it answers the
+//! waiting question, or wakes the poll so that it asks again. It also says what the answer is if nothing comes in time.
+//! So a poll is one question, and nothing can be lost here: a lost answer is given again to the next poll.
 
 use futures::future::{Either, select};
 use ruma::UserId;
 use std::pin::pin;
 use tern_model::{MatrixError, Millis, RawJson};
 use tern_ports::{
-    Clock, Parked, PollReply, Polls,
+    Clock, PollReply, Polls, WaitingPoll,
     wire::{UserCommand, frame, user::SyncStep},
 };
 
@@ -41,12 +41,12 @@ pub struct Polled {
 enum Step<S> {
     Answer(RawJson),
     AnswerSuspended(RawJson),
-    Parked(S, Option<RawJson>),
+    Waiting(S, Option<RawJson>),
     Nothing,
     Failed,
 }
 
-/// How the wait in a parked socket ended.
+/// How the wait in a waiting socket ended.
 enum Wake {
     Reply(Vec<u8>),
     News,
@@ -81,10 +81,10 @@ pub async fn long_poll<P: Polls>(
                 }
                 polls.sleep(back_off(failures)).await;
             }
-            Step::Parked(socket, quiet) if may_wait => {
+            Step::Waiting(socket, timeout_response) if may_wait => {
                 failures = 0;
                 wakes += 1;
-                match (wait(polls, socket, left()).await, quiet) {
+                match (wait(polls, socket, left()).await, timeout_response) {
                     (Wake::Late, Some(body)) => return Ok(Polled { body, confirmed }),
                     (Wake::Late, None) => may_wait = false,
                     (Wake::Reply(reply), _) => match frame::read_reply(&reply)? {
@@ -99,9 +99,9 @@ pub async fn long_poll<P: Polls>(
                 }
             }
             // Asked without a wait, the hub always answers.
-            Step::Parked(..) | Step::Nothing if !may_wait => return Err(MatrixError::internal()),
+            Step::Waiting(..) | Step::Nothing if !may_wait => return Err(MatrixError::internal()),
             // There is something that the hub cannot get at just now.
-            Step::Parked(..) | Step::Nothing => polls.sleep(LONGEST_BACK_OFF_MS.min(left())).await,
+            Step::Waiting(..) | Step::Nothing => polls.sleep(LONGEST_BACK_OFF_MS.min(left())).await,
         }
         may_wait = may_wait && deadline > clock.now();
     }
@@ -114,7 +114,7 @@ async fn ask<P: Polls>(polls: &P, user_id: &UserId, question: &UserCommand) -> R
             SyncStep::AnswerSuspended(answer) => Step::AnswerSuspended(answer),
             SyncStep::Wait { .. } => Step::Nothing,
         },
-        Ok(PollReply::Parked { socket, quiet }) => Step::Parked(socket, quiet),
+        Ok(PollReply::Waiting { socket, timeout_response }) => Step::Waiting(socket, timeout_response),
         Err(_) => Step::Failed,
     })
 }

@@ -21,7 +21,7 @@ use crate::{
     limit,
     session::{SignedIn, check_device_id, random, sign_in},
     threepid,
-    uia::{self, Door},
+    uia::{self, UiaOperation},
 };
 
 /// The body of `POST /register`.
@@ -71,14 +71,14 @@ pub async fn register<E: Transport + Clock + Entropy>(
         check_free(edge, user_id).await?;
     }
     let purpose = Purpose { operation: "register", user_id: None, parameters: Parameters::default() };
-    let door = Door { purpose, flows: &flows, ip: ip.as_deref() };
-    let passed = uia::pass(edge, config, door, body.auth.as_ref()).await?;
+    let operation = UiaOperation { purpose, flows: &flows, ip: ip.as_deref() };
+    let progress = uia::authorise(edge, config, operation, body.auth.as_ref()).await?;
     limit::by_address(edge, config, Class::Register, ip.as_deref()).await?;
     let secret = body.password.as_deref().ok_or_else(|| MatrixError::missing_param("The password is missing"))?;
     let user_id = wanted.map_or_else(|| made_up_name(edge, config), Ok)?;
     appservice::check_user(config, None, &user_id)?;
-    let token = passed.registration_token().filter(|token| !uia::is_operators(config, token));
-    let identifiers = passed.proof().map(|proof| threepid::of(proof, edge)).into_iter().collect();
+    let token = progress.registration_token().filter(|token| !uia::is_operators(config, token));
+    let identifiers = progress.proof().map(|proof| threepid::of(proof, edge)).into_iter().collect();
     create_user(edge, config, &user_id, Some(secret), Made { admin: false, registration_token: token, identifiers })
         .await?;
     if body.inhibit_login {

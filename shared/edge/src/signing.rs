@@ -6,7 +6,7 @@ use std::{cell::RefCell, rc::Rc};
 use tern_auth::{
     oauth::{
         id_token::{self, Subject},
-        keyring::{Fresh, Keyring, SealedKey, TurnError, sealing_key, thumbprint},
+        keyring::{Fresh, Keyring, RotationError, SealedKey, sealing_key, thumbprint},
     },
     secret::{base64, from_base64},
 };
@@ -16,8 +16,8 @@ use tern_ports::{
     wire::storage::{LoadKeyring, SaveKeyring, StoredKeyring},
 };
 
-/// How long an isolate goes by what it has read, in milliseconds. Much less than the keys' turn takes, so a key that
-/// signs is always a published one.
+/// How long an isolate goes by what it has read, in milliseconds. Much less than a rotation of the keys takes, so a key
+/// that signs is always a published one.
 const FRESH_FOR: u64 = 60 * 1000;
 
 /// What an isolate remembers of the keys.
@@ -44,35 +44,35 @@ impl Keyrings {
         Ok(keyring)
     }
 
-    /// Lets the keys take turns: the next one signs from now on. With `anew` all keys are replaced at once, and nobody
+    /// Rotates the keys: the next one signs from now on. With `anew` all keys are replaced at once, and nobody
     /// accepts what the old ones signed: for keys that have become known, or that cannot be opened any more.
     ///
     /// # Errors
-    /// 409 when they took turns a moment ago; 503.
-    pub async fn turn<E: Transport + Clock + Crypto>(
+    /// 409 when they were rotated a moment ago; 503.
+    pub async fn rotate<E: Transport + Clock + Crypto>(
         &self,
         edge: &E,
         config: &Config,
         anew: bool,
     ) -> Result<Rc<Keyring>, MatrixError> {
         let stored = ask_storage(edge, LoadKeyring {}).await?;
-        let turned = match &stored {
+        let rotated = match &stored {
             Some(stored) if !anew => {
                 let fresh = make(edge, config, 1).await?;
-                read(stored)?.turn(fresh, edge.now()).map_err(refused)?
+                read(stored)?.rotate(fresh, edge.now()).map_err(refused)?
             }
             _ => begin(edge, config).await?,
         };
-        if !save(edge, stored.as_ref(), &turned).await? {
-            return Err(refused(TurnError::TooSoon));
+        if !save(edge, stored.as_ref(), &rotated).await? {
+            return Err(refused(RotationError::TooSoon));
         }
-        let turned = Rc::new(turned);
-        self.0.replace(Some((edge.now(), Rc::clone(&turned))));
-        Ok(turned)
+        let rotated = Rc::new(rotated);
+        self.0.replace(Some((edge.now(), Rc::clone(&rotated))));
+        Ok(rotated)
     }
 }
 
-/// Signs an id token with the key whose turn it is.
+/// Signs an id token with the current key.
 ///
 /// # Errors
 /// 503; 500 when the key cannot be opened, because `TOKEN_KEY` is another one than when it was made.
@@ -134,9 +134,9 @@ fn read(stored: &StoredKeyring) -> Result<Keyring, MatrixError> {
     serde_json::from_str(&stored.keyring).map_err(|_| MatrixError::internal())
 }
 
-fn refused(error: TurnError) -> MatrixError {
+fn refused(error: RotationError) -> MatrixError {
     match error {
-        TurnError::TooSoon => MatrixError::new(409, "M_LIMIT_EXCEEDED", error.to_string()),
-        TurnError::Missing => MatrixError::internal(),
+        RotationError::TooSoon => MatrixError::new(409, "M_LIMIT_EXCEEDED", error.to_string()),
+        RotationError::Missing => MatrixError::internal(),
     }
 }

@@ -11,9 +11,9 @@ use tern_auth::{
 };
 use tern_model::{Class, Config, Mail, MatrixError};
 use tern_ports::{
-    Clock, Entropy, Outbound, Transport, ask_gate, ask_storage,
+    Clock, Entropy, Outbound, Transport, ask_one_time_store, ask_storage,
     wire::{
-        gate::{ConfirmProof, DropProof, OpenProof, Proof, SpendProof},
+        one_time_store::{ConfirmProof, DropProof, OpenProof, Proof, SpendProof},
         threepid::{AddThreepid, FindThreepid, ListThreepids, RemoveThreepid, Threepid},
     },
 };
@@ -25,7 +25,7 @@ pub const EMAIL: &str = "email";
 
 /// Somebody wants an address proven.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish<'a> {
+pub struct ValidationRequest<'a> {
     /// What for.
     pub occasion: Occasion,
     /// The address, as it was typed.
@@ -61,37 +61,37 @@ pub type Words<'a> = &'a dyn Fn(News<'_>) -> (String, String);
 pub async fn request<E: Transport + Outbound + Clock + Entropy>(
     edge: &E,
     config: &Config,
-    wish: Wish<'_>,
+    validation: ValidationRequest<'_>,
     words: Words<'_>,
 ) -> Result<String, MatrixError> {
-    let way = way(config)?;
-    rules::check_client_secret(wish.client_secret)?;
-    let address = rules::address(wish.email)?;
-    limit::by_address(edge, config, Class::Mail, wish.ip).await?;
+    let mailer = mailer(config)?;
+    rules::check_client_secret(validation.client_secret)?;
+    let address = rules::address(validation.email)?;
+    limit::by_address(edge, config, Class::Mail, validation.ip).await?;
     limit::by_mailbox(edge, config, Class::Mail, &address).await?;
-    let sid = rules::id(config, wish.occasion, &address, wish.client_secret);
+    let sid = rules::id(config, validation.occasion, &address, validation.client_secret);
     let token = base64(&random::<24>(edge));
     let open = OpenProof {
         address: address.clone(),
-        secret: digest(wish.client_secret),
-        attempt: wish.attempt,
+        secret: digest(validation.client_secret),
+        attempt: validation.attempt,
         token: digest(&token),
         until: edge.now().plus(LIFETIME),
     };
-    if !ask_gate(edge, &gate(&sid), open).await? {
+    if !ask_one_time_store(edge, &store_name(&sid), open).await? {
         return Ok(sid);
     }
-    let link = link(config, &wish, &sid, &token);
-    let sent = deliver(edge, way, address, wish.occasion, &link, words).await;
+    let link = link(config, &validation, &sid, &token);
+    let sent = deliver(edge, mailer, address, validation.occasion, &link, words).await;
     if sent.is_err() {
-        ask_gate(edge, &gate(&sid), DropProof {}).await?;
+        ask_one_time_store(edge, &store_name(&sid), DropProof {}).await?;
     }
     sent.map(|()| sid)
 }
 
 async fn deliver<E: Transport + Outbound>(
     edge: &E,
-    way: &Mail,
+    mailer: &Mail,
     address: String,
     occasion: Occasion,
     link: &str,
@@ -104,13 +104,13 @@ async fn deliver<E: Transport + Outbound>(
         (Occasion::Register | Occasion::Add, true) => News::Known,
     };
     let (subject, text) = words(news);
-    mail::send(edge, way, &Letter { to: address, subject, text }).await
+    mail::send(edge, mailer, &Letter { to: address, subject, text }).await
 }
 
 /// The client's secret goes along only to pages of ours, which have nowhere else to keep it. What is secret stands behind the
 /// `#`: browsers keep that to themselves, so it is in no log of requests.
-fn link(config: &Config, wish: &Wish<'_>, sid: &str, token: &str) -> String {
-    let Wish { page, client_secret, .. } = wish;
+fn link(config: &Config, validation: &ValidationRequest<'_>, sid: &str, token: &str) -> String {
+    let ValidationRequest { page, client_secret, .. } = validation;
     let link = format!("{}{page}?sid={sid}#token={token}", config.base_url());
     if *page == CONFIRM_PAGE { link } else { format!("{link}&client_secret={client_secret}") }
 }
@@ -123,7 +123,8 @@ pub const CONFIRM_PAGE: &str = "/account/mail";
 /// # Errors
 /// `M_THREEPID_AUTH_FAILED` for a link that is worth nothing any more.
 pub async fn confirm<E: Transport>(edge: &E, config: &Config, sid: &str, token: &str) -> Result<(), MatrixError> {
-    let known = rules::is_id(config, sid) && ask_gate(edge, &gate(sid), ConfirmProof { token: digest(token) }).await?;
+    let known = rules::is_id(config, sid)
+        && ask_one_time_store(edge, &store_name(sid), ConfirmProof { token: digest(token) }).await?;
     if known { Ok(()) } else { Err(failed()) }
 }
 
@@ -141,7 +142,7 @@ pub async fn spend<E: Transport>(
         return Err(failed());
     }
     let spend = SpendProof { secret: digest(&creds.client_secret) };
-    let proof = ask_gate(edge, &gate(&creds.sid), spend).await?;
+    let proof = ask_one_time_store(edge, &store_name(&creds.sid), spend).await?;
     let meant = |proof: &Proof| rules::id(config, occasion, &proof.address, &creds.client_secret) == creds.sid;
     proof.filter(meant).ok_or_else(failed)
 }
@@ -156,7 +157,7 @@ pub async fn add<E: Transport + Clock>(
     user_id: &UserId,
     creds: &Creds,
 ) -> Result<(), MatrixError> {
-    way(config)?;
+    mailer(config)?;
     let proof = spend(edge, config, Occasion::Add, creds).await?;
     let threepid = of(proof, edge);
     ask_storage(edge, AddThreepid { user_id: user_id.to_owned(), threepid }).await?;
@@ -200,7 +201,7 @@ pub async fn owner<E: Transport>(edge: &E, address: &str) -> Result<Option<Owned
     ask_storage(edge, FindThreepid { medium: EMAIL.to_owned(), address: address.to_owned() }).await
 }
 
-fn way(config: &Config) -> Result<&Mail, MatrixError> {
+fn mailer(config: &Config) -> Result<&Mail, MatrixError> {
     let denied = || MatrixError::new(403, "M_THREEPID_DENIED", "This server sends no mail");
     config.accounts.mail.as_ref().ok_or_else(denied)
 }
@@ -213,6 +214,6 @@ fn digest(secret: &str) -> String {
     base64(&hash(secret))
 }
 
-fn gate(sid: &str) -> String {
+fn store_name(sid: &str) -> String {
     format!("mail/{sid}")
 }

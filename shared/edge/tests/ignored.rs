@@ -17,7 +17,7 @@ use tern_ports::wire::{
     room::ReadEvent,
     user::SessionRef,
 };
-use tern_testkit::network::{refusal, reply};
+use tern_testkit::network::{error_reply, reply};
 
 fn bob() -> OwnedUserId {
     owned_user_id!("@bob:example.org")
@@ -91,7 +91,7 @@ fn a_list_of_threads_depends_on_the_ignored_users_in_any_case() {
 #[test]
 fn whose_hub_does_not_know_the_session_reads_nothing() {
     let edge = edge(Vec::new(), &json!({}));
-    edge.hubs.users(|_, _| refusal(MatrixError::new(401, "M_UNKNOWN_TOKEN", "The session has ended")));
+    edge.hubs.users(|_, _| error_reply(MatrixError::new(401, "M_UNKNOWN_TOKEN", "The session has ended")));
     let event_id = "$event".try_into().unwrap();
     let ended = read(&edge, ReadEvent { caller: caller(), event_id, ignored: BTreeSet::new() });
     assert_eq!(code(ended), (401, "M_UNKNOWN_TOKEN".to_owned()));

@@ -19,12 +19,14 @@ use tern_model::{Class, Config, MatrixError, RawJson};
 use tern_ports::{
     Clock, ObjectHost, Sql,
     wire::{
-        GateCommand, frame,
-        gate::{ConfirmProof, DropProof, LeaveNote, Notes, ReadNotes, SpendProof, TakeNotes, TakeTurn, Turn},
+        OneTimeStoreCommand, frame,
+        one_time_store::{
+            AcquirePermit, ConfirmProof, DropProof, Entries, Permit, ReadEntries, SpendProof, StoreEntry, TakeEntries,
+        },
         room::Draft,
     },
 };
-use tern_small_objects::gate::GateActor;
+use tern_small_objects::one_time_store::OneTimeStoreActor;
 use tern_testkit::TestHost;
 
 fn alice() -> OwnedUserId {
@@ -162,22 +164,22 @@ fn an_event_counts_as_what_it_does() {
 #[test]
 fn a_gate_remembers_over_a_restart_and_goes_when_nothing_counts_any_more() {
     let host = TestHost::new();
-    let turn = |gate: &GateActor<TestHost>| {
-        let ask = GateCommand::from(TakeTurn { burst: 2, per_hour: 60, from: None });
-        frame::read_reply::<Turn>(&host.run(gate.handle(ask))).unwrap().retry_after_ms
+    let permit = |store: &OneTimeStoreActor<TestHost>| {
+        let ask = OneTimeStoreCommand::from(AcquirePermit { burst: 2, per_hour: 60, from: None });
+        frame::read_reply::<Permit>(&host.run(store.handle(ask))).unwrap().retry_after_ms
     };
-    let gate = GateActor::new(host.clone());
-    assert_eq!((turn(&gate), turn(&gate), turn(&gate)), (None, None, Some(60_000)));
-    let again = GateActor::new(host.restarted());
-    assert_eq!(turn(&again), Some(60_000));
+    let store = OneTimeStoreActor::new(host.clone());
+    assert_eq!((permit(&store), permit(&store), permit(&store)), (None, None, Some(60_000)));
+    let again = OneTimeStoreActor::new(host.restarted());
+    assert_eq!(permit(&again), Some(60_000));
 
     let alarm = host.alarm.get().unwrap();
     assert_eq!(alarm.since(host.now()), 60_000);
     host.clock.advance(60_000);
-    assert!(!host.run(gate.is_over()).unwrap(), "one is still missing");
+    assert!(!host.run(store.is_over()).unwrap(), "one is still missing");
     assert_eq!(host.alarm.get().unwrap().since(host.now()), 60_000);
     host.clock.advance(60_000);
-    assert!(host.run(gate.is_over()).unwrap());
+    assert!(host.run(store.is_over()).unwrap());
 }
 
 #[test]
@@ -185,25 +187,25 @@ fn what_was_never_in_a_gate_can_be_asked_for_without_leaving_anything_behind() {
     let questions = || {
         let (secret, token) = ("s".to_owned(), "t".to_owned());
         [
-            GateCommand::from(ReadNotes {}),
-            GateCommand::from(TakeNotes {}),
-            GateCommand::from(ConfirmProof { token }),
-            GateCommand::from(SpendProof { secret }),
-            GateCommand::from(DropProof {}),
+            OneTimeStoreCommand::from(ReadEntries {}),
+            OneTimeStoreCommand::from(TakeEntries {}),
+            OneTimeStoreCommand::from(ConfirmProof { token }),
+            OneTimeStoreCommand::from(SpendProof { secret }),
+            OneTimeStoreCommand::from(DropProof {}),
         ]
     };
     let host = TestHost::new();
-    let gate = GateActor::new(host.clone());
+    let store = OneTimeStoreActor::new(host.clone());
     for question in questions() {
-        host.run(gate.handle(question));
+        host.run(store.handle(question));
     }
     let tables = |host: &TestHost| host.sql().query("SELECT name FROM sqlite_master", &[]).unwrap().len();
     assert_eq!((tables(&host), host.alarm.get()), (0, None));
-    assert!(host.run(gate.is_over()).unwrap());
+    assert!(host.run(store.is_over()).unwrap());
     assert_eq!(tables(&host), 0);
 
-    let note = LeaveNote { name: "x".to_owned(), value: RawJson::empty_object(), until: host.now().plus(1_000) };
-    host.run(gate.handle(note.into()));
-    let taken = host.run(GateActor::new(host.restarted()).handle(TakeNotes {}.into()));
-    assert_eq!(frame::read_reply::<Notes>(&taken).unwrap().len(), 1, "what was left is found after a restart");
+    let note = StoreEntry { name: "x".to_owned(), value: RawJson::empty_object(), until: host.now().plus(1_000) };
+    host.run(store.handle(note.into()));
+    let taken = host.run(OneTimeStoreActor::new(host.restarted()).handle(TakeEntries {}.into()));
+    assert_eq!(frame::read_reply::<Entries>(&taken).unwrap().len(), 1, "what was left is found after a restart");
 }

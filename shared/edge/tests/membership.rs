@@ -9,14 +9,16 @@ use std::{cell::RefCell, rc::Rc};
 use edge::{Edge, code, config};
 use ruma::{OwnedRoomId, user_id};
 use serde_json::{Value, json};
-use tern_edge::{create::create_room, join, join::Wish, people::search, profile, push, register::add_user};
+use tern_edge::{
+    create::create_room, join, join::MembershipChange, profile, push, register::add_user, user_search::search,
+};
 use tern_model::{MatrixError, RawJson};
 use tern_ports::wire::{
     RoomCommand, UserCommand,
     room::{ChangeMembership, CreateRoom, MembershipAction, Sent},
     user::{Profile, SessionRef},
 };
-use tern_testkit::network::{refusal, reply};
+use tern_testkit::network::{error_reply, reply};
 
 /// Alice is called Alice; nobody else is known to a hub.
 fn edge() -> Edge {
@@ -28,7 +30,9 @@ fn edge() -> Edge {
                 [("displayname", text("Alice")), ("avatar_url", text("mxc://a/b")), ("m.tz", text("Europe/London"))];
             reply(fields.into_iter().map(|(field, value)| (field.to_owned(), value)).collect::<Profile>())
         }
-        UserCommand::ReadProfile(_) | UserCommand::ReadInvitee(_) => refusal(MatrixError::not_found("Unknown user")),
+        UserCommand::ReadProfile(_) | UserCommand::ReadInvitee(_) => {
+            error_reply(MatrixError::not_found("Unknown user"))
+        }
         UserCommand::ReadAccountData(_) => reply(None::<RawJson>),
         other => panic!("unexpected {}", other.name()),
     });
@@ -77,7 +81,7 @@ fn an_alias_is_reserved_first_and_given_back_when_the_hub_refuses() {
     assert_eq!(code(create(&edge, json!({ "room_alias_name": "nest" }))), (400, "M_ROOM_IN_USE".to_owned()));
     assert_eq!(created(&edge).len(), 1);
 
-    edge.hubs.rooms(|_, _| refusal(MatrixError::new(400, "M_INVALID_ROOM_STATE", "no")));
+    edge.hubs.rooms(|_, _| error_reply(MatrixError::new(400, "M_INVALID_ROOM_STATE", "no")));
     assert_eq!(code(create(&edge, json!({ "room_alias_name": "ledge" }))), (400, "M_INVALID_ROOM_STATE".to_owned()));
     assert_eq!(code(resolve("#ledge:example.org")), (404, "M_NOT_FOUND".to_owned()));
     edge.hubs.rooms(|_, _| reply(Sent { event_id: "$event".try_into().unwrap() }));
@@ -135,8 +139,8 @@ fn who_comes_in_brings_a_profile_and_who_goes_does_not() {
         (alice, MembershipAction::Knock, alice),
         (alice, MembershipAction::Leave, alice),
     ] {
-        let wish = Wish { caller, action, target, reason: Some("why") };
-        edge.run(join::change(&edge, &config(), room_id, wish)).unwrap();
+        let membership_change = MembershipChange { caller, action, target, reason: Some("why") };
+        edge.run(join::change(&edge, &config(), room_id, membership_change)).unwrap();
     }
     let profile = Some(json!({ "displayname": "Alice", "avatar_url": "mxc://a/b" }));
     let contents: Vec<Option<Value>> =
@@ -145,10 +149,10 @@ fn who_comes_in_brings_a_profile_and_who_goes_does_not() {
     assert!(seen.borrow().iter().all(|change| change.reason.as_deref() == Some("why")));
 
     let carol = user_id!("@carol:example.com");
-    let wish = |action| Wish { caller: alice, action, target: carol, reason: None };
-    let refused = edge.run(join::change(&edge, &config(), room_id, wish(MembershipAction::Invite)));
+    let membership_change = |action| MembershipChange { caller: alice, action, target: carol, reason: None };
+    let refused = edge.run(join::change(&edge, &config(), room_id, membership_change(MembershipAction::Invite)));
     assert_eq!(code(refused), (403, "M_FORBIDDEN".to_owned()));
-    edge.run(join::change(&edge, &config(), room_id, wish(MembershipAction::Ban))).unwrap();
+    edge.run(join::change(&edge, &config(), room_id, membership_change(MembershipAction::Ban))).unwrap();
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The keys of id tokens: made once, turned, and what became of tokens that older ones signed.
+//! The keys of id tokens: made once, rotated, and what became of tokens that older ones signed.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
@@ -50,16 +50,16 @@ fn all_isolates_agree_from_the_first_token_on() {
 fn a_relying_party_with_an_old_set_survives_a_turn_and_an_old_token_too() {
     let (edge, isolate) = (Edge::new(), Keyrings::default());
     let (before, known) = (sign(&edge, &isolate, Algorithm::Es256), published(&edge, &isolate));
-    assert_eq!(code(edge.run(isolate.turn(&edge, &config(), false))).0, 409, "right after they were made");
+    assert_eq!(code(edge.run(isolate.rotate(&edge, &config(), false))).0, 409, "right after they were made");
     edge.clock.advance(REMEMBERED_FOR);
-    edge.run(isolate.turn(&edge, &config(), false)).unwrap();
+    edge.run(isolate.rotate(&edge, &config(), false)).unwrap();
     let after = sign(&edge, &isolate, Algorithm::Es256);
     assert!(accepted(&edge, &after, &known), "the next key was known");
     assert!(accepted(&edge, &before, &published(&edge, &isolate)), "the previous key is still known");
-    assert_eq!(code(edge.run(isolate.turn(&edge, &config(), false))).0, 409);
+    assert_eq!(code(edge.run(isolate.rotate(&edge, &config(), false))).0, 409);
 
     edge.clock.advance(REMEMBERED_FOR);
-    edge.run(isolate.turn(&edge, &config(), false)).unwrap();
+    edge.run(isolate.rotate(&edge, &config(), false)).unwrap();
     assert!(!accepted(&edge, &before, &published(&edge, &isolate)), "two turns later it is over");
     assert!(accepted(&edge, &after, &published(&edge, &isolate)));
 }
@@ -70,7 +70,7 @@ fn another_isolate_hears_of_a_turn_within_a_minute() {
     published(&edge, &one);
     edge.clock.advance(REMEMBERED_FOR);
     let old = published(&edge, &other);
-    edge.run(one.turn(&edge, &config(), false)).unwrap();
+    edge.run(one.rotate(&edge, &config(), false)).unwrap();
     assert_eq!(published(&edge, &other), old);
     edge.clock.advance(60_000);
     assert_eq!(published(&edge, &other), published(&edge, &one));
@@ -80,7 +80,7 @@ fn another_isolate_hears_of_a_turn_within_a_minute() {
 fn keys_that_have_become_known_are_replaced_at_once() {
     let (edge, isolate) = (Edge::new(), Keyrings::default());
     let before = sign(&edge, &isolate, Algorithm::Rs256);
-    edge.run(isolate.turn(&edge, &config(), true)).unwrap();
+    edge.run(isolate.rotate(&edge, &config(), true)).unwrap();
     assert!(!accepted(&edge, &before, &published(&edge, &isolate)));
     let after = sign(&edge, &isolate, Algorithm::Rs256);
     assert!(accepted(&edge, &after, &published(&edge, &isolate)));

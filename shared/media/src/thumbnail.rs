@@ -70,17 +70,17 @@ impl Size {
         Ok(Self { width: side(width, "width")?, height: side(height, "height")?, method })
     }
 
-    /// The standard size that serves this wish whatever the picture is like, if it is large enough; `None` when that depends
-    /// on the picture's shape, see [`Size::of`]. A large picture to be cut is sent whole: the client cuts it.
+    /// The standard size that serves this request whatever the picture is like, if it is large enough; `None` when that
+    /// depends on the picture's shape, see [`Size::of`]. A large picture to be cut is sent whole: the client cuts it.
     #[must_use]
     pub fn standard(self) -> Option<Self> {
         let first = self.candidates().find(|size| size.width >= self.width || size.height >= self.height);
         first.filter(|size| size.width >= self.width && size.height >= self.height)
     }
 
-    /// The standard size that serves this wish for a picture of `width` by `height` pixels: the smallest of which the
-    /// thumbnail is as wide and as high as wanted; as wide or as high, where the picture itself is not both. `None` when there
-    /// is none and the original must do.
+    /// The standard size that serves this request for a picture of `width` by `height` pixels: the smallest of which
+    /// the thumbnail is as wide and as high as wanted; as wide or as high, where the picture itself is not both. `None`
+    /// when there is none and the original must do.
     #[must_use]
     pub fn of(self, width: u32, height: u32) -> Option<Self> {
         if width >= self.width && height >= self.height {
@@ -111,7 +111,7 @@ impl Size {
         STANDARD.iter().all(|size| size.width < self.width && size.height < self.height)
     }
 
-    /// The standard sizes that may serve this wish, smallest first. What is cut has to be large enough before.
+    /// The standard sizes that may serve this request, smallest first. What is cut has to be large enough before.
     fn candidates(self) -> impl Iterator<Item = Self> {
         let cut =
             move |size: &Self| self.method == Method::Crop && size.width >= self.width && size.height >= self.height;

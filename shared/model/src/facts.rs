@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::RawJson;
 
-/// A room's face and the rules of its door: the fields of a room in the directory, in a summary and in a space
+/// What a room shows of itself, and its join rule: the fields of a room in the directory, in a summary and in a space
 /// (Client-Server API, `PublishedRoomsChunk`, "Room summary").
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomFacts {

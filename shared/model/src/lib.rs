@@ -36,7 +36,7 @@ pub use jose::{Algorithm, Jwk};
 pub use json::RawJson;
 pub use limits::{Class, Limits, Rate};
 pub use mail::Mail;
-pub use notice::{EphemeralNotice, Notice, NoticeEvent, Receipt, Turned};
+pub use notice::{EphemeralNotice, Notice, NoticeEvent, Receipt, ResolvedState};
 pub use pdu::Pdu;
 pub use presence::{Presence, PresenceNote};
 pub use state_after::StateAfter;

@@ -1,4 +1,4 @@
-//! Kinds of news a parked poll may wait for, as a bit set.
+//! Kinds of news a waiting poll may wait for, as a bit set.
 
 /// Rooms: timeline, state, membership, counts.
 pub const ROOMS: u32 = 1;

@@ -19,7 +19,8 @@ pub struct Notice {
     /// What state resolution changed along with these events. Members only: of one who is out by it, the own member event
     /// is among `events`, at the position where the resolution was, or here, if there is none any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub turned: Vec<Turned>,
+    #[serde(rename = "turned")]
+    pub resolved: Vec<ResolvedState>,
     /// The user's membership after the events, when they changed it: `join`, `invite`, `knock`, `leave` or `ban`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub membership: Option<String>,
@@ -78,7 +79,7 @@ pub struct NoticeEvent {
 
 /// A place in the room's state that got another event, or none, by state resolution alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Turned {
+pub struct ResolvedState {
     /// Position of the event with which the room was resolved anew.
     pub seq: RoomSeq,
     /// `type`.

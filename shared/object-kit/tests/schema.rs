@@ -6,14 +6,14 @@ use std::{cell::Cell, collections::BTreeMap};
 
 use tern_object_kit::schema::Schema;
 use tern_ports::{Row, Sql, SqlError, Value};
-use tern_small_objects::{gate, handoff};
+use tern_small_objects::{device_sign_in, one_time_store};
 use tern_testkit::Sqlite;
 
 const CLASSES: [(&str, &Schema); 4] = [
     ("room", &tern_room_hub::SCHEMA),
     ("user", &tern_user_hub::SCHEMA),
-    ("gate", &gate::SCHEMA),
-    ("handoff", &handoff::SCHEMA),
+    ("gate", &one_time_store::SCHEMA),
+    ("handoff", &device_sign_in::SCHEMA),
 ];
 
 /// Tables, columns and indices by name. The order of columns is that of their coming, which nothing may rely on.

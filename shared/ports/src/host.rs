@@ -32,15 +32,15 @@ pub trait Spawn {
     fn spawn(&self, work: LocalBoxFuture<'static, ()>);
 
     /// Resolves when what is ready to leave has left and what is ready to be taken in was taken in.
-    fn breathe(&self) -> impl Future<Output = ()>;
+    fn yield_now(&self) -> impl Future<Output = ()>;
 
     /// Resolves after `ms` milliseconds. Keeps an object in memory meanwhile: only for one that waits for an answer anyway.
     fn sleep(&self, ms: u64) -> impl Future<Output = ()>;
 }
 
-/// A parked poll as its hub's host remembers it, also while the hub is out of memory.
+/// A waiting poll as its hub's host remembers it, also while the hub is out of memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ticket {
+pub struct Attachment {
     /// The device that asks.
     pub device_id: String,
     /// What wakes it: bits of `tern_model::news`.
@@ -49,23 +49,23 @@ pub struct Ticket {
     pub question: Option<Vec<u8>>,
 }
 
-/// Parked polls in a user's hub.
-pub trait Parking {
-    /// The way back to one parked poll.
-    type Seat: 'static;
+/// Waiting polls in a user's hub.
+pub trait WaitingPolls {
+    /// The way back to one waiting poll.
+    type PollSocket: 'static;
 
     /// Takes the polls that wait for one of `kinds` (bits of `tern_model::news`), of `device_id` only when one is given.
     /// Each is then kept or answered; until then nobody else can take it.
-    fn take(&self, device_id: Option<&str>, kinds: u32) -> Vec<(Self::Seat, Ticket)>;
+    fn take(&self, device_id: Option<&str>, kinds: u32) -> Vec<(Self::PollSocket, Attachment)>;
 
-    /// Parks a poll that was taken for nothing again.
-    fn keep(&self, seat: Self::Seat, ticket: Ticket);
+    /// Holds a poll that was taken for nothing again.
+    fn keep(&self, poll_socket: Self::PollSocket, attachment: Attachment);
 
-    /// Ends a poll with a reply frame, or with the wish that it asks again.
-    fn answer(&self, seat: Self::Seat, reply: Option<Vec<u8>>);
+    /// Ends a poll with a reply frame, or with the request that it asks again.
+    fn answer(&self, poll_socket: Self::PollSocket, reply: Option<Vec<u8>>);
 
-    /// How many polls are parked now.
-    fn parked(&self) -> u64;
+    /// How many polls wait now.
+    fn waiting_polls(&self) -> u64;
 }
 
 /// Everything that a Durable Object gives to the actor in it.
@@ -79,6 +79,6 @@ pub trait ObjectHost: Clock + Entropy + Spawn + Transport + 'static {
     /// Resolves when everything written so far is durable. Requests that arrive meanwhile are committed as one group.
     fn synced(&self) -> impl Future<Output = ()>;
 
-    /// Asks for `alarm` to be called at `at` or later; replaces an earlier wish.
+    /// Asks for `alarm` to be called at `at` or later; replaces an earlier request.
     fn set_alarm(&self, at: Millis) -> impl Future<Output = ()>;
 }

@@ -4,7 +4,7 @@
 //! (`wire`).
 //!
 //! Two kinds of trait live here. *Host* traits are what a Durable Object or Worker gives to the flow that runs in it:
-//! clock, entropy, background work, alarm, SQLite, parked sockets, `crypto`. *Transport* carries one frame to one part
+//! clock, entropy, background work, alarm, SQLite, waiting sockets, `crypto`. *Transport* carries one frame to one part
 //! and brings one frame back; everything a part can be asked is an enum in `wire`, so a new request does not compile
 //! until its owner answers it. `meter` is what a request cost.
 //!
@@ -24,10 +24,10 @@ pub mod wire;
 pub use cache::Cache;
 pub use content::ContentTransport;
 pub use crypto::{Crypto, CryptoError, KeyPair};
-pub use host::{Charsets, Clock, Entropy, ObjectHost, Parking, Spawn, Ticket};
+pub use host::{Attachment, Charsets, Clock, Entropy, ObjectHost, Spawn, WaitingPolls};
 pub use outbound::Outbound;
-pub use poll::{Parked, PollReply, Polls};
+pub use poll::{PollReply, Polls, WaitingPoll};
 pub use sql::{Row, Sql, SqlError, Value};
 pub use transport::{
-    Target, Transport, Unreachable, ask_gate, ask_handoff, ask_relay, ask_room, ask_storage, ask_user,
+    Target, Transport, Unreachable, ask_device_sign_in, ask_one_time_store, ask_relay, ask_room, ask_storage, ask_user,
 };

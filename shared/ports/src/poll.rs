@@ -12,27 +12,27 @@ use crate::Unreachable;
 pub enum PollReply<S> {
     /// Answered; a reply frame.
     Answer(Vec<u8>),
-    /// Nothing yet: the socket is parked.
-    Parked {
+    /// Nothing yet: the socket waits.
+    Waiting {
         /// Where the answer will come.
         socket: S,
         /// The answer if none comes in time.
-        quiet: Option<RawJson>,
+        timeout_response: Option<RawJson>,
     },
 }
 
-/// A parked socket.
-pub trait Parked {
+/// A waiting socket.
+pub trait WaitingPoll {
     /// Resolves with the hub's reply frame; with nothing when the hub wants to be asked again, or when the socket broke.
     fn woken(&mut self) -> impl Future<Output = Option<Vec<u8>>>;
 }
 
-/// Asking a user's hub in a way that lets it park the question.
+/// Asking a user's hub in a way that lets it hold the question.
 pub trait Polls {
-    /// The parked socket.
-    type Socket: Parked;
+    /// The waiting socket.
+    type Socket: WaitingPoll;
 
-    /// Sends a sync command; the hub answers or parks.
+    /// Sends a sync command; the hub answers or holds it.
     fn ask(
         &self,
         user_id: &UserId,

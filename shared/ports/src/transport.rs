@@ -5,7 +5,9 @@ use std::future::Future;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tern_model::MatrixError;
 
-use crate::wire::{GateRequest, HandoffRequest, RelayRequest, RoomRequest, StorageRequest, UserRequest, frame};
+use crate::wire::{
+    DeviceSignInRequest, OneTimeStoreRequest, RelayRequest, RoomRequest, StorageRequest, UserRequest, frame,
+};
 
 /// A part of the server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,10 +18,10 @@ pub enum Target {
     Room(OwnedRoomId),
     /// A local user's hub.
     User(OwnedUserId),
-    /// A gate, by its name (`tern_small_objects::gate`).
-    Gate(String),
+    /// A one-time store, by its name (`tern_small_objects::one_time_store`).
+    OneTimeStore(String),
     /// What two devices hand over to each other, by name.
-    Handoff(String),
+    DeviceSignIn(String),
     /// Who tells many hubs the same, by its place in the tree (`tern_small_objects::relay`).
     Relay(String),
 }
@@ -72,12 +74,12 @@ pub async fn ask_user<R: UserRequest>(
 ///
 /// # Errors
 /// The object's own error, or 503 when it cannot be reached.
-pub async fn ask_handoff<R: HandoffRequest>(
+pub async fn ask_device_sign_in<R: DeviceSignInRequest>(
     via: &impl Transport,
     name: &str,
     request: R,
 ) -> Result<R::Reply, MatrixError> {
-    let target = Target::Handoff(name.to_owned());
+    let target = Target::DeviceSignIn(name.to_owned());
     frame::read_reply(&via.exchange(&target, frame::write(&request.into())).await?)
 }
 
@@ -89,12 +91,16 @@ pub async fn ask_storage<R: StorageRequest>(via: &impl Transport, request: R) ->
     frame::read_reply(&via.exchange(&Target::Storage, frame::write(&request.into())).await?)
 }
 
-/// Asks a gate.
+/// Asks a one-time store.
 ///
 /// # Errors
-/// The gate's own error, or 503 when it cannot be reached.
-pub async fn ask_gate<R: GateRequest>(via: &impl Transport, name: &str, request: R) -> Result<R::Reply, MatrixError> {
-    let target = Target::Gate(name.to_owned());
+/// The one-time store's own error, or 503 when it cannot be reached.
+pub async fn ask_one_time_store<R: OneTimeStoreRequest>(
+    via: &impl Transport,
+    name: &str,
+    request: R,
+) -> Result<R::Reply, MatrixError> {
+    let target = Target::OneTimeStore(name.to_owned());
     frame::read_reply(&via.exchange(&target, frame::write(&request.into())).await?)
 }
 

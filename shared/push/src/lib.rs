@@ -2,7 +2,7 @@
 //!
 //! The rules are data: the predefined set, the changes a client may make, and the parts it may read. The account data
 //! event `m.push_rules` carries exactly what [`PushRules::to_content`] writes. An [`Evaluator`] made of them says what
-//! follows from an event; a [`Ledger`] counts what follows from many.
+//! follows from an event; a [`UnreadCounts`] counts what follows from many.
 
 mod change;
 mod condition;
@@ -10,15 +10,15 @@ mod error;
 mod evaluate;
 mod glob;
 mod json;
-mod ledger;
 mod polls;
 mod rules;
+mod unread_counts;
 mod upgrade;
 mod view;
 
 pub use change::Change;
 pub use error::PushRuleError;
 pub use evaluate::{Context, Evaluator, Event, Verdict, tweaks};
-pub use ledger::{Counts, Ledger, Mark, Scope, Slot};
 pub use rules::{PushRules, Rule, RuleKind};
+pub use unread_counts::{Counts, Notification, Scope, Slot, UnreadCounts};
 pub use view::View;

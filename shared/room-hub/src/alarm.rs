@@ -24,12 +24,12 @@ impl<H: ObjectHost> RoomActor<H> {
         match self.work_off(cold, now) {
             Ok(false) => return,
             Ok(true) => {}
-            Err(_) => return self.wish(now.plus(LEFTOVERS_MS)).await,
+            Err(_) => return self.request_alarm(now.plus(LEFTOVERS_MS)).await,
         }
         // What cannot be read now is due at the next alarm.
         let _ = self.send_delayed(now).await;
         if let Some(at) = self.next_due(now) {
-            self.wish(at).await;
+            self.request_alarm(at).await;
         }
     }
 
@@ -38,9 +38,9 @@ impl<H: ObjectHost> RoomActor<H> {
         if self.head()?.is_none() {
             return Ok(false);
         }
-        self.retry_laggards(now)?;
+        self.retry_failed_recipients(now)?;
         self.flush_receipts()?;
-        if cold && self.laggards_due(now).is_none() {
+        if cold && self.failed_recipients_due(now).is_none() {
             self.forget_typing();
         } else {
             self.expire_typing();
@@ -54,12 +54,12 @@ impl<H: ObjectHost> RoomActor<H> {
     /// Sees to it that what follows from a commit is resumed if this object dies after the reply.
     pub(crate) async fn arm_for_leftovers(&self) {
         if self.has_leftovers() {
-            self.wish(self.host.now().plus(LEFTOVERS_MS)).await;
+            self.request_alarm(self.host.now().plus(LEFTOVERS_MS)).await;
         }
     }
 
     /// Asks for an alarm, unless an earlier one stands.
-    pub(crate) async fn wish(&self, at: Millis) {
+    pub(crate) async fn request_alarm(&self, at: Millis) {
         self.alarm.set(&*self.host, at).await;
     }
 
@@ -67,20 +67,20 @@ impl<H: ObjectHost> RoomActor<H> {
         let Ok(Some(head)) = self.head() else { return false };
         let saved = self.saved.get() == (head.forwarded, head.announced);
         let done = head.forwarded >= head.newest && head.announced >= head.newest;
-        !(saved && done) || self.laggards_due(Millis::default()).is_some()
+        !(saved && done) || self.failed_recipients_due(Millis::default()).is_some()
     }
 
     fn next_due(&self, now: Millis) -> Option<Millis> {
         let behind = self.head().ok().flatten().is_some_and(|head| head.announced < head.newest);
-        let wishes = [
+        let alarms = [
             behind.then_some(now.plus(LEFTOVERS_MS)),
             self.forward_due().map(|due| due.max(now.plus(SOON_MS))),
-            self.laggards_due(now.plus(LEFTOVERS_MS)).map(|due| due.max(now.plus(SOON_MS))),
+            self.failed_recipients_due(now.plus(LEFTOVERS_MS)).map(|due| due.max(now.plus(SOON_MS))),
             self.typing_due(),
             self.receipts_due(),
             // What is still due could not be sent.
             self.delayed_due().map(|due| if due > now { due } else { now.plus(SOON_MS) }),
         ];
-        wishes.into_iter().flatten().min()
+        alarms.into_iter().flatten().min()
     }
 }

@@ -8,8 +8,8 @@
 //! | folder | what | in it |
 //! |---|---|---|
 //! | `timeline` | changes, and what is stored of them | `send`, `membership`, `create`, `delayed`, `finalised`, `sticky`, `facts`, `forward` |
-//! | `graph` | events from other servers, and what is kept of a room that forked | `receive`, `fetch`, `admit`, `known`; `forks`, `turns`, `aside`, `past` |
-//! | `delivery` | who is told what, one by one or by relays; typing and receipts | `queue`, `desk`, `carriers`, `shares`, `bundle`, `listeners`, `ephemeral` |
+//! | `graph` | events from other servers, and what is kept of a room that forked | `receive`, `fetch`, `admit`, `known`; `state_groups`, `resolution_changes`, `side_events`, `state_history` |
+//! | `delivery` | who is told what, one by one or by relays; typing and receipts | `enqueue`, `delivery_queue`, `workers`, `shards`, `notice_batch`, `listeners`, `ephemeral` |
 //! | `reads` | reads, each after the reader's access was checked (`access`) | `history`, `read`, `relations`, `slice`; `aggregate`, `related`, `receipt_place`; `timeline`, the tail joined with what the storage worker has |
 
 use std::{
@@ -124,11 +124,11 @@ impl<H: ObjectHost> RoomActor<H> {
             RoomCommand::ReadStateEvent(request) => write_reply(&self.read_state_event(&request).await),
             RoomCommand::ReadMembers(request) => write_reply(&self.read_members(&request).await),
             RoomCommand::ReadJoinedMembers(request) => write_reply(&self.read_joined_members(&request)),
-            RoomCommand::ReadCompanions(request) => write_reply(&self.read_companions(&request)),
+            RoomCommand::ReadJoinedUsers(request) => write_reply(&self.read_joined_users(&request)),
             RoomCommand::ReadSlice(request) => write_reply(&self.read_slice(&request.ask).await),
-            RoomCommand::AttendRoom(request) => write_reply(&self.attend(&request)),
+            RoomCommand::SubscribeRoom(request) => write_reply(&self.subscribe(&request)),
             RoomCommand::ReadSummary(request) => write_reply(&self.read_summary(&request).await),
-            RoomCommand::CheckCurator(request) => write_reply(&self.check_curator(&request)),
+            RoomCommand::CheckAliasPermission(request) => write_reply(&self.check_alias_permission(&request)),
             RoomCommand::ReadForUpgrade(request) => write_reply(&self.read_for_upgrade(&request)),
             RoomCommand::DelayEvent(request) => write_reply(&self.delay_event(*request).await),
             RoomCommand::FindDelayed(request) => write_reply(&self.find_delayed(&request)),
@@ -209,7 +209,7 @@ impl<H: ObjectHost> RoomActor<H> {
             actor.let_reply_go_first().await;
             actor.start_announcing();
             // Members first. Storage gets more at a time that way.
-            actor.host.breathe().await;
+            actor.host.yield_now().await;
             actor.start_forwarding();
         }));
     }

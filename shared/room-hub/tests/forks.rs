@@ -18,7 +18,7 @@ use tern_ports::{
     Sql as _, ask_storage,
     wire::{
         RoomRequest, frame,
-        receive::{Fate, Receipted, ReceiveEvents, ServerKey},
+        receive::{PduResult, Receipted, ReceiveEvents, ServerKey},
         room::{CreateRoom, Draft, ReadMessages, SendEvent, Sent},
         storage::StateAt,
     },
@@ -311,8 +311,12 @@ impl World {
         let events = self.homes[0].outgoing();
         for number in 1..self.homes.len() {
             let version = Some(self.version.id.to_owned());
-            let fates = self.hand(number, 0, version, events.clone());
-            assert!(fates.iter().all(|receipt| receipt.fate == Fate::Accepted), "seed {}: {fates:?}", self.seed);
+            let results = self.hand(number, 0, version, events.clone());
+            assert!(
+                results.iter().all(|receipt| receipt.result == PduResult::Accepted),
+                "seed {}: {results:?}",
+                self.seed
+            );
         }
     }
 
@@ -329,7 +333,7 @@ impl World {
 
     fn hand(&self, to: usize, from: usize, version: Option<String>, events: Vec<RawJson>) -> Vec<Receipted> {
         let origin = self.homes[from].name.clone();
-        let request = ReceiveEvents { origin, version, events, cited: Vec::new(), keys: self.keys() };
+        let request = ReceiveEvents { origin, version, events, outliers: Vec::new(), keys: self.keys() };
         self.homes[to].ask(request).unwrap_or_else(|error| panic!("seed {}: {error:?}", self.seed))
     }
 
@@ -341,10 +345,10 @@ impl World {
             let before = open.len();
             let mut waiting = Vec::new();
             for (from, event) in open {
-                let fates = self.hand(to, from, None, vec![event.clone()]);
-                match &fates[0].fate {
-                    Fate::Missing(_) => waiting.push((from, event)),
-                    Fate::Dropped(reason) => panic!("seed {}: a genuine event was dropped: {reason}", self.seed),
+                let results = self.hand(to, from, None, vec![event.clone()]);
+                match &results[0].result {
+                    PduResult::Missing(_) => waiting.push((from, event)),
+                    PduResult::Dropped(reason) => panic!("seed {}: a genuine event was dropped: {reason}", self.seed),
                     _ => {}
                 }
             }
@@ -514,9 +518,9 @@ impl World {
     fn check_leaver(&self, home: &Home, reader: &str) {
         let since =
             "SELECT CAST(coalesce(since, seq) AS TEXT), membership, state_key FROM state WHERE kind = 'm.room.member'";
-        let turned = "SELECT CAST(max(seq) AS TEXT), '', state_key FROM turns
+        let resolved = "SELECT CAST(max(seq) AS TEXT), '', state_key FROM turns
                       WHERE kind = 'm.room.member' AND after IS NULL GROUP BY state_key";
-        let rows = [home.rows(since), home.rows(turned)].concat();
+        let rows = [home.rows(since), home.rows(resolved)].concat();
         let Some(row) = rows.iter().find(|row| row[2] == reader).filter(|row| row[1] != "join") else { return };
         let out: u64 = row[0].parse().unwrap();
         let caller = Caller { user_id: reader.try_into().unwrap(), device_id: "PHONE".into() };

@@ -15,7 +15,7 @@ use tern_model::Pdu;
 use crate::{
     auth::{AuthState, allow_with, authorise_with},
     error::{AuthError, Unreadable},
-    history::{Difference, History, held},
+    history::{History, StateDelta, held},
     policy,
     resolve::resolve,
 };
@@ -34,18 +34,18 @@ pub enum Verdict {
 
 /// An event with its verdict and the state around it, told from the present before it.
 #[derive(Clone, Debug)]
-pub struct Judged {
+pub struct AuthorisedPdu {
     /// The verdict.
     pub verdict: Verdict,
     /// The state before the event.
-    pub before: Rc<Difference>,
+    pub before: Rc<StateDelta>,
     /// The state after it: another only if it is a state event that was not rejected.
-    pub after: Rc<Difference>,
+    pub after: Rc<StateDelta>,
 }
 
-/// An event cannot be judged.
+/// An event cannot be checked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum JudgeError {
+pub enum AuthoriseError {
     /// These events must be fetched first.
     #[error("{} events before this one are missing", .0.len())]
     Missing(Vec<OwnedEventId>),
@@ -54,11 +54,11 @@ pub enum JudgeError {
     Unreadable(#[from] Unreadable),
 }
 
-/// Judges an event by its auth events alone: one that is known only because others cite it. Never soft-failed.
+/// Checks an event by its auth events alone: one that is known only because others cite it. Never soft-failed.
 ///
 /// # Errors
 /// `Missing` when its auth events are not known.
-pub fn judge_cited(history: &impl History, pdu: &Pdu) -> Result<Verdict, JudgeError> {
+pub fn authorise_outlier(history: &impl History, pdu: &Pdu) -> Result<Verdict, AuthoriseError> {
     let cited = AuthState::cited(history, pdu)?;
     let refused = reason(authorise_with(&history.version().rules.authorization, pdu, &cited))?;
     Ok(refused.or_else(|| unknown_version(history, pdu)).map_or(Verdict::Accept, Verdict::Reject))
@@ -70,17 +70,17 @@ pub struct Advance {
     /// The forward extremities.
     pub extremities: BTreeSet<OwnedEventId>,
     /// How the state that they resolve to differs from the present before.
-    pub changes: Rc<Difference>,
+    pub changes: Rc<StateDelta>,
 }
 
-/// Judges `pdu` by its auth events, by the state before it, by the present state, and by the room's policy server, in this
-/// order.
+/// Checks `pdu` by its auth events, by the state before it, by the present state, and by the room's policy server, in
+/// this order.
 ///
 /// # Errors
 /// `Missing` when its auth events or the state before it are not known.
-pub fn judge(history: &impl History, pdu: &Pdu) -> Result<Judged, JudgeError> {
+pub fn authorise_pdu(history: &impl History, pdu: &Pdu) -> Result<AuthorisedPdu, AuthoriseError> {
     let before = state_before(history, pdu)?;
-    let verdict = match refusal(history, &before, pdu)? {
+    let verdict = match auth_failure(history, &before, pdu)? {
         None => Verdict::Accept,
         Some(verdict) => verdict,
     };
@@ -88,7 +88,7 @@ pub fn judge(history: &impl History, pdu: &Pdu) -> Result<Judged, JudgeError> {
         (Verdict::Reject(_), _) | (_, None) => Rc::clone(&before),
         (_, Some(state_key)) => Rc::new(with(&before, pdu, state_key)),
     };
-    Ok(Judged { verdict, before, after })
+    Ok(AuthorisedPdu { verdict, before, after })
 }
 
 /// The present after an accepted event, which `history` knows already, and the state after which is `after`.
@@ -99,7 +99,7 @@ pub fn advance(
     history: &impl History,
     extremities: &BTreeSet<OwnedEventId>,
     pdu: &Pdu,
-    after: &Rc<Difference>,
+    after: &Rc<StateDelta>,
 ) -> Result<Advance, Unreadable> {
     let mut extremities = extremities.clone();
     let mut built_on: Vec<OwnedEventId> = pdu.prev().to_vec();
@@ -118,12 +118,12 @@ pub fn advance(
     Ok(Advance { changes: resolve(history, &states)?, extremities })
 }
 
-fn known_state(history: &impl History, event_id: &EventId) -> Result<Rc<Difference>, Unreadable> {
+fn known_state(history: &impl History, event_id: &EventId) -> Result<Rc<StateDelta>, Unreadable> {
     history.state_after(event_id)?.ok_or_else(|| Unreadable(format!("the state after {event_id} is not known")))
 }
 
 /// The resolution of the states after the events before it.
-fn state_before(history: &impl History, pdu: &Pdu) -> Result<Rc<Difference>, JudgeError> {
+fn state_before(history: &impl History, pdu: &Pdu) -> Result<Rc<StateDelta>, AuthoriseError> {
     let mut missing = Vec::new();
     let mut states = Vec::with_capacity(pdu.prev().len());
     for previous in pdu.prev() {
@@ -132,11 +132,11 @@ fn state_before(history: &impl History, pdu: &Pdu) -> Result<Rc<Difference>, Jud
             None => missing.push(previous.clone()),
         }
     }
-    if missing.is_empty() { Ok(resolve(history, &states)?) } else { Err(JudgeError::Missing(missing)) }
+    if missing.is_empty() { Ok(resolve(history, &states)?) } else { Err(AuthoriseError::Missing(missing)) }
 }
 
 /// The first check that the event does not pass, as a verdict.
-fn refusal(history: &impl History, before: &Difference, pdu: &Pdu) -> Result<Option<Verdict>, JudgeError> {
+fn auth_failure(history: &impl History, before: &StateDelta, pdu: &Pdu) -> Result<Option<Verdict>, AuthoriseError> {
     if let Some(reason) = unknown_version(history, pdu) {
         return Ok(Some(Verdict::Reject(reason)));
     }
@@ -151,8 +151,10 @@ fn refusal(history: &impl History, before: &Difference, pdu: &Pdu) -> Result<Opt
     if let Some(reason) = reason(allow_in(history, before, pdu))? {
         return Ok(Some(Verdict::Reject(reason)));
     }
-    let now = if before.is_empty() { None } else { reason(allow_in(history, &Difference::new(), pdu))? };
-    Ok(now.map_or_else(|| policy::refusal(history, pdu), |reason| Ok(Some(reason)))?.map(Verdict::SoftFail))
+    let now = if before.is_empty() { None } else { reason(allow_in(history, &StateDelta::new(), pdu))? };
+    Ok(now
+        .map_or_else(|| policy::missing_recommendation(history, pdu), |reason| Ok(Some(reason)))?
+        .map(Verdict::SoftFail))
 }
 
 /// Only the create event stands on nothing, and a room has one.
@@ -185,7 +187,7 @@ fn unknown_version(history: &impl History, pdu: &Pdu) -> Option<String> {
 }
 
 /// The rules that depend on state, with `state`.
-fn allow_in(history: &impl History, state: &Difference, pdu: &Pdu) -> Result<(), AuthError> {
+fn allow_in(history: &impl History, state: &StateDelta, pdu: &Pdu) -> Result<(), AuthError> {
     let rules = &history.version().rules.authorization;
     let read =
         |kind: &StateEventType, state_key: &str| match held(history, state, &(kind.clone(), state_key.to_owned()))? {
@@ -204,7 +206,7 @@ fn reason(checked: Result<(), AuthError>) -> Result<Option<String>, Unreadable> 
     }
 }
 
-fn with(state: &Difference, pdu: &Pdu, state_key: &str) -> Difference {
+fn with(state: &StateDelta, pdu: &Pdu, state_key: &str) -> StateDelta {
     let mut state = state.clone();
     state.insert((pdu.kind().to_string().into(), state_key.to_owned()), Some(pdu.id().to_owned()));
     state

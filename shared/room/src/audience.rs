@@ -8,7 +8,7 @@ use tern_model::{RoomSeq, StoredEvent};
 
 /// What one user gets of a range of events: a run without gaps.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Share {
+pub struct VisibleRange {
     /// First position, included.
     pub first: RoomSeq,
     /// Last position, included.
@@ -17,7 +17,7 @@ pub struct Share {
     pub membership: Option<String>,
 }
 
-impl Share {
+impl VisibleRange {
     /// The user is outside the room and needs stripped state with the event.
     pub fn stripped(&self) -> bool {
         matches!(self.membership.as_deref(), Some("invite" | "knock"))
@@ -33,7 +33,7 @@ impl Share {
 #[derive(Clone, Debug, Default)]
 pub struct Audience {
     range: Option<(RoomSeq, RoomSeq)>,
-    changed: BTreeMap<OwnedUserId, Share>,
+    changed: BTreeMap<OwnedUserId, VisibleRange>,
 }
 
 impl Audience {
@@ -52,23 +52,23 @@ impl Audience {
             let run = runs.entry(user_id).or_insert_with(|| Run::new(Content::before(event), first.seq));
             run.step(event.seq, after);
         }
-        let changed = runs.into_iter().filter_map(|(user, run)| Some((user, run.share(last.seq)?))).collect();
+        let changed = runs.into_iter().filter_map(|(user, run)| Some((user, run.visible(last.seq)?))).collect();
         Self { range: Some((first.seq, last.seq)), changed }
     }
 
     /// Users whose membership the range changed, with their shares. They are told even if they are not in the room now.
-    pub fn changed(&self) -> impl Iterator<Item = (&UserId, &Share)> {
-        self.changed.iter().map(|(user_id, share)| (&**user_id, share))
+    pub fn changed(&self) -> impl Iterator<Item = (&UserId, &VisibleRange)> {
+        self.changed.iter().map(|(user_id, visible)| (&**user_id, visible))
     }
 
     /// The share of a user who is joined now, by a member event at `since`. None when that is after the range: the user
     /// may not have been in the room yet, and a later range tells.
-    pub fn joined(&self, user_id: &UserId, since: RoomSeq) -> Option<Share> {
-        if let Some(share) = self.changed.get(user_id) {
-            return Some(share.clone());
+    pub fn joined(&self, user_id: &UserId, since: RoomSeq) -> Option<VisibleRange> {
+        if let Some(visible) = self.changed.get(user_id) {
+            return Some(visible.clone());
         }
         let (first, last) = self.range.filter(|(_, last)| since <= *last)?;
-        Some(Share { first, last, membership: None })
+        Some(VisibleRange { first, last, membership: None })
     }
 }
 
@@ -106,9 +106,10 @@ impl Run {
     }
 
     /// None when the user stayed joined throughout: then there is nothing special about the user.
-    fn share(self, last: RoomSeq) -> Option<Share> {
-        let share = Share { first: self.first, last: self.end.unwrap_or(last), membership: Some(self.membership) };
-        self.changed.then_some(share)
+    fn visible(self, last: RoomSeq) -> Option<VisibleRange> {
+        let visible =
+            VisibleRange { first: self.first, last: self.end.unwrap_or(last), membership: Some(self.membership) };
+        self.changed.then_some(visible)
     }
 }
 

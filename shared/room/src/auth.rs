@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use tern_model::{Pdu, ed25519};
 
 use crate::{
-    accept::JudgeError,
+    accept::AuthoriseError,
     error::{AuthError, Unreadable},
     history::History,
     view::RoomView,
@@ -68,7 +68,7 @@ impl AuthState {
 
     /// The state that `pdu` itself cites: its auth events, and from room version 12 on the create event that the room's id
     /// names.
-    pub(crate) fn cited(history: &impl History, pdu: &Pdu) -> Result<Self, JudgeError> {
+    pub(crate) fn cited(history: &impl History, pdu: &Pdu) -> Result<Self, AuthoriseError> {
         let mut state = Self::default();
         let mut missing = Vec::new();
         for event_id in pdu.auth() {
@@ -83,7 +83,7 @@ impl AuthState {
         if let Some(create) = history.version().create_event_of(pdu) {
             state.create = history.event(&create)?;
         }
-        if missing.is_empty() { Ok(state) } else { Err(JudgeError::Missing(missing)) }
+        if missing.is_empty() { Ok(state) } else { Err(AuthoriseError::Missing(missing)) }
     }
 
     /// The auth events.

@@ -103,22 +103,27 @@ pub fn plan(
     now: Millis,
     signer: &Signer,
 ) -> Result<Plan, CreateError> {
-    let wish = Wish::read(request, creator, signer.server_name())?;
-    let (room_id, create) = create_event(&wish, entropy, now, signer)?;
+    let creation = CreationRequest::read(request, creator, signer.server_name())?;
+    let (room_id, create) = create_event(&creation, entropy, now, signer)?;
     let mut drafts = vec![state(creator, "m.room.member", creator.as_str(), &member("join", profiles.get(creator)))?];
-    let levels = power_levels(wish.version, wish.preset, &wish.equals, request.power_level_content_override.as_ref());
+    let levels = power_levels(
+        creation.version,
+        creation.preset,
+        &creation.equals,
+        request.power_level_content_override.as_ref(),
+    );
     drafts.push(state(creator, "m.room.power_levels", "", &levels.into())?);
-    if let Some(alias) = &wish.alias {
+    if let Some(alias) = &creation.alias {
         drafts.push(state(creator, "m.room.canonical_alias", "", &json!({ "alias": alias }))?);
     }
-    drafts.extend(preset_and_initial_state(&wish)?);
+    drafts.extend(preset_and_initial_state(&creation)?);
     if let Some(name) = &request.name {
         drafts.push(state(creator, "m.room.name", "", &json!({ "name": name }))?);
     }
     if let Some(topic) = &request.topic {
         drafts.push(state(creator, "m.room.topic", "", &topic_content(topic))?);
     }
-    for invitee in &wish.invites {
+    for invitee in &creation.invites {
         let mut content = member("invite", profiles.get(invitee));
         if let (Some(content), Some(true)) = (content.as_object_mut(), request.is_direct) {
             content.insert("is_direct".to_owned(), true.into());
@@ -126,18 +131,18 @@ pub fn plan(
         drafts.push(state(creator, "m.room.member", invitee.as_str(), &content)?);
     }
     Ok(Plan {
-        version: wish.version,
+        version: creation.version,
         room_id,
         create,
         drafts,
-        invites: wish.invites,
-        alias: wish.alias,
-        published: wish.published,
+        invites: creation.invites,
+        alias: creation.alias,
+        published: creation.published,
     })
 }
 
 /// The request with its parameters read.
-struct Wish<'a> {
+struct CreationRequest<'a> {
     request: &'a CreateRoomRequest,
     creator: &'a UserId,
     version: &'static Version,
@@ -149,7 +154,7 @@ struct Wish<'a> {
     equals: BTreeSet<OwnedUserId>,
 }
 
-impl<'a> Wish<'a> {
+impl<'a> CreationRequest<'a> {
     fn read(request: &'a CreateRoomRequest, creator: &'a UserId, server: &ServerName) -> Result<Self, CreateError> {
         if request.invite_3pid.as_ref().is_some_and(|invites| !invites.is_empty()) {
             return Err(CreateError::ThirdPartyInvite);
@@ -205,21 +210,21 @@ fn alias(name: &str, server: &ServerName) -> Result<OwnedRoomAliasId, CreateErro
 }
 
 fn create_event(
-    wish: &Wish<'_>,
+    creation: &CreationRequest<'_>,
     entropy: [u8; 18],
     now: Millis,
     signer: &Signer,
 ) -> Result<(OwnedRoomId, Pdu), CreateError> {
     let random = URL_SAFE_NO_PAD.encode(entropy);
-    let content = creation_content(wish, &random)?;
-    let draft = state(wish.creator, "m.room.create", "", &content.into())?;
-    let given = if wish.version.room_id_is_create_hash() {
+    let content = creation_content(creation, &random)?;
+    let draft = state(creation.creator, "m.room.create", "", &content.into())?;
+    let given = if creation.version.room_id_is_create_hash() {
         None
     } else {
         Some(room_id(&format!("!{random}:{}", signer.server_name()))?)
     };
-    let create = build_create(wish.version, given.as_deref(), &draft, now, signer)?;
-    check_state_independent_auth_rules(&wish.version.rules.authorization, &create, |_| None::<&Pdu>)
+    let create = build_create(creation.version, given.as_deref(), &draft, now, signer)?;
+    check_state_independent_auth_rules(&creation.version.rules.authorization, &create, |_| None::<&Pdu>)
         .map_err(|rule| CreateError::InvalidState(rule.into()))?;
     let room_id = match given {
         Some(room_id) => room_id,
@@ -229,24 +234,24 @@ fn create_event(
 }
 
 /// The content of `m.room.create`.
-fn creation_content(wish: &Wish<'_>, random: &str) -> Result<Map<String, Value>, CreateError> {
-    let mut content = wish.request.creation_content.clone().unwrap_or_default();
+fn creation_content(creation: &CreationRequest<'_>, random: &str) -> Result<Map<String, Value>, CreateError> {
+    let mut content = creation.request.creation_content.clone().unwrap_or_default();
     if content.get("m.federate").is_some_and(|federate| !federate.is_boolean()) {
         return Err(CreateError::BadJson("`m.federate` must be a boolean".into()));
     }
     if content.get("type").is_some_and(|kind| !kind.is_string()) {
         return Err(CreateError::BadJson("`type` of a room must be a string".into()));
     }
-    content.insert("room_version".to_owned(), wish.version.id.into());
-    if wish.version.creator_in_content() {
-        content.insert("creator".to_owned(), wish.creator.as_str().into());
+    content.insert("room_version".to_owned(), creation.version.id.into());
+    if creation.version.creator_in_content() {
+        content.insert("creator".to_owned(), creation.creator.as_str().into());
     } else {
         content.remove("creator");
     }
-    if wish.version.privileges_creators() {
-        add_creators(&mut content, wish)?;
+    if creation.version.privileges_creators() {
+        add_creators(&mut content, creation)?;
     }
-    if wish.version.room_id_is_create_hash() {
+    if creation.version.room_id_is_create_hash() {
         // Two rooms that one user makes in the same millisecond would otherwise get the same id (MSC4291).
         content.insert("tern.entropy".to_owned(), random.into());
     }
@@ -254,15 +259,15 @@ fn creation_content(wish: &Wish<'_>, random: &str) -> Result<Map<String, Value>,
 }
 
 /// `additional_creators`: those the request names and those the preset makes equal, each once.
-fn add_creators(content: &mut Map<String, Value>, wish: &Wish<'_>) -> Result<(), CreateError> {
+fn add_creators(content: &mut Map<String, Value>, creation: &CreationRequest<'_>) -> Result<(), CreateError> {
     let named: Vec<OwnedUserId> = match content.remove("additional_creators") {
         Some(value) => serde_json::from_value(value)
             .map_err(|_| CreateError::BadJson("`additional_creators` must be a list of user ids".into()))?,
         None => Vec::new(),
     };
-    let mut all = wish.equals.clone();
+    let mut all = creation.equals.clone();
     all.extend(named);
-    all.remove(wish.creator);
+    all.remove(creation.creator);
     if !all.is_empty() {
         let all = all.iter().map(|user_id| user_id.as_str().into()).collect();
         content.insert("additional_creators".to_owned(), Value::Array(all));
@@ -272,12 +277,12 @@ fn add_creators(content: &mut Map<String, Value>, wish: &Wish<'_>) -> Result<(),
 
 /// The preset's events that `initial_state` does not set itself, then `initial_state` without what `name` and `topic`
 /// overwrite.
-fn preset_and_initial_state(wish: &Wish<'_>) -> Result<Vec<Draft>, CreateError> {
-    let initial = wish.request.initial_state.as_deref().unwrap_or_default();
+fn preset_and_initial_state(creation: &CreationRequest<'_>) -> Result<Vec<Draft>, CreateError> {
+    let initial = creation.request.initial_state.as_deref().unwrap_or_default();
     let mut drafts = Vec::with_capacity(initial.len() + 3);
-    for (kind, content) in wish.preset.state() {
+    for (kind, content) in creation.preset.state() {
         if !initial.iter().any(|event| event.kind == kind && event.state_key.is_empty()) {
-            drafts.push(state(wish.creator, kind, "", &content)?);
+            drafts.push(state(creation.creator, kind, "", &content)?);
         }
     }
     for event in initial {
@@ -286,12 +291,12 @@ fn preset_and_initial_state(wish: &Wish<'_>) -> Result<Vec<Draft>, CreateError> 
             return Err(CreateError::InvalidState("initial_state has no members: they are invited with invite".into()));
         }
         let overwritten = match event.kind.as_str() {
-            "m.room.name" => wish.request.name.is_some(),
-            "m.room.topic" => wish.request.topic.is_some(),
+            "m.room.name" => creation.request.name.is_some(),
+            "m.room.topic" => creation.request.topic.is_some(),
             _ => false,
         };
         if !(overwritten && event.state_key.is_empty()) {
-            drafts.push(state(wish.creator, &event.kind, &event.state_key, &event.content.clone().into())?);
+            drafts.push(state(creation.creator, &event.kind, &event.state_key, &event.content.clone().into())?);
         }
     }
     Ok(drafts)

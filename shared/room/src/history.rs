@@ -18,7 +18,7 @@ pub type StateMap = ruma::state_res::StateMap<OwnedEventId>;
 
 /// A state, told by where it differs from the room's present: the event that it has there, or that it has none. So a
 /// large room's state takes as much memory as has changed since.
-pub type Difference = BTreeMap<Key, Option<OwnedEventId>>;
+pub type StateDelta = BTreeMap<Key, Option<OwnedEventId>>;
 
 /// A room's events, its present state, and the state after each event. Reading is synchronous: what lies elsewhere is
 /// fetched before.
@@ -42,17 +42,17 @@ pub trait History {
     fn present(&self, key: &Key) -> Result<Option<OwnedEventId>, Unreadable>;
 
     /// The auth events, each once, of all events of the present state but those under `except`.
-    fn cited_elsewhere(&self, except: &BTreeSet<&Key>) -> Result<HashSet<OwnedEventId>, Unreadable>;
+    fn auth_events_except(&self, except: &BTreeSet<&Key>) -> Result<HashSet<OwnedEventId>, Unreadable>;
 
     /// Some user of a server is joined, by the present state.
     fn has_joined(&self, server: &ServerName) -> Result<bool, Unreadable>;
 
     /// How the state after an event differs from the present; `None` when it is not known.
-    fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<Difference>>, Unreadable>;
+    fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<StateDelta>>, Unreadable>;
 }
 
 /// The event under a key in a state.
-pub(crate) fn held(history: &impl History, state: &Difference, key: &Key) -> Result<Option<OwnedEventId>, Unreadable> {
+pub(crate) fn held(history: &impl History, state: &StateDelta, key: &Key) -> Result<Option<OwnedEventId>, Unreadable> {
     match state.get(key) {
         Some(event_id) => Ok(event_id.clone()),
         None => history.present(key),

@@ -18,7 +18,7 @@ pub const TYPES: [&str; 3] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reception {
     /// It reaches the user.
-    Welcome,
+    Allowed,
     /// It is made, and the user is not told of it.
     Ignored,
     /// It is refused.
@@ -79,7 +79,7 @@ impl InviteRules {
         if self.blocks_all {
             return Reception::Blocked;
         }
-        self.lists.iter().find_map(|lists| lists.receive(inviter)).unwrap_or(Reception::Welcome)
+        self.lists.iter().find_map(|lists| lists.receive(inviter)).unwrap_or(Reception::Allowed)
     }
 
     /// No invite is wanted, whoever sends it.
@@ -96,10 +96,10 @@ impl Lists {
         let server =
             |list: &[String]| list.iter().any(|glob| WildMatch::new(&glob.to_ascii_lowercase()).matches(&host));
         let tried: [(bool, Reception); 6] = [
-            (user(&self.allowed_users), Reception::Welcome),
+            (user(&self.allowed_users), Reception::Allowed),
             (user(&self.ignored_users), Reception::Ignored),
             (user(&self.blocked_users), Reception::Blocked),
-            (server(&self.allowed_servers), Reception::Welcome),
+            (server(&self.allowed_servers), Reception::Allowed),
             (server(&self.ignored_servers), Reception::Ignored),
             (server(&self.blocked_servers), Reception::Blocked),
         ];
@@ -122,22 +122,22 @@ mod tests {
 
     #[test]
     fn the_first_list_that_matches_decides() {
-        use Reception::{Blocked, Ignored, Welcome};
+        use Reception::{Allowed, Blocked, Ignored};
         let all = json!({
             "allowed_users": ["@friend:*"], "ignored_users": ["@bore:x", "@friend:x"], "blocked_users": ["@b?re:x", "@foe*"],
             "allowed_servers": ["good.x"], "ignored_servers": ["dull.x"], "blocked_servers": ["*.x"],
         });
         for (inviter, expected) in [
-            ("@friend:x", Welcome),
+            ("@friend:x", Allowed),
             ("@bore:x", Ignored),
             ("@bare:x", Blocked),
             ("@foe:good.x", Blocked),
-            ("@a:good.x", Welcome),
-            ("@a:good.x:8448", Welcome),
-            ("@a:GOOD.x", Welcome),
+            ("@a:good.x", Allowed),
+            ("@a:good.x:8448", Allowed),
+            ("@a:GOOD.x", Allowed),
             ("@a:dull.x", Ignored),
             ("@a:other.x", Blocked),
-            ("@a:elsewhere", Welcome),
+            ("@a:elsewhere", Allowed),
         ] {
             assert_eq!(receive(std::slice::from_ref(&all), inviter), expected, "{inviter}");
         }
@@ -145,21 +145,21 @@ mod tests {
 
     #[test]
     fn block_means_everybody_and_what_is_damaged_means_nothing() {
-        use Reception::{Blocked, Welcome};
+        use Reception::{Allowed, Blocked};
         for (content, expected) in [
-            (json!({}), Welcome),
+            (json!({}), Allowed),
             (json!({ "default_action": "block" }), Blocked),
             (json!({ "default_action": "block", "allowed_users": ["@a:x"] }), Blocked),
             (json!({ "default_action": "block", "blocked_users": 1 }), Blocked),
-            (json!({ "default_action": "allow" }), Welcome),
+            (json!({ "default_action": "allow" }), Allowed),
             (json!({ "default_action": 1, "blocked_servers": ["*"] }), Blocked),
             (json!({ "blocked_servers": ["*"] }), Blocked),
-            (json!({ "blocked_servers": ["*"], "ignored_users": [1] }), Welcome),
-            (json!({ "blocked_servers": ["*"], "enabled": false }), Welcome),
+            (json!({ "blocked_servers": ["*"], "ignored_users": [1] }), Allowed),
+            (json!({ "blocked_servers": ["*"], "enabled": false }), Allowed),
         ] {
             assert_eq!(receive(std::slice::from_ref(&content), "@a:x"), expected, "{content}");
         }
         let two = [json!({ "allowed_users": ["@a:x"] }), json!({ "blocked_servers": ["*"] })];
-        assert_eq!((receive(&two, "@a:x"), receive(&two, "@b:x")), (Welcome, Blocked), "the first that decides");
+        assert_eq!((receive(&two, "@a:x"), receive(&two, "@b:x")), (Allowed, Blocked), "the first that decides");
     }
 }

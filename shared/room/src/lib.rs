@@ -34,10 +34,10 @@
 //! | a valid event of the room's version | dropped | [`build::build`] makes no other | [`receipt::Unverified::read`] |
 //! | signatures | dropped | [`build::build`] adds them | [`receipt::Unverified::verify`] |
 //! | hash | redacted | as above | as above |
-//! | allowed by its auth events | rejected | [`auth::authorise`] | [`accept::judge`] |
+//! | allowed by its auth events | rejected | [`auth::authorise`] | [`accept::authorise_pdu`] |
 //! | allowed in the state before it | rejected | the same call: it stands on the present | as above |
 //! | allowed in the present state | soft-failed | the same call | as above |
-//! | recommended by the room's policy server | soft-failed | refused: it cannot be asked yet | [`policy`], within [`judge`] |
+//! | recommended by the room's policy server | soft-failed | refused: it cannot be asked yet | [`policy`], within [`authorise_pdu`] |
 //!
 //! [`build::propose`] does all of it for a local event in one step; nothing else should make events that are to be
 //! committed.
@@ -75,15 +75,15 @@ pub mod version;
 pub mod view;
 pub mod visibility;
 
-pub use accept::{Advance, JudgeError, Judged, Verdict, advance, judge, judge_cited};
-pub use audience::{Audience, Share};
+pub use accept::{Advance, AuthoriseError, AuthorisedPdu, Verdict, advance, authorise_outlier, authorise_pdu};
+pub use audience::{Audience, VisibleRange};
 pub use auth::{AuthState, authorise};
 pub use build::{build, build_create, propose};
 pub use client::{Form, client_event, stripped_event, with_room_id, with_transaction_id};
 pub use create::{CreateRoomRequest, Plan, Profile, plan};
 pub use draft::Draft;
 pub use error::{AuthError, BuildError, CreateError, MembershipError, RedactError, SendError, Unreadable};
-pub use history::{Difference, History, Key, StateMap};
+pub use history::{History, Key, StateDelta, StateMap};
 pub use invites::{InviteRules, Reception};
 pub use membership::{Action, Change, Outcome};
 pub use receipt::{Dropped, Received, Unverified};

@@ -40,7 +40,7 @@ pub enum Action {
     Unban,
 }
 
-/// A wish to change a membership.
+/// A request to change a membership.
 #[derive(Clone, Copy, Debug)]
 pub struct Change<'a> {
     /// What.
@@ -55,7 +55,7 @@ pub struct Change<'a> {
     pub extra: Option<&'a RawJson>,
 }
 
-/// What to do about a wish.
+/// What to do about a request.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// Nothing: it is so already, by this event.

@@ -24,7 +24,7 @@ pub fn refuses(view: &impl RoomView, pdu: &Pdu) -> Result<bool, Unreadable> {
 }
 
 /// Why the policy server of the present state does not stand behind an event, if there is one and it does not.
-pub(crate) fn refusal(history: &impl History, pdu: &Pdu) -> Result<Option<String>, Unreadable> {
+pub(crate) fn missing_recommendation(history: &impl History, pdu: &Pdu) -> Result<Option<String>, Unreadable> {
     let Some(event_id) = history.present(&(StateEventType::RoomPolicy, String::new()))? else { return Ok(None) };
     let Some(event) = history.event(&event_id)? else { return Ok(None) };
     let Some(policy) = Policy::of(&event) else { return Ok(None) };

@@ -25,7 +25,7 @@ static V10: Version = Version { id: "10", rules: RoomVersionRules::V10 };
 static V11: Version = Version { id: "11", rules: RoomVersionRules::V11 };
 static V12: Version = Version { id: "12", rules: RoomVersionRules::V12 };
 
-/// Every version whose events can be read, judged and resolved, oldest first.
+/// Every version whose events can be read, checked and resolved, oldest first.
 pub static KNOWN: [&Version; 12] = [&V1, &V2, &V3, &V4, &V5, &V6, &V7, &V8, &V9, &V10, &V11, &V12];
 
 /// Every version that new rooms may have, oldest first. Versions before 6 do not enforce canonical JSON and are for

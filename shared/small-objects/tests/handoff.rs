@@ -6,14 +6,15 @@ use tern_model::MatrixError;
 use tern_ports::{
     Clock, ObjectHost, Sql,
     wire::{
-        Done, HandoffCommand, frame,
-        handoff::{
+        DeviceSignInCommand, Done,
+        device_sign_in::{
             CloseRendezvous, DecideDeviceGrant, DeviceRequest, Message, OpenDeviceGrant, OpenRendezvous,
             PollDeviceGrant, ReadDeviceGrant, ReadRendezvous,
         },
+        frame,
     },
 };
-use tern_small_objects::handoff::HandoffActor;
+use tern_small_objects::device_sign_in::DeviceSignInActor;
 use tern_testkit::TestHost;
 
 fn tables(host: &TestHost) -> usize {
@@ -27,13 +28,13 @@ fn poll() -> PollDeviceGrant {
 #[test]
 fn a_stranger_who_asks_or_guesses_leaves_nothing_behind() {
     let host = TestHost::new();
-    let actor = HandoffActor::new(host.clone());
+    let actor = DeviceSignInActor::new(host.clone());
     let questions = [
-        HandoffCommand::from(ReadDeviceGrant {}),
-        HandoffCommand::from(DecideDeviceGrant { code: Some("c".to_owned()) }),
-        HandoffCommand::from(poll()),
-        HandoffCommand::from(ReadRendezvous {}),
-        HandoffCommand::from(CloseRendezvous {}),
+        DeviceSignInCommand::from(ReadDeviceGrant {}),
+        DeviceSignInCommand::from(DecideDeviceGrant { code: Some("c".to_owned()) }),
+        DeviceSignInCommand::from(poll()),
+        DeviceSignInCommand::from(ReadRendezvous {}),
+        DeviceSignInCommand::from(CloseRendezvous {}),
     ];
     for question in questions {
         host.run(actor.handle(question));
@@ -44,7 +45,7 @@ fn a_stranger_who_asks_or_guesses_leaves_nothing_behind() {
 #[test]
 fn a_device_gets_its_code_once_and_the_object_is_over_when_its_time_is() {
     let host = TestHost::new();
-    let actor = HandoffActor::new(host.clone());
+    let actor = DeviceSignInActor::new(host.clone());
     let request = DeviceRequest { client_id: "client".to_owned(), scope: "openid".to_owned(), device_id: None };
     let expires = host.now().plus(60_000);
     let open = || OpenDeviceGrant { device_code: "code".to_owned(), request: request.clone(), expires };
@@ -53,7 +54,7 @@ fn a_device_gets_its_code_once_and_the_object_is_over_when_its_time_is() {
     assert!(!opened(&host.run(actor.handle(open().into()))), "a user code stands for one device");
     assert_eq!(host.alarm.get(), Some(expires));
 
-    let again = HandoffActor::new(host.restarted());
+    let again = DeviceSignInActor::new(host.restarted());
     let decide = DecideDeviceGrant { code: Some("granted".to_owned()) };
     assert!(opened(&host.run(again.handle(decide.into()))), "what was asked outlives a restart");
     let fetch = || -> Result<String, MatrixError> { frame::read_reply(&host.run(again.handle(poll().into()))) };
@@ -69,7 +70,7 @@ fn a_device_gets_its_code_once_and_the_object_is_over_when_its_time_is() {
 #[test]
 fn a_rendezvous_is_there_until_it_is_closed() {
     let host = TestHost::new();
-    let actor = HandoffActor::new(host.clone());
+    let actor = DeviceSignInActor::new(host.clone());
     let open = OpenRendezvous { data: "hello".to_owned(), expires: host.now().plus(60_000) };
     let opened: Message = frame::read_reply(&host.run(actor.handle(open.into()))).unwrap();
     let read = || frame::read_reply::<Option<Message>>(&host.run(actor.handle(ReadRendezvous {}.into()))).unwrap();

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use ruma::OwnedRoomId;
 use tern_model::{RawJson, RoomSeq};
 
-use crate::conn::{Body, Connection, Told};
+use crate::conn::{Body, Connection, SentState};
 use crate::extensions::{self, Known, Spoken};
 use crate::json::Object;
-use crate::list::ListTold;
+use crate::list::ListSentState;
 use crate::memory::{Memory, Parts};
 use crate::plan::Plan;
 use crate::request::Request;
@@ -28,7 +28,7 @@ pub struct Outcome {
     pub quiet: bool,
     /// Some rooms could not be read and are left out: the next step tries again, so do not wait long for it.
     pub owed: bool,
-    /// The connection to store before the body is sent or the poll is parked; `None` leaves it as it is.
+    /// The connection to store before the body is sent or the poll waits; `None` leaves it as it is.
     pub save: Option<Save>,
 }
 
@@ -63,7 +63,8 @@ pub fn answer(
         };
     }
     let folded = conn.fold(parts);
-    let mut told = Told { at: plan.at, request: request.fingerprint, rules: request.rules, ..Told::default() };
+    let mut sent =
+        SentState { at: plan.at, request: request.fingerprint, rules: request.rules, ..SentState::default() };
     let mut text = String::with_capacity(256);
     let mut out = Object::open(&mut text);
     if let Some(txn_id) = &request.txn_id {
@@ -71,24 +72,24 @@ pub fn answer(
     }
     let empty = out.len();
     let shown = write_rooms(&mut out, view, &mut conn, request, &plan, slices);
-    told.owed = unmet(&plan, slices);
+    sent.owed = unmet(&plan, slices);
     let extensions = {
         let memory = FoldedParts { fresh: &folded, stored: parts };
         let memory = Memory::new(&conn, &memory);
         let known = Known { memory: &memory, shown: &shown, request, view, at: plan.at, first: conn.is_new() };
-        let (extensions, spoken) = extensions::write(&mut out, &known, &conn.told().extensions);
-        told.extensions = extensions;
+        let (extensions, spoken) = extensions::write(&mut out, &known, &conn.sent().extensions);
+        sent.extensions = extensions;
         spoken
     };
     let spoken = out.len() > empty || conn.is_new();
-    write_lists(&mut out, conn.told(), request, &plan.lists, spoken);
+    write_lists(&mut out, conn.sent(), request, &plan.lists, spoken);
     let typing_alone = extensions == Spoken::Typing && out.len() == empty + 1 && !conn.is_new();
-    told.lists = plan.lists;
+    sent.lists = plan.lists;
     if out.len() == empty && !conn.is_new() {
-        return quiet_outcome(conn, told, request, folded);
+        return quiet_outcome(conn, sent, request, folded);
     }
-    let owed = !told.owed.is_empty();
-    if typing_alone && folded.is_empty() && is_settled(&conn, &told) {
+    let owed = !sent.owed.is_empty();
+    if typing_alone && folded.is_empty() && is_settled(&conn, &sent) {
         // Remembered by the client alone, in its `pos`: nothing that is over in a moment is worth a row.
         out.text("pos", &conn.pos(Some(view.typing_position())));
         out.end();
@@ -97,7 +98,7 @@ pub fn answer(
     out.text("pos", &conn.next_pos(plan.at));
     out.end();
     let body = finished(text);
-    let bodies = conn.branch(told, shown.iter().map(|(room_id, shown)| (room_id, &shown.told)), &body);
+    let bodies = conn.variant(sent, shown.iter().map(|(room_id, shown)| (room_id, &shown.sent)), &body);
     Outcome { body, quiet: false, owed, save: Some(Save { conn, parts: folded, bodies }) }
 }
 
@@ -106,18 +107,18 @@ fn finished(text: String) -> RawJson {
 }
 
 /// What the connection knows is near enough to what there is: it need not be stored anew.
-fn is_settled(conn: &Connection, told: &Told) -> bool {
-    let before = conn.told();
-    before.request == told.request && before.owed == told.owed && told.at.0 - before.at.0 < FAR_BEHIND
+fn is_settled(conn: &Connection, sent: &SentState) -> bool {
+    let before = conn.sent();
+    before.request == sent.request && before.owed == sent.owed && sent.at.0 - before.at.0 < FAR_BEHIND
 }
 
 /// Nothing to tell. A changed request, rooms still owed, or a position far ahead are remembered, so that the next look is
 /// as short as it can be.
-fn quiet_outcome(mut conn: Connection, told: Told, request: &Request, parts: Vec<(u8, String)>) -> Outcome {
-    let body = quiet_body(&conn.pos(None), request, &told.lists);
-    let owed = !told.owed.is_empty();
-    let save = (!is_settled(&conn, &told) || !parts.is_empty()).then(|| {
-        conn.settle(told);
+fn quiet_outcome(mut conn: Connection, sent: SentState, request: &Request, parts: Vec<(u8, String)>) -> Outcome {
+    let body = quiet_body(&conn.pos(None), request, &sent.lists);
+    let owed = !sent.owed.is_empty();
+    let save = (!is_settled(&conn, &sent) || !parts.is_empty()).then(|| {
+        conn.settle(sent);
         let bodies = conn.bodies();
         Save { conn, parts, bodies }
     });
@@ -125,7 +126,7 @@ fn quiet_outcome(mut conn: Connection, told: Told, request: &Request, parts: Vec
 }
 
 /// The shortest answer: the same position, and the counts, by which clients pace the growth of their lists.
-fn quiet_body(pos: &str, request: &Request, lists: &BTreeMap<String, ListTold>) -> RawJson {
+fn quiet_body(pos: &str, request: &Request, lists: &BTreeMap<String, ListSentState>) -> RawJson {
     let mut text = String::with_capacity(64);
     let mut out = Object::open(&mut text);
     out.text("pos", pos);
@@ -137,7 +138,7 @@ fn quiet_body(pos: &str, request: &Request, lists: &BTreeMap<String, ListTold>) 
     finished(text)
 }
 
-fn write_counts<'a>(out: &mut Object<'_>, lists: impl Iterator<Item = (&'a String, &'a ListTold)>) {
+fn write_counts<'a>(out: &mut Object<'_>, lists: impl Iterator<Item = (&'a String, &'a ListSentState)>) {
     out.object("lists", |out| {
         for (name, list) in lists {
             out.object(name, |out| out.number("count", list.count));
@@ -147,10 +148,16 @@ fn write_counts<'a>(out: &mut Object<'_>, lists: impl Iterator<Item = (&'a Strin
 
 /// Counts, where they changed. An answer with other contents to changed lists has them all: clients grow their lists by
 /// them. A grown range alone is no news, though, and does not end a long poll.
-fn write_lists(out: &mut Object<'_>, told: &Told, request: &Request, lists: &BTreeMap<String, ListTold>, all: bool) {
-    let all = all && told.rules != request.rules;
-    let news = |(name, list): &(&String, &ListTold)| {
-        all || told.lists.get(*name).is_none_or(|known| known.count != list.count)
+fn write_lists(
+    out: &mut Object<'_>,
+    sent: &SentState,
+    request: &Request,
+    lists: &BTreeMap<String, ListSentState>,
+    all: bool,
+) {
+    let all = all && sent.rules != request.rules;
+    let news = |(name, list): &(&String, &ListSentState)| {
+        all || sent.lists.get(*name).is_none_or(|known| known.count != list.count)
     };
     write_counts(out, lists.iter().filter(news));
 }
@@ -181,7 +188,7 @@ fn live_from(view: &dyn UserView, conn: &Connection, room: &RoomView) -> Option<
     if conn.is_new() {
         return None;
     }
-    let at = conn.told().at;
+    let at = conn.sent().at;
     let known = view.seq_at(&room.room_id, at);
     known.or_else(|| (room.activity > at).then(|| room.newest.previous()))
 }

@@ -11,19 +11,19 @@ use ruma::{DeviceId, OwnedRoomId, RoomId};
 use serde::{Deserialize, Serialize};
 use tern_model::{MatrixError, RawJson, StreamPos};
 
-use crate::extensions::ExtensionsTold;
+use crate::extensions::ExtensionsSentState;
 use crate::hash::fingerprint;
 use crate::lazy::Lazy;
 use crate::lines;
-use crate::list::ListTold;
-use crate::memory::{Fold, Parts, RoomTold};
+use crate::list::ListSentState;
+use crate::memory::{Fold, Parts, RoomSentState};
 use crate::pos::{MARKS, Pos, number_at};
 use crate::request::Request;
 use crate::state::StateNeed;
 use crate::view::TypingPos;
 
 /// Most answers remembered at a time, besides the one that led to `pos`.
-const MOST_BRANCHES: usize = 3;
+const MAX_VARIANTS: usize = 3;
 /// Places for the bodies of remembered answers. They are kept beside the connection's text, for they are seldom read.
 pub const BODIES: u8 = 4;
 /// Longest answer remembered.
@@ -53,13 +53,15 @@ pub struct Connection {
     #[serde(default)]
     parts: u16,
     /// The state behind `pos`.
-    told: Lazy<Told>,
+    #[serde(rename = "told")]
+    sent: Lazy<SentState>,
     /// The answer that led to `pos`, for a late duplicate of its request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<Answer>,
     /// Answers given from `pos`, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    branches: Vec<Branch>,
+    #[serde(rename = "branches")]
+    variants: Vec<Variant>,
     /// How far the client says it was told of typing beyond the state behind `pos`.
     #[serde(skip)]
     typing: Option<TypingPos>,
@@ -70,7 +72,7 @@ pub struct Connection {
 
 /// What the client knows.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Told {
+pub(crate) struct SentState {
     /// Everything up to here has been looked at.
     pub(crate) at: StreamPos,
     /// Fingerprint of the request.
@@ -79,13 +81,13 @@ pub(crate) struct Told {
     pub(crate) rules: u64,
     /// Lists.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) lists: BTreeMap<String, ListTold>,
+    pub(crate) lists: BTreeMap<String, ListSentState>,
     /// Rooms that could not be read in time: to be looked at again.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) owed: BTreeSet<OwnedRoomId>,
     /// Extensions.
     #[serde(default)]
-    pub(crate) extensions: ExtensionsTold,
+    pub(crate) extensions: ExtensionsSentState,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -117,8 +119,9 @@ pub enum Body {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Branch {
-    told: Lazy<Told>,
+struct Variant {
+    #[serde(rename = "told")]
+    sent: Lazy<SentState>,
     answer: Answer,
 }
 
@@ -167,12 +170,12 @@ impl Connection {
             return Ok(Begin::Replay(body));
         }
         conn.acknowledge(pos);
-        if conn.pos != pos || conn.full || !conn.told.is_sound() {
+        if conn.pos != pos || conn.full || !conn.sent.is_sound() {
             return Err(MatrixError::unknown_pos());
         }
         conn.typing = typing;
         if let Some(typing) = typing {
-            conn.told.change(|told| told.extensions.saw_typing(typing));
+            conn.sent.change(|sent| sent.extensions.saw_typing(typing));
         }
         Ok(Begin::Step(Box::new(conn)))
     }
@@ -190,7 +193,7 @@ impl Connection {
     }
 
     fn answers(&self) -> impl Iterator<Item = &Answer> {
-        self.branches.iter().rev().map(|branch| &branch.answer).chain(&self.last)
+        self.variants.iter().rev().map(|variant| &variant.answer).chain(&self.last)
     }
 
     fn answer_to(&self, pos: u64, request: u64) -> Option<Kept> {
@@ -199,11 +202,11 @@ impl Connection {
 
     /// The client has the answer that ends in `pos`.
     fn acknowledge(&mut self, pos: u64) {
-        let Some(index) = self.branches.iter().position(|branch| branch.answer.to == pos) else { return };
-        let branch = self.branches.swap_remove(index);
-        self.branches.clear();
-        self.told = branch.told;
-        self.last = Some(branch.answer);
+        let Some(index) = self.variants.iter().position(|variant| variant.answer.to == pos) else { return };
+        let variant = self.variants.swap_remove(index);
+        self.variants.clear();
+        self.sent = variant.sent;
+        self.last = Some(variant.answer);
         self.pos = pos;
     }
 
@@ -223,12 +226,12 @@ impl Connection {
         Pos { number: self.next, mark: self.mark, typing: None }.text()
     }
 
-    pub(crate) fn told(&self) -> &Told {
-        self.told.get()
+    pub(crate) fn sent(&self) -> &SentState {
+        self.sent.get()
     }
 
     /// What was told of a room, if that is in the row.
-    pub(crate) fn told_of(&self, room_id: &RoomId, parts: &dyn Parts) -> Option<RoomTold> {
+    pub(crate) fn sent_of(&self, room_id: &RoomId, parts: &dyn Parts) -> Option<RoomSentState> {
         let rooms = self.rooms.get_or_init(|| parts.rooms().unwrap_or_default());
         lines::find(rooms, room_id, |answer| self.has(answer))
     }
@@ -264,27 +267,27 @@ impl Connection {
 
     /// Remembers an answer and what it told of rooms; what is to become of the bodies comes out. [`Self::fold`] comes
     /// first.
-    pub(crate) fn branch<'a>(
+    pub(crate) fn variant<'a>(
         &mut self,
-        told: Told,
-        rooms: impl IntoIterator<Item = (&'a OwnedRoomId, &'a RoomTold)>,
+        sent: SentState,
+        rooms: impl IntoIterator<Item = (&'a OwnedRoomId, &'a RoomSentState)>,
         body: &RawJson,
     ) -> Vec<Body> {
-        while self.branches.len() >= MOST_BRANCHES {
+        while self.variants.len() >= MAX_VARIANTS {
             self.drop_oldest();
         }
         let length = body.text().len();
         let place = (0..BODIES).find(|place| !self.holds(*place)).filter(|_| length <= LONGEST_BODY);
         let kept = place.map(|place| Kept { place, length });
-        let answer = Answer { from: self.pos, to: self.next, request: told.request, kept };
+        let answer = Answer { from: self.pos, to: self.next, request: sent.request, kept };
         let mut lines = self.rooms.take().unwrap_or_default();
-        for (room_id, told) in rooms {
-            lines::push(&mut lines, answer.to, room_id, told);
+        for (room_id, sent) in rooms {
+            lines::push(&mut lines, answer.to, room_id, sent);
         }
         self.rooms = OnceCell::from(lines);
-        self.branches.push(Branch { told: told.into(), answer });
+        self.variants.push(Variant { sent: sent.into(), answer });
         self.next += 1;
-        while self.branches.len() > 1 && self.weight() > MOST_WEIGHT {
+        while self.variants.len() > 1 && self.weight() > MOST_WEIGHT {
             self.drop_oldest();
         }
         if self.weight() > MOST_WEIGHT {
@@ -298,7 +301,7 @@ impl Connection {
     }
 
     fn drop_oldest(&mut self) {
-        let dropped = self.branches.remove(0).answer.to;
+        let dropped = self.variants.remove(0).answer.to;
         let mut kept = String::with_capacity(self.rooms().len());
         let lines = lines::lines(self.rooms()).filter(|line| line.answer != dropped);
         lines.for_each(|line| line.write(&mut kept));
@@ -321,26 +324,26 @@ impl Connection {
     }
 
     /// Takes over what a look without result found out, under the same `pos`.
-    pub(crate) fn settle(&mut self, told: Told) {
-        self.told = told.into();
+    pub(crate) fn settle(&mut self, sent: SentState) {
+        self.sent = sent.into();
     }
 
     /// Brings the lines of rooms up to `pos`, and moves them into parts when there are many.
     pub(crate) fn fold(&mut self, parts: &dyn Parts) -> Vec<(u8, String)> {
         let text = self.rooms.take().or_else(|| parts.rooms()).unwrap_or_default();
-        let (mut told, mut newer, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut sent, mut newer, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
         for line in lines::lines(&text) {
             match line.answer {
-                0 => told.push(line),
+                0 => sent.push(line),
                 answer if answer == self.pos => newer.push(line),
-                answer if self.branches.iter().any(|branch| branch.answer.to == answer) => waiting.push(line),
+                answer if self.variants.iter().any(|variant| variant.answer.to == answer) => waiting.push(line),
                 // When an answer is acknowledged, others from the same `pos` are forgotten.
                 _ => {}
             }
         }
-        lines::renew(&mut told, &newer);
-        let fold = Fold::of(self.parts, &told, parts);
-        let mut rooms = if fold.is_none() { lines::settled(&told) } else { String::new() };
+        lines::renew(&mut sent, &newer);
+        let fold = Fold::of(self.parts, &sent, parts);
+        let mut rooms = if fold.is_none() { lines::settled(&sent) } else { String::new() };
         for line in waiting {
             line.write(&mut rooms);
         }

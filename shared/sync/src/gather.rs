@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use tern_model::{NoticeEvent, RawJson, RoomSeq, Turned};
+use tern_model::{NoticeEvent, RawJson, ResolvedState, RoomSeq};
 
 use crate::event::member_of;
 use crate::slice::{Slice, SliceAsk};
@@ -44,7 +44,7 @@ pub(crate) struct Sources {
     /// The newest position the hub knew when the plan was made; a slice may know more, which is for the next answer.
     newest: RoomSeq,
     /// What state resolution changed.
-    turned: Vec<Turned>,
+    resolved: Vec<ResolvedState>,
 }
 
 /// What came together.
@@ -104,8 +104,8 @@ impl Sources {
             // The slice may be older than what the client has: its state is brought up to date from the inbox.
             inbox = view.inbox(&room.room_id, RoomSeq(0));
         }
-        let turned = if room.turned.0 > 0 { view.turned(room) } else { Vec::new() };
-        Self { inbox, members, ask, sliced, from_start: room.inbox_from.0 <= 1, newest: room.newest, turned }
+        let resolved = if room.resolved.0 > 0 { view.resolved(room) } else { Vec::new() };
+        Self { inbox, members, ask, sliced, from_start: room.inbox_from.0 <= 1, newest: room.newest, resolved }
     }
 
     /// Whether `slice` together with the inbox reaches the newest event.
@@ -188,8 +188,8 @@ impl Sources {
             }
         }
         if want.after.is_some() {
-            let told = |(kind, key): (&str, &str)| want.need.matches(kind, key) || (every_change && kind == MEMBER);
-            let gone = changed.iter().filter(|key| !asked.contains_key(*key) && told(**key));
+            let sent = |(kind, key): (&str, &str)| want.need.matches(kind, key) || (every_change && kind == MEMBER);
+            let gone = changed.iter().filter(|key| !asked.contains_key(*key) && sent(**key));
             gathered.gone.extend(gone);
         }
         for raw in &self.members {
@@ -236,17 +236,17 @@ impl Sources {
                 changed.insert(key);
             }
         }
-        for turned in self.turned.iter().filter(|turned| turned.seq > from && turned.seq <= self.newest) {
-            let key = (turned.kind.as_str(), turned.state_key.as_str());
+        for resolved in self.resolved.iter().filter(|resolved| resolved.seq > from && resolved.seq <= self.newest) {
+            let key = (resolved.kind.as_str(), resolved.state_key.as_str());
             // The event at that position lost to it.
-            if over(&key, turned.seq) || state.get(&key).is_some_and(|known| known.seq > turned.seq) {
+            if over(&key, resolved.seq) || state.get(&key).is_some_and(|known| known.seq > resolved.seq) {
                 continue;
             }
-            match &turned.event {
+            match &resolved.event {
                 Some(event) => drop(state.insert(key, event)),
                 None => drop(state.remove(&key)),
             }
-            if Some(turned.seq) > want.after {
+            if Some(resolved.seq) > want.after {
                 changed.insert(key);
             }
         }

@@ -8,7 +8,7 @@
 //! 3. [`plan()`] looks at what changed since and tells which rooms need more than the hub's inbox holds.
 //! 4. The caller loads those slices, if any, and [`answer()`] writes the body and the connection's new state.
 //!
-//! If the outcome is quiet and there is time, the caller parks the poll for [`Request::interest`] instead of answering.
+//! If the outcome is quiet and there is time, the caller holds the poll for [`Request::interest`] instead of answering.
 //! When nothing changed since the connection's position no room is looked at. Classic sync goes the same way without a
 //! connection: [`ClassicRequest::parse`], [`classic_plan`], [`classic_answer`].
 

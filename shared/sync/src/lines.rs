@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use ruma::RoomId;
 
 use crate::json::push_text;
-use crate::memory::RoomTold;
+use crate::memory::RoomSentState;
 
 /// One line. Neither JSON nor numbers have tabs or line breaks in them.
 #[derive(Clone, Copy, Debug)]
@@ -50,18 +50,18 @@ impl<'a> Line<'a> {
         self.said.split_once('\t').map_or(self.said, |(room, _)| room)
     }
 
-    fn told_of(&self, room: &str) -> Option<&'a str> {
+    fn sent_of(&self, room: &str) -> Option<&'a str> {
         self.said.strip_prefix(room)?.strip_prefix('\t')
     }
 }
 
 /// Appends what an answer told of a room.
-pub(crate) fn push(out: &mut String, answer: u64, room_id: &RoomId, told: &RoomTold) {
+pub(crate) fn push(out: &mut String, answer: u64, room_id: &RoomId, sent: &RoomSentState) {
     // Writing to a string does not fail.
     let _ = write!(out, "{answer}\t");
     push_text(out, room_id.as_str());
     out.push('\t');
-    out.push_str(&serde_json::to_string(told).unwrap_or_default());
+    out.push_str(&serde_json::to_string(sent).unwrap_or_default());
     out.push('\n');
 }
 
@@ -72,10 +72,10 @@ pub(crate) fn lines(text: &str) -> impl DoubleEndedIterator<Item = Line<'_>> {
 
 /// What the newest line of a room says, of those that `counts` lets pass by their answer. A room whose line cannot be read
 /// is unknown, so that it is sent again, from scratch.
-pub(crate) fn find(text: &str, room_id: &RoomId, counts: impl Fn(u64) -> bool) -> Option<RoomTold> {
+pub(crate) fn find(text: &str, room_id: &RoomId, counts: impl Fn(u64) -> bool) -> Option<RoomSentState> {
     let room = quoted(room_id);
-    let told = lines(text).rev().find_map(|line| line.told_of(&room).filter(|_| counts(line.answer)))?;
-    serde_json::from_str(told).ok()
+    let sent = lines(text).rev().find_map(|line| line.sent_of(&room).filter(|_| counts(line.answer)))?;
+    serde_json::from_str(sent).ok()
 }
 
 /// Brings lines up to date by newer ones; of both, each room has one.
@@ -106,10 +106,10 @@ mod tests {
     use tern_model::RoomSeq;
 
     use super::{find, lines, push, renew, settled};
-    use crate::memory::RoomTold;
+    use crate::memory::RoomSentState;
 
-    fn told(seq: u64) -> RoomTold {
-        RoomTold { seq: RoomSeq(seq), members: vec![seq], ..RoomTold::default() }
+    fn sent(seq: u64) -> RoomSentState {
+        RoomSentState { seq: RoomSeq(seq), members: vec![seq], ..RoomSentState::default() }
     }
 
     #[test]
@@ -119,10 +119,10 @@ mod tests {
         for (answer, room_id, seq) in
             [(0, odd, 1), (0, room_id!("!b:x"), 2), (4, odd, 3), (5, odd, 4), (4, room_id!("!c:x"), 5)]
         {
-            push(&mut text, answer, room_id, &told(seq));
+            push(&mut text, answer, room_id, &sent(seq));
         }
-        assert_eq!(find(&text, odd, |answer| answer == 0), Some(told(1)));
-        assert_eq!(find(&text, odd, |answer| answer == 0 || answer == 4), Some(told(3)));
+        assert_eq!(find(&text, odd, |answer| answer == 0), Some(sent(1)));
+        assert_eq!(find(&text, odd, |answer| answer == 0 || answer == 4), Some(sent(3)));
         assert_eq!(find(&text, room_id!("!c:x"), |answer| answer == 0), None);
         assert_eq!(find(&text, room_id!("!b"), |_| true), None);
         let of = |answer| lines(&text).filter(move |line| line.answer == answer);
@@ -131,14 +131,14 @@ mod tests {
         let text = settled(&settling);
         let kept: Vec<_> = lines(&text).map(|line| (line.answer, line.room_id().unwrap())).collect();
         assert_eq!(kept, [(0, "!b:x".to_owned()), (0, odd.to_string()), (0, "!c:x".to_owned())]);
-        assert_eq!(find(&text, odd, |answer| answer == 0), Some(told(3)));
+        assert_eq!(find(&text, odd, |answer| answer == 0), Some(sent(3)));
     }
 
     #[test]
     fn a_damaged_line_costs_no_other() {
         let mut text = "nonsense\n7\t\"!a:x\"\n0\t\"!b:x\"\t{\n".to_owned();
-        push(&mut text, 0, room_id!("!a:x"), &told(1));
-        assert_eq!(find(&text, room_id!("!a:x"), |_| true), Some(told(1)));
+        push(&mut text, 0, room_id!("!a:x"), &sent(1));
+        assert_eq!(find(&text, room_id!("!a:x"), |_| true), Some(sent(1)));
         assert_eq!(find(&text, room_id!("!b:x"), |_| true), None);
     }
 }

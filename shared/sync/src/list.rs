@@ -7,7 +7,7 @@ use ruma::{OwnedRoomId, RoomId};
 use serde::{Deserialize, Serialize};
 use tern_model::StreamPos;
 
-use crate::conn::Told;
+use crate::conn::SentState;
 use crate::filter::Matcher;
 use crate::memory::Memory;
 use crate::request::{ListRequest, Request, RoomConfig};
@@ -15,7 +15,7 @@ use crate::view::{RoomView, UserView};
 
 /// What was found out about a list when it was last looked at as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ListTold {
+pub(crate) struct ListSentState {
     /// Rooms that match the filter.
     #[serde(rename = "c")]
     pub(crate) count: u64,
@@ -41,7 +41,7 @@ pub(crate) struct Matched {
 #[derive(Debug, Default)]
 pub(crate) struct Windows {
     pub(crate) rooms: BTreeMap<OwnedRoomId, Matched>,
-    pub(crate) lists: BTreeMap<String, ListTold>,
+    pub(crate) lists: BTreeMap<String, ListSentState>,
 }
 
 impl Windows {
@@ -60,18 +60,18 @@ impl Windows {
         rooms.sort_by_key(|room| std::cmp::Reverse(room.activity));
         for (name, list) in &request.lists {
             let matcher = Matcher::new(view, &list.filter);
-            let mut told = ListTold::default();
+            let mut sent = ListSentState::default();
             for room in rooms.iter().filter(|room| matcher.matches(room)) {
-                if list.contains(told.count) {
+                if list.contains(sent.count) {
                     windows.put(room, &list.config, Some(name));
-                    told.floor = room.activity;
+                    sent.floor = room.activity;
                 }
-                told.count += 1;
+                sent.count += 1;
             }
-            if list.end().is_none_or(|end| told.count <= end + 1) {
-                told.floor = StreamPos(0);
+            if list.end().is_none_or(|end| sent.count <= end + 1) {
+                sent.floor = StreamPos(0);
             }
-            windows.lists.insert(name.clone(), told);
+            windows.lists.insert(name.clone(), sent);
         }
         for (room_id, config) in &request.subscriptions {
             if let Some(room) = view.room(room_id).filter(|room| is_visible(room)) {
@@ -81,22 +81,27 @@ impl Windows {
         windows
     }
 
-    /// Goes through rooms that changed since `told`, and only those. Possible while no room moved into or out of a list:
-    /// then a room with new activity is at the top, and every other one is where it was or lower. `None` when that does
-    /// not decide.
-    pub(crate) fn changed(view: &dyn UserView, memory: &Memory<'_>, request: &Request, told: &Told) -> Option<Self> {
+    /// Goes through rooms that changed since `sent`, and only those. Possible while no room moved into or out of a
+    /// list: then a room with new activity is at the top, and every other one is where it was or lower. `None` when
+    /// that does not decide.
+    pub(crate) fn changed(
+        view: &dyn UserView,
+        memory: &Memory<'_>,
+        request: &Request,
+        sent: &SentState,
+    ) -> Option<Self> {
         let simple = request.lists.values().all(ListRequest::starts_at_top);
-        if request.rules != told.rules || view.relisted() > told.at || !simple {
+        if request.rules != sent.rules || view.relisted() > sent.at || !simple {
             return None;
         }
-        let news = view.position() > told.at && !(request.lists.is_empty() && request.subscriptions.is_empty());
-        let mut rooms = if news { view.changed_rooms(told.at) } else { Vec::new() };
+        let news = view.position() > sent.at && !(request.lists.is_empty() && request.subscriptions.is_empty());
+        let mut rooms = if news { view.changed_rooms(sent.at) } else { Vec::new() };
         let known: BTreeSet<_> = rooms.iter().map(|room| room.room_id.clone()).collect();
-        rooms.extend(told.owed.difference(&known).filter_map(|room_id| view.room(room_id)));
+        rooms.extend(sent.owed.difference(&known).filter_map(|room_id| view.room(room_id)));
         rooms.sort_by_key(|room| std::cmp::Reverse(room.activity));
-        let mut windows = Self { lists: told.lists.clone(), ..Self::default() };
+        let mut windows = Self { lists: sent.lists.clone(), ..Self::default() };
         for (name, list) in &request.lists {
-            windows.raise(view, memory, (name, list), &rooms, told.at)?;
+            windows.raise(view, memory, (name, list), &rooms, sent.at)?;
         }
         for room in rooms.iter().filter(|room| is_visible(room)) {
             if let Some(config) = request.subscriptions.get(&room.room_id) {
@@ -114,17 +119,17 @@ impl Windows {
         rooms: &[Rc<RoomView>],
         at: StreamPos,
     ) -> Option<()> {
-        let mut told = self.lists.get(name)?.clone();
+        let mut sent = self.lists.get(name)?.clone();
         let matcher = Matcher::new(view, &list.filter);
         let mut risen = 0;
         for room in rooms.iter().filter(|room| is_listed(room, memory) && matcher.matches(room)) {
             let inside = if room.activity > at {
                 risen += 1;
-                told.drifted |= told.floor.0 > 0;
+                sent.drifted |= sent.floor.0 > 0;
                 list.contains(risen - 1)
-            } else if told.floor.0 == 0 || room.activity < told.floor {
-                told.floor.0 == 0
-            } else if told.drifted {
+            } else if sent.floor.0 == 0 || room.activity < sent.floor {
+                sent.floor.0 == 0
+            } else if sent.drifted {
                 return None;
             } else {
                 true
@@ -133,7 +138,7 @@ impl Windows {
                 self.put(room, &list.config, Some(name));
             }
         }
-        self.lists.insert(name.to_owned(), told);
+        self.lists.insert(name.to_owned(), sent);
         Some(())
     }
 }

@@ -33,7 +33,7 @@ pub trait Parts {
 
 /// What a client knows of a room. Names are short because there is one for every room of every connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct RoomTold {
+pub(crate) struct RoomSentState {
     /// The user's membership.
     #[serde(rename = "m")]
     pub(crate) membership: String,
@@ -60,7 +60,7 @@ pub(crate) struct RoomTold {
     pub(crate) members: Vec<u64>,
 }
 
-impl RoomTold {
+impl RoomSentState {
     pub(crate) fn was(&self, membership: Membership) -> bool {
         self.membership == membership.as_str()
     }
@@ -121,8 +121,8 @@ impl<'a> Memory<'a> {
         Self { conn, parts, read: RefCell::new(BTreeMap::new()) }
     }
 
-    pub(crate) fn told(&self, room_id: &RoomId) -> Option<RoomTold> {
-        self.conn.told_of(room_id, self.parts).or_else(|| {
+    pub(crate) fn sent(&self, room_id: &RoomId) -> Option<RoomSentState> {
+        self.conn.sent_of(room_id, self.parts).or_else(|| {
             let number = part_of(room_id.as_str());
             let load = || read_part(self.conn.parts(), self.parts, number);
             lines::find(self.read.borrow_mut().entry(number).or_insert_with(load), room_id, |_| true)
@@ -130,7 +130,7 @@ impl<'a> Memory<'a> {
     }
 
     pub(crate) fn knows(&self, room_id: &RoomId) -> bool {
-        self.told(room_id).is_some()
+        self.sent(room_id).is_some()
     }
 }
 
@@ -153,13 +153,13 @@ pub(crate) struct Fold {
 }
 
 impl Fold {
-    /// Sorts `told` into parts, if there are too many of them for the row.
-    pub(crate) fn of(mask: u16, told: &[Line<'_>], parts: &dyn Parts) -> Option<Self> {
-        if told.len() <= MOST_ROOMS_IN_ROW {
+    /// Sorts `sent` into parts, if there are too many of them for the row.
+    pub(crate) fn of(mask: u16, sent: &[Line<'_>], parts: &dyn Parts) -> Option<Self> {
+        if sent.len() <= MOST_ROOMS_IN_ROW {
             return None;
         }
         let mut touched: BTreeMap<u8, Vec<Line<'_>>> = BTreeMap::new();
-        for line in told {
+        for line in sent {
             let Some(room_id) = line.room_id() else { continue };
             touched.entry(part_of(&room_id)).or_default().push(*line);
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tern_model::StreamPos;
 
 use crate::conn::Connection;
-use crate::list::{ListTold, Windows};
+use crate::list::{ListSentState, Windows};
 use crate::memory::{Memory, Parts};
 use crate::request::Request;
 use crate::room::RoomPlan;
@@ -20,7 +20,7 @@ pub struct Plan {
     /// The view's position when the plan was made: what comes later is for the next step.
     pub(crate) at: StreamPos,
     pub(crate) rooms: Vec<RoomPlan>,
-    pub(crate) lists: BTreeMap<String, ListTold>,
+    pub(crate) lists: BTreeMap<String, ListSentState>,
 }
 
 impl Plan {
@@ -51,21 +51,21 @@ impl RoomPlan {
 
 /// Looks at what changed since the connection's position.
 pub fn plan(view: &dyn UserView, parts: &dyn Parts, conn: &Connection, request: &Request) -> Plan {
-    let told = conn.told();
+    let sent = conn.sent();
     let at = view.position();
-    let same = !conn.is_new() && told.request == request.fingerprint && told.at == at;
-    if same && told.owed.is_empty() && told.extensions.is_settled(request, view.typing_position()) {
-        return Plan { idle: true, at, lists: told.lists.clone(), ..Plan::default() };
+    let same = !conn.is_new() && sent.request == request.fingerprint && sent.at == at;
+    if same && sent.owed.is_empty() && sent.extensions.is_settled(request, view.typing_position()) {
+        return Plan { idle: true, at, lists: sent.lists.clone(), ..Plan::default() };
     }
     let memory = Memory::new(conn, parts);
-    let changed = if conn.is_new() { None } else { Windows::changed(view, &memory, request, told) };
+    let changed = if conn.is_new() { None } else { Windows::changed(view, &memory, request, sent) };
     let windows = changed.unwrap_or_else(|| Windows::all(view, &memory, request));
     let rooms = windows.rooms.values().filter_map(|matched| {
-        let known = memory.told(&matched.room.room_id);
+        let known = memory.sent(&matched.room.room_id);
         RoomPlan::make(view, conn, matched, known)
     });
-    let gone = !conn.is_new() && view.relisted() > told.at;
-    let gone = if gone { view.forgotten(told.at) } else { Vec::new() };
+    let gone = !conn.is_new() && view.relisted() > sent.at;
+    let gone = if gone { view.forgotten(sent.at) } else { Vec::new() };
     let untold = gone.into_iter().filter_map(|forgotten| RoomPlan::forgotten(&memory, forgotten));
     Plan { idle: false, at, rooms: rooms.chain(untold).collect(), lists: windows.lists }
 }

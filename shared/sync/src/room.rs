@@ -13,7 +13,7 @@ use crate::gather::{Gathered, Sources, Want};
 use crate::hash::fingerprint;
 use crate::json::Object;
 use crate::list::Matched;
-use crate::memory::{Facts, Memory, RoomTold};
+use crate::memory::{Facts, Memory, RoomSentState};
 use crate::request::Shape;
 use crate::slice::Slice;
 use crate::state::StateNeed;
@@ -28,7 +28,7 @@ pub(crate) struct RoomPlan {
     pub(crate) room: Rc<RoomView>,
     lists: Vec<String>,
     need: StateNeed,
-    told: Option<RoomTold>,
+    sent: Option<RoomSentState>,
     face: Face,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Context {
 
 /// A room's part of the answer.
 pub(crate) struct Shown {
-    pub(crate) told: RoomTold,
+    pub(crate) sent: RoomSentState,
     /// It was not known on this connection.
     pub(crate) initial: bool,
     /// Ids of events in its timeline.
@@ -69,33 +69,33 @@ impl RoomPlan {
         view: &dyn UserView,
         conn: &Connection,
         matched: &Matched,
-        told: Option<RoomTold>,
+        sent: Option<RoomSentState>,
     ) -> Option<Self> {
         let Matched { room, config, lists } = matched;
         // What an invite told is not built on: a join after it shows the room as new.
-        let known = told.as_ref().filter(|told| told.seq.0 > 0);
+        let known = sent.as_ref().filter(|sent| sent.seq.0 > 0);
         let face = match room.membership {
-            Membership::Invite | Membership::Knock => stripped(room, told.as_ref())?,
-            Membership::Leave | Membership::Ban if !shows_end(view, room, told.as_ref()) => {
-                refused(view, room, told.as_ref())?
+            Membership::Invite | Membership::Knock => stripped(room, sent.as_ref())?,
+            Membership::Leave | Membership::Ban if !shows_end(view, room, sent.as_ref()) => {
+                refused(view, room, sent.as_ref())?
             }
             _ => {
                 let want = wanted(conn, room, matched, known)?;
                 let sources =
-                    Sources::find(view, room, &want, &|user| known.is_some_and(|told| told.knows_member(user)));
+                    Sources::find(view, room, &want, &|user| known.is_some_and(|sent| sent.knows_member(user)));
                 Face::Full(want, Box::new(sources))
             }
         };
-        let told = if matches!(face, Face::Full(..)) { known.cloned() } else { told };
-        Some(Self { room: Rc::clone(room), lists: lists.clone(), need: config.state.clone(), told, face })
+        let sent = if matches!(face, Face::Full(..)) { known.cloned() } else { sent };
+        Some(Self { room: Rc::clone(room), lists: lists.clone(), need: config.state.clone(), sent, face })
     }
 
     /// A room that the connection knows, was left, and is forgotten: that it is over is told before nothing more is.
     pub(crate) fn forgotten(memory: &Memory<'_>, Forgotten { room, event, .. }: Forgotten) -> Option<Self> {
-        let told = memory.told(&room.room_id)?;
-        let over = told.was(Membership::Leave) || told.was(Membership::Ban);
+        let sent = memory.sent(&room.room_id)?;
+        let over = sent.was(Membership::Leave) || sent.was(Membership::Ban);
         let face = Face::Refused(Some(event.client.clone()));
-        (!over).then(|| Self { room, lists: Vec::new(), need: StateNeed::default(), told: Some(told), face })
+        (!over).then(|| Self { room, lists: Vec::new(), need: StateNeed::default(), sent: Some(sent), face })
     }
 
     /// The slice it needs.
@@ -115,8 +115,8 @@ impl RoomPlan {
         context: Context,
         rooms: &mut Object<'_>,
     ) -> Option<Shown> {
-        let mut told = self.told.clone().unwrap_or_default();
-        let initial = self.told.is_none() || matches!(self.face, Face::Stripped);
+        let mut sent = self.sent.clone().unwrap_or_default();
+        let initial = self.sent.is_none() || matches!(self.face, Face::Stripped);
         let mut events = BTreeSet::new();
         let written = rooms.object(self.room.room_id.as_str(), |out| {
             if initial {
@@ -124,39 +124,39 @@ impl RoomPlan {
             }
             match &self.face {
                 Face::Full(want, sources) => {
-                    let before = if initial { Facts::default() } else { told.facts.clone() };
-                    told.facts = self.write_facts(view, out, &before);
-                    let knows = |user: &str| self.told.as_ref().is_some_and(|told| told.knows_member(user));
+                    let before = if initial { Facts::default() } else { sent.facts.clone() };
+                    sent.facts = self.write_facts(view, out, &before);
+                    let knows = |user: &str| self.sent.as_ref().is_some_and(|sent| sent.knows_member(user));
                     let gathered = sources.gather(view.user_id().as_str(), want, slice, &knows);
                     write_events(view, shape, out, &gathered, want, context.live_from, &self.room);
                     events.extend(gathered.timeline.iter().map(|event| event.event_id.to_string()));
-                    remember(&mut told, &self.room, want, &gathered);
+                    remember(&mut sent, &self.room, want, &gathered);
                 }
                 Face::Stripped => {
                     out.array(stripped_key(shape), self.room.stripped.iter().map(RawJson::text));
-                    told = RoomTold {
+                    sent = RoomSentState {
                         facts: Facts { stripped: stripped_print(&self.room), ..Facts::default() },
-                        ..RoomTold::default()
+                        ..RoomSentState::default()
                     };
                 }
                 Face::Refused(event) => {
                     let key = if shape == Shape::Stable { "stripped_state" } else { "required_state" };
                     out.array(key, event.iter().map(RawJson::text));
-                    if told.seq.0 > 0 {
+                    if sent.seq.0 > 0 {
                         // What lies between is not shown, and not said to be nothing.
                         out.flag("limited", true);
                         out.text("prev_batch", &prev_batch(&[], self.room.newest));
-                        told.seq = self.room.newest;
+                        sent.seq = self.room.newest;
                     }
                 }
             }
-            self.write_common(out, shape, initial, &mut told);
+            self.write_common(out, shape, initial, &mut sent);
             out.len() > 0
         });
-        self.room.membership.as_str().clone_into(&mut told.membership);
-        told.at = context.at;
-        told.need = context.need;
-        written.then_some(Shown { told, initial, events })
+        self.room.membership.as_str().clone_into(&mut sent.membership);
+        sent.at = context.at;
+        sent.need = context.need;
+        written.then_some(Shown { sent, initial, events })
     }
 
     /// What the room asks for, to be remembered.
@@ -177,16 +177,16 @@ impl RoomPlan {
         facts
     }
 
-    fn write_common(&self, out: &mut Object<'_>, shape: Shape, initial: bool, told: &mut RoomTold) {
+    fn write_common(&self, out: &mut Object<'_>, shape: Shape, initial: bool, sent: &mut RoomSentState) {
         let room = &self.room;
-        if room.bump_stamp != told.facts.bump {
-            told.facts.bump = room.bump_stamp;
+        if room.bump_stamp != sent.facts.bump {
+            sent.facts.bump = room.bump_stamp;
             out.number("bump_stamp", room.bump_stamp);
         }
         match shape {
-            Shape::Unstable => write_unread(out, room, &mut told.facts),
+            Shape::Unstable => write_unread(out, room, &mut sent.facts),
             Shape::Stable => {
-                let known = self.told.as_ref().filter(|_| !initial);
+                let known = self.sent.as_ref().filter(|_| !initial);
                 if known.is_none_or(|known| !known.was(room.membership)) {
                     out.text("membership", room.membership.as_str());
                 }
@@ -199,10 +199,10 @@ impl RoomPlan {
 }
 
 /// What to collect of a room the user is or was in; `None` when the client has it all.
-fn wanted(conn: &Connection, room: &RoomView, matched: &Matched, told: Option<&RoomTold>) -> Option<Want> {
+fn wanted(conn: &Connection, room: &RoomView, matched: &Matched, sent: Option<&RoomSentState>) -> Option<Want> {
     let config = &matched.config;
     let need = config.state.clone();
-    let Some(told) = told else {
+    let Some(sent) = sent else {
         return Some(Want {
             after: None,
             limit: config.limit,
@@ -214,29 +214,29 @@ fn wanted(conn: &Connection, room: &RoomView, matched: &Matched, told: Option<&R
             every_change: false,
         });
     };
-    let before = conn.need(told.need);
+    let before = conn.need(sent.need);
     let beyond = match before {
         Some(before) if *before == need => Vec::new(),
         Some(before) => need.pairs_beyond(before),
         None => need.pairs(),
     };
-    let expand = config.limit > told.held && !told.complete;
-    let moved = room.changed > told.at;
+    let expand = config.limit > sent.held && !sent.complete;
+    let moved = room.changed > sent.at;
     (moved || expand || !beyond.is_empty()).then(|| Want {
-        after: Some(told.seq),
+        after: Some(sent.seq),
         limit: config.limit,
         expand,
         need,
         beyond,
-        own: !told.was(room.membership),
+        own: !sent.was(room.membership),
         at_start: false,
         every_change: false,
     })
 }
 
-fn stripped(room: &RoomView, told: Option<&RoomTold>) -> Option<Face> {
-    let same = |told: &RoomTold| told.was(room.membership) && told.facts.stripped == stripped_print(room);
-    (!told.is_some_and(same)).then_some(Face::Stripped)
+fn stripped(room: &RoomView, sent: Option<&RoomSentState>) -> Option<Face> {
+    let same = |sent: &RoomSentState| sent.was(room.membership) && sent.facts.stripped == stripped_print(room);
+    (!sent.is_some_and(same)).then_some(Face::Stripped)
 }
 
 fn stripped_print(room: &RoomView) -> u64 {
@@ -252,16 +252,16 @@ const fn stripped_key(shape: Shape) -> &'static str {
 }
 
 /// Whether somebody who is gone sees the room as it was when they went, or their own member event and nothing else.
-fn shows_end(view: &dyn UserView, room: &RoomView, told: Option<&RoomTold>) -> bool {
-    match told {
-        Some(told) if told.seq.0 > 0 && told.seq >= room.newest => true,
+fn shows_end(view: &dyn UserView, room: &RoomView, sent: Option<&RoomSentState>) -> bool {
+    match sent {
+        Some(sent) if sent.seq.0 > 0 && sent.seq >= room.newest => true,
         _ => room.was_joined() && ended_join(view, room),
     }
 }
 
-fn refused(view: &dyn UserView, room: &RoomView, told: Option<&RoomTold>) -> Option<Face> {
-    let news = match told {
-        Some(told) => !told.was(room.membership) || (told.seq.0 > 0 && told.seq < room.newest),
+fn refused(view: &dyn UserView, room: &RoomView, sent: Option<&RoomSentState>) -> Option<Face> {
+    let news = match sent {
+        Some(sent) => !sent.was(room.membership) || (sent.seq.0 > 0 && sent.seq < room.newest),
         None => room.removed && room.was_joined(),
     };
     if !news {
@@ -384,21 +384,21 @@ pub(crate) fn prev_batch(timeline: &[&NoticeEvent], newest: RoomSeq) -> String {
 }
 
 /// What the client knows of the room after this answer.
-fn remember(told: &mut RoomTold, room: &RoomView, want: &Want, gathered: &Gathered<'_>) {
-    told.seq = room.newest;
+fn remember(sent: &mut RoomSentState, room: &RoomView, want: &Want, gathered: &Gathered<'_>) {
+    sent.seq = room.newest;
     let afresh = want.after.is_none() || gathered.expanded;
-    told.held = if afresh || gathered.gap {
+    sent.held = if afresh || gathered.gap {
         want.limit
     } else {
-        told.held.saturating_add(u32::try_from(gathered.timeline.len()).unwrap_or(u32::MAX))
+        sent.held.saturating_add(u32::try_from(gathered.timeline.len()).unwrap_or(u32::MAX))
     };
-    told.complete = if afresh { !gathered.limited } else { told.complete && !gathered.gap };
+    sent.complete = if afresh { !gathered.limited } else { sent.complete && !gathered.gap };
     if gathered.gap {
-        told.members.clear();
+        sent.members.clear();
     }
     if want.need.lazy() {
         for user in &gathered.shown {
-            told.learn_member(user);
+            sent.learn_member(user);
         }
     }
 }

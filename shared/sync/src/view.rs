@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use ruma::{DeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde::{Deserialize, Serialize};
-use tern_model::{NoticeEvent, RawJson, Receipt, RoomSeq, RoomSummary, StreamPos, Turned};
+use tern_model::{NoticeEvent, RawJson, Receipt, ResolvedState, RoomSeq, RoomSummary, StreamPos};
 
 /// The user's membership of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,7 +97,7 @@ pub struct RoomView {
     /// Position of the user's newest join (a change of profile is none); zero when they never joined.
     pub joined: RoomSeq,
     /// Position of the newest change by state resolution; zero where there was none.
-    pub turned: RoomSeq,
+    pub resolved: RoomSeq,
     /// Stripped state of an invite or knock, the user's own member event included.
     pub stripped: Rc<[RawJson]>,
     /// `m.direct` names the room.
@@ -248,7 +248,7 @@ pub trait UserView {
 
     /// What state resolution changed in a room, as far back as the inbox reaches, oldest first. Asked only where there is
     /// something.
-    fn turned(&self, room: &RoomView) -> Vec<Turned>;
+    fn resolved(&self, room: &RoomView) -> Vec<ResolvedState>;
 
     /// Of a room's newest events, without gaps, those that others of them relate to: by position, in client form, with
     /// what is said about them (Client-Server API, "Aggregations of child events").

@@ -9,11 +9,11 @@ use std::{
 
 use futures::future::LocalBoxFuture;
 use tern_model::Millis;
-use tern_ports::{Clock, Entropy, ObjectHost, Parking, Spawn, Target, Ticket, Transport, Unreachable};
+use tern_ports::{Attachment, Clock, Entropy, ObjectHost, Spawn, Target, Transport, Unreachable, WaitingPolls};
 
 use crate::{Executor, Network, Nowhere, SeededEntropy, Sqlite, TestClock, executor::yield_once};
 
-/// One call of `Parking::take`.
+/// One call of `WaitingPolls::take`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wake {
     /// Of this device only.
@@ -127,7 +127,7 @@ impl Spawn for TestHost {
         self.executor.spawn(work);
     }
 
-    async fn breathe(&self) {
+    async fn yield_now(&self) {
         yield_once().await;
     }
 
@@ -146,21 +146,21 @@ impl Transport for TestHost {
     }
 }
 
-/// Nothing is ever parked here; what would be woken is noted.
-impl Parking for TestHost {
-    type Seat = ();
+/// Nothing ever waits here; what would be woken is noted.
+impl WaitingPolls for TestHost {
+    type PollSocket = ();
 
-    fn take(&self, device_id: Option<&str>, kinds: u32) -> Vec<((), Ticket)> {
+    fn take(&self, device_id: Option<&str>, kinds: u32) -> Vec<((), Attachment)> {
         let device_id = device_id.map(str::to_owned);
         self.wakes.borrow_mut().push(Wake { device_id, kinds });
         Vec::new()
     }
 
-    fn keep(&self, (): (), _: Ticket) {}
+    fn keep(&self, (): (), _: Attachment) {}
 
     fn answer(&self, (): (), _: Option<Vec<u8>>) {}
 
-    fn parked(&self) -> u64 {
+    fn waiting_polls(&self) -> u64 {
         0
     }
 }
@@ -199,7 +199,7 @@ mod tests {
     use super::TestHost;
     use crate::{
         Routes,
-        network::{lost, refusal, reply},
+        network::{error_reply, lost, reply},
     };
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
         routes.storage(|_| reply(Appended { through: RoomSeq(3) }));
         routes.users(|user_id, _| match user_id.localpart() {
             "gone" => lost(),
-            "none" => refusal(MatrixError::not_found("no such user")),
+            "none" => error_reply(MatrixError::not_found("no such user")),
             _ => reply(std::collections::BTreeMap::from([("displayname".to_owned(), RawJson::empty_object())])),
         });
         let host = TestHost::on(Rc::clone(&routes) as _);

@@ -116,7 +116,7 @@ impl Routes {
                 let answer = self.users.borrow().clone().ok_or_else(nobody)?;
                 answer(user_id, frame::read(bytes).map_err(unread)?)
             }
-            Target::Gate(_) | Target::Handoff(_) | Target::Relay(_) => Err(nobody()),
+            Target::OneTimeStore(_) | Target::DeviceSignIn(_) | Target::Relay(_) => Err(nobody()),
         }
     }
 }
@@ -141,7 +141,7 @@ pub fn reply<T: Serialize>(value: T) -> Result<Vec<u8>, Unreachable> {
 ///
 /// # Errors
 /// Never; the type is that of an exchange.
-pub fn refusal(error: MatrixError) -> Result<Vec<u8>, Unreachable> {
+pub fn error_reply(error: MatrixError) -> Result<Vec<u8>, Unreachable> {
     Ok(frame::write_reply::<()>(&Err(error)))
 }
 

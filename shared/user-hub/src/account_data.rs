@@ -6,7 +6,7 @@ use ruma::{DeviceId, OwnedRoomId, RoomId};
 use serde_json::{Map, Value};
 use tern_model::{MatrixError, RawJson, StreamPos, news};
 use tern_ports::{
-    ObjectHost, Parking,
+    ObjectHost, WaitingPolls,
     wire::{
         Done,
         user::{ChangePushRule, ChangeTag, DeleteAccountData, PushRuleChange, ReadAccountData, WriteAccountData},
@@ -18,7 +18,7 @@ use super::{
     UserActor,
     invites::check_rules,
     store::{account_data, rooms},
-    turn::Turn,
+    transaction::Transaction,
 };
 
 /// Type of the push rules.
@@ -54,7 +54,7 @@ fn refuse_server_managed(room_id: Option<&RoomId>, kind: &str) -> Result<(), Mat
     Ok(())
 }
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn read_account_data(&self, command: &ReadAccountData) -> Result<Option<RawJson>, MatrixError> {
         self.admit(&command.session)?;
         if command.kind == PUSH_RULES && command.room_id.is_none() {
@@ -71,23 +71,23 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let content = content.map_err(|_| MatrixError::bad_json("The content must be an object"))?;
         check_rules(command.room_id.as_deref(), &command.kind, command.content.text().len())?;
         let content = if content.is_empty() { &RawJson::empty_object() } else { &command.content };
-        self.change(|turn| self.set_account_data(turn, command.room_id.as_deref(), &command.kind, content))
+        self.change(|tx| self.set_account_data(tx, command.room_id.as_deref(), &command.kind, content))
     }
 
     pub(super) fn delete_account_data(&self, command: &DeleteAccountData) -> Result<Done, MatrixError> {
         self.admit(&command.session)?;
         refuse_server_managed(command.room_id.as_deref(), &command.kind)?;
-        self.change(|turn| self.drop_account_data(turn, command.room_id.as_deref(), &command.kind))
+        self.change(|tx| self.drop_account_data(tx, command.room_id.as_deref(), &command.kind))
     }
 
     /// A device is removed, and with it what clients keep of it in account data (MSC3890).
     pub(super) fn drop_account_data_of(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         device_id: &DeviceId,
     ) -> Result<(), MatrixError> {
         for kind in OF_DEVICES {
-            self.drop_account_data(turn, None, &format!("{kind}.{device_id}"))?;
+            self.drop_account_data(tx, None, &format!("{kind}.{device_id}"))?;
         }
         Ok(())
     }
@@ -95,13 +95,13 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     /// Deletes an entry, if it is there. Its row stays, empty, to tell syncs that it is gone.
     fn drop_account_data(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         room_id: Option<&RoomId>,
         kind: &str,
     ) -> Result<Done, MatrixError> {
-        match account_data::read(turn.sql, room_id, kind)? {
+        match account_data::read(tx.sql, room_id, kind)? {
             Some(content) if !is_deleted(&content) => {
-                self.set_account_data(turn, room_id, kind, &RawJson::empty_object())
+                self.set_account_data(tx, room_id, kind, &RawJson::empty_object())
             }
             _ => Ok(Done {}),
         }
@@ -114,8 +114,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         }
         let content = command.content.as_ref().map(RawJson::read::<Map<String, Value>>).transpose();
         let content = content.map_err(|_| MatrixError::bad_json("A tag's content must be an object"))?;
-        self.change(|turn| {
-            let stored = account_data::read(turn.sql, Some(&command.room_id), TAG)?;
+        self.change(|tx| {
+            let stored = account_data::read(tx.sql, Some(&command.room_id), TAG)?;
             let mut all = stored.and_then(|stored| stored.read::<Map<String, Value>>().ok()).unwrap_or_default();
             let tags = all.entry("tags").or_insert_with(|| Value::Object(Map::new()));
             if !tags.is_object() {
@@ -133,7 +133,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                 return Ok(Done {});
             }
             let content = RawJson::from_value(&all).map_err(|_| MatrixError::internal())?;
-            self.set_account_data(turn, Some(&command.room_id), TAG, &content)
+            self.set_account_data(tx, Some(&command.room_id), TAG, &content)
         })
     }
 
@@ -149,7 +149,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             PushRuleChange::Actions(actions) => Change::Actions(actions),
         };
         rules.apply(&command.kind, &command.rule_id, change)?;
-        self.change(|turn| self.set_account_data(turn, None, PUSH_RULES, &rules.to_content()))
+        self.change(|tx| self.set_account_data(tx, None, PUSH_RULES, &rules.to_content()))
     }
 
     /// The rules in force: the predefined ones until the user changes any.
@@ -162,7 +162,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     /// Writes an entry, and notes the rooms whose place in lists depends on it.
     pub(super) fn set_account_data(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         room_id: Option<&RoomId>,
         kind: &str,
         content: &RawJson,
@@ -170,42 +170,42 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         if kind.is_empty() || kind.len() > LONGEST_NAME || content.text().len() > LONGEST {
             return Err(MatrixError::too_large("The account data or its type is too long"));
         }
-        let old = account_data::read(turn.sql, room_id, kind)?;
+        let old = account_data::read(tx.sql, room_id, kind)?;
         let (known, deleted) = (old.as_ref().is_some_and(|old| !is_deleted(old)), is_deleted(content));
-        if !known && !deleted && account_data::count(turn.sql, room_id)? >= MOST_ENTRIES {
+        if !known && !deleted && account_data::count(tx.sql, room_id)? >= MOST_ENTRIES {
             return Err(MatrixError::new(403, "M_RESOURCE_LIMIT_EXCEEDED", "Too much account data"));
         }
         // A marker set again to the same place is no news; other entries are echoed, since clients wait for it.
         if kind == FULLY_READ && old.as_ref() == Some(content) {
             return Ok(Done {});
         }
-        let pos = turn.advance(news::ACCOUNT_DATA);
-        self.with_invites(turn, (room_id, kind), || account_data::write(turn.sql, room_id, kind, content, pos))?;
+        let pos = tx.advance(news::ACCOUNT_DATA);
+        self.with_invites(tx, (room_id, kind), || account_data::write(tx.sql, room_id, kind, content, pos))?;
         if deleted {
-            account_data::trim_deleted(turn.sql, room_id, MOST_ENTRIES)?;
+            account_data::trim_deleted(tx.sql, room_id, MOST_ENTRIES)?;
         }
         match (room_id, kind) {
-            (None, PUSH_RULES) => drop(self.judge.take()),
+            (None, PUSH_RULES) => drop(self.push_evaluator.take()),
             (None, DIRECT) => {
                 let before = old.as_ref().map(direct_rooms).unwrap_or_default();
                 for room_id in direct_rooms(content).symmetric_difference(&before) {
-                    self.relist_room(turn, room_id)?;
+                    self.relist_room(tx, room_id)?;
                 }
             }
-            (Some(room_id), TAG) => self.relist_room(turn, room_id)?,
+            (Some(room_id), TAG) => self.relist_room(tx, room_id)?,
             _ => {}
         }
         Ok(Done {})
     }
 
     /// The room may belong to other lists now.
-    pub(super) fn relist_room(&self, turn: &Turn<'_, H::Sql>, room_id: &RoomId) -> Result<(), MatrixError> {
+    pub(super) fn relist_room(&self, tx: &Transaction<'_, H::Sql>, room_id: &RoomId) -> Result<(), MatrixError> {
         self.rooms.borrow_mut().account_data_changed(room_id);
-        let Some(mut row) = rooms::load(turn.sql, room_id)?.filter(|row| !row.forgotten) else { return Ok(()) };
-        let pos: StreamPos = turn.advance(news::ROOMS);
-        turn.relist(pos);
+        let Some(mut row) = rooms::load(tx.sql, room_id)?.filter(|row| !row.forgotten) else { return Ok(()) };
+        let pos: StreamPos = tx.advance(news::ROOMS);
+        tx.relist(pos);
         (row.pos, row.relisted) = (pos, pos);
-        Ok(rooms::write(turn.sql, &row)?)
+        Ok(rooms::write(tx.sql, &row)?)
     }
 }
 

@@ -7,18 +7,18 @@ use std::{collections::BTreeSet, rc::Rc};
 
 use ruma::{OwnedUserId, UserId};
 use tern_model::{MatrixError, Presence};
-use tern_ports::{ObjectHost, Parking, Sql};
+use tern_ports::{ObjectHost, Sql, WaitingPolls};
 
-use super::{UserActor, presence::MOST_TOLD, store::companions};
+use super::{UserActor, presence::MOST_TOLD, store::shared_users};
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// Whether whoever comes into a room of so many is to be told of this user, and this user of them: when there is
     /// something to show, or somebody who looks. In larger rooms only the one who comes tells, and not everybody.
     pub(super) fn makes_acquaintances(&self, members: u64) -> Result<bool, MatrixError> {
         if !self.config.accounts.presence || members > MOST_TOLD {
             return Ok(false);
         }
-        Ok(self.listens() || self.present()?.presence != Presence::Offline)
+        Ok(self.is_active() || self.present()?.presence != Presence::Offline)
     }
 
     /// Of `users`, who are about to share a room with this one, those who share none yet are told after the reply.
@@ -31,7 +31,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             if self.met.borrow().len() as u64 >= MOST_TOLD {
                 break;
             }
-            if !companions::any(sql, user_id)? {
+            if !shared_users::any(sql, user_id)? {
                 self.met.borrow_mut().insert(user_id.to_owned());
             }
         }
@@ -41,7 +41,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     /// Forgets what those of `users` show with whom no room is shared any more.
     pub(super) fn lose_sight(&self, sql: &impl Sql, users: &[OwnedUserId]) -> Result<(), MatrixError> {
         for user_id in users {
-            if self.others.borrow().holds(user_id) && !companions::any(sql, user_id)? {
+            if self.others.borrow().holds(user_id) && !shared_users::any(sql, user_id)? {
                 self.others.borrow_mut().forget(user_id);
             }
         }

@@ -7,7 +7,7 @@ use tern_auth::oauth::{
 };
 use tern_model::{MatrixError, Millis};
 use tern_ports::{
-    ObjectHost, Parking,
+    ObjectHost, WaitingPolls,
     wire::{
         Done,
         grant::{AllowReset, BrowserView, CloseBrowser, LetIn, OpenBrowser, ReadBrowser, SignedInDevice},
@@ -34,7 +34,7 @@ fn reset_by(device_id: &DeviceId) -> String {
     format!("{RESET}/{device_id}")
 }
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn open_browser(&self, command: OpenBrowser) -> Result<String, MatrixError> {
         if command.user_id != self.user_id {
             return Err(MatrixError::internal());
@@ -45,10 +45,10 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let cookie = Ticket::Browser.write(&self.user_id, &secret);
         let now = self.host.now();
         let agent = command.agent.filter(|agent| agent.len() <= LONGEST_AGENT);
-        self.change(|turn| {
-            grants::drop_browsers_before(turn.sql, Millis(now.0.saturating_sub(LIFETIME)))?;
-            grants::add_browser(turn.sql, &hash(&cookie), now, command.ip, agent)?;
-            Ok(grants::keep_browsers(turn.sql, MOST_BROWSERS)?)
+        self.change(|tx| {
+            grants::drop_browsers_before(tx.sql, Millis(now.0.saturating_sub(LIFETIME)))?;
+            grants::add_browser(tx.sql, &hash(&cookie), now, command.ip, agent)?;
+            Ok(grants::keep_browsers(tx.sql, MOST_BROWSERS)?)
         })?;
         Ok(cookie)
     }
@@ -94,9 +94,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         self.admit_browser(&command.cookie)?;
         let now = self.host.now();
         let kind = command.device_id.as_deref().map_or_else(|| RESET.to_owned(), reset_by);
-        self.change(|turn| {
-            grants::drop_approvals_before(turn.sql, now)?;
-            Ok(grants::approve(turn.sql, &kind, now.plus(RESET_FOR))?)
+        self.change(|tx| {
+            grants::drop_approvals_before(tx.sql, now)?;
+            Ok(grants::approve(tx.sql, &kind, now.plus(RESET_FOR))?)
         })?;
         Ok(Done {})
     }

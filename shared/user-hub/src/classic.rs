@@ -2,7 +2,7 @@
 //! stored for it.
 
 use tern_model::{MatrixError, RawJson};
-use tern_ports::{ObjectHost, Parking, wire::user::ClassicSync};
+use tern_ports::{ObjectHost, WaitingPolls, wire::user::ClassicSync};
 use tern_sync::{ClassicRequest, Slices, UserView as _, classic_answer, classic_plan};
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
 /// Rooms' hubs asked for one answer, which must have them all.
 const MOST_HUBS: usize = 900;
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) async fn classic_sync(&self, command: ClassicSync) -> Result<Look, MatrixError> {
         self.admit(&command.session)?;
         self.show_up(&command.session.device_id, command.presence)?;
@@ -59,7 +59,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         refuse_failed(&view)?;
         if outcome.quiet && command.may_wait {
             let missed = self.hub.get().position > view.position();
-            return Ok((!missed).then_some(Look::Park { kinds: request.interest(), quiet: outcome.body }));
+            return Ok((!missed).then_some(Look::Hold { kinds: request.interest(), timeout_response: outcome.body }));
         }
         Ok(Some(Look::Answer(outcome.body)))
     }

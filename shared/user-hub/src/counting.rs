@@ -1,15 +1,15 @@
-//! Counting what is unread: push rules are evaluated once for each event, here, and the mark they give is all that
-//! counts and pushes go by (Client-Server API, "Push Rules: Server behaviour").
+//! Counting what is unread: push rules are evaluated once for each event, here, and the notification they give is all
+//! that counts and pushes go by (Client-Server API, "Push Rules: Server behaviour").
 //!
 //! Sums are kept while events come and receipts move; a sync reads them and never counts. What a receipt passes over is
-//! found by a range scan of marks.
+//! found by a range scan of notifications.
 
 use std::rc::Rc;
 
 use ruma::{EventId, RoomId};
 use tern_model::{MatrixError, NoticeEvent, Receipt, RoomSeq};
-use tern_ports::{ObjectHost, Parking, Sql, SqlError};
-use tern_push::{Context, Evaluator, Event, Ledger, Mark, Scope};
+use tern_ports::{ObjectHost, Sql, SqlError, WaitingPolls};
+use tern_push::{Context, Evaluator, Event, Notification, Scope, UnreadCounts};
 use tern_sync::Membership;
 
 use super::{
@@ -18,13 +18,13 @@ use super::{
         facts::Facts,
         inbox::{self, Filed},
         rooms::RoomRow,
-        unread::{self, Missed, PackedMark},
+        unread::{self, Missed, PackedNotification},
     },
-    turn::Turn,
+    transaction::Transaction,
 };
 
 /// What decides about an event, beside the event and its room.
-pub(super) struct Judge {
+pub(super) struct PushEvaluator {
     evaluator: Evaluator,
 }
 
@@ -42,56 +42,56 @@ impl<'a> Place<'a> {
     }
 }
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// The rules, read once.
-    pub(super) fn judge(&self) -> Result<Rc<Judge>, MatrixError> {
-        if let Some(judge) = &*self.judge.borrow() {
-            return Ok(Rc::clone(judge));
+    pub(super) fn push_evaluator(&self) -> Result<Rc<PushEvaluator>, MatrixError> {
+        if let Some(push_evaluator) = &*self.push_evaluator.borrow() {
+            return Ok(Rc::clone(push_evaluator));
         }
         let evaluator = Evaluator::new(&self.user_id, &self.push_rules()?);
-        let judge = Rc::new(Judge { evaluator });
-        self.judge.replace(Some(Rc::clone(&judge)));
-        Ok(judge)
+        let push_evaluator = Rc::new(PushEvaluator { evaluator });
+        self.push_evaluator.replace(Some(Rc::clone(&push_evaluator)));
+        Ok(push_evaluator)
     }
 
     /// Counts an event that has just come, and says what is to be filed with it.
     pub(super) fn count(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         row: &mut RoomRow,
         place: &Place<'_>,
         event: &NoticeEvent,
     ) -> Result<Filed, MatrixError> {
         let read = Event::read(&event.client);
-        let thread = thread(turn.sql, &row.room_id, &read)?;
+        let thread = thread(tx.sql, &row.room_id, &read)?;
         if event.sender == self.user_id {
             // State is also sent on a user's behalf, and says nothing of what they saw; of a redacted event it is no longer
             // known in which thread it was.
             if event.state_key.is_none() && !read.is_redacted() {
-                arrive(turn.sql, row, Scope::Thread(thread.as_deref()), event.seq)?;
+                arrive(tx.sql, row, Scope::Thread(thread.as_deref()), event.seq)?;
             }
             return Ok(Filed { thread, highlights: None });
         }
-        let judged = self.judged(place, event, &read, thread.as_deref())?;
-        let highlights = judged.filter(|_| counts(row, event.seq));
+        let notifies = self.evaluate_event(place, event, &read, thread.as_deref())?;
+        let highlights = notifies.filter(|_| counts(row, event.seq));
         if let Some(highlight) = highlights {
-            row.ledger.add(&Mark { seq: event.seq, highlight, thread: thread.clone() });
+            row.unread_counts.add(&Notification { seq: event.seq, highlight, thread: thread.clone() });
         }
         Ok(Filed { thread, highlights })
     }
 
     /// Whether the event, of this thread if any, notifies, and if so, whether it highlights.
-    pub(super) fn judged(
+    pub(super) fn evaluate_event(
         &self,
         place: &Place<'_>,
         event: &NoticeEvent,
         read: &Event<'_>,
         thread: Option<&str>,
     ) -> Result<Option<bool>, MatrixError> {
-        if self.ignored()?.contains(&event.sender) || self.is_unwelcome(event)? {
+        if self.ignored()?.contains(&event.sender) || self.is_disallowed(event)? {
             return Ok(None);
         }
-        let judge = self.judge()?;
+        let push_evaluator = self.push_evaluator()?;
         let context = Context {
             room_id: place.room_id,
             display_name: place.own_name.as_deref(),
@@ -99,30 +99,30 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             pings_room: event.pings_room,
             subscribed: self.follows(place.room_id, thread)?,
         };
-        let verdict = judge.evaluator.evaluate(read, &context);
+        let verdict = push_evaluator.evaluator.evaluate(read, &context);
         Ok(verdict.filter(|verdict| verdict.notify).map(|verdict| verdict.highlight))
     }
 
     /// The user entered or left the room, or missed something of it: what counts begins anew, or is noted to be fetched.
     pub(super) fn begin_counting(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         row: &mut RoomRow,
         before: &RoomRow,
         first: RoomSeq,
     ) -> Result<(), MatrixError> {
         let stays = before.membership == Membership::Join && row.membership == Membership::Join;
         if !stays || row.joined != before.joined {
-            row.ledger = Ledger::starting_at(row.joined);
+            row.unread_counts = UnreadCounts::starting_at(row.joined);
             row.packed = false;
             if before.packed || before.membership == Membership::Join {
-                unread::delete_room(turn.sql, &row.room_id)?;
+                unread::delete_room(tx.sql, &row.room_id)?;
             }
         }
         let missed = before.newest.next().max(row.joined.next());
         if row.membership == Membership::Join && before.newest > RoomSeq(0) && missed < first {
             let missed = Missed { room_id: row.room_id.clone(), first: missed, last: first.previous() };
-            unread::note_missed(turn.sql, &missed)?;
+            unread::note_missed(tx.sql, &missed)?;
             self.behind.set(true);
         }
         Ok(())
@@ -131,14 +131,14 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     /// The user's own receipt was moved. True when the counts changed by it.
     pub(super) fn read_up_to(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         row: &mut RoomRow,
         receipt: &Receipt,
     ) -> Result<bool, MatrixError> {
         let Some(seq) = receipt.seq.filter(|_| receipt.user_id == self.user_id) else { return Ok(false) };
-        let before = row.ledger.total();
-        arrive(turn.sql, row, Scope::of(receipt.thread_id.as_deref()), seq)?;
-        Ok(row.ledger.total() != before)
+        let before = row.unread_counts.total();
+        arrive(tx.sql, row, Scope::of(receipt.thread_id.as_deref()), seq)?;
+        Ok(row.unread_counts.total() != before)
     }
 }
 
@@ -159,28 +159,30 @@ pub(super) fn thread(sql: &impl Sql, room_id: &RoomId, event: &Event<'_>) -> Res
 
 /// The user has read up to `seq`.
 pub(super) fn arrive(sql: &impl Sql, row: &mut RoomRow, scope: Scope<'_>, seq: RoomSeq) -> Result<(), SqlError> {
-    match row.ledger.passes(scope, seq) {
-        None => row.ledger.read(scope, seq, []),
-        Some(_) if seq >= row.newest => row.ledger.read_all(scope, seq),
+    match row.unread_counts.passes(scope, seq) {
+        None => row.unread_counts.read(scope, seq, []),
+        Some(_) if seq >= row.newest => row.unread_counts.read_all(scope, seq),
         Some(from) => {
-            let mut passed: Vec<Mark> =
-                inbox::marks(sql, &row.room_id, from, seq)?.into_iter().map(|(mark, _)| mark).collect();
+            let mut passed: Vec<Notification> = inbox::notifications(sql, &row.room_id, from, seq)?
+                .into_iter()
+                .map(|(notification, _)| notification)
+                .collect();
             if row.packed {
                 let packs = unread::packs(sql, &row.room_id, seq)?;
-                passed.extend(packs.into_iter().flat_map(|pack| pack.marks).map(|packed| packed.mark));
+                passed.extend(packs.into_iter().flat_map(|pack| pack.notifications).map(|packed| packed.notification));
             }
-            row.ledger.read(scope, seq, &passed);
+            row.unread_counts.read(scope, seq, &passed);
         }
     }
     if row.packed { sift(sql, row, seq) } else { Ok(()) }
 }
 
-/// Drops packed marks up to `seq` that are read by now.
+/// Drops packed notifications up to `seq` that are read by now.
 fn sift(sql: &impl Sql, row: &mut RoomRow, seq: RoomSeq) -> Result<(), SqlError> {
     for mut pack in unread::packs(sql, &row.room_id, seq)? {
-        let held = pack.marks.len();
-        pack.marks.retain(|packed| row.ledger.is_unread(&packed.mark));
-        if pack.marks.len() < held {
+        let held = pack.notifications.len();
+        pack.notifications.retain(|packed| row.unread_counts.is_unread(&packed.notification));
+        if pack.notifications.len() < held {
             unread::write(sql, &row.room_id, &pack)?;
         }
     }
@@ -190,32 +192,33 @@ fn sift(sql: &impl Sql, row: &mut RoomRow, seq: RoomSeq) -> Result<(), SqlError>
 
 /// Packs what is unread of events before `from`, which are about to leave the inbox.
 pub(super) fn pack_before(sql: &impl Sql, row: &mut RoomRow, from: RoomSeq) -> Result<(), SqlError> {
-    if !row.ledger.is_clear() {
-        let marks = inbox::marks(sql, &row.room_id, row.ledger.read, from.previous())?;
-        let unread = marks.into_iter().filter(|(mark, _)| row.ledger.is_unread(mark));
-        let unread: Vec<_> = unread.map(|(mark, event_id)| PackedMark::new(mark, &event_id)).collect();
+    if !row.unread_counts.is_clear() {
+        let notifications = inbox::notifications(sql, &row.room_id, row.unread_counts.read, from.previous())?;
+        let unread = notifications.into_iter().filter(|(notification, _)| row.unread_counts.is_unread(notification));
+        let unread: Vec<_> =
+            unread.map(|(notification, event_id)| PackedNotification::new(notification, &event_id)).collect();
         row.packed |= !unread.is_empty();
-        unread::pack_marks(sql, &row.room_id, unread)?;
+        unread::pack_notifications(sql, &row.room_id, unread)?;
     }
     // An event that has yet to be counted may have been read.
-    if !row.ledger.threads.is_empty() && !unread::misses(sql, &row.room_id)? {
-        row.ledger.tidy(from.previous());
+    if !row.unread_counts.threads.is_empty() && !unread::misses(sql, &row.room_id)? {
+        row.unread_counts.tidy(from.previous());
     }
     Ok(())
 }
 
 /// A redacted event no longer counts.
 pub(super) fn discount(sql: &impl Sql, row: &mut RoomRow, target: &EventId) -> Result<(), SqlError> {
-    if let Some(mark) = inbox::unmark(sql, &row.room_id, target)? {
-        row.ledger.take(&mark);
+    if let Some(notification) = inbox::drop_notification(sql, &row.room_id, target)? {
+        row.unread_counts.take(&notification);
         return Ok(());
     }
     if !row.packed {
         return Ok(());
     }
     for mut pack in unread::packs(sql, &row.room_id, row.newest)? {
-        let Some(place) = pack.marks.iter().position(|packed| packed.is_of(target)) else { continue };
-        row.ledger.take(&pack.marks.remove(place).mark);
+        let Some(place) = pack.notifications.iter().position(|packed| packed.is_of(target)) else { continue };
+        row.unread_counts.take(&pack.notifications.remove(place).notification);
         unread::write(sql, &row.room_id, &pack)?;
         row.packed = unread::has_packs(sql, &row.room_id)?;
     }

@@ -4,15 +4,15 @@ use std::borrow::Cow;
 
 use ruma::OwnedUserId;
 use tern_model::{EphemeralNotice, MatrixError, Notice, Receipt, news};
-use tern_ports::{ObjectHost, Parking};
+use tern_ports::{ObjectHost, WaitingPolls};
 
 use super::{
     UserActor,
     store::{receipts, rooms::RoomRow},
-    turn::Turn,
+    transaction::Transaction,
 };
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn take_typing(&self, notices: &[Notice]) -> Result<(), MatrixError> {
         for notice in notices {
             // Whoever is out hears no more of who types there, nor of their stopping.
@@ -32,7 +32,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     /// Receipts that are newer than the ones in their places.
     pub(super) fn take_receipts(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         row: &mut RoomRow,
         notice: &Notice,
     ) -> Result<(), MatrixError> {
@@ -43,7 +43,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let mut fresh: Vec<&Receipt> = Vec::new();
         let ignored = self.ignored()?;
         for receipt in told.filter(|receipt| !ignored.contains(&receipt.user_id)) {
-            let old = receipts::same_place(turn.sql, &notice.room_id, receipt)?;
+            let old = receipts::same_place(tx.sql, &notice.room_id, receipt)?;
             if old.is_none_or(|old| old != *receipt && old.ts <= receipt.ts) {
                 fresh.push(receipt);
             }
@@ -51,14 +51,14 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         if fresh.is_empty() {
             return Ok(());
         }
-        let pos = turn.advance(news::RECEIPTS);
+        let pos = tx.advance(news::RECEIPTS);
         let mut moved = false;
         for receipt in fresh {
-            receipts::write(turn.sql, &notice.room_id, receipt, pos)?;
-            moved |= self.read_up_to(turn, row, receipt)?;
+            receipts::write(tx.sql, &notice.room_id, receipt, pos)?;
+            moved |= self.read_up_to(tx, row, receipt)?;
         }
         if moved {
-            row.pos = turn.advance(news::ROOMS);
+            row.pos = tx.advance(news::ROOMS);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 use tern_auth::secret;
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
-    ObjectHost, Parking,
+    ObjectHost, WaitingPolls,
     wire::user::{ReadFilter, WriteFilter},
 };
 use tern_sync::Filter;
@@ -18,7 +18,7 @@ const MOST_FILTERS: u64 = 1_000;
 /// Bytes of the hash that a filter's id is made of.
 const ID_BYTES: usize = 12;
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// The id is made of the content, so that the same filter gets the same id.
     pub(super) fn write_filter(&self, command: &WriteFilter) -> Result<String, MatrixError> {
         self.admit(&command.session)?;

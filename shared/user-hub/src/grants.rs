@@ -10,7 +10,7 @@ use tern_auth::oauth::{
 };
 use tern_model::{MatrixError, Millis, news};
 use tern_ports::{
-    ObjectHost, Parking, Sql,
+    ObjectHost, Sql, WaitingPolls,
     wire::Done,
     wire::grant::{
         Grant, Granted, InspectGrant, Inspected, Inspection, IssueGrant, RedeemGrant, RefreshGrant, RevokeGrant,
@@ -24,7 +24,7 @@ use super::{
         devices,
         grants::{self, ClientRow, CodeRow},
     },
-    turn::Turn,
+    transaction::Transaction,
 };
 
 /// How long a code waits to be exchanged after a redirect, in milliseconds.
@@ -42,7 +42,7 @@ pub(super) fn invalid_grant() -> MatrixError {
     OAuthError::InvalidGrant.into()
 }
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn issue_grant(&self, command: IssueGrant) -> Result<String, MatrixError> {
         let auth_time = self.admit_browser(&command.cookie)?;
         let mut secret = [0; 32];
@@ -51,10 +51,10 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let now = self.host.now();
         let wait = if command.grant.challenge.is_some() { CODE_FOR } else { DEVICE_CODE_FOR };
         let row = CodeRow { grant: command.grant, auth_time, expires: now.plus(wait), session_id: None };
-        self.change(|turn| {
-            grants::drop_codes_before(turn.sql, Millis(now.0.saturating_sub(SPENT_FOR)))?;
-            grants::drop_bare_clients_before(turn.sql, Millis(now.0.saturating_sub(BARE_FOR)))?;
-            Ok(grants::add_code(turn.sql, &hash(&code), &row)?)
+        self.change(|tx| {
+            grants::drop_codes_before(tx.sql, Millis(now.0.saturating_sub(SPENT_FOR)))?;
+            grants::drop_bare_clients_before(tx.sql, Millis(now.0.saturating_sub(BARE_FOR)))?;
+            Ok(grants::add_code(tx.sql, &hash(&code), &row)?)
         })?;
         Ok(code)
     }
@@ -73,8 +73,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         self.standing.get().admit().map_err(|_| invalid_grant())?;
         let CodeRow { grant, auth_time, .. } = row;
         let session = match &grant.device_id {
-            Some(device_id) => self.let_in(&grant, device_id.clone(), command.ip, &spent)?,
-            None => self.introduce(&grant, &spent)?,
+            Some(device_id) => self.open_granted_session(&grant, device_id.clone(), command.ip, &spent)?,
+            None => self.open_identity_session(&grant, &spent)?,
         };
         Ok(Granted {
             session,
@@ -87,7 +87,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     }
 
     /// Opens the session of a client that is a device.
-    fn let_in(
+    fn open_granted_session(
         &self,
         grant: &Grant,
         device_id: OwnedDeviceId,
@@ -101,22 +101,22 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             ip,
             user_id: self.user_id.clone(),
         })?;
-        self.change(|turn| {
-            self.write_session(turn, &opening)?;
+        self.change(|tx| {
+            self.write_session(tx, &opening)?;
             let session_id = sessions::bare_id(&opening.session.session_id).0;
             let row = client_row(session_id, opening.session.device_id.as_str(), grant);
-            grants::add_client(turn.sql, &row, self.host.now())?;
-            Ok(grants::spend_code(turn.sql, spent, session_id)?)
+            grants::add_client(tx.sql, &row, self.host.now())?;
+            Ok(grants::spend_code(tx.sql, spent, session_id)?)
         })?;
         Ok(opening.session)
     }
 
     /// Opens the session of a client that only learns who the user is: no device, no refresh token.
-    fn introduce(&self, grant: &Grant, spent: &[u8]) -> Result<Session, MatrixError> {
+    fn open_identity_session(&self, grant: &Grant, spent: &[u8]) -> Result<Session, MatrixError> {
         let session_id = self.random_text::<16>();
-        self.change(|turn| {
-            grants::add_client(turn.sql, &client_row(&session_id, "", grant), self.host.now())?;
-            Ok(grants::spend_code(turn.sql, spent, &session_id)?)
+        self.change(|tx| {
+            grants::add_client(tx.sql, &client_row(&session_id, "", grant), self.host.now())?;
+            Ok(grants::spend_code(tx.sql, spent, &session_id)?)
         })?;
         Ok(Session { device_id: "".into(), session_id, refresh_token: None })
     }
@@ -124,20 +124,20 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     /// Ends a session, if it is still open.
     fn end_session(&self, session_id: &str) -> Result<Option<OwnedDeviceId>, MatrixError> {
         let Some(client) = grants::client_of(self.host.sql(), session_id)? else { return Ok(None) };
-        self.change(|turn| {
-            grants::drop_client(turn.sql, session_id)?;
-            let device = devices::load(turn.sql, client.device_id.as_str().into())?;
+        self.change(|tx| {
+            grants::drop_client(tx.sql, session_id)?;
+            let device = devices::load(tx.sql, client.device_id.as_str().into())?;
             let still_open = device.filter(|device| device.session_id.as_deref() == Some(session_id));
             if let Some(device) = &still_open {
-                self.remove_one(turn, &device.device_id)?;
+                self.remove_one(tx, &device.device_id)?;
             }
             Ok(still_open.map(|device| device.device_id))
         })
     }
 
-    fn remove_one(&self, turn: &Turn<'_, H::Sql>, device_id: &ruma::DeviceId) -> Result<(), MatrixError> {
-        let known_to_others = self.remove_device(turn, device_id)?;
-        if known_to_others { self.devices_changed(turn) } else { self.note_own_devices(turn) }
+    fn remove_one(&self, tx: &Transaction<'_, H::Sql>, device_id: &ruma::DeviceId) -> Result<(), MatrixError> {
+        let known_to_others = self.remove_device(tx, device_id)?;
+        if known_to_others { self.devices_changed(tx) } else { self.note_own_devices(tx) }
     }
 
     pub(super) fn refresh_grant(&self, command: &RefreshGrant) -> Result<Granted, MatrixError> {
@@ -159,9 +159,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     pub(super) fn revoke_grant(&self, command: &RevokeGrant) -> Result<Option<OwnedDeviceId>, MatrixError> {
         let Ok(known) = self.known_refresh(&command.refresh_token) else { return Ok(None) };
         let device_id = known.device.device_id;
-        self.change(|turn| {
-            self.remove_one(turn, &device_id)?;
-            turn.wake_device(&device_id, news::LOGOUT);
+        self.change(|tx| {
+            self.remove_one(tx, &device_id)?;
+            tx.wake_device(&device_id, news::LOGOUT);
             Ok(())
         })?;
         Ok(Some(device_id))
@@ -187,7 +187,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     /// Ends the session of a client without a device.
     pub(super) fn close_bare(&self, session: &SessionRef) -> Result<Done, MatrixError> {
         self.admit_bare(session)?;
-        self.change(|turn| Ok(grants::drop_client(turn.sql, &session.session_id)?))?;
+        self.change(|tx| Ok(grants::drop_client(tx.sql, &session.session_id)?))?;
         Ok(Done {})
     }
 

@@ -10,14 +10,14 @@ use ruma::OwnedUserId;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tern_model::{MatrixError, NoticeEvent, RawJson};
-use tern_ports::{ObjectHost, Parking, SqlError, wire::user::ListIgnored};
+use tern_ports::{ObjectHost, SqlError, WaitingPolls, wire::user::ListIgnored};
 
 use super::{UserActor, store::account_data};
 
 /// Type of the list of ignored users.
 pub(super) const IGNORED: &str = "m.ignored_user_list";
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// The ignored users, for the proxy to keep out what the user reads of rooms themselves.
     pub(super) fn list_ignored(&self, command: &ListIgnored) -> Result<Vec<OwnedUserId>, MatrixError> {
         self.admit(&command.session)?;

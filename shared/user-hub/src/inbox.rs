@@ -5,8 +5,8 @@
 
 use std::rc::Rc;
 
-use tern_model::{MatrixError, Notice, NoticeEvent, RoomSeq, StreamPos, Turned, news};
-use tern_ports::{ObjectHost, Parking, Sql, wire::user::Delivered};
+use tern_model::{MatrixError, Notice, NoticeEvent, ResolvedState, RoomSeq, StreamPos, news};
+use tern_ports::{ObjectHost, Sql, WaitingPolls, wire::user::Delivered};
 use tern_room::client::with_membership;
 use tern_sync::{Membership, is_bump, relists};
 
@@ -19,11 +19,10 @@ use super::{
     redaction,
     store::{
         facts::{self, Facts},
-        inbox, places,
+        inbox, places, resolved,
         rooms::{self, RoomRow},
-        turned,
     },
-    turn::Turn,
+    transaction::Transaction,
 };
 
 /// Events kept per room.
@@ -33,11 +32,11 @@ const SURPLUS: u64 = 25;
 /// Events kept at most, when the storage worker is far behind.
 const MOST_KEPT: u64 = 500;
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn deliver(self: &Rc<Self>, notices: &[Notice]) -> Result<Delivered, MatrixError> {
-        let asleep = notices.iter().all(|notice| notice.selective) && !self.listens();
+        let idle = notices.iter().all(|notice| notice.selective) && !self.is_active();
         // Who types is not written down: no transaction, no look at the room.
-        if asleep || !notices.iter().all(is_typing_alone) {
+        if idle || !notices.iter().all(is_typing_alone) {
             self.take_notices(notices, |_| Ok(()))?;
         } else {
             self.take_typing(notices)?;
@@ -45,31 +44,32 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         if self.behind.take() {
             self.host.spawn(Box::pin(Rc::clone(self).count_missed(usize::MAX)));
         }
-        Ok(Delivered { asleep })
+        Ok(Delivered { idle })
     }
 
     /// Takes over what rooms say, and does something else in the same transaction.
     pub(super) fn take_notices(
         &self,
         notices: &[Notice],
-        and: impl FnOnce(&Turn<'_, H::Sql>) -> Result<(), MatrixError>,
+        and: impl FnOnce(&Transaction<'_, H::Sql>) -> Result<(), MatrixError>,
     ) -> Result<(), MatrixError> {
-        self.change(|turn| {
-            notices.iter().try_for_each(|notice| self.merge(turn, notice))?;
-            and(turn)
+        self.change(|tx| {
+            notices.iter().try_for_each(|notice| self.merge(tx, notice))?;
+            and(tx)
         })?;
         self.take_typing(notices)
     }
 
-    fn merge(&self, turn: &Turn<'_, H::Sql>, notice: &Notice) -> Result<(), MatrixError> {
+    fn merge(&self, tx: &Transaction<'_, H::Sql>, notice: &Notice) -> Result<(), MatrixError> {
         let room_id = &notice.room_id;
-        let before = rooms::load(turn.sql, room_id)?;
+        let before = rooms::load(tx.sql, room_id)?;
         let known = before.is_some();
         let was_in = before.as_ref().is_some_and(|before| before.membership == Membership::Join);
         let mut row = before.clone().unwrap_or_else(|| RoomRow::unknown(room_id));
         let fresh: Vec<&NoticeEvent> = notice.events.iter().filter(|event| event.seq > row.newest).collect();
-        let known_until = row.newest.max(row.turned);
-        let turned: Vec<&Turned> = notice.turned.iter().filter(|turned| turned.seq > known_until).collect();
+        let known_until = row.newest.max(row.resolved);
+        let resolved: Vec<&ResolvedState> =
+            notice.resolved.iter().filter(|resolved| resolved.seq > known_until).collect();
         // Told again as a whole: what else it says is older than what is known.
         let stale = fresh.is_empty() && !notice.events.is_empty();
         row.forwarded = row.forwarded.max(notice.forwarded);
@@ -79,58 +79,60 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             // What lies in a gap may well be for the user.
             let follows = fresh.first().is_some_and(|first| first.seq == row.newest.next());
             let quiet = follows && heard().next().is_none();
-            self.take_sticky(turn, notice)?;
-            let pos = if quiet { turn.advance_quietly(news::ROOMS) } else { turn.advance(news::ROOMS) };
+            self.take_sticky(tx, notice)?;
+            let pos = if quiet { tx.advance_quietly(news::ROOMS) } else { tx.advance(news::ROOMS) };
             let previous = row.clone();
-            make_place(turn, &mut row, &fresh)?;
-            file_turned(turn, &mut row, &turned)?;
+            make_place(tx, &mut row, &fresh)?;
+            file_resolved(tx, &mut row, &resolved)?;
             if !quiet {
                 move_room(&mut row, heard(), pos);
             }
-            self.take_membership(turn, &mut row, notice, &fresh, pos);
-            let own = |turned: &&&Turned| turned.kind == MEMBER && turned.state_key == self.user_id.as_str();
-            if let (Membership::Join, Some(own)) = (row.membership, turned.iter().rfind(own)) {
+            self.take_membership(tx, &mut row, notice, &fresh, pos);
+            let own =
+                |resolved: &&&ResolvedState| resolved.kind == MEMBER && resolved.state_key == self.user_id.as_str();
+            if let (Membership::Join, Some(own)) = (row.membership, resolved.iter().rfind(own)) {
                 row.joined = row.joined.max(own.seq);
             }
             let first = fresh.first().map_or(previous.newest, |event| event.seq);
-            self.begin_counting(turn, &mut row, &previous, first)?;
-            self.file(turn, &mut row, (notice, &fresh), pos, previous.membership)?;
+            self.begin_counting(tx, &mut row, &previous, first)?;
+            self.file(tx, &mut row, (notice, &fresh), pos, previous.membership)?;
             // A redaction counts, whoever sends it.
-            if quiet && row.ledger != previous.ledger {
-                row.pos = turn.advance(news::ROOMS);
+            if quiet && row.unread_counts != previous.unread_counts {
+                row.pos = tx.advance(news::ROOMS);
             }
-            trim(turn, &mut row)?;
-            self.follow_members(turn, &row, was_in, notice, &fresh)?;
-            self.unstick_room(turn.sql, &row)?;
+            trim(tx, &mut row)?;
+            self.follow_members(tx, &row, was_in, notice, &fresh)?;
+            self.unstick_room(tx.sql, &row)?;
         }
         if fresh.is_empty()
-            && let (true, Some(gone)) = (known, turned.last())
+            && let (true, Some(gone)) = (known, resolved.last())
         {
-            self.leave_by_resolution(turn, &mut row, notice, gone)?;
+            self.leave_by_resolution(tx, &mut row, notice, gone)?;
         }
         let mut upgrades = Vec::new();
         if !stale && (known || !fresh.is_empty()) {
             upgrades = self.upgrades(&row, was_in, notice)?;
-            self.take_facts(turn, &mut row, notice)?;
+            self.take_facts(tx, &mut row, notice)?;
         }
         if row.membership == Membership::Join {
-            self.take_receipts(turn, &mut row, notice)?;
+            self.take_receipts(tx, &mut row, notice)?;
         }
-        self.fall_asleep(turn, &row, notice)?;
+        self.unsubscribe(tx, &row, notice)?;
         // How far storage is alone is not worth a row.
-        let moved =
-            |before: RoomRow| before.pos != row.pos || before.newest != row.newest || before.ledger != row.ledger;
+        let moved = |before: RoomRow| {
+            before.pos != row.pos || before.newest != row.newest || before.unread_counts != row.unread_counts
+        };
         if before.is_none_or(moved) && (known || !fresh.is_empty()) {
-            rooms::write(turn.sql, &row)?;
+            rooms::write(tx.sql, &row)?;
             self.rooms.borrow_mut().changed(room_id);
         }
-        upgrades.iter().try_for_each(|upgrade| self.copy_settings(turn, upgrade))
+        upgrades.iter().try_for_each(|upgrade| self.copy_settings(tx, upgrade))
     }
 
     /// Puts new events into the inbox, each with its mark.
     fn file(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         row: &mut RoomRow,
         (notice, fresh): (&Notice, &[&NoticeEvent]),
         pos: StreamPos,
@@ -149,16 +151,16 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                 place.own_name = display_name(event);
                 at_event = membership_after(event).as_deref().and_then(Membership::parse).unwrap_or(at_event);
             }
-            let filed = self.count(turn, row, &place, event)?;
+            let filed = self.count(tx, row, &place, event)?;
             // Clients judge by it whether a message that they cannot read was ever meant to be (MSC4115): so it is worth
             // its bytes where messages are encrypted, and nowhere else.
             let client = encrypted.then(|| with_membership(&event.client, at_event.as_str()));
-            inbox::add(turn.sql, &row.room_id, event, client.as_ref().unwrap_or(&event.client), filed, pos)?;
+            inbox::add(tx.sql, &row.room_id, event, client.as_ref().unwrap_or(&event.client), filed, pos)?;
             row.newest = event.seq;
             if let Some(target) = &event.redacts {
-                discount(turn.sql, row, target)?;
-                redaction::apply(turn.sql, &row.room_id, target, event)?;
-                self.unstick(turn.sql, &row.room_id, target)?;
+                discount(tx.sql, row, target)?;
+                redaction::apply(tx.sql, &row.room_id, target, event)?;
+                self.unstick(tx.sql, &row.room_id, target)?;
             }
         }
         Ok(())
@@ -166,7 +168,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 
     fn take_membership(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         row: &mut RoomRow,
         notice: &Notice,
         fresh: &[&NoticeEvent],
@@ -199,29 +201,29 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         row.forgotten = row.forgotten && !comes_back && row.relisted > StreamPos(0);
         row.membership = membership;
         row.relisted = pos;
-        turn.relist(pos);
+        tx.relist(pos);
     }
 
     /// Resolution has taken away the user's member event and left none: nothing to show, but the room is over.
     fn leave_by_resolution(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         row: &mut RoomRow,
         notice: &Notice,
-        gone: &Turned,
+        gone: &ResolvedState,
     ) -> Result<(), MatrixError> {
         let was_in = row.membership == Membership::Join;
-        let pos = turn.advance(news::ROOMS);
+        let pos = tx.advance(news::ROOMS);
         (row.pos, row.activity) = (pos, pos);
-        row.turned = gone.seq;
-        self.take_membership(turn, row, notice, &[], pos);
+        row.resolved = gone.seq;
+        self.take_membership(tx, row, notice, &[], pos);
         row.removed = was_in;
-        self.unstick_room(turn.sql, row)?;
-        self.follow_members(turn, row, was_in, notice, &[])
+        self.unstick_room(tx.sql, row)?;
+        self.follow_members(tx, row, was_in, notice, &[])
     }
 
     /// The room's summary and stripped state, when the notice brings them.
-    fn take_facts(&self, turn: &Turn<'_, H::Sql>, row: &mut RoomRow, notice: &Notice) -> Result<(), MatrixError> {
+    fn take_facts(&self, tx: &Transaction<'_, H::Sql>, row: &mut RoomRow, notice: &Notice) -> Result<(), MatrixError> {
         let own = notice.events.iter().rfind(|event| is_member_event_of(event, &self.user_id));
         if notice.summary.is_none() && notice.stripped.is_empty() && notice.membership.is_none() && own.is_none() {
             return Ok(());
@@ -238,11 +240,11 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         if new == old {
             return Ok(());
         }
-        facts::write(turn.sql, &row.room_id, &new)?;
+        facts::write(tx.sql, &row.room_id, &new)?;
         self.rooms.borrow_mut().facts_changed(&row.room_id);
         // Events that came along have moved the room already.
         let moved = !notice.events.is_empty();
-        let pos = if moved { row.pos } else { turn.advance(news::ROOMS) };
+        let pos = if moved { row.pos } else { tx.advance(news::ROOMS) };
         row.pos = pos;
         let relisted = match (&old.summary, &new.summary) {
             (Some(old), Some(new)) => relists(old, new),
@@ -251,20 +253,20 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         };
         if relisted {
             row.relisted = pos;
-            turn.relist(pos);
+            tx.relist(pos);
         }
         Ok(())
     }
 }
 
 /// Makes place for new events: after a gap the inbox starts anew.
-fn make_place(turn: &Turn<'_, impl Sql>, row: &mut RoomRow, fresh: &[&NoticeEvent]) -> Result<(), MatrixError> {
+fn make_place(tx: &Transaction<'_, impl Sql>, row: &mut RoomRow, fresh: &[&NoticeEvent]) -> Result<(), MatrixError> {
     let Some(first) = fresh.first() else { return Ok(()) };
     if first.seq > row.newest.next() {
         // What is held from before the gap is no part of the inbox any more, but still tells what was known when.
-        if let Some(oldest) = inbox::newest_but(turn.sql, &row.room_id, KEPT)? {
-            pack_before(turn.sql, row, oldest.next())?;
-            places::retire(turn.sql, &row.room_id, oldest.next())?;
+        if let Some(oldest) = inbox::newest_but(tx.sql, &row.room_id, KEPT)? {
+            pack_before(tx.sql, row, oldest.next())?;
+            places::retire(tx.sql, &row.room_id, oldest.next())?;
         }
         row.inbox_from = first.seq;
     }
@@ -272,10 +274,14 @@ fn make_place(turn: &Turn<'_, impl Sql>, row: &mut RoomRow, fresh: &[&NoticeEven
 }
 
 /// Keeps what resolution changed, until the inbox is beyond it.
-fn file_turned(turn: &Turn<'_, impl Sql>, row: &mut RoomRow, fresh: &[&Turned]) -> Result<(), MatrixError> {
-    for turned in fresh {
-        turned::put(turn.sql, &row.room_id, turned)?;
-        row.turned = row.turned.max(turned.seq);
+fn file_resolved(
+    tx: &Transaction<'_, impl Sql>,
+    row: &mut RoomRow,
+    fresh: &[&ResolvedState],
+) -> Result<(), MatrixError> {
+    for resolved in fresh {
+        resolved::put(tx.sql, &row.room_id, resolved)?;
+        row.resolved = row.resolved.max(resolved.seq);
     }
     Ok(())
 }
@@ -289,7 +295,7 @@ fn move_room<'a>(row: &mut RoomRow, mut heard: impl DoubleEndedIterator<Item = &
 }
 
 /// Drops the oldest events when there are too many. Those that storage does not have yet stay, within reason.
-fn trim(turn: &Turn<'_, impl Sql>, row: &mut RoomRow) -> Result<(), MatrixError> {
+fn trim(tx: &Transaction<'_, impl Sql>, row: &mut RoomRow) -> Result<(), MatrixError> {
     let held = row.newest.next().0 - row.inbox_from.0;
     if held <= KEPT + SURPLUS {
         return Ok(());
@@ -299,10 +305,10 @@ fn trim(turn: &Turn<'_, impl Sql>, row: &mut RoomRow) -> Result<(), MatrixError>
     let least = (newest + 1).saturating_sub(MOST_KEPT);
     let from = RoomSeq(wanted.max(least));
     if from > row.inbox_from {
-        pack_before(turn.sql, row, from)?;
-        places::retire(turn.sql, &row.room_id, from)?;
-        if row.turned.0 > 0 {
-            turned::drop_before(turn.sql, &row.room_id, from)?;
+        pack_before(tx.sql, row, from)?;
+        places::retire(tx.sql, &row.room_id, from)?;
+        if row.resolved.0 > 0 {
+            resolved::drop_before(tx.sql, &row.room_id, from)?;
         }
         row.inbox_from = from;
     }

@@ -7,7 +7,7 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
 use tern_model::{MatrixError, NoticeEvent};
 use tern_ports::{
-    ObjectHost, Parking, SqlError,
+    ObjectHost, SqlError, WaitingPolls,
     wire::user::{Profile, ReadInvitee},
 };
 use tern_room::{InviteRules, Reception, invites::TYPES};
@@ -22,7 +22,7 @@ use super::{
         facts::Facts,
         rooms::{self, RoomRow},
     },
-    turn::Turn,
+    transaction::Transaction,
 };
 
 /// Longest content that says who may invite the user, in bytes: every invite is held against it.
@@ -41,7 +41,7 @@ pub(super) fn check_rules(room_id: Option<&RoomId>, kind: &str, length: usize) -
     Ok(())
 }
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// The profile of somebody who is about to be invited, if they let themselves be.
     pub(super) fn read_invitee(&self, command: &ReadInvitee) -> Result<Profile, MatrixError> {
         if self.invite_rules()?.receive(&command.inviter) == Reception::Blocked {
@@ -68,47 +68,47 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             return Ok(false);
         }
         match inviter(&self.user_id, facts) {
-            Some(inviter) => Ok(!self.welcomes(&inviter)?),
+            Some(inviter) => Ok(!self.allows(&inviter)?),
             None => Ok(self.invite_rules()?.blocks_all()),
         }
     }
 
     /// Invites by this user reach the user.
-    fn welcomes(&self, inviter: &UserId) -> Result<bool, SqlError> {
-        Ok(!self.ignored()?.contains(inviter) && self.invite_rules()?.receive(inviter) == Reception::Welcome)
+    fn allows(&self, inviter: &UserId) -> Result<bool, SqlError> {
+        Ok(!self.ignored()?.contains(inviter) && self.invite_rules()?.receive(inviter) == Reception::Allowed)
     }
 
     /// The event is an invite that does not reach the user, so it notifies nobody.
-    pub(super) fn is_unwelcome(&self, event: &NoticeEvent) -> Result<bool, SqlError> {
+    pub(super) fn is_disallowed(&self, event: &NoticeEvent) -> Result<bool, SqlError> {
         Ok(is_member_event_of(event, &self.user_id)
             && membership_after(event).as_deref() == Some("invite")
-            && !self.welcomes(&event.sender)?)
+            && !self.allows(&event.sender)?)
     }
 
     /// Writes account data by `write`. When it says which invites reach the user, those that it hides go, and those that it
     /// hides no more come back.
     pub(super) fn with_invites(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         place: (Option<&RoomId>, &str),
         write: impl FnOnce() -> Result<(), SqlError>,
     ) -> Result<(), MatrixError> {
         if !decides(place.0, place.1) {
             return Ok(write()?);
         }
-        let before = self.hidden_invites(turn)?;
+        let before = self.hidden_invites(tx)?;
         write()?;
         self.ignored.take();
         self.invite_rules.take();
-        for room_id in before.symmetric_difference(&self.hidden_invites(turn)?) {
-            self.relist_room(turn, room_id)?;
+        for room_id in before.symmetric_difference(&self.hidden_invites(tx)?) {
+            self.relist_room(tx, room_id)?;
         }
         Ok(())
     }
 
-    fn hidden_invites(&self, turn: &Turn<'_, H::Sql>) -> Result<BTreeSet<OwnedRoomId>, SqlError> {
+    fn hidden_invites(&self, tx: &Transaction<'_, H::Sql>) -> Result<BTreeSet<OwnedRoomId>, SqlError> {
         let mut hidden = BTreeSet::new();
-        for row in rooms::all(turn.sql)?.into_iter().filter(|row| row.membership == Membership::Invite) {
+        for row in rooms::all(tx.sql)?.into_iter().filter(|row| row.membership == Membership::Invite) {
             if self.hides(&row, &self.facts(&row.room_id)?)? {
                 hidden.insert(row.room_id);
             }

@@ -1,7 +1,7 @@
 //! The actor of a user's hub: sessions, rooms, inbox, account data, queues, and the sync answers made of them.
 //!
 //! Its truth is its SQLite; what it holds in memory is a cache, except typing, which rooms tell again. A command that
-//! changes something does so in one transaction ([`turn`]) and one synchronous turn. Only a sync step that needs events
+//! changes something does so in one transaction ([`tx`]) and one synchronous turn. Only a sync step that needs events
 //! from outside, and carrying a profile into rooms, await anything; both look again at what they stand on afterwards.
 //!
 //! | command | file |
@@ -9,8 +9,8 @@
 //! | sessions, devices | [`sessions`], [`refresh`] |
 //! | the pages, OAuth clients | [`browser`], [`grants`] |
 //! | lock, suspension, deactivation | [`standing`] |
-//! | notices of rooms | [`inbox`], [`ephemeral`], [`member`], [`redaction`]; [`attendance`] of large ones |
-//! | sync | [`sync`] and [`classic`] over [`view`] and [`room_cache`], with [`slices`] from outside; [`parked`] while there is no news |
+//! | notices of rooms | [`inbox`], [`ephemeral`], [`member`], [`redaction`]; [`subscription`] of large ones |
+//! | sync | [`sync`] and [`classic`] over [`view`] and [`room_cache`], with [`slices`] from outside; [`waiting_polls`] while there is no news |
 //! | unread counts | [`counting`], and [`missed`] for what was not told |
 //! | where a token of a sync is in a room | [`places`] |
 //! | what notified the user | [`notifications`] |
@@ -25,7 +25,6 @@
 mod account_data;
 mod acquaintance;
 mod alarm;
-mod attendance;
 mod browser;
 mod classic;
 mod counting;
@@ -40,7 +39,6 @@ mod member;
 mod missed;
 mod notifications;
 mod others;
-mod parked;
 mod places;
 mod presence;
 mod probe;
@@ -57,12 +55,14 @@ mod slices;
 mod standing;
 mod sticky;
 mod store;
+mod subscription;
 mod sync;
 mod threads;
 mod to_device;
-mod turn;
+mod transaction;
 mod typing;
 mod view;
+mod waiting_polls;
 
 use std::{
     cell::{Cell, RefCell},
@@ -75,7 +75,7 @@ use serde::Serialize;
 use tern_model::{Config, MatrixError, Millis, RawJson, StreamPos};
 use tern_object_kit::alarm::AlarmClock;
 use tern_ports::{
-    ObjectHost, Parking, SqlError,
+    ObjectHost, SqlError, WaitingPolls,
     wire::{UserCommand, frame},
 };
 use tern_room::InviteRules;
@@ -83,21 +83,23 @@ use tern_sync::Showing;
 
 pub use schema::SCHEMA;
 
-use self::{encryption::publish::told_by, room_cache::RoomCache, standing::Standing, store::hub::Hub, typing::Typing};
+use self::{
+    encryption::publish::effect_of, room_cache::RoomCache, standing::Standing, store::hub::Hub, typing::Typing,
+};
 
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Handled {
     /// Answered: a reply frame.
     Reply(Vec<u8>),
-    /// Nothing to say yet: the host parks the question, in the same turn.
-    Park {
+    /// Nothing to say yet: the host holds the question, in the same turn.
+    Hold {
         /// The device that asks.
         device_id: OwnedDeviceId,
         /// What wakes it: bits of `tern_model::news`.
         kinds: u32,
         /// The answer if nothing comes in time.
-        quiet: RawJson,
+        timeout_response: RawJson,
     },
 }
 
@@ -122,7 +124,7 @@ pub struct UserActor<H> {
     met: RefCell<BTreeSet<OwnedUserId>>,
     rooms: RefCell<RoomCache>,
     /// Push rules, ready to be asked.
-    judge: RefCell<Option<Rc<counting::Judge>>>,
+    push_evaluator: RefCell<Option<Rc<counting::PushEvaluator>>>,
     ignored: RefCell<Option<Rc<BTreeSet<OwnedUserId>>>>,
     invite_rules: RefCell<Option<Rc<InviteRules>>>,
     /// Something was missed that has to be counted.
@@ -132,9 +134,9 @@ pub struct UserActor<H> {
     /// When a poll last came or ended, in this life.
     polled: Cell<Option<Millis>>,
     /// There are rooms that the hub does not hear of.
-    dozes: Cell<bool>,
-    /// How many times the hub is attending them just now.
-    attending: Cell<u32>,
+    has_unsubscribed: Cell<bool>,
+    /// How many times the hub is subscribing to them just now.
+    subscribing: Cell<u32>,
     /// A profile is being carried into rooms.
     carrying: Cell<bool>,
     /// A change of the user's devices is being announced.
@@ -147,17 +149,17 @@ pub struct UserActor<H> {
     uncopied: Cell<bool>,
     /// How often in a row the copy could not be written.
     failed_copies: Cell<u32>,
-    /// Where the key counts of devices last changed, in this life: a poll that was parked before is not told so by the
+    /// Where the key counts of devices last changed, in this life: a poll that waited before is not told so by the
     /// stream alone.
     key_counts_at: RefCell<BTreeMap<OwnedDeviceId, StreamPos>>,
     alarm: AlarmClock,
     /// Work of an earlier life has to be taken up.
     unfinished: Cell<bool>,
-    /// News that parked polls have not been told of: of one device or of all, and their kinds.
+    /// News that waiting polls have not been told of: of one device or of all, and their kinds.
     news: RefCell<Vec<(Option<OwnedDeviceId>, u32)>>,
 }
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// The hub of `user_id`.
     pub fn new(host: Rc<H>, config: Rc<Config>, user_id: OwnedUserId) -> Self {
         let actor = Self {
@@ -174,14 +176,14 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             untold: Cell::new(false),
             met: RefCell::default(),
             rooms: RefCell::default(),
-            judge: RefCell::default(),
+            push_evaluator: RefCell::default(),
             ignored: RefCell::default(),
             invite_rules: RefCell::default(),
             behind: Cell::default(),
             counting: Cell::default(),
             polled: Cell::default(),
-            dozes: Cell::default(),
-            attending: Cell::default(),
+            has_unsubscribed: Cell::default(),
+            subscribing: Cell::default(),
             carrying: Cell::new(false),
             announcing: Cell::new(false),
             unannounced: Cell::new(false),
@@ -208,14 +210,14 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         if self.unfinished.take() {
             self.host.spawn(Box::pin(Rc::clone(self).take_up()));
         }
-        let told = told_by(&command);
+        let effect = effect_of(&command);
         let handled = self.dispatch(command).await;
-        self.answer_parked();
+        self.answer_waiting();
         self.spread_presence();
-        // Between the look that parks a poll and the parking nothing may be awaited; such a command changes no devices.
+        // Between the look that holds a poll and the holding nothing may be awaited; such a command changes no devices.
         match handled {
-            Handled::Reply(_) => self.after_keys(handled, told).await,
-            Handled::Park { .. } => handled,
+            Handled::Reply(_) => self.after_keys(handled, effect).await,
+            Handled::Hold { .. } => handled,
         }
     }
 
@@ -305,10 +307,10 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         hub.constructed += 1;
         self.hub.set(hub);
         self.standing.set(standing::load(sql)?);
-        self.dozes.set(store::attendance::any(sql)?);
+        self.has_unsubscribed.set(store::subscription::any(sql)?);
         let missed = store::unread::missed(sql)?.is_some();
         let carrying = store::profile::propagation(sql)?.is_some();
-        let announcing = store::companions::announcement(sql)?.is_some();
+        let announcing = store::shared_users::announcement(sql)?.is_some();
         self.unfinished.set(self.load_publication()? || missed || carrying || announcing);
         self.ready.set(true);
         Ok(())

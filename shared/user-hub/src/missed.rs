@@ -6,14 +6,14 @@ use std::{cell::Cell, rc::Rc};
 use ruma::EventId;
 use tern_model::{MatrixError, NoticeEvent, Pdu, RoomSeq, StoredEvent, news};
 use tern_ports::{
-    ObjectHost, Parking, ask_room, ask_storage,
+    ObjectHost, WaitingPolls, ask_room, ask_storage,
     wire::{
         room::ReadSlice,
         storage::SyncRooms,
         sync::{SyncAsk, SyncRoom},
     },
 };
-use tern_push::{Event, Mark, Scope};
+use tern_push::{Event, Notification, Scope};
 use tern_room::{power::Powers, unsigned, version::Version};
 use tern_sync::is_bump;
 
@@ -23,9 +23,9 @@ use super::{
     ignored::is_unheard,
     store::{
         rooms::{self, RoomRow},
-        unread::{self, Missed, PackedMark},
+        unread::{self, Missed, PackedNotification},
     },
-    turn::Turn,
+    transaction::Transaction,
 };
 
 /// Type of redactions.
@@ -35,7 +35,7 @@ const PAGE: u32 = 100;
 /// The pause before a fetch that failed is tried again.
 const RETRY_MS: u64 = 30_000;
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// Counts all there is to be counted, or `pages` of it. One at a time; what fails is left for the alarm.
     pub(super) async fn count_missed(self: Rc<Self>, pages: usize) {
         if self.counting.replace(true) {
@@ -45,16 +45,16 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         for _ in 0..pages {
             let Ok(Some(missed)) = unread::missed(self.host.sql()) else { return };
             let Ok(page) = self.fetch(&missed).await else {
-                return self.wish(self.host.now().plus(RETRY_MS)).await;
+                return self.request_alarm(self.host.now().plus(RETRY_MS)).await;
             };
             // The room may have been left while the page was fetched: then the range is gone, and the page is nobody's.
-            let taken = self.change(|turn| match unread::missed(turn.sql)? {
-                Some(still) if still == missed => self.take_page(turn, &missed, &page),
+            let taken = self.change(|tx| match unread::missed(tx.sql)? {
+                Some(still) if still == missed => self.take_page(tx, &missed, &page),
                 _ => Ok(()),
             });
-            self.answer_parked();
+            self.answer_waiting();
             if taken.is_err() {
-                return self.wish(self.host.now().plus(RETRY_MS)).await;
+                return self.request_alarm(self.host.now().plus(RETRY_MS)).await;
             }
         }
     }
@@ -80,25 +80,25 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         }
     }
 
-    fn take_page(&self, turn: &Turn<'_, H::Sql>, missed: &Missed, page: &SyncRoom) -> Result<(), MatrixError> {
-        unread::drop_missed(turn.sql, missed)?;
-        let Some(mut row) = rooms::load(turn.sql, &missed.room_id)? else { return Ok(()) };
-        let before = (row.ledger.clone(), row.bump);
+    fn take_page(&self, tx: &Transaction<'_, H::Sql>, missed: &Missed, page: &SyncRoom) -> Result<(), MatrixError> {
+        unread::drop_missed(tx.sql, missed)?;
+        let Some(mut row) = rooms::load(tx.sql, &missed.room_id)? else { return Ok(()) };
+        let before = (row.unread_counts.clone(), row.bump);
         let within: Vec<&StoredEvent> = page.timeline.iter().filter(|event| event.seq >= missed.first).collect();
-        self.count_page(turn, &mut row, page, &within)?;
+        self.count_page(tx, &mut row, page, &within)?;
         if let Some(first) = within.first().map(|event| event.seq).filter(|first| *first > missed.first) {
-            unread::note_missed(turn.sql, &Missed { last: first.previous(), ..missed.clone() })?;
+            unread::note_missed(tx.sql, &Missed { last: first.previous(), ..missed.clone() })?;
         }
-        if (&row.ledger, row.bump) != (&before.0, before.1) {
-            row.pos = turn.advance(news::ROOMS);
+        if (&row.unread_counts, row.bump) != (&before.0, before.1) {
+            row.pos = tx.advance(news::ROOMS);
         }
         self.rooms.borrow_mut().changed(&row.room_id);
-        Ok(rooms::write(turn.sql, &row)?)
+        Ok(rooms::write(tx.sql, &row)?)
     }
 
     fn count_page(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         row: &mut RoomRow,
         page: &SyncRoom,
         events: &[&StoredEvent],
@@ -107,7 +107,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let powers = powers(version, page);
         let facts = self.facts(&row.room_id)?;
         let ignored = self.ignored()?;
-        let (room_id, mut marks) = (row.room_id.clone(), Vec::new());
+        let (room_id, mut notifications) = (row.room_id.clone(), Vec::new());
         let place = Place::of(&room_id, &facts);
         // The newest first: what the user had read when they wrote an event is known before what was there to be read.
         for stored in events.iter().rev().filter(|event| self.may_see(&page.facts, event)) {
@@ -123,42 +123,42 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             // A redaction counts although it was redacted itself.
             let kept = stored.unsigned.as_ref().filter(|_| stored.kind == REDACTION).and_then(unsigned::kept_target);
             if let Some(target) = kept {
-                discount(turn.sql, row, &target)?;
+                discount(tx.sql, row, &target)?;
             }
-            if let Some(packed) = self.count_late(turn, row, &place, &event)? {
-                marks.push(packed);
+            if let Some(packed) = self.count_late(tx, row, &place, &event)? {
+                notifications.push(packed);
             }
         }
-        marks.reverse();
-        row.packed |= !marks.is_empty();
-        Ok(unread::pack_marks(turn.sql, &room_id, marks)?)
+        notifications.reverse();
+        row.packed |= !notifications.is_empty();
+        Ok(unread::pack_notifications(tx.sql, &room_id, notifications)?)
     }
 
     fn count_late(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         row: &mut RoomRow,
         place: &Place<'_>,
         event: &NoticeEvent,
-    ) -> Result<Option<PackedMark>, MatrixError> {
+    ) -> Result<Option<PackedNotification>, MatrixError> {
         let read = Event::read(&event.client);
         if let Some(target) = read.redacts().and_then(|target| <&EventId>::try_from(target).ok()) {
-            discount(turn.sql, row, target)?;
+            discount(tx.sql, row, target)?;
         }
-        let thread = thread(turn.sql, &row.room_id, &read)?;
+        let thread = thread(tx.sql, &row.room_id, &read)?;
         if event.sender == self.user_id {
             if event.state_key.is_none() && !read.is_redacted() {
-                arrive(turn.sql, row, Scope::Thread(thread.as_deref()), event.seq)?;
+                arrive(tx.sql, row, Scope::Thread(thread.as_deref()), event.seq)?;
             }
             return Ok(None);
         }
-        let judged = self.judged(place, event, &read, thread.as_deref())?;
-        let Some(highlight) = judged.filter(|_| counts(row, event.seq)) else {
+        let notifies = self.evaluate_event(place, event, &read, thread.as_deref())?;
+        let Some(highlight) = notifies.filter(|_| counts(row, event.seq)) else {
             return Ok(None);
         };
-        let mark = Mark { seq: event.seq, highlight, thread };
-        let unread = row.ledger.add(&mark);
-        Ok(unread.then(|| PackedMark::new(mark, event.event_id.as_str())))
+        let notification = Notification { seq: event.seq, highlight, thread };
+        let unread = row.unread_counts.add(&notification);
+        Ok(unread.then(|| PackedNotification::new(notification, event.event_id.as_str())))
     }
 }
 

@@ -9,12 +9,12 @@ use ruma::OwnedRoomId;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tern_model::{MatrixError, Millis, RawJson, RoomSeq, StreamPos};
-use tern_ports::{ObjectHost, Parking, wire::notifications::ListNotifications};
+use tern_ports::{ObjectHost, WaitingPolls, wire::notifications::ListNotifications};
 
 use super::{
     UserActor,
     store::{
-        inbox::{self, Marked},
+        inbox::{self, Notifying},
         rooms::{self, RoomRow},
     },
 };
@@ -46,9 +46,9 @@ struct Notification<'a> {
 }
 
 /// An event that notified, and its room.
-type Found<'a> = (Marked, &'a RoomRow);
+type Found<'a> = (Notifying, &'a RoomRow);
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn list_notifications(&self, command: &ListNotifications) -> Result<RawJson, MatrixError> {
         self.admit(&command.session)?;
         let unknown = || MatrixError::invalid_param("from is no token of this list");
@@ -71,13 +71,13 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let mut found: Vec<Found<'a>> = Vec::new();
         for room in rooms {
             let full = found.len() as u64 == most;
-            if full && found.last().is_some_and(|(marked, _)| marked.pos >= room.pos) {
+            if full && found.last().is_some_and(|(notifying, _)| notifying.pos >= room.pos) {
                 break;
             }
-            let marked = inbox::marked(self.host.sql(), &room.room_id, from, command.highlights, most)?;
-            let heard = marked.into_iter().filter(|marked| !ignored.contains(&marked.event.sender));
-            found.extend(heard.map(|marked| (marked, room)));
-            found.sort_by_key(|(marked, _)| Reverse((marked.pos, marked.event.seq)));
+            let notifying = inbox::notifying(self.host.sql(), &room.room_id, from, command.highlights, most)?;
+            let heard = notifying.into_iter().filter(|notifying| !ignored.contains(&notifying.event.sender));
+            found.extend(heard.map(|notifying| (notifying, room)));
+            found.sort_by_key(|(notifying, _)| Reverse((notifying.pos, notifying.event.seq)));
             found.truncate(usize::try_from(most).unwrap_or_default());
         }
         Ok(found)
@@ -86,31 +86,31 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 
 fn page(found: &[Found<'_>], limit: usize) -> Result<RawJson, MatrixError> {
     let mut bytes = 0;
-    let fitting = found.iter().take(limit).take_while(|(marked, _)| {
+    let fitting = found.iter().take(limit).take_while(|(notifying, _)| {
         let fits = bytes < MOST_BYTES;
-        bytes += marked.event.client.text().len();
+        bytes += notifying.event.client.text().len();
         fits
     });
     let shown: Vec<_> = fitting.collect();
-    let notifications: Vec<_> = shown.iter().map(|(marked, room)| notification(marked, room)).collect();
+    let notifications: Vec<_> = shown.iter().map(|(notifying, room)| notification(notifying, room)).collect();
     let last = shown.last().filter(|_| shown.len() < found.len());
-    let next_token = last.map(|(marked, _)| format!("{}_{}", marked.pos.0, marked.event.seq.0));
+    let next_token = last.map(|(notifying, _)| format!("{}_{}", notifying.pos.0, notifying.event.seq.0));
     let page = Page { next_token, notifications };
     RawJson::from_value(&page).map_err(|_| MatrixError::internal())
 }
 
 /// The mark says what became of the rule's actions; sounds are not kept.
-fn notification<'a>(marked: &'a Marked, room: &'a RoomRow) -> Notification<'a> {
+fn notification<'a>(notifying: &'a Notifying, room: &'a RoomRow) -> Notification<'a> {
     let mut actions = vec![json!("notify")];
-    if marked.mark.highlight {
+    if notifying.notification.highlight {
         actions.push(json!({ "set_tweak": "highlight" }));
     }
     Notification {
         actions,
-        event: &marked.event.client,
-        read: !room.ledger.is_unread(&marked.mark),
+        event: &notifying.event.client,
+        read: !room.unread_counts.is_unread(&notifying.notification),
         room_id: &room.room_id,
-        ts: marked.event.ts,
+        ts: notifying.event.ts,
     }
 }
 

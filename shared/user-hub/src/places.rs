@@ -3,7 +3,7 @@
 use ruma::{OwnedRoomId, RoomId};
 use tern_model::{MatrixError, RawJson, RoomSeq, StreamPos};
 use tern_ports::{
-    ObjectHost, Parking, Sql as _, SqlError,
+    ObjectHost, Sql as _, SqlError, WaitingPolls,
     wire::places::{Beside, FindPlaces, FindRecent, Place, ReadBeside},
 };
 use tern_sync::AccountData;
@@ -16,7 +16,7 @@ use super::{
 /// Positions looked for at once.
 const MOST_POSITIONS: usize = 2;
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn find_places(&self, command: &FindPlaces) -> Result<Vec<Place>, MatrixError> {
         self.admit(&command.session)?;
         let at = command.at.iter().take(MOST_POSITIONS);

@@ -12,7 +12,7 @@ use futures::{StreamExt, stream};
 use ruma::{DeviceId, OwnedUserId};
 use tern_model::{MatrixError, Millis, Presence, PresenceNote, RawJson, news};
 use tern_ports::{
-    ObjectHost, Parking, Sql, SqlError, ask_user,
+    ObjectHost, Sql, SqlError, WaitingPolls, ask_user,
     wire::{
         Done,
         presence::{NotePresence, ReadPresence, SetPresence},
@@ -20,7 +20,7 @@ use tern_ports::{
 };
 use tern_sync::{PresencePos, Showing, presence_content};
 
-use super::{UserActor, store::companions};
+use super::{UserActor, store::shared_users};
 
 /// The table. Without a row the user was never seen.
 pub(super) const TABLES: &[&str] = &["CREATE TABLE IF NOT EXISTS presence (
@@ -37,7 +37,7 @@ const AT_A_TIME: usize = 6;
 /// Longest message, in bytes.
 const LONGEST_STATUS: usize = 1_024;
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// A device syncs, and shows itself as `wanted`: online when it does not say.
     pub(super) fn show_up(&self, device_id: &DeviceId, wanted: Option<Presence>) -> Result<(), MatrixError> {
         if !self.config.accounts.presence {
@@ -77,7 +77,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     }
 
     pub(super) fn read_presence(&self, command: &ReadPresence) -> Result<RawJson, MatrixError> {
-        let shares = command.caller == self.user_id || companions::any(self.host.sql(), &command.caller)?;
+        let shares = command.caller == self.user_id || shared_users::any(self.host.sql(), &command.caller)?;
         if !shares {
             return Err(MatrixError::forbidden("You share no room with this user"));
         }
@@ -86,7 +86,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     }
 
     pub(super) fn note_presence(&self, command: NotePresence) -> Result<PresenceNote, MatrixError> {
-        if !companions::any(self.host.sql(), &command.user_id)? {
+        if !shared_users::any(self.host.sql(), &command.user_id)? {
             return Err(MatrixError::forbidden("No room is shared with this user"));
         }
         self.hear(&command.user_id, command.note)?;
@@ -95,17 +95,17 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 
     /// Tells whom the user shares rooms with, and hears what they show.
     pub(super) async fn tell_presence(self: Rc<Self>) {
-        let told = (self.present(), companions::some(self.host.sql(), MOST_TOLD));
-        let (Ok(note), Ok(companions)) = told else { return };
+        let told = (self.present(), shared_users::some(self.host.sql(), MOST_TOLD));
+        let (Ok(note), Ok(shared_users)) = told else { return };
         if note.presence != Presence::Offline {
-            self.wish(self.host.now().plus(IDLE_MS)).await;
+            self.request_alarm(self.host.now().plus(IDLE_MS)).await;
         }
-        self.exchange_presence(note, companions).await;
+        self.exchange_presence(note, shared_users).await;
     }
 
     /// Tells these users what this one shows, and hears what they do. Best effort: presence is over in a moment.
-    pub(super) async fn exchange_presence(self: Rc<Self>, note: PresenceNote, companions: Vec<OwnedUserId>) {
-        let local = companions.into_iter().filter(|user_id| user_id.server_name() == self.config.server_name);
+    pub(super) async fn exchange_presence(self: Rc<Self>, note: PresenceNote, shared_users: Vec<OwnedUserId>) {
+        let local = shared_users.into_iter().filter(|user_id| user_id.server_name() == self.config.server_name);
         let asks = local.map(|user_id| {
             let ask = NotePresence { user_id: self.user_id.clone(), note: note.clone() };
             let host = Rc::clone(&self.host);
@@ -118,7 +118,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                 return;
             }
         }
-        self.answer_parked();
+        self.answer_waiting();
     }
 
     /// The alarm: whether the user is still there.
@@ -128,7 +128,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             return;
         }
         let now = self.host.now();
-        let last = if self.host.parked() > 0 { now } else { showing.note.last_active.max(self.seen.get()) };
+        let last = if self.host.waiting_polls() > 0 { now } else { showing.note.last_active.max(self.seen.get()) };
         if now.since(last) >= IDLE_MS {
             if self.store_showing(showing.gone(last)).is_ok() {
                 self.tell_presence().await;
@@ -137,7 +137,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         }
         let is_old = now.since(showing.note.last_active) >= IDLE_MS;
         if !is_old || self.store_showing(showing.still(last)).is_ok() {
-            self.wish(last.plus(IDLE_MS)).await;
+            self.request_alarm(last.plus(IDLE_MS)).await;
         }
     }
 
@@ -161,7 +161,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     pub(super) fn present(&self) -> Result<PresenceNote, MatrixError> {
         let showing = self.showing()?;
         let last_active = showing.note.last_active.max(self.seen.get());
-        let lost = self.host.now().since(last_active) > 2 * IDLE_MS && self.host.parked() == 0;
+        let lost = self.host.now().since(last_active) > 2 * IDLE_MS && self.host.waiting_polls() == 0;
         let showing = if lost { showing.gone(last_active) } else { showing.still(last_active) };
         Ok(showing.note)
     }

@@ -5,7 +5,7 @@ use std::{cell::Cell, rc::Rc};
 use futures::future::join_all;
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
-    ObjectHost, Parking, ask_room, ask_storage,
+    ObjectHost, WaitingPolls, ask_room, ask_storage,
     wire::{
         Done,
         directory::PublishProfile,
@@ -45,7 +45,7 @@ fn is_carried(field: &str) -> bool {
     matches!(field, "displayname" | "avatar_url")
 }
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn read_profile(&self) -> Result<Profile, MatrixError> {
         if !self.hub.get().opened {
             return Err(unknown_user());
@@ -60,22 +60,22 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         }
         let value = command.value.as_ref().filter(|value| value.text() != "null");
         self.check_field(&command.field, value)?;
-        let carried = self.change(|turn| {
-            if profile::read(turn.sql)?.get(&command.field) == value {
+        let carried = self.change(|tx| {
+            if profile::read(tx.sql)?.get(&command.field) == value {
                 return Ok(false);
             }
             // An administrator may name somebody who never signed in.
-            turn.open();
-            profile::write(turn.sql, &command.field, value)?;
+            tx.open();
+            profile::write(tx.sql, &command.field, value)?;
             if !is_carried(&command.field) {
                 return Ok(false);
             }
-            let change = profile::propagation(turn.sql)?.map_or(1, |under_way| under_way.change + 1);
-            profile::set_propagation(turn.sql, Some(&Propagation { change, ..Propagation::default() }))?;
+            let change = profile::propagation(tx.sql)?.map_or(1, |under_way| under_way.change + 1);
+            profile::set_propagation(tx.sql, Some(&Propagation { change, ..Propagation::default() }))?;
             Ok(true)
         })?;
         if carried {
-            self.wish(self.host.now().plus(RESUME_MS)).await;
+            self.request_alarm(self.host.now().plus(RESUME_MS)).await;
             self.host.spawn(Box::pin(Rc::clone(self).carry_profile()));
         }
         Ok(Done {})
@@ -108,7 +108,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         while let Ok(Some(at)) = profile::propagation(self.host.sql()) {
             match self.carry_on(at).await {
                 Ok(None) => {}
-                Ok(Some(pause)) => return self.wish(self.host.now().plus(pause)).await,
+                Ok(Some(pause)) => return self.request_alarm(self.host.now().plus(pause)).await,
                 // The database refuses: the next life of this hub tries again.
                 Err(_) => return,
             }

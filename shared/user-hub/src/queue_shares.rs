@@ -19,7 +19,7 @@ const OF_ONE_STRANGER: u64 = 100;
 /// Who has too many messages in a queue of `owner`, and how many of them stay.
 pub(crate) fn too_many(shares: Vec<Share>, owner: &UserId) -> Vec<(Option<String>, u64)> {
     let is_known =
-        |share: &Share| share.companion || share.sender.as_deref().is_none_or(|sender| sender == owner.as_str());
+        |share: &Share| share.shared_user || share.sender.as_deref().is_none_or(|sender| sender == owner.as_str());
     let (known, strangers): (Vec<Share>, Vec<Share>) = shares.into_iter().partition(is_known);
     let strangers_level = level(&strangers, OF_STRANGERS).min(OF_ONE_STRANGER);
     let kept: u64 = strangers.iter().map(|share| share.messages.min(strangers_level)).sum();
@@ -54,8 +54,8 @@ mod tests {
 
     use super::{Share, too_many};
 
-    fn share(sender: &str, messages: u64, companion: bool) -> Share {
-        Share { sender: Some(sender.to_owned()), messages, companion }
+    fn share(sender: &str, messages: u64, shared_user: bool) -> Share {
+        Share { sender: Some(sender.to_owned()), messages, shared_user }
     }
 
     fn left(shares: &[Share]) -> Vec<(String, u64)> {
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn what_an_earlier_build_queued_is_kept_as_somebodys() {
-        let old = Share { sender: None, messages: 4_990, companion: false };
+        let old = Share { sender: None, messages: 4_990, shared_user: false };
         assert_eq!(left(&[old.clone(), share("a", 10, true)]), []);
         assert_eq!(left(&[old, share("a", 20, true)]), [(String::new(), 4_980)]);
     }

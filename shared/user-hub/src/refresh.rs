@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tern_auth::{refresh, secret, token};
 use tern_model::{MatrixError, Millis, news};
 use tern_ports::{
-    ObjectHost, Parking,
+    ObjectHost, WaitingPolls,
     wire::user::{RefreshSession, Session},
 };
 
@@ -58,7 +58,7 @@ pub(super) fn hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// `N` random bytes as text for tokens.
     pub(super) fn random_text<const N: usize>(&self) -> String {
         let mut bytes = [0; N];
@@ -119,16 +119,16 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         };
         let device_id = device.device_id.clone();
         if repeated.is_none() {
-            self.change(|turn| {
+            self.change(|tx| {
                 let presented = hash(token);
                 if generation > device.generation {
-                    devices::retire_siblings(turn.sql, &device_id, &presented, generation)?;
-                    devices::drop_tokens_before(turn.sql, &device_id, generation.saturating_sub(REMEMBERED))?;
+                    devices::retire_siblings(tx.sql, &device_id, &presented, generation)?;
+                    devices::drop_tokens_before(tx.sql, &device_id, generation.saturating_sub(REMEMBERED))?;
                 }
-                devices::use_token(turn.sql, &device_id, &presented, now)?;
-                devices::add_token(turn.sql, &device_id, &hash(&successor), generation + 1)?;
+                devices::use_token(tx.sql, &device_id, &presented, now)?;
+                devices::add_token(tx.sql, &device_id, &hash(&successor), generation + 1)?;
                 let settled = device.settled.filter(|_| generation == device.generation);
-                Ok(devices::write(turn.sql, &DeviceRow { generation, settled, last_seen_ts: now, ..device })?)
+                Ok(devices::write(tx.sql, &DeviceRow { generation, settled, last_seen_ts: now, ..device })?)
             })?;
         }
         let session_id = generation_id(&session_id, generation);
@@ -140,9 +140,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     /// with its keys.
     fn end_family(&self, device: DeviceRow) -> Result<(), MatrixError> {
         let device_id = device.device_id.clone();
-        self.change(|turn| {
-            devices::write(turn.sql, &DeviceRow { session_id: None, ..device })?;
-            turn.wake_device(&device_id, news::LOGOUT);
+        self.change(|tx| {
+            devices::write(tx.sql, &DeviceRow { session_id: None, ..device })?;
+            tx.wake_device(&device_id, news::LOGOUT);
             Ok(())
         })
     }

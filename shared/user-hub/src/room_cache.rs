@@ -7,7 +7,7 @@ use std::{
 
 use ruma::{OwnedRoomId, RoomId};
 use tern_model::{RoomSeq, StreamPos};
-use tern_ports::{ObjectHost, Parking, SqlError};
+use tern_ports::{ObjectHost, SqlError, WaitingPolls};
 use tern_push::Counts;
 use tern_sync::{Forgotten, RoomView, Unread};
 
@@ -77,7 +77,7 @@ impl RoomCache {
     }
 }
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// One room, unless it is unknown, forgotten, or an invite by somebody ignored.
     pub(super) fn room(&self, room_id: &RoomId) -> Result<Option<Rc<RoomView>>, SqlError> {
         if let Some(view) = self.rooms.borrow().views.get(room_id) {
@@ -211,11 +211,11 @@ fn view(row: RoomRow, facts: Facts, direct: &BTreeSet<OwnedRoomId>, tags: BTreeS
         newest: row.newest,
         inbox_from: row.inbox_from,
         joined: row.joined,
-        turned: row.turned,
+        resolved: row.resolved,
         stripped: facts.stripped,
         tags,
-        unread: unread(row.ledger.total()),
-        threads: row.ledger.unread_threads().map(|(root, counts)| (root.clone(), unread(counts))).collect(),
+        unread: unread(row.unread_counts.total()),
+        threads: row.unread_counts.unread_threads().map(|(root, counts)| (root.clone(), unread(counts))).collect(),
     }
 }
 

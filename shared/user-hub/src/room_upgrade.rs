@@ -9,7 +9,7 @@
 use ruma::{OwnedRoomId, RoomId};
 use serde_json::{Map, Value};
 use tern_model::{MatrixError, Notice, RawJson, RoomSeq};
-use tern_ports::{ObjectHost, Parking, Sql, SqlError};
+use tern_ports::{ObjectHost, Sql, SqlError, WaitingPolls};
 use tern_sync::Membership;
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
         rooms::{self, RoomRow},
         upgraded,
     },
-    turn::Turn,
+    transaction::Transaction,
 };
 
 /// A room, and the one that may have taken its place.
@@ -29,7 +29,7 @@ pub(super) struct Upgrade {
     new: OwnedRoomId,
 }
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// The upgrades of which a notice tells something new; asked before its summary is taken over.
     pub(super) fn upgrades(&self, row: &RoomRow, was_in: bool, notice: &Notice) -> Result<Vec<Upgrade>, MatrixError> {
         let mut upgrades = Vec::new();
@@ -50,32 +50,32 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     }
 
     /// Copies settings from a room to the one that has taken its place, once. What the new room has of its own stays.
-    pub(super) fn copy_settings(&self, turn: &Turn<'_, H::Sql>, upgrade: &Upgrade) -> Result<(), MatrixError> {
+    pub(super) fn copy_settings(&self, tx: &Transaction<'_, H::Sql>, upgrade: &Upgrade) -> Result<(), MatrixError> {
         let Upgrade { old, new } = upgrade;
-        if !is_complete(turn.sql, upgrade)? || !upgraded::note(turn.sql, new)? {
+        if !is_complete(tx.sql, upgrade)? || !upgraded::note(tx.sql, new)? {
             return Ok(());
         }
-        if let Some(tags) = account_data::read(turn.sql, Some(old), TAG)? {
-            let held = account_data::read(turn.sql, Some(new), TAG)?;
-            self.set_if_it_fits(turn, Some(new), TAG, with_tags(held.as_ref(), &tags))?;
+        if let Some(tags) = account_data::read(tx.sql, Some(old), TAG)? {
+            let held = account_data::read(tx.sql, Some(new), TAG)?;
+            self.set_if_it_fits(tx, Some(new), TAG, with_tags(held.as_ref(), &tags))?;
         }
-        if let Some(direct) = account_data::read(turn.sql, None, DIRECT)? {
-            self.set_if_it_fits(turn, None, DIRECT, with_room(&direct, old, new))?;
+        if let Some(direct) = account_data::read(tx.sql, None, DIRECT)? {
+            self.set_if_it_fits(tx, None, DIRECT, with_room(&direct, old, new))?;
         }
         let mut rules = self.push_rules()?;
         let rules = rules.copy_room(old, new).then(|| rules.to_content());
-        self.set_if_it_fits(turn, None, PUSH_RULES, rules)
+        self.set_if_it_fits(tx, None, PUSH_RULES, rules)
     }
 
     /// What is too much is left out: the join stands in any case. Refusals come before anything is written.
     fn set_if_it_fits(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         room_id: Option<&RoomId>,
         kind: &str,
         content: Option<RawJson>,
     ) -> Result<(), MatrixError> {
-        match content.map(|content| self.set_account_data(turn, room_id, kind, &content)) {
+        match content.map(|content| self.set_account_data(tx, room_id, kind, &content)) {
             Some(Err(error)) if error.status >= 500 => Err(error),
             _ => Ok(()),
         }

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use ruma::{OwnedRoomId, OwnedUserId};
 use tern_model::{MatrixError, news};
 use tern_ports::{
-    ObjectHost, Parking, Sql,
+    ObjectHost, Sql, WaitingPolls,
     wire::{
         Done,
         delayed::{ListDelayedRooms, NoteDelayedRoom},
         user::{ForgetRoom, ListCompanions, ListMemberships, ListRooms},
     },
 };
-use tern_push::Ledger;
+use tern_push::UnreadCounts;
 use tern_sync::Membership;
 
 use super::{
     UserActor,
-    store::{account_data, companions, facts, inbox, places, receipts, rooms, threads, turned, unread},
+    store::{account_data, facts, inbox, places, receipts, resolved, rooms, shared_users, threads, unread},
 };
 
 /// Rooms read at a time.
@@ -25,7 +25,7 @@ const ALL: u64 = 1_000_000;
 /// Most of those with whom rooms are shared, in one answer.
 const MOST_COMPANIONS: u64 = 5_000;
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn list_rooms(&self, command: &ListRooms) -> Result<Vec<OwnedRoomId>, MatrixError> {
         self.admit(&command.session)?;
         Ok(rooms::joined(self.host.sql(), "", ALL)?)
@@ -45,7 +45,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     /// Those with whom some room is shared, as far as the hub has been told.
     pub(super) fn list_companions(&self, command: &ListCompanions) -> Result<Vec<OwnedUserId>, MatrixError> {
         self.admit(&command.session)?;
-        Ok(companions::some(self.host.sql(), MOST_COMPANIONS)?)
+        Ok(shared_users::some(self.host.sql(), MOST_COMPANIONS)?)
     }
 
     /// Remembers where the user has scheduled something (MSC4140), or forgets it.
@@ -71,8 +71,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     pub(super) fn forget_room(&self, command: &ForgetRoom) -> Result<Done, MatrixError> {
         self.admit(&command.session)?;
         let room_id = &command.room_id;
-        self.change(|turn| {
-            let row = rooms::load(turn.sql, room_id)?;
+        self.change(|tx| {
+            let row = rooms::load(tx.sql, room_id)?;
             let mut row = row.ok_or_else(|| MatrixError::not_found("You were never in this room"))?;
             if row.forgotten {
                 return Ok(Done {});
@@ -80,23 +80,23 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             if !matches!(row.membership, Membership::Leave | Membership::Ban) {
                 return Err(MatrixError::new(400, "M_UNKNOWN", "You must leave the room before forgetting it"));
             }
-            let pos = turn.advance(news::ROOMS);
-            turn.relist(pos);
+            let pos = tx.advance(news::ROOMS);
+            tx.relist(pos);
             row.forgotten = true;
             (row.pos, row.relisted) = (pos, pos);
             row.inbox_from = row.newest.next();
-            row.ledger = Ledger::default();
+            row.unread_counts = UnreadCounts::default();
             row.packed = false;
-            rooms::write(turn.sql, &row)?;
-            facts::delete(turn.sql, room_id)?;
-            unread::delete_room(turn.sql, room_id)?;
-            places::delete_room(turn.sql, room_id)?;
+            rooms::write(tx.sql, &row)?;
+            facts::delete(tx.sql, room_id)?;
+            unread::delete_room(tx.sql, room_id)?;
+            places::delete_room(tx.sql, room_id)?;
             // The event by which the user is out stays, for devices that have not been told yet.
-            inbox::delete_room_but(turn.sql, room_id, row.newest)?;
-            turned::drop_before(turn.sql, room_id, row.newest.next())?;
-            receipts::delete_room(turn.sql, room_id)?;
-            threads::delete_room(turn.sql, room_id)?;
-            account_data::delete_room(turn.sql, room_id)?;
+            inbox::delete_room_but(tx.sql, room_id, row.newest)?;
+            resolved::drop_before(tx.sql, room_id, row.newest.next())?;
+            receipts::delete_room(tx.sql, room_id)?;
+            threads::delete_room(tx.sql, room_id)?;
+            account_data::delete_room(tx.sql, room_id)?;
             self.rooms.borrow_mut().facts_changed(room_id);
             self.rooms.borrow_mut().account_data_changed(room_id);
             Ok(Done {})

@@ -4,8 +4,8 @@
 //! `pos` are positions of the user's stream at which the row last changed.
 
 use super::store::{
-    attendance, companions, connections, devices, grants, keys, places, publication, sticky, threads, to_device, turned,
-    upgraded,
+    connections, devices, grants, keys, places, publication, resolved, shared_users, sticky, subscription, threads,
+    to_device, upgraded,
 };
 use tern_object_kit::schema::{Schema, Step};
 
@@ -21,10 +21,10 @@ pub const SCHEMA: Schema = Schema {
         super::standing::TABLES,
         threads::TABLES,
         super::presence::TABLES,
-        companions::CHANGED,
+        shared_users::CHANGED,
         publication::TABLES,
-        turned::TABLE,
-        attendance::TABLE,
+        resolved::TABLE,
+        subscription::TABLE,
         connections::ROOMS,
         sticky::TABLES,
         places::TABLE,
@@ -129,7 +129,7 @@ const FIRST: Step = &[
 const UNREAD: Step = &[
     "ALTER TABLE room ADD COLUMN notifications INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE room ADD COLUMN highlights INTEGER NOT NULL DEFAULT 0",
-    // As in `tern_push::Ledger`: read up to here in all threads, and in the main timeline.
+    // As in `tern_push::UnreadCounts`: read up to here in all threads, and in the main timeline.
     "ALTER TABLE room ADD COLUMN read INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE room ADD COLUMN read_main INTEGER NOT NULL DEFAULT 0",
     // The other threads, as JSON.

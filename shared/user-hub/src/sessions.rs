@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ruma::{DeviceId, OwnedDeviceId};
 use tern_model::{MatrixError, Millis, news};
 use tern_ports::{
-    ObjectHost, Parking,
+    ObjectHost, WaitingPolls,
     wire::{
         Done,
         user::{
@@ -22,7 +22,7 @@ use super::{
         devices::{self, DeviceRow},
         grants as pages, keys, to_device,
     },
-    turn::Turn,
+    transaction::Transaction,
 };
 
 /// Longest device id, in bytes.
@@ -31,12 +31,12 @@ pub(super) const LONGEST_DEVICE_ID: usize = 255;
 const LONGEST_NAME: usize = 1_024;
 /// Most devices of a user.
 const MOST_DEVICES: usize = 500;
-/// How old `last_seen_ts` may get before it is written again: a row per request would be too dear.
+/// How old `last_seen_ts` may get before it is written again: a row per request would be too expensive.
 const SEEN_EVERY_MS: u64 = 5 * 60 * 1_000;
 /// Letters of a device id made here.
 const DEVICE_ID_LETTERS: usize = 10;
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// Refuses a session that is not open, or whose user may not use any, and notes that the device was seen.
     pub(super) fn admit(&self, session: &SessionRef) -> Result<(), MatrixError> {
         self.admit_open(session)?;
@@ -98,7 +98,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 
     pub(super) fn open_session(&self, command: OpenSession) -> Result<Session, MatrixError> {
         let opening = self.plan_session(command)?;
-        self.change(|turn| self.write_session(turn, &opening))?;
+        self.change(|tx| self.write_session(tx, &opening))?;
         Ok(opening.session)
     }
 
@@ -123,11 +123,11 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         Ok(Opening { session, display_name: command.display_name, ip: command.ip })
     }
 
-    pub(super) fn write_session(&self, turn: &Turn<'_, H::Sql>, opening: &Opening) -> Result<(), MatrixError> {
+    pub(super) fn write_session(&self, tx: &Transaction<'_, H::Sql>, opening: &Opening) -> Result<(), MatrixError> {
         let Session { device_id, session_id, refresh_token } = &opening.session;
-        let known = devices::load(turn.sql, device_id)?;
+        let known = devices::load(tx.sql, device_id)?;
         if known.is_none() {
-            self.welcome(turn)?;
+            self.prepare_account(tx)?;
         }
         let display_name = known.map_or_else(|| opening.display_name.clone(), |known| known.display_name);
         let row = DeviceRow {
@@ -139,29 +139,29 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             generation: 0,
             settled: None,
         };
-        devices::write(turn.sql, &row)?;
-        devices::drop_tokens(turn.sql, device_id)?;
-        grants::forget_device(turn.sql, device_id)?;
+        devices::write(tx.sql, &row)?;
+        devices::drop_tokens(tx.sql, device_id)?;
+        grants::forget_device(tx.sql, device_id)?;
         if let Some(token) = refresh_token {
-            devices::add_token(turn.sql, device_id, &refresh::hash(token), 1)?;
+            devices::add_token(tx.sql, device_id, &refresh::hash(token), 1)?;
         }
-        turn.wake_device(device_id, news::LOGOUT);
+        tx.wake_device(device_id, news::LOGOUT);
         Ok(())
     }
 
     /// Adds a device.
-    pub(super) fn add_device(&self, turn: &Turn<'_, H::Sql>, row: &DeviceRow) -> Result<(), MatrixError> {
-        self.welcome(turn)?;
-        Ok(devices::write(turn.sql, row)?)
+    pub(super) fn add_device(&self, tx: &Transaction<'_, H::Sql>, row: &DeviceRow) -> Result<(), MatrixError> {
+        self.prepare_account(tx)?;
+        Ok(devices::write(tx.sql, row)?)
     }
 
     /// A device is about to be added.
-    fn welcome(&self, turn: &Turn<'_, H::Sql>) -> Result<(), MatrixError> {
-        if devices::all(turn.sql)?.len() >= MOST_DEVICES {
+    fn prepare_account(&self, tx: &Transaction<'_, H::Sql>) -> Result<(), MatrixError> {
+        if devices::all(tx.sql)?.len() >= MOST_DEVICES {
             return Err(MatrixError::new(403, "M_RESOURCE_LIMIT_EXCEEDED", "Too many devices"));
         }
-        turn.open();
-        self.note_own_devices(turn)
+        tx.open();
+        self.note_own_devices(tx)
     }
 
     pub(super) fn close_sessions(&self, command: &CloseSessions) -> Result<Done, MatrixError> {
@@ -173,8 +173,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             self.admit_open(session)?;
         }
         let asked: Option<BTreeSet<&OwnedDeviceId>> = command.devices.as_ref().map(|devices| devices.iter().collect());
-        self.change(|turn| {
-            let devices = devices::all(turn.sql)?;
+        self.change(|tx| {
+            let devices = devices::all(tx.sql)?;
             let closing = devices.iter().map(|device| &device.device_id).filter(|device_id| {
                 asked.as_ref().is_none_or(|asked| asked.contains(device_id))
                     && command.except.as_ref() != Some(*device_id)
@@ -182,31 +182,35 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             let closing: Vec<_> = closing.collect();
             let mut known_to_others = false;
             for device_id in &closing {
-                known_to_others |= self.remove_device(turn, device_id)?;
+                known_to_others |= self.remove_device(tx, device_id)?;
             }
             match (known_to_others, closing.is_empty()) {
-                (true, _) => self.devices_changed(turn)?,
-                (false, false) => self.note_own_devices(turn)?,
+                (true, _) => self.devices_changed(tx)?,
+                (false, false) => self.note_own_devices(tx)?,
                 (false, true) => {}
             }
             if asked.is_none() {
                 // Whoever ends all sessions, or changes the password, means the browsers too.
-                pages::drop_pages(turn.sql)?;
+                pages::drop_pages(tx.sql)?;
             }
             Ok(Done {})
         })
     }
 
     /// Removes a device with everything that is its own, and ends its polls. Whether it had published keys.
-    pub(super) fn remove_device(&self, turn: &Turn<'_, H::Sql>, device_id: &DeviceId) -> Result<bool, MatrixError> {
-        devices::delete(turn.sql, device_id)?;
-        devices::drop_tokens(turn.sql, device_id)?;
-        grants::forget_device(turn.sql, device_id)?;
-        connections::delete_device(turn.sql, device_id)?;
-        to_device::delete_device(turn.sql, device_id)?;
-        self.drop_account_data_of(turn, device_id)?;
-        turn.wake_device(device_id, news::LOGOUT);
-        encryption::remove_keys(turn, self.user_id.as_str(), device_id)
+    pub(super) fn remove_device(
+        &self,
+        tx: &Transaction<'_, H::Sql>,
+        device_id: &DeviceId,
+    ) -> Result<bool, MatrixError> {
+        devices::delete(tx.sql, device_id)?;
+        devices::drop_tokens(tx.sql, device_id)?;
+        grants::forget_device(tx.sql, device_id)?;
+        connections::delete_device(tx.sql, device_id)?;
+        to_device::delete_device(tx.sql, device_id)?;
+        self.drop_account_data_of(tx, device_id)?;
+        tx.wake_device(device_id, news::LOGOUT);
+        encryption::remove_keys(tx, self.user_id.as_str(), device_id)
     }
 
     pub(super) fn list_devices(&self, command: &ListDevices) -> Result<Vec<Device>, MatrixError> {
@@ -220,24 +224,24 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         if command.display_name.as_ref().is_some_and(|name| name.len() > LONGEST_NAME) {
             return Err(MatrixError::too_large("The device's name is too long"));
         }
-        self.change(|turn| {
-            let Some(mut row) = devices::load(turn.sql, &command.device_id)? else {
-                return self.make_device(turn, command);
+        self.change(|tx| {
+            let Some(mut row) = devices::load(tx.sql, &command.device_id)? else {
+                return self.make_device(tx, command);
             };
             let Some(name) = command.display_name else { return Ok(Renamed::default()) };
             row.display_name = Some(name);
-            devices::write(turn.sql, &row)?;
-            if keys::device(turn.sql, &row.device_id)?.is_some() {
+            devices::write(tx.sql, &row)?;
+            if keys::device(tx.sql, &row.device_id)?.is_some() {
                 // The name is shown with the keys.
-                self.public_keys_changed(turn)?;
+                self.public_keys_changed(tx)?;
             }
-            self.note_own_devices(turn)?;
+            self.note_own_devices(tx)?;
             Ok(Renamed::default())
         })
     }
 
     /// An application service makes devices of its users, without a session (Application Service API, "Device management").
-    fn make_device(&self, turn: &Turn<'_, H::Sql>, command: RenameDevice) -> Result<Renamed, MatrixError> {
+    fn make_device(&self, tx: &Transaction<'_, H::Sql>, command: RenameDevice) -> Result<Renamed, MatrixError> {
         let RenameDevice { session, device_id, display_name } = command;
         if !session.is_of_service() {
             return Err(MatrixError::not_found("Unknown device"));
@@ -254,7 +258,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             generation: 0,
             settled: None,
         };
-        self.add_device(turn, &row)?;
+        self.add_device(tx, &row)?;
         Ok(Renamed { created: true })
     }
 

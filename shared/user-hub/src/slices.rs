@@ -5,7 +5,7 @@ use futures::{StreamExt, stream};
 use ruma::RoomId;
 use tern_model::{MatrixError, NoticeEvent, StoredEvent};
 use tern_ports::{
-    ObjectHost, Parking, SqlError, ask_room, ask_storage,
+    ObjectHost, SqlError, WaitingPolls, ask_room, ask_storage,
     wire::{
         room::ReadSlice,
         storage::SyncRooms,
@@ -24,7 +24,7 @@ use super::{UserActor, ignored::is_unheard, store::rooms};
 /// Rooms asked at a time: as many as an object may have connections.
 const AT_A_TIME: usize = 6;
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// Loads `asks`; `unmet` tells which of them the slices so far do not answer. At most `hubs` rooms are asked themselves.
     pub(super) async fn load_slices(
         &self,

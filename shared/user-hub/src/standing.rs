@@ -3,7 +3,7 @@
 
 use tern_model::{MatrixError, news};
 use tern_ports::{
-    ObjectHost, Parking, Sql, SqlError,
+    ObjectHost, Sql, SqlError, WaitingPolls,
     wire::{
         Done,
         accounts::{Retire, Retired, SetStanding},
@@ -67,7 +67,7 @@ fn write(sql: &impl Sql, standing: Standing) -> Result<(), SqlError> {
     Ok(())
 }
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn set_standing(&self, command: SetStanding) -> Result<Done, MatrixError> {
         let old = self.standing.get();
         let standing = Standing {
@@ -75,7 +75,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             suspended: command.suspended.unwrap_or(old.suspended),
             ..old
         };
-        self.change(|turn| Ok(write(turn.sql, standing)?))?;
+        self.change(|tx| Ok(write(tx.sql, standing)?))?;
         self.standing.set(standing);
         // Waiting polls ask again, and hear of it.
         self.announce(None, news::LOGOUT);
@@ -84,22 +84,22 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 
     pub(super) fn retire(&self, command: Retire) -> Result<Retired, MatrixError> {
         let standing = Standing { retired: true, ..self.standing.get() };
-        let rooms = self.change(|turn| {
-            write(turn.sql, standing)?;
-            let mut known_to_others = keys::drop_identity(turn.sql)?;
-            grants::drop_pages(turn.sql)?;
-            for device in devices::all(turn.sql)? {
-                known_to_others |= self.remove_device(turn, &device.device_id)?;
+        let rooms = self.change(|tx| {
+            write(tx.sql, standing)?;
+            let mut known_to_others = keys::drop_identity(tx.sql)?;
+            grants::drop_pages(tx.sql)?;
+            for device in devices::all(tx.sql)? {
+                known_to_others |= self.remove_device(tx, &device.device_id)?;
             }
             if known_to_others {
-                self.devices_changed(turn)?;
+                self.devices_changed(tx)?;
             }
             if command.erase {
                 for table in ["profile", "account_data", "filter"] {
-                    turn.sql.query(&format!("DELETE FROM {table}"), &[])?;
+                    tx.sql.query(&format!("DELETE FROM {table}"), &[])?;
                 }
             }
-            let rows = turn.sql.query(
+            let rows = tx.sql.query(
                 "SELECT room_id FROM room WHERE membership IN ('join', 'invite', 'knock') AND forgotten = 0
                  ORDER BY room_id",
                 &[],

@@ -3,27 +3,27 @@
 
 use ruma::{EventId, RoomId};
 use tern_model::{Millis, Notice, StreamPos, news};
-use tern_ports::{ObjectHost, Parking, SqlError};
+use tern_ports::{ObjectHost, SqlError, WaitingPolls};
 use tern_sync::Membership;
 
 use super::{
     UserActor,
     store::{rooms::RoomRow, sticky},
-    turn::Turn,
+    transaction::Transaction,
 };
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// Keeps the sticky events of a notice. Whoever waits is woken by what came along with them.
-    pub(super) fn take_sticky(&self, turn: &Turn<'_, H::Sql>, notice: &Notice) -> Result<(), SqlError> {
+    pub(super) fn take_sticky(&self, tx: &Transaction<'_, H::Sql>, notice: &Notice) -> Result<(), SqlError> {
         let now = self.host.now();
         let mut fresh = notice.sticky.iter().filter(|event| event.until > now).peekable();
         if fresh.peek().is_none() {
             return Ok(());
         }
-        sticky::delete_expired(turn.sql, now)?;
+        sticky::delete_expired(tx.sql, now)?;
         for event in fresh {
-            if !sticky::is_known(turn.sql, &notice.room_id, &event.event_id)? {
-                sticky::add(turn.sql, &notice.room_id, event, turn.advance_quietly(news::STICKY))?;
+            if !sticky::is_known(tx.sql, &notice.room_id, &event.event_id)? {
+                sticky::add(tx.sql, &notice.room_id, event, tx.advance_quietly(news::STICKY))?;
             }
         }
         Ok(())
@@ -48,10 +48,10 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             return;
         }
         // What stays for another time costs space, nothing else.
-        let _ = self.change(|turn| {
-            sticky::delete_expired(turn.sql, now)?;
-            if !sticky::any(turn.sql)? {
-                turn.forget_sticky();
+        let _ = self.change(|tx| {
+            sticky::delete_expired(tx.sql, now)?;
+            if !sticky::any(tx.sql)? {
+                tx.forget_sticky();
             }
             Ok(())
         });

@@ -4,7 +4,7 @@
 //! whether its session, its connection and the stream are still those it started from; if not, it starts over.
 
 use tern_model::{MatrixError, Millis, RawJson, StreamPos};
-use tern_ports::{ObjectHost, Parking, Sql, wire::user::SlidingSync};
+use tern_ports::{ObjectHost, Sql, WaitingPolls, wire::user::SlidingSync};
 use tern_sync::{Begin, Connection, Outcome, Parts, Request, Shape, answer, plan};
 
 use super::{
@@ -28,12 +28,12 @@ const MOST_HUBS: usize = 60;
 pub(super) enum Look {
     /// The response body.
     Answer(RawJson),
-    /// Nothing yet: the poll may be parked.
-    Park {
+    /// Nothing yet: the poll may wait.
+    Hold {
         /// What wakes it.
         kinds: u32,
         /// The answer if nothing comes in time.
-        quiet: RawJson,
+        timeout_response: RawJson,
     },
     /// Nothing yet, but something that could not be read just now: no wake tells when it can, so ask again soon.
     AskAgain {
@@ -42,7 +42,7 @@ pub(super) enum Look {
     },
 }
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) async fn sliding_sync(&self, command: SlidingSync) -> Result<Look, MatrixError> {
         self.admit(&command.session)?;
         self.show_up(&command.session.device_id, command.presence)?;
@@ -125,7 +125,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         }
         // What came while slices were loaded has woken nobody.
         let missed = self.hub.get().position > began;
-        Ok((!missed).then_some(Look::Park { kinds, quiet: outcome.body }))
+        Ok((!missed).then_some(Look::Hold { kinds, timeout_response: outcome.body }))
     }
 
     /// The stored connection with its revision; zero and nothing when there is none or it has expired.
@@ -146,7 +146,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 }
 
 /// The database refused something that an answer would rest on.
-pub(super) fn refuse_failed<H: ObjectHost + Parking>(view: &View<'_, H>) -> Result<(), MatrixError> {
+pub(super) fn refuse_failed<H: ObjectHost + WaitingPolls>(view: &View<'_, H>) -> Result<(), MatrixError> {
     if view.failed() { Err(MatrixError::internal()) } else { Ok(()) }
 }
 

@@ -6,7 +6,7 @@
 use ruma::RoomId;
 use tern_model::{MatrixError, RawJson, RoomSeq, StreamPos, news};
 use tern_ports::{
-    ObjectHost, Parking, SqlError,
+    ObjectHost, SqlError, WaitingPolls,
     wire::{
         Done,
         threads::{ListThreadSubscriptions, ReadThreadSubscription, SubscribeThread, UnsubscribeThread},
@@ -27,14 +27,14 @@ const MOST_THREADS: u64 = 10_000;
 /// Most changes of one page.
 const MOST_CHANGES: u64 = 200;
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// A client knows of subscriptions: from now on threads that are not followed are quiet.
     pub(super) fn learn_of_threads(&self) -> Result<(), MatrixError> {
         if self.hub.get().threads > StreamPos(0) {
             return Ok(());
         }
-        self.change(|turn| {
-            turn.advance_quietly(news::THREADS);
+        self.change(|tx| {
+            tx.advance_quietly(news::THREADS);
             Ok(())
         })
     }
@@ -42,17 +42,17 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     pub(super) fn subscribe_thread(&self, command: &SubscribeThread) -> Result<Done, MatrixError> {
         self.admit(&command.session)?;
         let (room_id, root) = (&*command.room_id, &*command.root);
-        self.change(|turn| {
-            let before = threads::read(turn.sql, room_id, root)?;
+        self.change(|tx| {
+            let before = threads::read(tx.sql, room_id, root)?;
             let state = follow(before.as_ref(), command.automatic)?;
             if before.as_ref().is_some_and(|before| before.state == state) {
                 return Ok(Done {});
             }
-            if before.is_none() && threads::count(turn.sql)? >= MOST_THREADS {
+            if before.is_none() && threads::count(tx.sql)? >= MOST_THREADS {
                 return Err(MatrixError::new(403, "M_RESOURCE_LIMIT_EXCEEDED", "Too many thread subscriptions"));
             }
             let left = before.map_or(RoomSeq(0), |before| before.left);
-            threads::write(turn.sql, room_id, root, &ThreadRow { state, left, at: turn.advance(news::THREADS) })?;
+            threads::write(tx.sql, room_id, root, &ThreadRow { state, left, at: tx.advance(news::THREADS) })?;
             Ok(Done {})
         })
     }
@@ -60,13 +60,13 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     pub(super) fn unsubscribe_thread(&self, command: &UnsubscribeThread) -> Result<Done, MatrixError> {
         self.admit(&command.session)?;
         let (room_id, root) = (&*command.room_id, &*command.root);
-        self.change(|turn| {
-            let before = threads::read(turn.sql, room_id, root)?;
+        self.change(|tx| {
+            let before = threads::read(tx.sql, room_id, root)?;
             if before.is_none_or(|before| before.state == State::Left) {
                 return Ok(Done {});
             }
-            let at = turn.advance(news::THREADS);
-            threads::write(turn.sql, room_id, root, &ThreadRow { state: State::Left, left: command.newest, at })?;
+            let at = tx.advance(news::THREADS);
+            threads::write(tx.sql, room_id, root, &ThreadRow { state: State::Left, left: command.newest, at })?;
             Ok(Done {})
         })
     }

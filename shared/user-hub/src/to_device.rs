@@ -4,14 +4,14 @@ use ruma::{DeviceId, OwnedDeviceId};
 use serde::Serialize;
 use tern_model::{MatrixError, RawJson, StreamPos, news};
 use tern_ports::{
-    ObjectHost, Parking,
+    ObjectHost, WaitingPolls,
     wire::{Done, user::DeliverToDevice},
 };
 
 use super::{
     UserActor, queue_shares,
     store::{devices, to_device},
-    turn::Turn,
+    transaction::Transaction,
 };
 
 /// About how many messages of a device pass between two looks at its queue.
@@ -31,14 +31,14 @@ struct Message<'a> {
     kind: &'a str,
 }
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn deliver_to_device(&self, command: &DeliverToDevice) -> Result<Done, MatrixError> {
         if command.messages.values().any(|content| content.text().len() > LONGEST_MESSAGE) {
             return Err(MatrixError::too_large("The message is too long"));
         }
-        self.change(|turn| {
+        self.change(|tx| {
             // A device that is named gets what names it, not what goes to every device.
-            let addressed = devices::all(turn.sql)?.into_iter().filter_map(|device| {
+            let addressed = devices::all(tx.sql)?.into_iter().filter_map(|device| {
                 let name = device.device_id.as_str();
                 let content = command.messages.get(name).or_else(|| command.messages.get(EVERY_DEVICE))?;
                 Some((device.device_id, content))
@@ -47,7 +47,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             // Where nothing is delivered nothing has to be remembered, or strangers could fill the hub of somebody who
             // has no device.
             if addressed.is_empty()
-                || !to_device::first_time(turn.sql, &command.sender, &transaction(command), self.host.now())?
+                || !to_device::first_time(tx.sql, &command.sender, &transaction(command), self.host.now())?
             {
                 return Ok(Done {});
             }
@@ -55,22 +55,22 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                 let sender = command.sender.user_id.as_str();
                 let message = RawJson::from_value(&Message { content, sender, kind: &command.kind });
                 let message = message.map_err(|_| MatrixError::internal())?;
-                let pos = turn.advance_device(&device_id, news::TO_DEVICE);
-                to_device::queue(turn.sql, &device_id, pos, (&command.sender.user_id, message.text()))?;
-                self.tidy(turn, &device_id, pos)?;
+                let pos = tx.advance_device(&device_id, news::TO_DEVICE);
+                to_device::queue(tx.sql, &device_id, pos, (&command.sender.user_id, message.text()))?;
+                self.tidy(tx, &device_id, pos)?;
             }
             Ok(Done {})
         })
     }
 
     /// Keeps queues and memory of transactions bounded.
-    fn tidy(&self, turn: &Turn<'_, H::Sql>, device_id: &DeviceId, pos: StreamPos) -> Result<(), MatrixError> {
+    fn tidy(&self, tx: &Transaction<'_, H::Sql>, device_id: &DeviceId, pos: StreamPos) -> Result<(), MatrixError> {
         if is_turn(pos) {
-            for (sender, keep) in queue_shares::too_many(to_device::shares(turn.sql, device_id)?, &self.user_id) {
-                to_device::keep_newest(turn.sql, device_id, sender.as_deref(), keep)?;
+            for (sender, keep) in queue_shares::too_many(to_device::shares(tx.sql, device_id)?, &self.user_id) {
+                to_device::keep_newest(tx.sql, device_id, sender.as_deref(), keep)?;
             }
             let now = self.host.now().0;
-            to_device::forget_transactions(turn.sql, tern_model::Millis(now.saturating_sub(REMEMBER_MS)))?;
+            to_device::forget_transactions(tx.sql, tern_model::Millis(now.saturating_sub(REMEMBER_MS)))?;
         }
         Ok(())
     }

@@ -4,8 +4,8 @@
 use std::{cell::Cell, collections::BTreeMap, rc::Rc};
 
 use ruma::{DeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
-use tern_model::{NoticeEvent, RawJson, Receipt, RoomSeq, StoredEvent, StreamPos, Turned};
-use tern_ports::{ObjectHost, Parking, SqlError};
+use tern_model::{NoticeEvent, RawJson, Receipt, ResolvedState, RoomSeq, StoredEvent, StreamPos};
+use tern_ports::{ObjectHost, SqlError, WaitingPolls};
 use tern_room::aggregate;
 use tern_sync::{
     AccountData, DeviceListChanges, Forgotten, KeyCounts, PresencePos, RoomView, Sticky, ThreadSubscription,
@@ -17,7 +17,7 @@ use super::{
     account_data::{PUSH_RULES, is_deleted},
     ignored::is_unheard,
     member::MEMBER,
-    store::{Span, account_data, devices, inbox, keys, receipts, sticky, threads, to_device, turned},
+    store::{Span, account_data, devices, inbox, keys, receipts, resolved, sticky, threads, to_device},
 };
 
 /// What one device may be told as of one position. What came later, while slices were loaded, is left for the next step:
@@ -29,7 +29,7 @@ pub(super) struct View<'a, H> {
     failed: Cell<bool>,
 }
 
-impl<'a, H: ObjectHost + Parking> View<'a, H> {
+impl<'a, H: ObjectHost + WaitingPolls> View<'a, H> {
     /// The view as of now.
     pub(super) fn new(actor: &'a UserActor<H>, device_id: &'a DeviceId) -> Self {
         Self { actor, device_id, until: actor.hub.get().position, failed: Cell::new(false) }
@@ -81,7 +81,7 @@ fn limit_of(limit: usize) -> u64 {
     u64::try_from(limit).unwrap_or(u64::MAX).min(u64::MAX >> 11)
 }
 
-impl<H: ObjectHost + Parking> UserView for View<'_, H> {
+impl<H: ObjectHost + WaitingPolls> UserView for View<'_, H> {
     fn user_id(&self) -> &UserId {
         &self.actor.user_id
     }
@@ -130,9 +130,9 @@ impl<H: ObjectHost + Parking> UserView for View<'_, H> {
 
     fn member(&self, room_id: &RoomId, user_id: &UserId) -> Option<RawJson> {
         let room = self.room(room_id)?;
-        if room.turned.0 > 0 {
+        if room.resolved.0 > 0 {
             let place = (MEMBER, user_id.as_str());
-            if self.or_fail(turned::of_place(self.sql(), room_id, place)).is_some() {
+            if self.or_fail(resolved::of_place(self.sql(), room_id, place)).is_some() {
                 // It may have been replaced since: whoever is asked next knows.
                 return None;
             }
@@ -140,8 +140,8 @@ impl<H: ObjectHost + Parking> UserView for View<'_, H> {
         self.or_fail(inbox::member(self.sql(), room_id, user_id, room.inbox_from))
     }
 
-    fn turned(&self, room: &RoomView) -> Vec<Turned> {
-        self.or_fail(turned::of_room(self.sql(), &room.room_id))
+    fn resolved(&self, room: &RoomView) -> Vec<ResolvedState> {
+        self.or_fail(resolved::of_room(self.sql(), &room.room_id))
     }
 
     fn aggregated(&self, timeline: &[&NoticeEvent]) -> BTreeMap<RoomSeq, RawJson> {

@@ -2,7 +2,7 @@
 
 use image::{DynamicImage, ImageDecoder, Limits};
 
-use crate::{MEMORY, Refusal, measure::Source};
+use crate::{MEMORY, ThumbnailError, measure::Source};
 
 /// Pixels, with transparency where the picture can have any.
 pub(crate) enum Pixels {
@@ -13,12 +13,12 @@ pub(crate) enum Pixels {
 }
 
 /// Decodes the whole picture.
-pub(crate) fn decode(source: Source<'_>) -> Result<Pixels, Refusal> {
+pub(crate) fn decode(source: Source<'_>) -> Result<Pixels, ThumbnailError> {
     let mut decoder = source.decoder;
     let mut limits = Limits::default();
     limits.max_alloc = Some(MEMORY);
-    decoder.set_limits(limits).map_err(|_| Refusal::TooLarge)?;
-    let image = DynamicImage::from_decoder(decoder).map_err(|_| Refusal::NotAPicture)?;
+    decoder.set_limits(limits).map_err(|_| ThumbnailError::TooLarge)?;
+    let image = DynamicImage::from_decoder(decoder).map_err(|_| ThumbnailError::NotAPicture)?;
     Ok(match image {
         DynamicImage::ImageRgb8(image) => Pixels::Rgb(image),
         DynamicImage::ImageRgba8(image) => Pixels::Rgba(image),

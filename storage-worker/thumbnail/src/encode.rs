@@ -3,13 +3,13 @@
 use image::{ExtendedColorType, ImageEncoder, RgbImage, RgbaImage, codecs::png};
 use jpeg_encoder::{ColorType, SamplingFactor};
 
-use crate::{Format, Refusal, Thumbnail, decode::Pixels, webp};
+use crate::{Format, Thumbnail, ThumbnailError, decode::Pixels, webp};
 
 /// JPEG quality of libjpeg's scale.
 const JPEG_QUALITY: u8 = 80;
 
 /// Writes the smallest file that the client takes.
-pub(crate) fn encode(pixels: Pixels, takes_webp: bool) -> Result<Thumbnail, Refusal> {
+pub(crate) fn encode(pixels: Pixels, takes_webp: bool) -> Result<Thumbnail, ThumbnailError> {
     let pixels = without_needless_alpha(pixels);
     let plain = match &pixels {
         Pixels::Rgb(image) => Thumbnail { bytes: jpeg(image)?, format: Format::Jpeg },
@@ -32,23 +32,23 @@ fn without_needless_alpha(pixels: Pixels) -> Pixels {
     }
 }
 
-fn jpeg(image: &RgbImage) -> Result<Vec<u8>, Refusal> {
-    let side = |side: u32| u16::try_from(side).map_err(|_| Refusal::TooLarge);
+fn jpeg(image: &RgbImage) -> Result<Vec<u8>, ThumbnailError> {
+    let side = |side: u32| u16::try_from(side).map_err(|_| ThumbnailError::TooLarge);
     let (width, height) = (side(image.width())?, side(image.height())?);
     let mut bytes = Vec::new();
     let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, JPEG_QUALITY);
     encoder.set_sampling_factor(SamplingFactor::F_2_2);
     encoder.set_progressive(true);
     encoder.set_optimized_huffman_tables(true);
-    encoder.encode(image.as_raw(), width, height, ColorType::Rgb).map_err(|_| Refusal::NotAPicture)?;
+    encoder.encode(image.as_raw(), width, height, ColorType::Rgb).map_err(|_| ThumbnailError::NotAPicture)?;
     Ok(bytes)
 }
 
-fn png(image: &RgbaImage) -> Result<Vec<u8>, Refusal> {
+fn png(image: &RgbaImage) -> Result<Vec<u8>, ThumbnailError> {
     let mut bytes = Vec::new();
     let encoder = png::PngEncoder::new_with_quality(&mut bytes, png::CompressionType::Best, png::FilterType::Adaptive);
     encoder
         .write_image(image.as_raw(), image.width(), image.height(), ExtendedColorType::Rgba8)
-        .map_err(|_| Refusal::NotAPicture)?;
+        .map_err(|_| ThumbnailError::NotAPicture)?;
     Ok(bytes)
 }

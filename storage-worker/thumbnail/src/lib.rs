@@ -51,7 +51,7 @@ impl Format {
 
 /// Why there is no thumbnail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum ThumbnailError {
     /// The picture is too small for what is wanted, at least one way; if both ways, it does not move and serves itself.
     Small,
     /// Not a picture of a known kind, or a damaged one.
@@ -74,8 +74,8 @@ pub struct Picture {
 /// Looks at the header of a picture of a kind that thumbnails are made of.
 ///
 /// # Errors
-/// See [`Refusal`].
-pub fn look(file: &[u8]) -> Result<Picture, Refusal> {
+/// See [`ThumbnailError`].
+pub fn look(file: &[u8]) -> Result<Picture, ThumbnailError> {
     let source = measure::open(file)?;
     let (width, height) =
         if source.is_turned() { (source.height, source.width) } else { (source.width, source.height) };
@@ -86,26 +86,26 @@ pub fn look(file: &[u8]) -> Result<Picture, Refusal> {
 const MAX_STILL: u64 = 4 << 20;
 
 /// Whether a first frame is to be made of a picture that is small enough.
-fn still(file: &[u8], source: &measure::Source<'_>) -> Result<(), Refusal> {
+fn still(file: &[u8], source: &measure::Source<'_>) -> Result<(), ThumbnailError> {
     if !moves::moves(file) {
-        return Err(Refusal::Small);
+        return Err(ThumbnailError::Small);
     }
     let pixels = u64::from(source.width).saturating_mul(u64::from(source.height));
-    if pixels > MAX_STILL { Err(Refusal::TooLarge) } else { Ok(()) }
+    if pixels > MAX_STILL { Err(ThumbnailError::TooLarge) } else { Ok(()) }
 }
 
 /// Makes a thumbnail of the picture in `file`: JPEG, PNG, WebP, or the first frame of what moves, which is also made of what
 /// is not larger. `webp`: the client takes WebP.
 ///
 /// # Errors
-/// See [`Refusal`].
-pub fn make(file: &[u8], size: Size, webp: bool) -> Result<Thumbnail, Refusal> {
+/// See [`ThumbnailError`].
+pub fn make(file: &[u8], size: Size, webp: bool) -> Result<Thumbnail, ThumbnailError> {
     if file.len() > MAX_INPUT {
-        return Err(Refusal::TooLarge);
+        return Err(ThumbnailError::TooLarge);
     }
     if size == Size::WHOLE && !moves::moves(file) {
         // Whatever it would cost, it serves itself, if it is a picture at all.
-        return Err(if measure::is_picture(file) { Refusal::Small } else { Refusal::NotAPicture });
+        return Err(if measure::is_picture(file) { ThumbnailError::Small } else { ThumbnailError::NotAPicture });
     }
     let source = measure::open(file)?;
     // The plan is carried out on what is stored, before it is turned to what is seen.
@@ -113,7 +113,7 @@ pub fn make(file: &[u8], size: Size, webp: bool) -> Result<Thumbnail, Refusal> {
     let plan = wanted.plan(source.width, source.height);
     if plan.is_none() {
         if !wanted.holds(source.width, source.height) {
-            return Err(Refusal::Small);
+            return Err(ThumbnailError::Small);
         }
         still(file, &source)?;
     }

@@ -8,7 +8,7 @@ use image::{
     metadata::Orientation,
 };
 
-use crate::Refusal;
+use crate::ThumbnailError;
 
 /// Memory that decoding and shrinking one picture may take, in bytes, the file not counted: not half of what the platform
 /// gives to an isolate, which other requests share. A plain JPEG of 16 million pixels fits.
@@ -40,8 +40,8 @@ pub(crate) fn is_picture(file: &[u8]) -> bool {
 }
 
 /// Reads the header; refuses what would take too much.
-pub(crate) fn open(file: &[u8]) -> Result<Source<'_>, Refusal> {
-    let format = image::guess_format(file).map_err(|_| Refusal::NotAPicture)?;
+pub(crate) fn open(file: &[u8]) -> Result<Source<'_>, ThumbnailError> {
+    let format = image::guess_format(file).map_err(|_| ThumbnailError::NotAPicture)?;
     let (mut decoder, working) = decoder(file, format)?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width).saturating_mul(u64::from(height));
@@ -51,10 +51,10 @@ pub(crate) fn open(file: &[u8]) -> Result<Source<'_>, Refusal> {
     let copied = if color == ColorType::Rgb8 { 0 } else { 4 };
     let cost = decoder.total_bytes().saturating_add(pixels.saturating_mul(working.max(copied)));
     if width == 0 || height == 0 {
-        return Err(Refusal::NotAPicture);
+        return Err(ThumbnailError::NotAPicture);
     }
     if cost > MEMORY {
-        return Err(Refusal::TooLarge);
+        return Err(ThumbnailError::TooLarge);
     }
     // A damaged orientation is none.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -62,9 +62,9 @@ pub(crate) fn open(file: &[u8]) -> Result<Source<'_>, Refusal> {
 }
 
 /// The decoder, and how many bytes a pixel it keeps besides its output.
-fn decoder(file: &[u8], format: ImageFormat) -> Result<(Box<dyn ImageDecoder + '_>, u64), Refusal> {
+fn decoder(file: &[u8], format: ImageFormat) -> Result<(Box<dyn ImageDecoder + '_>, u64), ThumbnailError> {
     let reader = Cursor::new(file);
-    let damaged = |_| Refusal::NotAPicture;
+    let damaged = |_| ThumbnailError::NotAPicture;
     Ok(match format {
         ImageFormat::Jpeg => {
             (Box::new(JpegDecoder::new(reader).map_err(damaged)?), if is_progressive(file) { 6 } else { 0 })
@@ -74,7 +74,7 @@ fn decoder(file: &[u8], format: ImageFormat) -> Result<(Box<dyn ImageDecoder + '
         ImageFormat::Gif => (Box::new(GifDecoder::new(reader).map_err(damaged)?), 4),
         // Planes, or the transformed pixels.
         ImageFormat::WebP => (Box::new(WebPDecoder::new(reader).map_err(damaged)?), 4),
-        _ => return Err(Refusal::NotAPicture),
+        _ => return Err(ThumbnailError::NotAPicture),
     })
 }
 

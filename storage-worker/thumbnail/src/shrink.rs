@@ -8,10 +8,10 @@ use fast_image_resize::{
 use image::{DynamicImage, RgbImage, RgbaImage, metadata::Orientation};
 use tern_media::thumbnail::Plan;
 
-use crate::{Refusal, decode::Pixels};
+use crate::{ThumbnailError, decode::Pixels};
 
 /// Carries out `plan`.
-pub(crate) fn shrink(pixels: Pixels, plan: Plan) -> Result<Pixels, Refusal> {
+pub(crate) fn shrink(pixels: Pixels, plan: Plan) -> Result<Pixels, ThumbnailError> {
     let (width, height) = (plan.width, plan.height);
     let small = match pixels {
         Pixels::Rgb(image) => {
@@ -23,7 +23,7 @@ pub(crate) fn shrink(pixels: Pixels, plan: Plan) -> Result<Pixels, Refusal> {
             bytes.and_then(|bytes| RgbaImage::from_raw(width, height, bytes)).map(Pixels::Rgba)
         }
     };
-    small.ok_or(Refusal::NotAPicture)
+    small.ok_or(ThumbnailError::NotAPicture)
 }
 
 /// Turns and mirrors as the metadata asked for.

@@ -1,11 +1,11 @@
-// Sync loops, and the measurement of what a parked long-poll is woken by.
+// Sync loops, and the measurement of what a waiting long-poll is woken by.
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { at, bodies, brief, okay, type Answer, type Json, type User } from './client.ts';
 
-/** How long a poll must have been quiet to count as parked. Nothing outside the server shows it. */
+/** How long a poll must have been quiet to count as waiting. Nothing outside the server shows it. */
 const QUIET_MS = 400;
-/** Timeout of a parked poll; delivery has to come long before. */
+/** Timeout of a waiting poll; delivery has to come long before. */
 export const PARK_MS = 20_000;
 export const LATE_MS = 5_000;
 
@@ -122,7 +122,7 @@ export async function park(loop: Loop, timeout = PARK_MS): Promise<{ answer: Pro
   throw new Error('the sync never became quiet');
 }
 
-/** Parks a poll, fires the trigger, and demands the data in the answer of that very poll. */
+/** Holds a poll, fires the trigger, and demands the data in the answer of that very poll. */
 export async function delivers(t: TestContext, loop: Loop, trigger: () => Promise<unknown>, seen: (json: Json) => unknown): Promise<Answer> {
   const parked = await park(loop);
   const start = performance.now();

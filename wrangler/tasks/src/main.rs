@@ -5,7 +5,7 @@
 //! | `dev` | [`dev`]: install, build, start the server |
 //! | `user …` | [`user`]: accounts and registration tokens of a running or stopped server |
 //! | `test` | [`mod@test`]: every check, from formatting to end-to-end tests |
-//! | `build`, `wrangler`, `keys` | what a deployment needs; [`keys`] also turns the keys of id tokens |
+//! | `build`, `wrangler`, `keys` | what a deployment needs; [`keys`] also rotates the keys of id tokens |
 //!
 //! The server itself is started by `launch.mjs` beside this package, which uses wrangler's own libraries.
 

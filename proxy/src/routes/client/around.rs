@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::json;
 use tern_auth::openid;
-use tern_edge::{people, report};
+use tern_edge::{report, user_search};
 use tern_model::{Config, MatrixError};
 use tern_ports::Clock;
 
@@ -35,7 +35,7 @@ async fn search_users(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixE
     }
     let body: Body = request.json()?;
     let caller = (&*request.caller()?.user_id, request.session()?);
-    let found = people::search(edge, &edge.config, caller, &body.search_term, body.limit).await?;
+    let found = user_search::search(edge, &edge.config, caller, &body.search_term, body.limit).await?;
     Answer::json(&json!({ "results": found.users, "limited": found.limited }))
 }
 
@@ -47,7 +47,7 @@ async fn mutual_rooms(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixE
         return Err(MatrixError::invalid_param("There is only one page"));
     }
     let caller = &request.caller()?.user_id;
-    let rooms = people::mutual_rooms(edge, &edge.config, caller, request.session()?, &other).await?;
+    let rooms = user_search::mutual_rooms(edge, &edge.config, caller, request.session()?, &other).await?;
     Answer::json(&json!({ "joined": rooms, "count": rooms.len() }))
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
 use tern_edge::{
     create::{self, CreateRoomRequest},
-    join::{self, Wish},
+    join::{self, MembershipChange},
     upgrade,
 };
 use tern_model::{Class, MatrixError};
@@ -82,8 +82,8 @@ async fn enter(
     action: MembershipAction,
 ) -> Result<Answer, MatrixError> {
     let caller = &request.caller()?.user_id;
-    let wish = Wish { caller, action, target: caller, reason: own.reason.as_deref() };
-    join::change(edge, &edge.config, &room_id, wish).await?;
+    let membership_change = MembershipChange { caller, action, target: caller, reason: own.reason.as_deref() };
+    join::change(edge, &edge.config, &room_id, membership_change).await?;
     Answer::json(&json!({ "room_id": room_id }))
 }
 
@@ -149,7 +149,7 @@ async fn change(
     target: &UserId,
     reason: Option<&str>,
 ) -> Result<Answer, MatrixError> {
-    let wish = Wish { caller: &request.caller()?.user_id, action, target, reason };
-    join::change(edge, &edge.config, &request.room_id()?, wish).await?;
+    let membership_change = MembershipChange { caller: &request.caller()?.user_id, action, target, reason };
+    join::change(edge, &edge.config, &request.room_id()?, membership_change).await?;
     Ok(Answer::empty())
 }

@@ -6,7 +6,7 @@ use tern_auth::{
     mail::{Creds, Occasion},
     uia::Auth,
 };
-use tern_edge::threepid::{self, CONFIRM_PAGE, Wish};
+use tern_edge::threepid::{self, CONFIRM_PAGE, ValidationRequest};
 use tern_model::MatrixError;
 
 use super::credentials::prove;
@@ -54,7 +54,7 @@ async fn request_token(edge: &Edge, request: &Incoming, occasion: Occasion) -> R
         _next_link: Option<String>,
     }
     let body: Body = request.json()?;
-    let wish = Wish {
+    let validation = ValidationRequest {
         occasion,
         email: &body.email,
         client_secret: &body.client_secret,
@@ -63,7 +63,7 @@ async fn request_token(edge: &Edge, request: &Incoming, occasion: Occasion) -> R
         page: CONFIRM_PAGE,
     };
     let text = text::choose(request.header("accept-language").as_deref());
-    let sid = threepid::request(edge, &edge.config, wish, &|news| text.letter(&edge.config, news)).await?;
+    let sid = threepid::request(edge, &edge.config, validation, &|news| text.letter(&edge.config, news)).await?;
     Answer::json(&json!({ "sid": sid }))
 }
 

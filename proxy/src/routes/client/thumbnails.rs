@@ -36,12 +36,12 @@ async fn bring(edge: &Edge, request: &Incoming, before: Option<Millis>) -> Resul
         let side = request.query_number(name)?;
         side.ok_or_else(|| MatrixError::missing_param(format!("{name} is missing")))
     };
-    let wish = Size::parse(side("width")?, side("height")?, request.query("method"))?;
+    let wanted = Size::parse(side("width")?, side("height")?, request.query("method"))?;
     let ask = FetchThumbnail {
         original: question(edge, request, before, true)?,
-        width: wish.width,
-        height: wish.height,
-        crop: wish.method == Method::Crop,
+        width: wanted.width,
+        height: wanted.height,
+        crop: wanted.method == Method::Crop,
         animated: request.query_flag("animated")?,
         webp: request.header("accept").is_some_and(|types| types.contains("image/webp")),
     };

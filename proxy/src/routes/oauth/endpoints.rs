@@ -30,7 +30,7 @@ pub(crate) const ROUTES: &[Route] = routes! {
     AnyToken Get "/oauth2/userinfo" => userinfo;
     AnyToken Post "/oauth2/userinfo" => userinfo;
     Admin Post "/_tern/admin/v1/oauth/clients" => trust;
-    Admin Post "/_tern/admin/v1/oauth/keys" => turn_keys;
+    Admin Post "/_tern/admin/v1/oauth/keys" => rotate_keys;
 };
 
 /// Longest registration, in bytes; those of known clients have about one thousand.
@@ -41,14 +41,14 @@ async fn discover(edge: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
     Ok(Answer::json(&metadata(&edge.config))?.with_header("cache-control", "public, max-age=3600"))
 }
 
-/// The keys of id tokens (RFC 7517). Remembered for less than the time between two turns of theirs.
+/// The keys of id tokens (RFC 7517). Remembered for less than the time between two rotations.
 async fn keys(edge: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
     let keyring = edge.keyrings.get(edge, &edge.config).await?;
     Ok(Answer::json(&keyring.published())?.with_header("cache-control", "public, max-age=3000"))
 }
 
-/// Lets the keys of id tokens take turns.
-async fn turn_keys(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+/// Rotates the keys of id tokens.
+async fn rotate_keys(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     #[derive(Deserialize)]
     struct Body {
         #[serde(default)]
@@ -56,7 +56,7 @@ async fn turn_keys(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErro
     }
     let body: Body = request.json_or_empty()?;
     admin::record(edge, &Actor::Operator, "turn_signing_keys", if body.anew { "anew" } else { "next" }).await?;
-    let keyring = edge.keyrings.turn(edge, &edge.config, body.anew).await?;
+    let keyring = edge.keyrings.rotate(edge, &edge.config, body.anew).await?;
     Answer::json(&keyring.published())
 }
 

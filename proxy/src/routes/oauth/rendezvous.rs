@@ -5,8 +5,8 @@ use serde_json::json;
 use tern_auth::secret;
 use tern_model::{MatrixError, Millis};
 use tern_ports::{
-    Clock, Entropy, ask_handoff,
-    wire::handoff::{CloseRendezvous, Message, OpenRendezvous, ReadRendezvous, UpdateRendezvous},
+    Clock, Entropy, ask_device_sign_in,
+    wire::device_sign_in::{CloseRendezvous, Message, OpenRendezvous, ReadRendezvous, UpdateRendezvous},
 };
 
 use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
@@ -112,21 +112,21 @@ async fn begin(edge: &Edge, data: String) -> Result<(String, Message), MatrixErr
     edge.fill(&mut bytes);
     let id = secret::base64(&bytes);
     let open = OpenRendezvous { data, expires: edge.now().plus(LASTS) };
-    let message = ask_handoff(edge, &format!("rendezvous:{id}"), open).await?;
+    let message = ask_device_sign_in(edge, &format!("rendezvous:{id}"), open).await?;
     Ok((id, message))
 }
 
 async fn find(edge: &Edge, request: &Incoming) -> Result<Message, MatrixError> {
-    let message = ask_handoff(edge, &name(request)?, ReadRendezvous {}).await?;
+    let message = ask_device_sign_in(edge, &name(request)?, ReadRendezvous {}).await?;
     message.ok_or_else(|| MatrixError::not_found("No such rendezvous"))
 }
 
 async fn replace(edge: &Edge, request: &Incoming, sequence: String, data: String) -> Result<Message, MatrixError> {
-    ask_handoff(edge, &name(request)?, UpdateRendezvous { sequence, data }).await
+    ask_device_sign_in(edge, &name(request)?, UpdateRendezvous { sequence, data }).await
 }
 
 async fn end(edge: &Edge, request: &Incoming) -> Result<(), MatrixError> {
-    ask_handoff(edge, &name(request)?, CloseRendezvous {}).await.map(|_| ())
+    ask_device_sign_in(edge, &name(request)?, CloseRendezvous {}).await.map(|_| ())
 }
 
 /// The object's name; what cannot be an id of ours is looked for nowhere.

@@ -91,7 +91,7 @@ impl From<OAuthError> for MatrixError {
 
 /// A refusal as it is written to an OAuth client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct ErrorResponse {
     /// HTTP status code.
     pub status: u16,
     /// The body: `error`, and `error_description` where it helps somebody.
@@ -102,10 +102,10 @@ pub struct Refusal {
 
 /// Any error in the only shape that OAuth clients know (RFC 6749, 5.2; RFC 6750, 3.1). Some end their session at an error of
 /// the Client-Server API, whatever its status, and at each 4xx: so whatever will pass is a 503 (RFC 6749, 4.1.2.1).
-pub fn refusal(error: &MatrixError) -> Refusal {
+pub fn error_response(error: &MatrixError) -> ErrorResponse {
     if error.status >= 500 || error.status == 429 {
         let retry_after_s = error.retry_after_ms.map_or(ASK_AGAIN_S, |ms| ms.div_ceil(1_000));
-        return Refusal {
+        return ErrorResponse {
             status: 503,
             body: json!({ "error": "temporarily_unavailable" }),
             retry_after_s: Some(retry_after_s),
@@ -115,7 +115,7 @@ pub fn refusal(error: &MatrixError) -> Refusal {
         Some(body) if error.errcode.is_empty() => Value::Object(body.clone()),
         _ => json!({ "error": code(error.status), "error_description": error.message }),
     };
-    Refusal { status: error.status, body, retry_after_s: None }
+    ErrorResponse { status: error.status, body, retry_after_s: None }
 }
 
 /// The code that says most about a status.
@@ -132,7 +132,7 @@ mod tests {
     use serde_json::json;
     use tern_model::MatrixError;
 
-    use super::{OAuthError, Refusal, refusal};
+    use super::{ErrorResponse, OAuthError, error_response};
 
     #[test]
     fn every_error_has_the_shape_of_oauth_and_trouble_that_passes_is_told_as_such() {
@@ -147,7 +147,7 @@ mod tests {
             (MatrixError::unknown_token(true), (401, text("invalid_token", "Unknown access token"), None)),
             (MatrixError::forbidden("No"), (403, text("insufficient_scope", "No"), None)),
         ] {
-            assert_eq!(refusal(&error), Refusal { status, body, retry_after_s }, "{error}");
+            assert_eq!(error_response(&error), ErrorResponse { status, body, retry_after_s }, "{error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The keys that sign id tokens, and how they take turns.
+//! The keys that sign id tokens, and how they are rotated.
 //!
 //! Every algorithm has a key that signs, the one that will sign next and the one that signed before. All three are
 //! published (RFC 7517), so whoever remembers the published set knows a key before its first signature, and still knows
@@ -19,14 +19,16 @@ pub const REMEMBERED_FOR: u64 = 60 * 60 * 1000;
 /// The keys of all algorithms.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keyring {
-    /// When they last took turns.
-    pub turned: Millis,
-    turns: BTreeMap<Algorithm, Turns>,
+    /// When they were last rotated.
+    #[serde(rename = "turned")]
+    pub rotated: Millis,
+    #[serde(rename = "turns")]
+    rotations: BTreeMap<Algorithm, KeyRotation>,
 }
 
 /// The keys of one algorithm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Turns {
+struct KeyRotation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     previous: Option<Jwk>,
     current: SealedKey,
@@ -49,9 +51,9 @@ impl SealedKey {
     }
 }
 
-/// Why keys do not take turns.
+/// Why keys are not rotated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TurnError {
+pub enum RotationError {
     /// Somebody may still remember a set without the key that would sign now.
     #[error("The keys took turns less than an hour ago; whoever remembers the older ones would refuse the newest")]
     TooSoon,
@@ -67,40 +69,40 @@ impl Keyring {
     /// The first keys: for every algorithm one that signs and one that comes next.
     ///
     /// # Errors
-    /// [`TurnError::Missing`].
-    pub fn begin(fresh: Fresh, now: Millis) -> Result<Self, TurnError> {
-        let turns = fresh.into_iter().map(|(algorithm, keys)| {
-            let [current, next] = <[_; 2]>::try_from(keys).map_err(|_| TurnError::Missing)?;
-            Ok((algorithm, Turns { previous: None, current, next }))
+    /// [`RotationError::Missing`].
+    pub fn begin(fresh: Fresh, now: Millis) -> Result<Self, RotationError> {
+        let rotations = fresh.into_iter().map(|(algorithm, keys)| {
+            let [current, next] = <[_; 2]>::try_from(keys).map_err(|_| RotationError::Missing)?;
+            Ok((algorithm, KeyRotation { previous: None, current, next }))
         });
-        Ok(Self { turned: now, turns: turns.collect::<Result<_, _>>()? })
+        Ok(Self { rotated: now, rotations: rotations.collect::<Result<_, _>>()? })
     }
 
     /// The next key signs from now on, a fresh one comes next.
     ///
     /// # Errors
-    /// [`TurnError`].
-    pub fn turn(mut self, mut fresh: Fresh, now: Millis) -> Result<Self, TurnError> {
-        if now.since(self.turned) < REMEMBERED_FOR {
-            return Err(TurnError::TooSoon);
+    /// [`RotationError`].
+    pub fn rotate(mut self, mut fresh: Fresh, now: Millis) -> Result<Self, RotationError> {
+        if now.since(self.rotated) < REMEMBERED_FOR {
+            return Err(RotationError::TooSoon);
         }
-        for (algorithm, turns) in &mut self.turns {
-            let fresh = fresh.get_mut(algorithm).and_then(Vec::pop).ok_or(TurnError::Missing)?;
-            let next = std::mem::replace(&mut turns.next, fresh);
-            turns.previous = Some(std::mem::replace(&mut turns.current, next).public);
+        for (algorithm, rotations) in &mut self.rotations {
+            let fresh = fresh.get_mut(algorithm).and_then(Vec::pop).ok_or(RotationError::Missing)?;
+            let next = std::mem::replace(&mut rotations.next, fresh);
+            rotations.previous = Some(std::mem::replace(&mut rotations.current, next).public);
         }
-        Ok(Self { turned: now, ..self })
+        Ok(Self { rotated: now, ..self })
     }
 
     /// The key that signs.
     pub fn current(&self, algorithm: Algorithm) -> Option<&SealedKey> {
-        self.turns.get(&algorithm).map(|turns| &turns.current)
+        self.rotations.get(&algorithm).map(|rotations| &rotations.current)
     }
 
     /// The published set (RFC 7517, 5).
     pub fn published(&self) -> Value {
-        let keys = self.turns.iter().flat_map(|(algorithm, turns)| {
-            let all = turns.previous.iter().chain([&turns.current.public, &turns.next.public]);
+        let keys = self.rotations.iter().flat_map(|(algorithm, rotations)| {
+            let all = rotations.previous.iter().chain([&rotations.current.public, &rotations.next.public]);
             all.map(|public| {
                 let mut key = public.clone();
                 let facts = [("kid", thumbprint(public)), ("alg", algorithm.name().into()), ("use", "sig".into())];
@@ -129,7 +131,7 @@ mod tests {
     use serde_json::{Value, json};
     use tern_model::{Algorithm, Jwk, Millis};
 
-    use super::{Fresh, Keyring, REMEMBERED_FOR, SealedKey, TurnError, thumbprint};
+    use super::{Fresh, Keyring, REMEMBERED_FOR, RotationError, SealedKey, thumbprint};
 
     fn key(name: &str) -> SealedKey {
         let public = Jwk::from_iter([("kty".to_owned(), "EC".into()), ("x".to_owned(), name.into())]);
@@ -161,26 +163,26 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_published_before_it_signs_and_after() -> Result<(), TurnError> {
+    fn a_key_is_published_before_it_signs_and_after() -> Result<(), RotationError> {
         let first = Keyring::begin(fresh(&["a", "b"]), Millis(0))?;
         assert_eq!(names(&first), ["a", "b"]);
         let hour = Millis(REMEMBERED_FOR);
-        assert_eq!(first.clone().turn(fresh(&["c"]), Millis(hour.0 - 1)), Err(TurnError::TooSoon));
-        assert_eq!(first.clone().turn(Fresh::new(), hour), Err(TurnError::Missing));
-        let second = first.turn(fresh(&["c"]), hour)?;
+        assert_eq!(first.clone().rotate(fresh(&["c"]), Millis(hour.0 - 1)), Err(RotationError::TooSoon));
+        assert_eq!(first.clone().rotate(Fresh::new(), hour), Err(RotationError::Missing));
+        let second = first.rotate(fresh(&["c"]), hour)?;
         assert_eq!(names(&second), ["a", "b", "c"]);
         assert_eq!(second.current(Algorithm::Es256), Some(&key("b ES256")));
-        let third = second.turn(fresh(&["d"]), hour.plus(REMEMBERED_FOR))?;
+        let third = second.rotate(fresh(&["d"]), hour.plus(REMEMBERED_FOR))?;
         assert_eq!(names(&third), ["b", "c", "d"]);
         assert!(!serde_json::to_string(&third).unwrap_or_default().contains("sealed b"), "its private half is gone");
         Ok(())
     }
 
     #[test]
-    fn nothing_private_is_published() -> Result<(), TurnError> {
+    fn nothing_private_is_published() -> Result<(), RotationError> {
         let keyring = Keyring::begin(fresh(&["a", "b"]), Millis(0))?;
         assert!(!keyring.published().to_string().contains("sealed"));
-        assert_eq!(Keyring::begin(fresh(&["a"]), Millis(0)), Err(TurnError::Missing));
+        assert_eq!(Keyring::begin(fresh(&["a"]), Millis(0)), Err(RotationError::Missing));
         Ok(())
     }
 }

@@ -166,7 +166,7 @@ impl ReplyTo {
     }
 
     /// The address that carries an error back.
-    pub fn refusal(&self, config: &Config, error: OAuthError) -> String {
+    pub fn error_response(&self, config: &Config, error: OAuthError) -> String {
         self.address(config, &[("error", error.code()), ("error_description", &error.to_string())])
     }
 

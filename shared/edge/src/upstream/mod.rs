@@ -1,7 +1,7 @@
 //! Signing in with an account of another OpenID provider, run in the proxy.
 //!
-//! An attempt is a note in a gate of its own, tied to the browser that began it and taken once: an answer that comes again,
-//! or in another browser, finds nothing.
+//! An attempt is an entry in a one-time store of its own, tied to the browser that began it and taken once: an answer
+//! that comes again, or in another browser, finds nothing.
 
 mod provider;
 mod ties;
@@ -12,7 +12,7 @@ pub use self::{
     ties::{tied, unlink},
 };
 use crate::{
-    browser::{self, Visitor, open},
+    browser::{self, ClientInfo, open},
     limit,
     register::{Made, check_terms, create_user},
     session::random,
@@ -29,9 +29,9 @@ use tern_auth::{
 };
 use tern_model::{Class, Config, MatrixError, RawJson, upstream::Provider};
 use tern_ports::{
-    Clock, Crypto, Entropy, Outbound, Transport, ask_gate, ask_storage, ask_user,
+    Clock, Crypto, Entropy, Outbound, Transport, ask_one_time_store, ask_storage, ask_user,
     wire::{
-        gate::{LeaveNote, ReadNotes, TakeNotes},
+        one_time_store::{ReadEntries, StoreEntry, TakeEntries},
         threepid::{AddThreepid, FindThreepid, Threepid},
         user::WriteProfile,
     },
@@ -39,11 +39,11 @@ use tern_ports::{
 
 /// How long somebody may take at the provider, and to choose a name afterwards, in milliseconds.
 const ATTEMPT_FOR: u64 = 10 * 60_000;
-const NOTE: &str = "attempt";
+const ENTRY: &str = "attempt";
 
 /// Where somebody comes from and wants to go.
 #[derive(Clone, Debug)]
-pub struct Way<'a> {
+pub struct LoginAttempt<'a> {
     /// The browser's cookie.
     pub cookie: &'a str,
     /// The page to go on with.
@@ -98,7 +98,7 @@ pub async fn begin<E: Transport + Outbound + Clock + Entropy>(
     config: &Config,
     known: &Known,
     provider: &str,
-    way: Way<'_>,
+    login: LoginAttempt<'_>,
     ip: Option<&str>,
 ) -> Result<String, MatrixError> {
     let provider = rules::find(config, provider).ok_or_else(|| MatrixError::not_found("No such provider"))?;
@@ -107,9 +107,9 @@ pub async fn begin<E: Transport + Outbound + Clock + Entropy>(
     let state = rules::new_state(config, random(edge));
     let attempt = Attempt {
         provider: provider.id.clone(),
-        target: way.target.to_owned(),
-        browser: digest(way.cookie),
-        link: way.link,
+        target: login.target.to_owned(),
+        browser: digest(login.cookie),
+        link: login.link,
         sub: None,
         display_name: None,
     };
@@ -138,7 +138,7 @@ pub async fn finish<E: Transport + Outbound + Clock + Entropy + Crypto>(
     known: &Known,
     cookie: &str,
     callback: Callback<'_>,
-    visitor: Visitor,
+    client_info: ClientInfo,
 ) -> Result<Outcome, MatrixError> {
     let mut attempt = take(edge, config, callback.state, cookie).await?;
     let provider = rules::find(config, &attempt.provider).ok_or_else(over)?;
@@ -158,29 +158,29 @@ pub async fn finish<E: Transport + Outbound + Clock + Entropy + Crypto>(
     }
     match ask_storage(edge, FindThreepid { medium, address: subject.sub.clone() }).await? {
         Some(user_id) => {
-            let cookie = open(edge, user_id, visitor).await?;
+            let cookie = open(edge, user_id, client_info).await?;
             Ok(Outcome::SignedIn { cookie, target: attempt.target })
         }
-        None if provider.register => welcome(edge, config, provider, attempt, subject, visitor).await,
+        None if provider.register => sign_up(edge, config, provider, attempt, subject, client_info).await,
         None => Err(refused(Refused("No account here is tied to this one"))),
     }
 }
 
 /// Makes an account for somebody new, if the provider says under which name, that is free, and there are no terms to agree
 /// to first.
-async fn welcome<E: Transport + Clock + Entropy>(
+async fn sign_up<E: Transport + Clock + Entropy>(
     edge: &E,
     config: &Config,
     provider: &Provider,
     attempt: Attempt,
     subject: Subject,
-    visitor: Visitor,
+    client_info: ClientInfo,
 ) -> Result<Outcome, MatrixError> {
     let suggestion = provider.localpart.as_deref().and_then(|template| subject.localpart(template));
     let display_name = provider.display_name.as_deref().and_then(|template| subject.fill(template));
     let attempt = Attempt { display_name, sub: Some(subject.sub), ..attempt };
     if let Some(name) = suggestion.as_ref().filter(|_| config.accounts.terms.is_empty()) {
-        match make(edge, config, &attempt, name, visitor).await {
+        match make(edge, config, &attempt, name, client_info).await {
             Ok(cookie) => return Ok(Outcome::SignedIn { cookie, target: attempt.target }),
             Err(error) if matches!(error.errcode.as_ref(), "M_USER_IN_USE" | "M_INVALID_USERNAME" | "M_EXCLUSIVE") => {}
             Err(error) => return Err(error),
@@ -210,13 +210,13 @@ pub async fn choose_name<E: Transport + Clock + Entropy>(
     cookie: &str,
     state: &str,
     chosen: Chosen<'_>,
-    visitor: Visitor,
+    client_info: ClientInfo,
 ) -> Result<(String, String), MatrixError> {
     let attempt = read(edge, config, state, cookie).await?;
     check_terms(config, chosen.agreed)?;
-    let cookie = make(edge, config, &attempt, chosen.name, visitor).await?;
+    let cookie = make(edge, config, &attempt, chosen.name, client_info).await?;
     // The account is tied to the one at the provider, so a second account cannot come of this.
-    ask_gate(edge, &gate(state), TakeNotes {}).await?;
+    ask_one_time_store(edge, &store_name(state), TakeEntries {}).await?;
     Ok((cookie, attempt.target))
 }
 
@@ -225,22 +225,22 @@ async fn make<E: Transport + Clock + Entropy>(
     config: &Config,
     attempt: &Attempt,
     name: &str,
-    visitor: Visitor,
+    client_info: ClientInfo,
 ) -> Result<String, MatrixError> {
     let (provider, sub) = rules::find(config, &attempt.provider).zip(attempt.sub.as_deref()).ok_or_else(over)?;
     let user_id = username::for_registration(name, &config.server_name)?;
     appservice::check_user(config, None, &user_id)?;
-    limit::by_address(edge, config, Class::Register, visitor.ip.as_deref()).await?;
+    limit::by_address(edge, config, Class::Register, client_info.ip.as_deref()).await?;
     let identifiers = vec![identifier(rules::medium(provider), sub, edge)];
     create_user(edge, config, &user_id, None, Made { identifiers, ..Made::default() }).await?;
-    let cookie = open(edge, user_id.clone(), visitor).await?;
+    let cookie = open(edge, user_id.clone(), client_info).await?;
     if let Some(name) = &attempt.display_name {
-        introduce(edge, &user_id, name).await?;
+        set_display_name(edge, &user_id, name).await?;
     }
     Ok(cookie)
 }
 
-async fn introduce<E: Transport>(edge: &E, user_id: &UserId, name: &str) -> Result<(), MatrixError> {
+async fn set_display_name<E: Transport>(edge: &E, user_id: &UserId, name: &str) -> Result<(), MatrixError> {
     let name: String = name.chars().take(256).collect();
     let value = RawJson::parse(json!(name).to_string()).map_err(|_| MatrixError::internal())?;
     ask_user(edge, user_id, WriteProfile { session: None, field: "displayname".to_owned(), value: Some(value) })
@@ -256,23 +256,23 @@ fn identifier(medium: String, sub: &str, clock: &impl Clock) -> Threepid {
 async fn leave<E: Transport + Clock>(edge: &E, state: &str, attempt: &Attempt) -> Result<(), MatrixError> {
     let value = RawJson::from_value(attempt).map_err(|_| MatrixError::internal())?;
     let until = edge.now().plus(ATTEMPT_FOR);
-    ask_gate(edge, &gate(state), LeaveNote { name: NOTE.to_owned(), value, until }).await?;
+    ask_one_time_store(edge, &store_name(state), StoreEntry { name: ENTRY.to_owned(), value, until }).await?;
     Ok(())
 }
 
 async fn take<E: Transport>(edge: &E, config: &Config, state: &str, cookie: &str) -> Result<Attempt, MatrixError> {
     // Another browser takes nothing away.
     read(edge, config, state, cookie).await?;
-    let notes = ask_gate(edge, &gate(state), TakeNotes {}).await?;
-    notes.get(NOTE).and_then(|note| note.read().ok()).ok_or_else(over)
+    let entries = ask_one_time_store(edge, &store_name(state), TakeEntries {}).await?;
+    entries.get(ENTRY).and_then(|note| note.read().ok()).ok_or_else(over)
 }
 
 async fn read<E: Transport>(edge: &E, config: &Config, state: &str, cookie: &str) -> Result<Attempt, MatrixError> {
     if !rules::is_state(config, state) {
         return Err(over());
     }
-    let notes = ask_gate(edge, &gate(state), ReadNotes {}).await?;
-    let attempt: Option<Attempt> = notes.get(NOTE).and_then(|note| note.read().ok());
+    let entries = ask_one_time_store(edge, &store_name(state), ReadEntries {}).await?;
+    let attempt: Option<Attempt> = entries.get(ENTRY).and_then(|note| note.read().ok());
     attempt.filter(|attempt| same(&attempt.browser, &digest(cookie))).ok_or_else(over)
 }
 
@@ -280,7 +280,7 @@ fn digest(text: &str) -> String {
     base64(&hash(text))
 }
 
-fn gate(state: &str) -> String {
+fn store_name(state: &str) -> String {
     format!("upstream/{}", digest(state))
 }
 

@@ -9,10 +9,10 @@ use tern_ports::{
     Clock, Crypto, CryptoError, Entropy, KeyPair, Target, Transport, Unreachable,
     wire::{UserCommand, frame, user::Session},
 };
-use tern_small_objects::gate::GateActor;
+use tern_small_objects::one_time_store::OneTimeStoreActor;
 use tern_testkit::{
     Executor, FakeCrypto, Network, Routes, SeededEntropy, StorageNode, TestClock, TestHost,
-    network::{Exchange, refusal, reply},
+    network::{Exchange, error_reply, reply},
 };
 
 pub(crate) struct Edge {
@@ -20,7 +20,7 @@ pub(crate) struct Edge {
     pub(crate) hubs: Rc<Routes>,
     pub(crate) clock: TestClock,
     /// Those that were ever asked.
-    pub(crate) gates: RefCell<BTreeMap<String, Rc<GateActor<TestHost>>>>,
+    pub(crate) gates: RefCell<BTreeMap<String, Rc<OneTimeStoreActor<TestHost>>>>,
     entropy: SeededEntropy,
     crypto: FakeCrypto,
 }
@@ -48,17 +48,17 @@ impl Edge {
             }),
             UserCommand::CloseSessions(_) => reply(tern_ports::wire::Done {}),
             UserCommand::ReadProfile(_) | UserCommand::ReadInvitee(_) => {
-                refusal(MatrixError::not_found("Unknown user"))
+                error_reply(MatrixError::not_found("Unknown user"))
             }
             other => Err(Unreachable(format!("unexpected {}", other.name()))),
         });
         edge
     }
 
-    fn gate(&self, name: &str) -> Rc<GateActor<TestHost>> {
+    fn store(&self, name: &str) -> Rc<OneTimeStoreActor<TestHost>> {
         let mut gates = self.gates.borrow_mut();
         let host = || Rc::new(TestHost { clock: self.clock.clone(), ..TestHost::default() });
-        Rc::clone(gates.entry(name.to_owned()).or_insert_with(|| Rc::new(GateActor::new(host()))))
+        Rc::clone(gates.entry(name.to_owned()).or_insert_with(|| Rc::new(OneTimeStoreActor::new(host()))))
     }
 
     #[expect(clippy::unused_self, reason = "reads as what it stands for")]
@@ -108,15 +108,15 @@ impl Transport for Edge {
                 let node = Rc::clone(&self.storage);
                 async move { Ok(node.answer(&frame).await) }.boxed_local()
             }
-            Target::Gate(name) => {
-                let gate = self.gate(name);
+            Target::OneTimeStore(name) => {
+                let store = self.store(name);
                 async move {
                     let command = frame::read(&frame).map_err(|error| Unreachable(error.to_string()))?;
-                    Ok(gate.handle(command).await)
+                    Ok(store.handle(command).await)
                 }
                 .boxed_local()
             }
-            Target::Room(_) | Target::User(_) | Target::Handoff(_) | Target::Relay(_) => {
+            Target::Room(_) | Target::User(_) | Target::DeviceSignIn(_) | Target::Relay(_) => {
                 self.hubs.exchange(target.clone(), frame)
             }
         };

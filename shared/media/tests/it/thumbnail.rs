@@ -11,7 +11,7 @@ fn size(width: u32, height: u32, crop: bool) -> Size {
 
 #[test]
 fn a_wish_is_served_by_the_smallest_size_that_is_large_enough() {
-    for (wish, served) in [
+    for (wanted, served) in [
         (size(1, 1, true), Some(size(32, 32, true))),
         (size(33, 20, true), Some(size(96, 96, true))),
         (size(97, 97, true), Some(size(320, 240, false))),
@@ -22,7 +22,7 @@ fn a_wish_is_served_by_the_smallest_size_that_is_large_enough() {
         (size(801, 1, false), None),
         (size(801, 601, false), None),
     ] {
-        assert_eq!(wish.standard(), served, "{wish:?}");
+        assert_eq!(wanted.standard(), served, "{wanted:?}");
     }
     for (width, height, method) in [(0, 1, None), (1, 1 << 40, None), (1, 1, Some("stretch"))] {
         assert!(Size::parse(width, height, method).is_err());
@@ -32,7 +32,7 @@ fn a_wish_is_served_by_the_smallest_size_that_is_large_enough() {
 #[test]
 fn a_wide_or_tall_picture_is_served_by_the_smallest_size_that_covers_the_wish() {
     let fit = |width, height| Some(Size { width, height, method: Method::Fit });
-    for (wish, picture, served) in [
+    for (wanted, picture, served) in [
         (size(800, 200, false), (4000, 500), Some(size(320, 240, false))),
         (size(200, 800, false), (500, 4000), Some(size(320, 240, false))),
         (size(1200, 150, false), (4000, 500), Some(size(320, 240, false))),
@@ -48,7 +48,7 @@ fn a_wide_or_tall_picture_is_served_by_the_smallest_size_that_covers_the_wish() 
         (size(1000, 600, false), (4000, 500), None),
         (size(800, 600, false), (799, 599), None),
     ] {
-        assert_eq!(wish.of(picture.0, picture.1), served, "{wish:?} of {picture:?}");
+        assert_eq!(wanted.of(picture.0, picture.1), served, "{wanted:?} of {picture:?}");
     }
 }
 
@@ -57,8 +57,8 @@ proptest::proptest! {
     fn a_thumbnail_covers_the_wish_and_is_never_larger_than_its_picture(
         w in 1_u32..30_000, h in 1_u32..30_000, wish_w in 1_u32..1000, wish_h in 1_u32..1000, crop: bool,
     ) {
-        let wish = size(wish_w, wish_h, crop);
-        match wish.plan(w, h) {
+        let wanted = size(wish_w, wish_h, crop);
+        match wanted.plan(w, h) {
             None => assert!(w <= wish_w || h <= wish_h),
             Some(plan) => {
                 assert!(plan.width >= wish_w && plan.height >= wish_h);
@@ -73,8 +73,8 @@ proptest::proptest! {
     fn what_serves_a_picture_is_large_enough_and_nothing_smaller_is(
         w in 1_u32..8000, h in 1_u32..8000, wish_w in 1_u32..2000, wish_h in 1_u32..1500, crop: bool,
     ) {
-        let wish = size(wish_w, wish_h, crop);
-        let served = wish.of(w, h);
+        let wanted = size(wish_w, wish_h, crop);
+        let served = wanted.of(w, h);
         let can = w >= wish_w && h >= wish_h;
         if let Some(plan) = served.and_then(|served| served.plan(w, h)) {
             let (wide, high) = (plan.width >= wish_w, plan.height >= wish_h);
@@ -86,9 +86,9 @@ proptest::proptest! {
             let covers = smaller.plan(w, h).is_some_and(|plan| plan.width >= wish_w && plan.height >= wish_h);
             assert!(!covers || smaller.method == Method::Crop, "{smaller:?}");
         }
-        assert!(served.is_none() || !wish.is_beyond());
-        // Where the wish alone tells, it tells the same.
-        if let Some(standard) = wish.standard().filter(|standard| standard.plan(w, h).is_some()) {
+        assert!(served.is_none() || !wanted.is_beyond());
+        // Where the request alone tells, it tells the same.
+        if let Some(standard) = wanted.standard().filter(|standard| standard.plan(w, h).is_some()) {
             assert_eq!(Some(standard), served);
         }
     }

@@ -1,4 +1,4 @@
-//! Telling many hubs the same: one by one, or a share of them by a relay.
+//! Telling many hubs the same: one by one, or a shard of them by a relay.
 
 pub mod tree;
 
@@ -11,7 +11,7 @@ use tern_ports::{
     Spawn, Target, Transport, ask_relay,
     wire::{
         frame,
-        relay::{PassOn, PassedOn, Told},
+        relay::{DeliveryOutcome, PassOn, PassedOn},
         user::Delivered,
     },
 };
@@ -26,21 +26,21 @@ pub async fn hand_over(
     users: Vec<OwnedUserId>,
     notice: &RawJson,
     patience_ms: u64,
-) -> Vec<Told> {
+) -> Vec<DeliveryOutcome> {
     let count = users.len();
     let ask = PassOn { users, notice: notice.clone(), patience_ms: patience_ms.saturating_sub(MARGIN_MS) };
     match select(pin!(ask_relay(host, relay, ask)), pin!(host.sleep(patience_ms))).await {
-        Either::Left((Ok(PassedOn { told }), _)) if told.len() == count => told,
-        _ => vec![Told::Missed; count],
+        Either::Left((Ok(PassedOn { outcomes }), _)) if outcomes.len() == count => outcomes,
+        _ => vec![DeliveryOutcome::Missed; count],
     }
 }
 
 /// Tells one hub.
-pub async fn tell_hub(host: &impl Transport, user_id: &UserId, frame: Vec<u8>) -> Told {
+pub async fn tell_hub(host: &impl Transport, user_id: &UserId, frame: Vec<u8>) -> DeliveryOutcome {
     let reply = host.exchange(&Target::User(user_id.to_owned()), frame).await;
     match reply.map(|reply| frame::read_reply::<Delivered>(&reply)) {
-        Ok(Ok(Delivered { asleep: false })) => Told::Heard,
-        Ok(Ok(Delivered { asleep: true })) => Told::Asleep,
-        _ => Told::Missed,
+        Ok(Ok(Delivered { idle: false })) => DeliveryOutcome::Heard,
+        Ok(Ok(Delivered { idle: true })) => DeliveryOutcome::Idle,
+        _ => DeliveryOutcome::Missed,
     }
 }

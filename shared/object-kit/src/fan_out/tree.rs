@@ -1,15 +1,15 @@
 //! The arithmetic of the tree.
 //!
-//! A room hands a share to each of four relays, which leaves two of its six connections to whoever must be told at once
+//! A room hands a shard to each of four relays, which leaves two of its six connections to whoever must be told at once
 //! and to those who get a notice of their own. A relay splits what is too much for it among at most six others, all of
 //! which it can ask at once. So three levels of relays reach 4 · 6 · 6 · 200 = 28,800 listeners, each level takes the
 //! time of one request, and the last one that of telling two hundred hubs, six at a time: the time goes with the logarithm
 //! of the number. Twenty thousand are 4 + 24 + 120 relays of 167 hubs each.
 
-/// Shares that a room has under way at most.
-pub const SHARES: usize = 4;
+/// Shards that a room has under way at most.
+pub const SHARDS: usize = 4;
 
-/// Relays among which a relay splits its share, at most: as many as it may have connections.
+/// Relays among which a relay splits its shard, at most: as many as it may have connections.
 pub const FAN_OUT: usize = 6;
 
 /// Among how many further relays `users` are split by one that tells `own` hubs itself; none when it tells them.
@@ -22,7 +22,7 @@ pub const fn branches(users: usize, own: usize) -> usize {
     if wanted < FAN_OUT { wanted } else { FAN_OUT }
 }
 
-/// Splits into at most `branches` shares, as equal as may be.
+/// Splits into at most `branches` shards, as equal as may be.
 pub fn split<T>(users: &[T], branches: usize) -> impl Iterator<Item = &[T]> {
     users.chunks(users.len().div_ceil(branches.max(1)).max(1))
 }
@@ -31,23 +31,23 @@ pub fn split<T>(users: &[T], branches: usize) -> impl Iterator<Item = &[T]> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{FAN_OUT, SHARES, branches, split};
+    use super::{FAN_OUT, SHARDS, branches, split};
 
     /// Levels of relays, relays, and the most hubs that one of them tells.
     fn shape(users: &[u32], own: usize) -> (u32, usize, usize) {
         match branches(users.len(), own) {
             0 => (1, 1, users.len()),
             branches => split(users, branches)
-                .map(|share| shape(share, own))
+                .map(|shard| shape(shard, own))
                 .fold((1, 1, 0), |all, part| (all.0.max(part.0 + 1), all.1 + part.1, all.2.max(part.2))),
         }
     }
 
-    /// As [`shape`], with the room that hands shares over.
+    /// As [`shape`], with the room that hands shards over.
     fn shape_of_room(listeners: usize, own: usize) -> (u32, usize, usize) {
         let users: Vec<u32> = (0..).take(listeners).collect();
-        split(&users, SHARES)
-            .map(|share| shape(share, own))
+        split(&users, SHARDS)
+            .map(|shard| shape(shard, own))
             .fold((0, 0, 0), |all, part| (all.0.max(part.0), all.1 + part.1, all.2.max(part.2)))
     }
 
@@ -67,10 +67,10 @@ mod tests {
             let branches = branches(count, own);
             prop_assert!(branches == 0 || (2..=FAN_OUT).contains(&branches));
             prop_assert_eq!(branches == 0, count <= own.max(1));
-            let shares: Vec<&[u32]> = split(&users, branches).collect();
-            prop_assert_eq!(shares.concat(), users.clone());
-            prop_assert!(shares.len() <= branches.max(1));
-            prop_assert!(shares.iter().all(|share| !share.is_empty() && (branches == 0 || share.len() < count)));
+            let shards: Vec<&[u32]> = split(&users, branches).collect();
+            prop_assert_eq!(shards.concat(), users.clone());
+            prop_assert!(shards.len() <= branches.max(1));
+            prop_assert!(shards.iter().all(|shard| !shard.is_empty() && (branches == 0 || shard.len() < count)));
         }
 
         #[test]

@@ -221,7 +221,7 @@ pub struct SeenRoom {
 
 /// Asks whether somebody may change what a room shows of itself: who may set its canonical alias. 403 when not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckCurator {
+pub struct CheckAliasPermission {
     /// Who asks.
     pub caller: OwnedUserId,
 }

@@ -7,14 +7,14 @@
 pub mod accounts;
 pub mod backup;
 pub mod delayed;
+pub mod device_sign_in;
 pub mod directory;
 pub mod frame;
-pub mod gate;
 pub mod grant;
-pub mod handoff;
 pub mod keys;
 pub mod media;
 pub mod notifications;
+pub mod one_time_store;
 pub mod places;
 pub mod presence;
 pub mod receive;
@@ -28,27 +28,39 @@ pub mod threads;
 pub mod threepid;
 pub mod user;
 
-pub use gate::{GateCommand, GateRequest};
-pub use handoff::{HandoffCommand, HandoffRequest};
+pub use device_sign_in::{DeviceSignInCommand, DeviceSignInRequest};
 pub use media::{MediaCommand, MediaRequest};
+pub use one_time_store::{OneTimeStoreCommand, OneTimeStoreRequest};
 pub use relay::{RelayCommand, RelayRequest};
 pub use room::{RoomCommand, RoomRequest};
 pub use storage::{StorageCommand, StorageRequest};
 pub use user::{UserCommand, UserRequest};
 
-/// Declares a boundary: the enum of commands, and for each command the type of its reply.
+/// What a command is called in frames and metrics: its name, or the one that it had before.
+macro_rules! wire_name {
+    ($name:ident) => {
+        stringify!($name)
+    };
+    ($name:ident $wire:literal) => {
+        $wire
+    };
+}
+pub(crate) use wire_name;
+
+/// Declares a boundary: the enum of commands, for each command its name in frames if it is another, and the type of its
+/// reply.
 macro_rules! boundary {
-    ($(#[$doc:meta])* $command:ident, $(#[$trait_doc:meta])* $request:ident, { $($name:ident => $reply:ty,)* }) => {
+    ($(#[$doc:meta])* $command:ident, $(#[$trait_doc:meta])* $request:ident, { $($name:ident $(as $wire:literal)? => $reply:ty,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
         pub enum $command {
-            $(#[doc = concat!("See [`", stringify!($name), "`].")] $name(Box<$name>),)*
+            $(#[doc = concat!("See [`", stringify!($name), "`].")] $(#[serde(rename = $wire)])? $name(Box<$name>),)*
         }
 
         impl $command {
             /// The command's name, for metrics and logs.
             pub const fn name(&self) -> &'static str {
-                match self { $(Self::$name(_) => stringify!($name),)* }
+                match self { $(Self::$name(_) => crate::wire::wire_name!($name $($wire)?),)* }
             }
         }
 

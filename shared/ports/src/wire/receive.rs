@@ -16,7 +16,8 @@ pub struct ReceiveEvents {
     pub events: Vec<RawJson>,
     /// Events that others cite as auth events: they become known, and no part of the timeline. At most 500.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub cited: Vec<RawJson>,
+    #[serde(rename = "cited")]
+    pub outliers: Vec<RawJson>,
     /// Keys of the servers that signed.
     pub keys: Vec<ServerKey>,
 }
@@ -42,12 +43,13 @@ pub struct Receipted {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_id: Option<OwnedEventId>,
     /// What.
-    pub fate: Fate,
+    #[serde(rename = "fate")]
+    pub result: PduResult,
 }
 
 /// What became of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Fate {
+pub enum PduResult {
     /// It is part of the room, now or since earlier.
     Accepted,
     /// It was not allowed where it stands.
@@ -55,7 +57,8 @@ pub enum Fate {
     /// It is not allowed now.
     SoftFailed(String),
     /// It is known as an event that others cite.
-    Cited,
+    #[serde(rename = "Cited")]
+    Outlier,
     /// It is not genuine, and forgotten.
     Dropped(String),
     /// It can be judged once these events are known.

@@ -16,10 +16,10 @@ boundary! {
     }
 }
 
-/// Most users in one share; a relay takes no more. With the longest user ids they weigh five megabytes.
+/// Most users in one shard; a relay takes no more. With the longest user ids they weigh five megabytes.
 pub const MOST_USERS: usize = 20_000;
 
-/// Tells a share of users the same.
+/// Tells a shard of users the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PassOn {
     /// Whom, at most [`MOST_USERS`], each once.
@@ -49,39 +49,40 @@ impl PassOn {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PassedOn {
     /// What came of it for each of the users, in their order.
-    pub told: Vec<Told>,
+    #[serde(rename = "told")]
+    pub outcomes: Vec<DeliveryOutcome>,
 }
 
 /// What came of telling a hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "u8", try_from = "u8")]
-pub enum Told {
+pub enum DeliveryOutcome {
     /// It has heard.
     Heard,
     /// It has heard, and nobody listens there.
-    Asleep,
+    Idle,
     /// It has not, or nobody knows.
     Missed,
 }
 
 /// A number is a fifth of the bytes of a name, and there are thousands in an answer.
-impl From<Told> for u8 {
-    fn from(told: Told) -> Self {
-        match told {
-            Told::Heard => 0,
-            Told::Asleep => 1,
-            Told::Missed => 2,
+impl From<DeliveryOutcome> for u8 {
+    fn from(outcome: DeliveryOutcome) -> Self {
+        match outcome {
+            DeliveryOutcome::Heard => 0,
+            DeliveryOutcome::Idle => 1,
+            DeliveryOutcome::Missed => 2,
         }
     }
 }
 
-impl TryFrom<u8> for Told {
+impl TryFrom<u8> for DeliveryOutcome {
     type Error = String;
 
     fn try_from(number: u8) -> Result<Self, String> {
         match number {
             0 => Ok(Self::Heard),
-            1 => Ok(Self::Asleep),
+            1 => Ok(Self::Idle),
             2 => Ok(Self::Missed),
             _ => Err(format!("{number} is no outcome")),
         }
@@ -92,7 +93,7 @@ impl TryFrom<u8> for Told {
 mod tests {
     use tern_model::{Notice, RawJson, RoomSeq};
 
-    use super::{PassOn, PassedOn, Told, frame};
+    use super::{DeliveryOutcome, PassOn, PassedOn, frame};
     use crate::wire::{UserCommand, user::Deliver};
 
     #[test]
@@ -100,7 +101,7 @@ mod tests {
         let notice = Notice {
             room_id: ruma::room_id!("!r:x").to_owned(),
             events: Vec::new(),
-            turned: Vec::new(),
+            resolved: Vec::new(),
             membership: None,
             stripped: Vec::new(),
             summary: None,
@@ -116,10 +117,10 @@ mod tests {
 
     #[test]
     fn outcomes_are_short_and_others_are_refused() {
-        let told = vec![Told::Heard, Told::Asleep, Told::Missed];
-        let written = frame::write(&PassedOn { told: told.clone() });
+        let outcomes = vec![DeliveryOutcome::Heard, DeliveryOutcome::Idle, DeliveryOutcome::Missed];
+        let written = frame::write(&PassedOn { outcomes: outcomes.clone() });
         assert_eq!(written, b"1\n{\"told\":[0,1,2]}");
-        assert_eq!(frame::read(&written), Ok(PassedOn { told }));
+        assert_eq!(frame::read(&written), Ok(PassedOn { outcomes }));
         assert!(frame::read::<PassedOn>(b"1\n{\"told\":[3]}").is_err());
     }
 }

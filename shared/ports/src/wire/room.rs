@@ -9,7 +9,7 @@ use tern_model::{Caller, Millis, Notice, RawJson, RoomSeq};
 use super::{
     Done, boundary,
     delayed::{DelayEvent, Delayed, FindDelayed, ListDelayed, ManageDelayed, ScheduledEvent},
-    directory::{CheckCurator, ReadSummary, SeenRoom},
+    directory::{CheckAliasPermission, ReadSummary, SeenRoom},
     receive::{Receipted, ReceiveEvents},
     relations::{EventContext, EventTime, ReadContext, ReadEventByTime, ReadRelations, ReadThreads, RelationPage},
     sync::{SyncAsk, SyncRoom},
@@ -40,11 +40,11 @@ boundary! {
         ReadStateEvent => RawJson,
         ReadMembers => Vec<RawJson>,
         ReadJoinedMembers => Vec<JoinedMember>,
-        ReadCompanions => Vec<OwnedUserId>,
+        ReadJoinedUsers as "ReadCompanions" => Vec<OwnedUserId>,
         ReadSlice => SyncRoom,
-        AttendRoom => Option<Notice>,
+        SubscribeRoom as "AttendRoom" => Option<Notice>,
         ReadSummary => SeenRoom,
-        CheckCurator => Done,
+        CheckAliasPermission as "CheckCurator" => Done,
         ReadForUpgrade => UpgradeSource,
         DelayEvent => Delayed,
         FindDelayed => Option<Delayed>,
@@ -303,12 +303,12 @@ pub struct ReadSlice {
 /// A member's hub listens again to a room that tells only those who do. The answer is what it has missed: as much as it
 /// keeps, or the newest of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AttendRoom {
+pub struct SubscribeRoom {
     /// The member.
     pub user_id: OwnedUserId,
     /// The newest position that the hub knows of.
     pub after: RoomSeq,
-    /// When it fell asleep: receipts from then on are told.
+    /// When it became idle: receipts from then on are told.
     pub since: Millis,
 }
 
@@ -345,7 +345,7 @@ pub struct RoomProbe {
 
 /// Local users, other than this member, with membership `join`: those who follow the member's list of devices.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReadCompanions {
-    /// The member; somebody who is not joined has no companions.
+pub struct ReadJoinedUsers {
+    /// The member; somebody who is not joined shares no room.
     pub user_id: OwnedUserId,
 }

@@ -126,12 +126,13 @@ pub struct AppendEvent {
     pub redaction: Option<Redaction>,
     /// What else of the current state became another with it, by state resolution.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub turns: Vec<StateTurn>,
+    #[serde(rename = "turns")]
+    pub resolutions: Vec<ResolutionChange>,
 }
 
 /// A place in the state that state resolution gave to another event, or to none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StateTurn {
+pub struct ResolutionChange {
     /// `type`.
     pub kind: String,
     /// `state_key`.

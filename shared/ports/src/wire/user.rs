@@ -288,7 +288,7 @@ pub enum SyncStep {
     Answer(RawJson),
     /// The response body for a user who is suspended: his session is not to be relied on for anything but reading.
     AnswerSuspended(RawJson),
-    /// Nothing to say yet. The poll may be parked until one of these kinds of news (bits of `host::news`) arrives.
+    /// Nothing to say yet. The poll may wait until one of these kinds of news (bits of `host::news`) arrives.
     Wait {
         /// Kinds.
         kinds: u32,
@@ -305,9 +305,10 @@ pub struct Deliver {
 /// The answer to [`Deliver`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivered {
-    /// Nobody listens: a room that tells only those who do need not tell this hub of events until it attends again.
+    /// Nobody listens: a room that tells only those who do need not tell this hub of events until it subscribes again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub asleep: bool,
+    #[serde(rename = "asleep")]
+    pub idle: bool,
 }
 
 /// Reads account data, global or of a room. `m.push_rules` and `m.fully_read` included.
@@ -495,8 +496,9 @@ pub struct ProbeUser {}
 pub struct UserProbe {
     /// How often the hub's constructor has run, this time included.
     pub constructed: u64,
-    /// Parked polls now.
-    pub parked: u64,
+    /// Waiting polls now.
+    #[serde(rename = "parked")]
+    pub waiting_polls: u64,
     /// Position of the user's stream.
     pub position: u64,
 }

@@ -1,10 +1,10 @@
 //! Telling local members' hubs what happened.
 //!
-//! Every user stands in one queue (`desk`, filled by `queue`) with the first position still to be told, so a slow or
-//! broken hub delays nobody else, and what piles up for a user goes out as one notice. Carriers work on it (`carriers`),
-//! user by user, or, when it is long, by shares that relays tell (`shares`). A hub that cannot be told becomes a laggard: a
-//! row remembers from where, and the alarm or the next event tries again. The `announced` cursor covers everything before
-//! the queue.
+//! Every user stands in one queue (`delivery_queue`, filled by `enqueue`) with the first position still to be told, so
+//! a slow or broken hub delays nobody else, and what piles up for a user goes out as one notice. Workers work on it
+//! (`workers`), user by user, or, when it is long, by shards that relays tell (`shards`). A hub that cannot be told
+//! becomes a failed recipient: a row remembers from where, and the alarm or the next event tries again. The `announced`
+//! cursor covers everything before the queue.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -16,34 +16,34 @@ use tern_ports::{ObjectHost, SqlError};
 use crate::{
     RoomActor,
     delivery::{
-        carriers::{CARRIERS, URGENT_CARRIERS},
-        desk::{Desk, Pending},
+        delivery_queue::{DeliveryQueue, Pending},
+        workers::{URGENT_WORKERS, WORKERS},
     },
 };
 
 /// In a room of no more members, all are told in one go, and the reply need not go first.
-const AT_ONCE: u64 = CARRIERS as u64;
+const AT_ONCE: u64 = WORKERS as u64;
 
 /// After this many deliveries the cursor is moved even though the queue is not empty.
 const CURSOR_INTERVAL: u32 = 1_024;
 
 /// What still has to be told, and to whom.
 #[derive(Default)]
-pub(crate) struct Announcer(pub(crate) RefCell<Desk>);
+pub(crate) struct Announcer(pub(crate) RefCell<DeliveryQueue>);
 
 impl Announcer {
     /// A hub listens again: what it is just being told tells nothing of that.
-    pub(crate) fn attended(&self, user_id: &UserId) {
-        let mut desk = self.0.borrow_mut();
-        if desk.in_flight.contains_key(user_id) {
-            desk.attended.insert(user_id.to_owned());
+    pub(crate) fn subscribed(&self, user_id: &UserId) {
+        let mut queue = self.0.borrow_mut();
+        if queue.in_flight.contains_key(user_id) {
+            queue.subscribed.insert(user_id.to_owned());
         }
     }
 
     /// The summary is not known to have changed after this position.
     pub(crate) fn summary_changed(&self) -> Option<RoomSeq> {
-        let desk = self.0.borrow();
-        desk.absorbed.map(|_| desk.summary_changed)
+        let queue = self.0.borrow();
+        queue.absorbed.map(|_| queue.summary_changed)
     }
 }
 
@@ -52,7 +52,7 @@ impl<H: ObjectHost> RoomActor<H> {
     pub(crate) fn start_announcing(self: &Rc<Self>) {
         // An unreadable row leaves the cursor where it is; the alarm comes back to it.
         if self.absorb().is_ok() {
-            self.start_carriers(CARRIERS);
+            self.start_workers(WORKERS);
         }
     }
 
@@ -61,26 +61,26 @@ impl<H: ObjectHost> RoomActor<H> {
         if self.absorb().is_err() {
             return;
         }
-        let mut told = Vec::new();
+        let mut released = Vec::new();
         {
-            let mut desk = self.announcer.0.borrow_mut();
+            let mut queue = self.announcer.0.borrow_mut();
             for user_id in users {
-                let pending = desk.pending.contains_key(user_id);
-                if !pending && !desk.in_flight.contains_key(user_id) {
+                let pending = queue.pending.contains_key(user_id);
+                if !pending && !queue.in_flight.contains_key(user_id) {
                     continue;
                 }
-                if let Some(place) = desk.order.iter().position(|queued| queued == user_id)
-                    && let Some(user_id) = desk.order.remove(place)
+                if let Some(place) = queue.order.iter().position(|queued| queued == user_id)
+                    && let Some(user_id) = queue.order.remove(place)
                 {
-                    desk.order.push_front(user_id);
+                    queue.order.push_front(user_id);
                 }
                 let (done, waiting) = oneshot::channel();
-                desk.waiting.push((user_id.clone(), done));
-                told.push(waiting);
+                queue.waiting.push((user_id.clone(), done));
+                released.push(waiting);
             }
         }
-        self.start_carriers(CARRIERS + URGENT_CARRIERS);
-        join_all(told).await;
+        self.start_workers(WORKERS + URGENT_WORKERS);
+        join_all(released).await;
     }
 
     /// Tells typing or receipts to all joined members, or to `only` one of them, and then asks for the alarm they need.
@@ -93,9 +93,9 @@ impl<H: ObjectHost> RoomActor<H> {
                 actor.start_announcing();
             }
             // An alarm is a write, which those who wait for the news need not wait for.
-            actor.host.breathe().await;
+            actor.host.yield_now().await;
             if let Some(at) = actor.ephemeral_due() {
-                actor.wish(at).await;
+                actor.request_alarm(at).await;
             }
         }));
     }
@@ -103,39 +103,39 @@ impl<H: ObjectHost> RoomActor<H> {
     /// In a room of many, telling them takes longer than whoever waits for a reply should.
     pub(crate) async fn let_reply_go_first(&self) {
         if self.head().is_ok_and(|head| head.is_some_and(|head| head.joined > AT_ONCE)) {
-            self.host.breathe().await;
+            self.host.yield_now().await;
         }
     }
 
-    /// Queues laggards whose time has come.
-    pub(crate) fn retry_laggards(&self, now: Millis) -> Result<(), SqlError> {
+    /// Queues failed recipients whose time has come.
+    pub(crate) fn retry_failed_recipients(&self, now: Millis) -> Result<(), SqlError> {
         self.absorb()?;
-        let mut desk = self.announcer.0.borrow_mut();
-        if desk.retry_at.is_none_or(|at| at <= now) {
-            desk.retry_at = None;
-            for (user_id, from) in desk.laggards.clone() {
-                desk.enqueue(&user_id, Pending { from: Some(from), ..Pending::default() });
+        let mut queue = self.announcer.0.borrow_mut();
+        if queue.retry_at.is_none_or(|at| at <= now) {
+            queue.retry_at = None;
+            for (user_id, from) in queue.failed_recipients.clone() {
+                queue.enqueue(&user_id, Pending { from: Some(from), ..Pending::default() });
             }
         }
         Ok(())
     }
 
-    /// When laggards are to be tried again, if there are any; `otherwise` while they are being tried.
-    pub(crate) fn laggards_due(&self, otherwise: Millis) -> Option<Millis> {
-        let desk = self.announcer.0.borrow();
-        (!desk.laggards.is_empty()).then(|| desk.retry_at.unwrap_or(otherwise))
+    /// When failed recipients are to be tried again, if there are any; `otherwise` while they are being tried.
+    pub(crate) fn failed_recipients_due(&self, otherwise: Millis) -> Option<Millis> {
+        let queue = self.announcer.0.borrow();
+        (!queue.failed_recipients.is_empty()).then(|| queue.retry_at.unwrap_or(otherwise))
     }
 
     /// Moves the cursor over what has been dealt with.
     pub(crate) fn move_announced(&self) {
-        let mut desk = self.announcer.0.borrow_mut();
-        let idle = desk.pending.is_empty() && desk.in_flight.is_empty();
+        let mut queue = self.announcer.0.borrow_mut();
+        let idle = queue.pending.is_empty() && queue.in_flight.is_empty();
         // To find out how far everybody is takes a look at the whole queue: not after each delivery.
-        if !idle && desk.delivered < CURSOR_INTERVAL {
+        if !idle && queue.delivered < CURSOR_INTERVAL {
             return;
         }
-        desk.delivered = 0;
-        if let Some(announced) = desk.announced() {
+        queue.delivered = 0;
+        if let Some(announced) = queue.announced() {
             self.move_cursor(|head| head.announced = head.announced.max(announced));
         }
     }

@@ -1,25 +1,25 @@
 //! Large rooms tell only those who listen.
 //!
 //! A room that ever grew beyond its limit keeps a table of listeners, at first all local members. A hub with which no
-//! client is connected says so when it is told something, and is struck off; when a client comes back, the hub attends:
-//! it asks for what it missed and is told again from then on. So an event costs a hop for each of those who are there,
-//! and an absence costs two more, whatever happens meanwhile. Their own membership is told to all.
+//! client is connected says so when it is told something, and is struck off; when a client comes back, the hub
+//! subscribes: it asks for what it missed and is told again from then on. So an event costs a hop for each of those who
+//! are there, and an absence costs two more, whatever happens meanwhile. Their own membership is told to all.
 //!
 //! What a sleeping hub missed cannot be lost: it remembers, in the transaction in which it took the last notice, that it
-//! has to ask. The other way round, a hub that is struck off in vain, because it attends while it is being told of
-//! something earlier, would never be told again; hence `Desk::attended`.
+//! has to ask. The other way round, a hub that is struck off in vain, because it subscribes while it is being told of
+//! something earlier, would never be told again; hence `DeliveryQueue::subscribed`.
 
 use std::rc::Rc;
 
 use ruma::{OwnedUserId, UserId};
 use tern_model::{CLOCK_SKEW_MS, EphemeralNotice, MatrixError, Millis, Notice, Receipt, RoomSeq};
-use tern_ports::{ObjectHost, Sql, SqlError, wire::room::AttendRoom};
+use tern_ports::{ObjectHost, Sql, SqlError, wire::room::SubscribeRoom};
 use tern_room::Audience;
 
 use crate::{
     RoomActor,
-    delivery::bundle::MOST_RECEIPTS,
-    graph::turns::Turns,
+    delivery::notice_batch::MOST_RECEIPTS,
+    graph::resolution_changes::ResolutionChanges,
     timeline::{
         state::member_of,
         store::{Head, Store},
@@ -60,9 +60,13 @@ impl<H: ObjectHost> RoomActor<H> {
     }
 
     /// Who comes listens until their hub says otherwise; who goes is told of that, and of nothing after it.
-    pub(crate) fn follow_listeners(&self, audience: &Audience, turns: &Turns) -> Result<(), SqlError> {
+    pub(crate) fn follow_listeners(
+        &self,
+        audience: &Audience,
+        resolutions: &ResolutionChanges,
+    ) -> Result<(), SqlError> {
         let moved =
-            audience.changed().map(|(user_id, _)| user_id).chain(turns.members.keys().map(|user_id| &**user_id));
+            audience.changed().map(|(user_id, _)| user_id).chain(resolutions.members.keys().map(|user_id| &**user_id));
         for user_id in moved.filter(|user_id| self.is_local(user_id)) {
             let membership = self.store().membership(user_id.as_str())?;
             if membership.is_some_and(|(_, membership)| membership == "join") {
@@ -75,22 +79,22 @@ impl<H: ObjectHost> RoomActor<H> {
     }
 
     /// A hub listens again, and hears what it has missed.
-    pub(crate) fn attend(&self, request: &AttendRoom) -> Result<Option<Notice>, MatrixError> {
+    pub(crate) fn subscribe(&self, request: &SubscribeRoom) -> Result<Option<Notice>, MatrixError> {
         let head = self.room()?;
         let user_id = &request.user_id;
         let membership = self.store().membership(user_id.as_str())?;
         let joined = membership.as_ref().is_some_and(|(_, membership)| membership == "join");
         if joined && head.large {
             self.store().add_listener(user_id)?;
-            self.announcer.attended(user_id);
+            self.announcer.subscribed(user_id);
         }
         let ephemeral = if joined { self.ephemeral_since(request.since)? } else { Vec::new() };
         let missed = head.newest.0.saturating_sub(request.after.0);
         let most = if missed <= u64::from(WHOLE) { WHOLE } else { NEWEST };
         let summary_changed = self.announcer.summary_changed().unwrap_or(head.newest);
-        let bundle =
-            (missed > 0).then(|| self.make_bundle(&head, request.after.next(), summary_changed, most)).transpose()?;
-        Ok(self.notice(&head, user_id, membership, bundle.as_ref(), ephemeral)?)
+        let batch =
+            (missed > 0).then(|| self.make_batch(&head, request.after.next(), summary_changed, most)).transpose()?;
+        Ok(self.notice(&head, user_id, membership, batch.as_ref(), ephemeral)?)
     }
 
     fn ephemeral_since(&self, since: Millis) -> Result<Vec<EphemeralNotice>, SqlError> {

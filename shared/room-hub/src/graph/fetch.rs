@@ -58,7 +58,7 @@ impl<H: ObjectHost> RoomActor<H> {
         let loaded = join_all(sought.into_iter().map(|event_id| ask_storage(&*self.host, load(event_id)))).await;
         let mut found = false;
         for event in loaded {
-            // Whether it is there has to be known: an event that is only said to be missing would be judged otherwise.
+            // Whether it is there has to be known: an event that is only said to be missing would be checked otherwise.
             if let Some(loaded) = event?.filter(|loaded| loaded.event.seq <= head.tail) {
                 found = true;
                 batch.fetched.borrow_mut().events.insert(loaded.event.event_id.clone(), loaded.event);

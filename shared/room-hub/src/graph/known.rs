@@ -9,11 +9,11 @@ use std::{
 use ruma::{EventId, OwnedEventId, ServerName};
 use tern_model::{Pdu, StoredEvent};
 use tern_ports::{Sql, SqlError};
-use tern_room::{Difference, History, Key, RoomView as _, Unreadable, Version};
+use tern_room::{History, Key, RoomView as _, StateDelta, Unreadable, Version};
 
 use crate::timeline::{
     store::Store,
-    view::{Turn, parsed, unreadable},
+    view::{Transaction, parsed, unreadable},
 };
 
 /// From the storage worker, what is not here any more.
@@ -28,16 +28,16 @@ pub(crate) struct Fetched {
 /// The graph. It remembers what it was asked for and did not know: an answer that lacks an event of an auth chain would be
 /// another answer.
 pub(crate) struct Graph<'a, S> {
-    turn: &'a Turn<'a, S>,
+    tx: &'a Transaction<'a, S>,
     fetched: &'a Fetched,
-    /// The event that is being judged. The state after it holds it, so resolution asks for it.
-    judged: &'a Pdu,
+    /// The event that is being checked. The state after it holds it, so resolution asks for it.
+    candidate: &'a Pdu,
     unknown: RefCell<BTreeSet<OwnedEventId>>,
 }
 
 impl<'a, S: Sql> Graph<'a, S> {
-    pub(crate) fn new(turn: &'a Turn<'a, S>, fetched: &'a Fetched, judged: &'a Pdu) -> Self {
-        Self { turn, fetched, judged, unknown: RefCell::default() }
+    pub(crate) fn new(tx: &'a Transaction<'a, S>, fetched: &'a Fetched, candidate: &'a Pdu) -> Self {
+        Self { tx, fetched, candidate, unknown: RefCell::default() }
     }
 
     /// What was asked for and is not known.
@@ -51,39 +51,39 @@ impl<'a, S: Sql> Graph<'a, S> {
     }
 
     fn store(&self) -> Store<'a, S> {
-        self.turn.store()
+        self.tx.store()
     }
 
     fn find(&self, event_id: &EventId) -> Result<Option<Pdu>, SqlError> {
-        if event_id == self.judged.id() {
-            return Ok(Some(self.judged.clone()));
+        if event_id == self.candidate.id() {
+            return Ok(Some(self.candidate.clone()));
         }
         if let Some(event) = self.store().event(event_id.as_str())? {
             // It may have been rejected nowhere and soft-failed once: what is in the timeline is part of the room.
             return parsed(&event).map(Some);
         }
-        if let Some(aside) = self.store().aside(event_id.as_str())? {
-            return Ok(Some(aside.pdu));
+        if let Some(side_event) = self.store().side_event(event_id.as_str())? {
+            return Ok(Some(side_event.pdu));
         }
         self.fetched.events.get(event_id).map(parsed).transpose()
     }
 
-    fn find_state(&self, event_id: &EventId) -> Result<Option<Difference>, SqlError> {
+    fn find_state(&self, event_id: &EventId) -> Result<Option<StateDelta>, SqlError> {
         let store = self.store();
-        if let Some(number) = store.fork(event_id.as_str())? {
-            let (base, changes) = store.fork_state(number)?;
-            let Some(mut state) = store.trunk(base)? else { return Ok(None) };
+        if let Some(number) = store.state_group(event_id.as_str())? {
+            let (base, changes) = store.state_group_delta(number)?;
+            let Some(mut state) = store.state_delta_at(base)? else { return Ok(None) };
             state.extend(changes);
             return Ok(Some(state));
         }
-        if store.aside(event_id.as_str())?.is_some() {
+        if store.side_event(event_id.as_str())?.is_some() {
             return Ok(None);
         }
         let here = store.seq_of(event_id.as_str())?;
         let seq = here.or_else(|| self.fetched(event_id).map(|event| event.seq));
         match seq {
-            Some(seq) if seq == self.turn.newest() => Ok(Some(Difference::new())),
-            Some(seq) => store.trunk(seq),
+            Some(seq) if seq == self.tx.newest() => Ok(Some(StateDelta::new())),
+            Some(seq) => store.state_delta_at(seq),
             None => Ok(None),
         }
     }
@@ -98,7 +98,7 @@ impl<'a, S: Sql> Graph<'a, S> {
 
 impl<S: Sql> History for Graph<'_, S> {
     fn version(&self) -> &'static Version {
-        self.turn.version()
+        self.tx.version()
     }
 
     fn event(&self, event_id: &EventId) -> Result<Option<Pdu>, Unreadable> {
@@ -107,7 +107,8 @@ impl<S: Sql> History for Graph<'_, S> {
 
     fn is_accepted(&self, event_id: &EventId) -> Result<bool, Unreadable> {
         let (store, id) = (self.store(), event_id.as_str());
-        let here = store.seq_of(id).map_err(unreadable)?.is_some() && store.aside(id).map_err(unreadable)?.is_none();
+        let here =
+            store.seq_of(id).map_err(unreadable)?.is_some() && store.side_event(id).map_err(unreadable)?.is_none();
         Ok(here || self.fetched.events.contains_key(event_id))
     }
 
@@ -125,15 +126,15 @@ impl<S: Sql> History for Graph<'_, S> {
         self.store().current_id(key).map_err(unreadable)
     }
 
-    fn cited_elsewhere(&self, except: &BTreeSet<&Key>) -> Result<HashSet<OwnedEventId>, Unreadable> {
-        Ok(self.store().cited_elsewhere(except).map_err(unreadable)?.into_iter().collect())
+    fn auth_events_except(&self, except: &BTreeSet<&Key>) -> Result<HashSet<OwnedEventId>, Unreadable> {
+        Ok(self.store().auth_events_except(except).map_err(unreadable)?.into_iter().collect())
     }
 
     fn has_joined(&self, server: &ServerName) -> Result<bool, Unreadable> {
-        self.turn.has_joined(server)
+        self.tx.has_joined(server)
     }
 
-    fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<Difference>>, Unreadable> {
+    fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<StateDelta>>, Unreadable> {
         let state = self.find_state(event_id).map_err(unreadable)?;
         Ok(self.noting(event_id, state).map(Rc::new))
     }

@@ -1,4 +1,4 @@
-//! Events from elsewhere: checked, judged where they stand, and taken in or put aside.
+//! Events from elsewhere: checked, authorised where they stand, and taken in or kept as side events.
 
 use std::{
     cell::RefCell,
@@ -14,27 +14,29 @@ use ruma::{
 use tern_model::{MatrixError, Millis, Pdu, RawJson, ed25519};
 use tern_ports::{
     ObjectHost, Sql, SqlError,
-    wire::receive::{Fate, Receipted, ReceiveEvents, ServerKey},
+    wire::receive::{PduResult, Receipted, ReceiveEvents, ServerKey},
 };
-use tern_room::{JudgeError, RedactError, RoomView as _, Unverified, Verdict, Version, acl, judge_cited, redact};
+use tern_room::{
+    AuthoriseError, RedactError, RoomView as _, Unverified, Verdict, Version, acl, authorise_outlier, redact,
+};
 
 use crate::{
     RoomActor, SCHEMA,
     graph::{
         admit::Admitted,
-        aside::Standing,
         known::{Fetched, Graph},
+        side_events::EventStatus,
     },
     timeline::{
         send::Job,
         store::Head,
-        view::{Entry, Redacts, Turn, redacts},
+        view::{Entry, Redacts, Transaction, redacts},
     },
 };
 
 /// Most events of one request, and most events that they cite.
 const MOST_EVENTS: usize = 50;
-const MOST_CITED: usize = 500;
+const MAX_OUTLIERS: usize = 500;
 
 /// How often what is missing is looked for.
 const SEARCHES: usize = 8;
@@ -42,22 +44,22 @@ const SEARCHES: usize = 8;
 /// Events on their way into the room, with what the turns have made of them.
 pub(crate) struct Batch {
     pub(crate) events: Vec<Pdu>,
-    cited: Vec<Pdu>,
+    outliers: Vec<Pdu>,
     pub(crate) fetched: RefCell<Fetched>,
     /// Events that were looked for in the storage worker.
     pub(crate) sought: RefCell<BTreeSet<OwnedEventId>>,
-    fates: RefCell<BTreeMap<OwnedEventId, Fate>>,
+    results: RefCell<BTreeMap<OwnedEventId, PduResult>>,
 }
 
 impl Batch {
     /// What is missing, except what is itself on its way.
     fn missing(&self) -> BTreeSet<OwnedEventId> {
-        let fates = self.fates.borrow();
-        let missing = fates.values().filter_map(|fate| match fate {
-            Fate::Missing(missing) => Some(missing),
+        let results = self.results.borrow();
+        let missing = results.values().filter_map(|result| match result {
+            PduResult::Missing(missing) => Some(missing),
             _ => None,
         });
-        missing.flatten().filter(|event_id| !fates.contains_key(*event_id)).cloned().collect()
+        missing.flatten().filter(|event_id| !results.contains_key(*event_id)).cloned().collect()
     }
 }
 
@@ -65,24 +67,24 @@ impl<H: ObjectHost> RoomActor<H> {
     /// Takes events in. What they need and is not here is looked for in the storage worker; what is not there either is
     /// named in the answer.
     pub(crate) async fn receive_events(self: &Rc<Self>, request: ReceiveEvents) -> Result<Vec<Receipted>, MatrixError> {
-        if request.events.len() > MOST_EVENTS || request.cited.len() > MOST_CITED {
+        if request.events.len() > MOST_EVENTS || request.outliers.len() > MAX_OUTLIERS {
             return Err(MatrixError::too_large("Too many events at once"));
         }
         let version = self.version_of(&request)?;
         let keys = Keys::read(&request.keys)?;
         let (events, mut receipts) = self.genuine(version, &request.events, &keys);
-        let (cited, _) = self.genuine(version, &request.cited, &keys);
+        let (outliers, _) = self.genuine(version, &request.outliers, &keys);
         let order = events.iter().map(|pdu| pdu.id().to_owned()).collect::<Vec<_>>();
-        let batch = Rc::new(Batch::of(events, cited));
+        let batch = Rc::new(Batch::of(events, outliers));
         if self.head()?.is_none() {
             self.found_elsewhere(version, &batch)?;
         }
         self.check_origin(&request)?;
         self.take_batch(&batch).await?;
-        let mut fates = batch.fates.take();
+        let mut results = batch.results.take();
         receipts.extend(order.into_iter().map(|event_id| {
-            let fate = fates.remove(&event_id).unwrap_or(Fate::Accepted);
-            Receipted { event_id: Some(event_id), fate }
+            let result = results.remove(&event_id).unwrap_or(PduResult::Accepted);
+            Receipted { event_id: Some(event_id), result }
         }));
         Ok(receipts)
     }
@@ -110,8 +112,8 @@ impl<H: ObjectHost> RoomActor<H> {
     /// Refuses what a server sends that the room keeps out (Server-Server API, "Server Access Control Lists").
     fn check_origin(&self, request: &ReceiveEvents) -> Result<(), MatrixError> {
         let head = self.room()?;
-        let turn = Turn::new(&self.room_id, self.host.sql(), &self.cache, Rc::unwrap_or_clone(head));
-        if acl::allows(&turn, &request.origin)? {
+        let tx = Transaction::new(&self.room_id, self.host.sql(), &self.cache, Rc::unwrap_or_clone(head));
+        if acl::allows(&tx, &request.origin)? {
             Ok(())
         } else {
             Err(MatrixError::forbidden("The room keeps this server out"))
@@ -126,7 +128,7 @@ impl<H: ObjectHost> RoomActor<H> {
             let event_id = read.as_ref().ok().map(|unverified| unverified.event_id().clone());
             match read.and_then(|unverified| unverified.verify(&keys.good_for(version, raw))) {
                 Ok(received) => genuine.push(received.pdu),
-                Err(reason) => dropped.push(Receipted { event_id, fate: Fate::Dropped(reason.to_string()) }),
+                Err(reason) => dropped.push(Receipted { event_id, result: PduResult::Dropped(reason.to_string()) }),
             }
         }
         // Older ones first, so that most find what they stand on.
@@ -140,35 +142,35 @@ impl<H: ObjectHost> RoomActor<H> {
         let no_beginning = || MatrixError::bad_json("The room's first events are missing");
         let create = batch.events.first().filter(|pdu| pdu.prev().is_empty()).ok_or_else(no_beginning)?;
         let sql = self.host.sql();
-        let turn = Turn::new(&self.room_id, sql, &self.cache, Head::empty(version));
+        let tx = Transaction::new(&self.room_id, sql, &self.cache, Head::empty(version));
         sql.transaction(|| {
             SCHEMA.create_within(sql)?;
-            turn.seal()?;
-            match turn.admit(&Entry::plain(create.clone()), &Fetched::default())? {
-                Admitted::Accepted => turn.seal(),
+            tx.seal()?;
+            match tx.admit(&Entry::plain(create.clone()), &Fetched::default())? {
+                Admitted::Accepted => tx.seal(),
                 _ => Err(SqlError("the room cannot begin this way".to_owned())),
             }
         })
         .map_err(|_| no_beginning())?;
-        self.adopt(turn.committed());
+        self.adopt(tx.committed());
         Ok(())
     }
 
     /// One turn over the whole batch, again and again while something new is taken in.
-    pub(crate) fn receive_batch(turn: &Turn<'_, H::Sql>, batch: &Batch) -> Result<(), SqlError> {
+    pub(crate) fn receive_batch(tx: &Transaction<'_, H::Sql>, batch: &Batch) -> Result<(), SqlError> {
         let fetched = batch.fetched.borrow();
-        batch.fates.borrow_mut().clear();
-        Self::cite(turn, batch, &fetched)?;
+        batch.results.borrow_mut().clear();
+        Self::add_outliers(tx, batch, &fetched)?;
         let mut open: Vec<&Pdu> = batch.events.iter().collect();
         loop {
             let before = open.len();
             let mut waiting = Vec::new();
             for pdu in open {
-                let fate = receive(turn, pdu, &fetched)?;
-                if matches!(fate, Fate::Missing(_)) {
+                let result = receive(tx, pdu, &fetched)?;
+                if matches!(result, PduResult::Missing(_)) {
                     waiting.push(pdu);
                 }
-                batch.fates.borrow_mut().insert(pdu.id().to_owned(), fate);
+                batch.results.borrow_mut().insert(pdu.id().to_owned(), result);
             }
             if waiting.is_empty() || waiting.len() == before {
                 return Ok(());
@@ -177,21 +179,21 @@ impl<H: ObjectHost> RoomActor<H> {
         }
     }
 
-    /// Makes cited events known, those that their own auth events allow.
-    fn cite(turn: &Turn<'_, H::Sql>, batch: &Batch, fetched: &Fetched) -> Result<(), SqlError> {
-        for pdu in &batch.cited {
-            let store = turn.store();
-            let known = store.seq_of(pdu.id().as_str())?.is_some() || store.aside(pdu.id().as_str())?.is_some();
+    /// Makes outliers known, those that their own auth events allow.
+    fn add_outliers(tx: &Transaction<'_, H::Sql>, batch: &Batch, fetched: &Fetched) -> Result<(), SqlError> {
+        for pdu in &batch.outliers {
+            let store = tx.store();
+            let known = store.seq_of(pdu.id().as_str())?.is_some() || store.side_event(pdu.id().as_str())?.is_some();
             if known || fetched.events.contains_key(pdu.id()) {
                 continue;
             }
-            match judge_cited(&Graph::new(turn, fetched, pdu), pdu) {
-                Ok(Verdict::Accept) => store.put_aside(pdu, Standing::Cited, None, turn.newest())?,
+            match authorise_outlier(&Graph::new(tx, fetched, pdu), pdu) {
+                Ok(Verdict::Accept) => store.store_side_event(pdu, EventStatus::Outlier, None, tx.newest())?,
                 Ok(Verdict::Reject(reason) | Verdict::SoftFail(reason)) => {
-                    store.put_aside(pdu, Standing::Rejected, Some(&reason), turn.newest())?;
+                    store.store_side_event(pdu, EventStatus::Rejected, Some(&reason), tx.newest())?;
                 }
-                Err(JudgeError::Missing(_)) => {}
-                Err(JudgeError::Unreadable(cause)) => return Err(SqlError(cause.0)),
+                Err(AuthoriseError::Missing(_)) => {}
+                Err(AuthoriseError::Unreadable(cause)) => return Err(SqlError(cause.0)),
             }
         }
         Ok(())
@@ -199,42 +201,42 @@ impl<H: ObjectHost> RoomActor<H> {
 }
 
 impl Batch {
-    fn of(events: Vec<Pdu>, cited: Vec<Pdu>) -> Self {
-        let (fetched, sought, fates) = Default::default();
-        Self { events, cited, fetched, sought, fates }
+    fn of(events: Vec<Pdu>, outliers: Vec<Pdu>) -> Self {
+        let (fetched, sought, results) = Default::default();
+        Self { events, outliers, fetched, sought, results }
     }
 }
 
 /// What becomes of one event now.
-fn receive<S: Sql>(turn: &Turn<'_, S>, pdu: &Pdu, fetched: &Fetched) -> Result<Fate, SqlError> {
-    let store = turn.store();
+fn receive<S: Sql>(tx: &Transaction<'_, S>, pdu: &Pdu, fetched: &Fetched) -> Result<PduResult, SqlError> {
+    let store = tx.store();
     let id = pdu.id().as_str();
-    match store.aside(id)? {
-        Some(aside) if aside.verdict == Standing::Rejected => {
-            return Ok(Fate::Rejected(aside.reason.unwrap_or_default()));
+    match store.side_event(id)? {
+        Some(side_event) if side_event.verdict == EventStatus::Rejected => {
+            return Ok(PduResult::Rejected(side_event.reason.unwrap_or_default()));
         }
-        Some(aside) if aside.verdict == Standing::SoftFailed => {
-            return Ok(Fate::SoftFailed(aside.reason.unwrap_or_default()));
+        Some(side_event) if side_event.verdict == EventStatus::SoftFailed => {
+            return Ok(PduResult::SoftFailed(side_event.reason.unwrap_or_default()));
         }
-        _ if store.seq_of(id)?.is_some() || fetched.events.contains_key(pdu.id()) => return Ok(Fate::Accepted),
+        _ if store.seq_of(id)?.is_some() || fetched.events.contains_key(pdu.id()) => return Ok(PduResult::Accepted),
         _ => {}
     }
-    let entry = Entry { redacts: redaction(turn, pdu, fetched)?, ..Entry::plain(pdu.clone()) };
-    Ok(match turn.admit(&entry, fetched)? {
-        Admitted::Accepted => Fate::Accepted,
-        Admitted::Aside(Standing::SoftFailed, reason) => Fate::SoftFailed(reason),
-        Admitted::Aside(_, reason) => Fate::Rejected(reason),
-        Admitted::Missing(missing) => Fate::Missing(missing),
-        Admitted::Unjudged(reason) => Fate::Dropped(reason),
+    let entry = Entry { redacts: redaction(tx, pdu, fetched)?, ..Entry::plain(pdu.clone()) };
+    Ok(match tx.admit(&entry, fetched)? {
+        Admitted::Accepted => PduResult::Accepted,
+        Admitted::SideEvent(EventStatus::SoftFailed, reason) => PduResult::SoftFailed(reason),
+        Admitted::SideEvent(_, reason) => PduResult::Rejected(reason),
+        Admitted::Missing(missing) => PduResult::Missing(missing),
+        Admitted::InternalError(reason) => PduResult::Dropped(reason),
     })
 }
 
 /// What a redaction does, if its target is known and its sender may (room version 3, "Handling redactions").
-fn redaction<S: Sql>(turn: &Turn<'_, S>, pdu: &Pdu, fetched: &Fetched) -> Result<Option<Redacts>, SqlError> {
-    let Some(target) = redact::target(turn.version(), pdu) else { return Ok(None) };
-    let here = turn.store().event(target.as_str())?;
+fn redaction<S: Sql>(tx: &Transaction<'_, S>, pdu: &Pdu, fetched: &Fetched) -> Result<Option<Redacts>, SqlError> {
+    let Some(target) = redact::target(tx.version(), pdu) else { return Ok(None) };
+    let here = tx.store().event(target.as_str())?;
     let Some(target) = here.or_else(|| fetched.events.get(&target).cloned()) else { return Ok(None) };
-    match redacts(turn, pdu, (target, None)) {
+    match redacts(tx, pdu, (target, None)) {
         Ok(redacts) => Ok(Some(redacts)),
         Err(RedactError::Unreadable(cause)) => Err(SqlError(cause.0)),
         Err(_) => Ok(None),

@@ -9,7 +9,7 @@ use tern_ports::{
 };
 use tern_room::{StateAccess, may_see, state_access, visibility::Facts};
 
-use crate::{RoomActor, graph::turns::FactTurn, not_in_room, timeline::store::Head};
+use crate::{RoomActor, graph::resolution_changes::FactChange, not_in_room, timeline::store::Head};
 
 /// Where a reader's room ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl<H: ObjectHost> RoomActor<H> {
             return Err(not_in_room());
         }
         let local = self.local_facts(&head, user_id)?;
-        let was_here = membership.is_some() || head.turned.0 > 0;
+        let was_here = membership.is_some() || head.resolved.0 > 0;
         let access = match state_access(&facts_of(user_id, &local)) {
             // What was trimmed may know of an earlier stay.
             StateAccess::Denied if was_here && head.tail.0 > 0 => {
@@ -86,10 +86,10 @@ impl<H: ObjectHost> RoomActor<H> {
             .iter()
             .map(|event| Changed { seq: event.seq, before: value_before(event), after: value_of(event) })
             .collect();
-        if head.turned > head.tail {
+        if head.resolved > head.tail {
             let nothing = if kind == "m.room.member" { "leave" } else { "shared" };
-            let turned = self.store().facts_turned(head.tail, (kind, state_key))?;
-            changes.extend(turned.into_iter().map(|FactTurn(seq, before, after)| Changed {
+            let resolved = self.store().facts_resolved(head.tail, (kind, state_key))?;
+            changes.extend(resolved.into_iter().map(|FactChange(seq, before, after)| Changed {
                 seq,
                 before,
                 after: after.unwrap_or_else(|| nothing.to_owned()),
@@ -107,8 +107,8 @@ impl<H: ObjectHost> RoomActor<H> {
     ) -> Result<VisibilityFacts, MatrixError> {
         let local = self.local_facts(head, user_id)?;
         let last = |values: &[(RoomSeq, String)]| values.last().map_or(RoomSeq::default(), |(at, _)| *at);
-        // Where the room has turned, a value may not hold since its event.
-        let settled = last(&local.history) <= seq && last(&local.membership) <= seq && head.turned.0 == 0;
+        // Where the room has been resolved, a value may not hold since its event.
+        let settled = last(&local.history) <= seq && last(&local.membership) <= seq && head.resolved.0 == 0;
         if seq > head.tail || settled {
             return Ok(local);
         }

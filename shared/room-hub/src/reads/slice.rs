@@ -33,8 +33,8 @@ impl<H: ObjectHost> RoomActor<H> {
         let Page { mut events, facts } = self.page(&head, &ask.user_id, range, ask.limit.min(MOST_EVENTS)).await?;
         events.reverse();
         let first_known = events.first().map_or(until, |event| event.seq.previous());
-        if head.turned > first_known {
-            events = self.store().turns_after(first_known)?.effective(events);
+        if head.resolved > first_known {
+            events = self.store().resolutions_after(first_known)?.effective(events);
         }
         let first = events.first().map_or(until.next(), |event| event.seq);
         let mut state = self.slice_state(&head, ask, until, &events).await?;

@@ -166,8 +166,8 @@ impl<H: ObjectHost> RoomActor<H> {
     /// Where the present is another than it was at `at`.
     fn places_changed(&self, head: &Head, at: RoomSeq) -> Result<BTreeSet<(String, String)>, SqlError> {
         let mut places: BTreeSet<_> = self.store().state_keys_since(at)?.into_iter().collect();
-        if head.turned > at {
-            places.extend(self.store().places_turned(at)?);
+        if head.resolved > at {
+            places.extend(self.store().places_resolved(at)?);
         }
         Ok(places)
     }
@@ -175,9 +175,10 @@ impl<H: ObjectHost> RoomActor<H> {
     /// What a place had at `at`, as far as the tail tells.
     pub(crate) fn held_at(&self, head: &Head, at: RoomSeq, place: (&str, &str)) -> Result<Held, SqlError> {
         let set = self.store().changes(head.tail, place.0, place.1)?.into_iter().rev().find(|event| event.seq <= at);
-        let turned = if head.turned > head.tail { self.store().last_turn((head.tail, at), place)? } else { None };
+        let resolved =
+            if head.resolved > head.tail { self.store().last_resolution((head.tail, at), place)? } else { None };
         let set_at = set.as_ref().map(|event| event.seq);
-        Ok(match (set, turned) {
+        Ok(match (set, resolved) {
             (_, Some((seq, event_id))) if Some(seq) >= set_at => match event_id {
                 None => Held::Nothing,
                 Some(event_id) => match self.store().event(event_id.as_str())? {

@@ -15,7 +15,7 @@ use crate::{
     timeline::{
         send::rule_draft,
         store::Head,
-        view::{Entry, Turn},
+        view::{Entry, Transaction},
     },
 };
 
@@ -66,18 +66,18 @@ impl<H: ObjectHost> RoomActor<H> {
 
     fn found(&self, version: &'static Version, request: &CreateRoom, create: &Pdu) -> Result<Head, MatrixError> {
         let sql = self.host.sql();
-        let turn = Turn::new(&self.room_id, sql, &self.cache, Head::empty(version));
+        let tx = Transaction::new(&self.room_id, sql, &self.cache, Head::empty(version));
         sql.transaction(|| {
             SCHEMA.create_within(sql)?;
-            authorise(&turn, create).map_err(|error| SendError::from(error).while_creating())?;
-            turn.append(&Entry::plain(create.clone()))?;
+            authorise(&tx, create).map_err(|error| SendError::from(error).while_creating())?;
+            tx.append(&Entry::plain(create.clone()))?;
             for draft in &request.drafts {
-                let pdu = propose(&turn, &rule_draft(draft.clone()), self.host.now(), self.signer()?);
-                turn.append(&Entry::plain(pdu.map_err(SendError::while_creating)?))?;
+                let pdu = propose(&tx, &rule_draft(draft.clone()), self.host.now(), self.signer()?);
+                tx.append(&Entry::plain(pdu.map_err(SendError::while_creating)?))?;
             }
-            Ok::<_, Refused>(turn.seal()?)
+            Ok::<_, Refused>(tx.seal()?)
         })?;
-        Ok(turn.committed())
+        Ok(tx.committed())
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     timeline::{
         send::{Answer, Job, rule_draft},
         store::{Store, damaged},
-        view::Turn,
+        view::Transaction,
     },
 };
 
@@ -169,7 +169,7 @@ impl<H: ObjectHost> RoomActor<H> {
         let delay_id = format!("{room_id}.{}", URL_SAFE_NO_PAD.encode(entropy));
         let now = self.host.now();
         self.host.sql().transaction(|| self.store().put_delayed(&delay_id, &ask, now))?;
-        self.wish(now.plus(ask.delay_ms)).await;
+        self.request_alarm(now.plus(ask.delay_ms)).await;
         self.host.synced().await;
         Ok(Delayed { delay_id })
     }
@@ -206,14 +206,14 @@ impl<H: ObjectHost> RoomActor<H> {
     /// it may be allowed by then.
     pub(crate) fn commit_delayed(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         delay_id: &str,
         due: bool,
     ) -> Result<Answer, SqlError> {
-        let Some(waiting) = turn.store().delayed(&self.room_id, delay_id)? else { return Ok(Ok(None)) };
-        let answer = Self::carry_out(turn, self.plan_event(turn, waiting.request(), None))?;
+        let Some(waiting) = tx.store().delayed(&self.room_id, delay_id)? else { return Ok(Ok(None)) };
+        let answer = Self::carry_out(tx, self.plan_event(tx, waiting.request(), None))?;
         if due || answer.is_ok() {
-            turn.store().finalise_delayed(delay_id, answer.is_ok())?;
+            tx.store().finalise_delayed(delay_id, answer.is_ok())?;
         }
         Ok(answer)
     }
@@ -242,7 +242,7 @@ impl<H: ObjectHost> RoomActor<H> {
 
     async fn wish_for_delayed(&self) -> Result<(), SqlError> {
         if let Some(due) = self.store().next_delayed()? {
-            self.wish(due).await;
+            self.request_alarm(due).await;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use tern_ports::{
     ObjectHost, SqlError,
     wire::{
         Done,
-        directory::{CheckCurator, ReadSummary, SeenRoom},
+        directory::{CheckAliasPermission, ReadSummary, SeenRoom},
         room::{ReadForUpgrade, UpgradeSource},
     },
 };
@@ -18,7 +18,7 @@ use crate::{
     RoomActor,
     timeline::{
         store::{Head, damaged},
-        view::{Turn, parsed},
+        view::{Transaction, parsed},
     },
 };
 
@@ -27,8 +27,8 @@ impl<H: ObjectHost> RoomActor<H> {
     pub(crate) fn facts(&self, head: &Head) -> Result<RoomFacts, SqlError> {
         let children = self.store().state_like("m.space.child", "*", RoomSeq::default())?;
         let children = children.iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
-        let turn = Turn::new(&self.room_id, self.host.sql(), &self.cache, head.clone());
-        facts::facts(&turn, head.joined, &children).map_err(damaged)
+        let tx = Transaction::new(&self.room_id, self.host.sql(), &self.cache, head.clone());
+        facts::facts(&tx, head.joined, &children).map_err(damaged)
     }
 
     /// What the room shows to somebody in particular, or to anybody.
@@ -39,11 +39,11 @@ impl<H: ObjectHost> RoomActor<H> {
         let membership = caller.map(|caller| self.store().membership(caller.as_str())).transpose()?.flatten();
         let membership = membership.map(|(_, membership)| membership);
         let facts = self.facts(&head)?;
-        let vouchers = match caller {
-            Some(caller) if !facts.allowed_room_ids.is_empty() => self.vouchers(caller).await?,
+        let restricted_join_rooms = match caller {
+            Some(caller) if !facts.allowed_room_ids.is_empty() => self.restricted_join_rooms(caller).await?,
             _ => Vec::new(),
         };
-        let joined = |room_id: &ruma::RoomId| vouchers.iter().any(|voucher| voucher == room_id);
+        let joined = |room_id: &ruma::RoomId| restricted_join_rooms.iter().any(|room| room == room_id);
         if !facts::may_preview(&facts, membership.as_deref(), joined) {
             return Err(not_found());
         }
@@ -54,8 +54,8 @@ impl<H: ObjectHost> RoomActor<H> {
     pub(crate) fn read_for_upgrade(&self, request: &ReadForUpgrade) -> Result<UpgradeSource, MatrixError> {
         let head = self.room()?;
         self.check_joined(&request.caller)?;
-        let turn = Turn::new(&self.room_id, self.host.sql(), &self.cache, (*head).clone());
-        if !Powers::load(&turn)?.may_set(&request.caller, &StateEventType::RoomTombstone)? {
+        let tx = Transaction::new(&self.room_id, self.host.sql(), &self.cache, (*head).clone());
+        if !Powers::load(&tx)?.may_set(&request.caller, &StateEventType::RoomTombstone)? {
             return Err(MatrixError::forbidden("You may not upgrade this room"));
         }
         let mut state = self.store().members("ban")?;
@@ -67,11 +67,11 @@ impl<H: ObjectHost> RoomActor<H> {
     }
 
     /// Who may set the canonical alias may also give and take aliases, and list the room.
-    pub(crate) fn check_curator(&self, request: &CheckCurator) -> Result<Done, MatrixError> {
+    pub(crate) fn check_alias_permission(&self, request: &CheckAliasPermission) -> Result<Done, MatrixError> {
         let head = self.room()?;
         self.check_joined(&request.caller)?;
-        let turn = Turn::new(&self.room_id, self.host.sql(), &self.cache, Rc::unwrap_or_clone(head));
-        let may = Powers::load(&turn)?.may_set(&request.caller, &StateEventType::RoomCanonicalAlias)?;
+        let tx = Transaction::new(&self.room_id, self.host.sql(), &self.cache, Rc::unwrap_or_clone(head));
+        let may = Powers::load(&tx)?.may_set(&request.caller, &StateEventType::RoomCanonicalAlias)?;
         if may { Ok(Done {}) } else { Err(MatrixError::forbidden("You may not change the addresses of this room")) }
     }
 }

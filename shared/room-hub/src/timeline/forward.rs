@@ -10,7 +10,7 @@ use tern_ports::{
         storage::{AppendEvent, AppendEvents, Appended},
     },
 };
-use tern_room::{Difference, facts::affects};
+use tern_room::{StateDelta, facts::affects};
 
 use tern_object_kit::alarm::backed_off;
 
@@ -29,7 +29,7 @@ const KEPT_EVENTS: u64 = 200;
 /// Events younger than this are kept as well: a client may repeat a transaction.
 const KEPT_MS: u64 = 15 * 60 * 1000;
 
-/// Trimmed at once, at least and at most: each event costs three deleted rows, each turn one written row.
+/// Trimmed at once, at least and at most: each event costs three deleted rows, each resolution change one written row.
 const TRIM: (u64, u64) = (100, 1_000);
 
 /// How forwarding stands.
@@ -92,13 +92,13 @@ impl<H: ObjectHost> RoomActor<H> {
             bytes > MOST_BYTES
         });
         events.truncate(fitting.map_or(events.len(), |fitting| fitting.max(1)));
-        for entry in events.iter_mut().filter(|entry| entry.event.seq <= head.turned) {
-            entry.turns = self.store().turns_at(entry.event.seq).ok()?;
+        for entry in events.iter_mut().filter(|entry| entry.event.seq <= head.resolved) {
+            entry.resolutions = self.store().resolutions_at(entry.event.seq).ok()?;
         }
-        let turns = |entry: &AppendEvent| entry.turns.iter().any(|turn| affects(&turn.kind));
-        let shows = events
-            .iter()
-            .any(|event| event.is_state && affects(&event.event.kind) || event.redaction.is_some() || turns(event));
+        let resolutions = |entry: &AppendEvent| entry.resolutions.iter().any(|tx| affects(&tx.kind));
+        let shows = events.iter().any(|event| {
+            event.is_state && affects(&event.event.kind) || event.redaction.is_some() || resolutions(event)
+        });
         let facts = if shows { Some(FactsAsOf { as_of: head.newest, facts: self.facts(&head).ok()? }) } else { None };
         Some(AppendEvents { room_id: self.room_id.clone(), room_version: head.version.id.to_owned(), events, facts })
     }
@@ -140,7 +140,7 @@ impl<H: ObjectHost> RoomActor<H> {
         }
         let trimmed = Head { tail: until, ..(*head).clone() };
         self.host.sql().transaction(|| {
-            self.leave_forks(&head, until)?;
+            self.leave_state_groups(&head, until)?;
             self.store().trim(head.tail, until)?;
             self.store().write_head(&trimmed)
         })?;
@@ -151,20 +151,20 @@ impl<H: ObjectHost> RoomActor<H> {
 
 impl<H: ObjectHost> RoomActor<H> {
     /// Keeps what forks need of the events up to `until`, and forgets what no fork needs.
-    fn leave_forks(&self, head: &Head, until: RoomSeq) -> Result<(), SqlError> {
+    fn leave_state_groups(&self, head: &Head, until: RoomSeq) -> Result<(), SqlError> {
         let store = self.store();
-        store.keep_past(head.tail, until)?;
+        store.keep_state_history(head.tail, until)?;
         if let [_, _, ..] = head.extremities.as_slice() {
             for event_id in &head.extremities {
-                // Its row will be gone, and with it what tells that its state was the trunk's.
-                if let (None, Some(seq)) = (store.fork(event_id.as_str())?, store.seq_of(event_id.as_str())?) {
-                    let number = store.add_fork_state(seq, &Difference::new())?;
-                    store.put_fork(event_id.as_str(), number, seq)?;
+                // Its row will be gone, and with it what tells that its state was the current-state log's.
+                if let (None, Some(seq)) = (store.state_group(event_id.as_str())?, store.seq_of(event_id.as_str())?) {
+                    let number = store.add_state_group(seq, &StateDelta::new())?;
+                    store.put_state_group(event_id.as_str(), number, seq)?;
                 }
             }
         }
-        store.compact_forks(until, &head.extremities)?;
-        store.compact_past(until, head.newest)
+        store.compact_state_groups(until, &head.extremities)?;
+        store.compact_state_history(until, head.newest)
     }
 }
 

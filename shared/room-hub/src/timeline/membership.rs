@@ -23,12 +23,12 @@ use crate::{
     RoomActor,
     timeline::{
         send::{Job, Plan, unknown_room},
-        view::{Entry, Turn},
+        view::{Entry, Transaction},
     },
 };
 
 /// Rooms asked, at most, whether the caller is in one of them (restricted rooms).
-const VOUCHING_ROOMS: usize = 12;
+const MAX_RESTRICTED_JOIN_ROOMS: usize = 12;
 
 impl<H: ObjectHost> RoomActor<H> {
     /// Changes a membership. Whom it concerns is told before the reply: their next request finds the room, or not.
@@ -37,9 +37,9 @@ impl<H: ObjectHost> RoomActor<H> {
         if self.head()?.is_none() {
             return Err(unknown_room(joining));
         }
-        let vouching = self.vouching_rooms(&request).await?;
+        let restricted_join = self.rooms_of_restricted_join(&request).await?;
         let concerned = [request.caller.clone(), request.target.clone()];
-        let event_id = self.submit(Job::Membership { request, vouching }).await?;
+        let event_id = self.submit(Job::Membership { request, restricted_join }).await?;
         self.tell(&concerned).await;
         event_id.map(|event_id| Sent { event_id }).ok_or_else(MatrixError::internal)
     }
@@ -54,9 +54,9 @@ impl<H: ObjectHost> RoomActor<H> {
 
     pub(crate) fn plan_membership(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         request: &ChangeMembership,
-        vouching: &[OwnedRoomId],
+        restricted_join: &[OwnedRoomId],
     ) -> Result<Plan, MatrixError> {
         let change = Change {
             action: action(request.action),
@@ -65,46 +65,52 @@ impl<H: ObjectHost> RoomActor<H> {
             reason: request.reason.as_deref(),
             extra: request.content.as_ref(),
         };
-        let draft = match decide(turn, &change, |room_id| vouching.iter().any(|vouching| vouching == room_id))? {
+        let draft = match decide(tx, &change, |room_id| {
+            restricted_join.iter().any(|restricted_join| restricted_join == room_id)
+        })? {
             Outcome::Unchanged(current) => return Ok(Plan::Known(current.id().to_owned())),
             Outcome::Send(draft) => draft,
         };
-        let pdu = propose(turn, &draft, self.host.now(), self.signer()?)?;
+        let pdu = propose(tx, &draft, self.host.now(), self.signer()?)?;
         Ok(Plan::Append(Box::new(Entry::plain(pdu))))
     }
 
     pub(crate) fn plan_profile(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         request: &SetMemberProfile,
     ) -> Result<Plan, MatrixError> {
-        let Some(current) = turn.state(&StateEventType::RoomMember, request.user_id.as_str())? else {
+        let Some(current) = tx.state(&StateEventType::RoomMember, request.user_id.as_str())? else {
             return Ok(Plan::Nothing);
         };
         let draft = with_profile(&current, request.displayname.as_deref(), request.avatar_url.as_deref())?;
         let Some(draft) = draft else { return Ok(Plan::Nothing) };
-        let pdu = propose(turn, &draft, self.host.now(), self.signer()?)?;
+        let pdu = propose(tx, &draft, self.host.now(), self.signer()?)?;
         Ok(Plan::Append(Box::new(Entry::plain(pdu))))
     }
 
     /// The rooms that let their members into this one and that the caller is in. Their hubs are asked, before the turn.
-    async fn vouching_rooms(&self, request: &ChangeMembership) -> Result<Vec<OwnedRoomId>, MatrixError> {
-        if request.action == MembershipAction::Join { self.vouchers(&request.caller).await } else { Ok(Vec::new()) }
+    async fn rooms_of_restricted_join(&self, request: &ChangeMembership) -> Result<Vec<OwnedRoomId>, MatrixError> {
+        if request.action == MembershipAction::Join {
+            self.restricted_join_rooms(&request.caller).await
+        } else {
+            Ok(Vec::new())
+        }
     }
 
-    pub(crate) async fn vouchers(&self, user_id: &UserId) -> Result<Vec<OwnedRoomId>, MatrixError> {
+    pub(crate) async fn restricted_join_rooms(&self, user_id: &UserId) -> Result<Vec<OwnedRoomId>, MatrixError> {
         let membership = self.store().membership(user_id.as_str())?;
         if membership.is_some_and(|(_, membership)| matches!(membership.as_str(), "join" | "invite")) {
             return Ok(Vec::new());
         }
         let head = Rc::unwrap_or_clone(self.room()?);
-        let rooms = allowed_rooms(&Turn::new(&self.room_id, self.host.sql(), &self.cache, head))?;
-        let asked = rooms.into_iter().filter(|room_id| *room_id != self.room_id).take(VOUCHING_ROOMS);
-        let answers = join_all(asked.map(|room_id| self.vouches(room_id, user_id))).await;
+        let rooms = allowed_rooms(&Transaction::new(&self.room_id, self.host.sql(), &self.cache, head))?;
+        let asked = rooms.into_iter().filter(|room_id| *room_id != self.room_id).take(MAX_RESTRICTED_JOIN_ROOMS);
+        let answers = join_all(asked.map(|room_id| self.is_joined_in(room_id, user_id))).await;
         Ok(answers.into_iter().flatten().collect())
     }
 
-    async fn vouches(&self, room_id: OwnedRoomId, user_id: &UserId) -> Option<OwnedRoomId> {
+    async fn is_joined_in(&self, room_id: OwnedRoomId, user_id: &UserId) -> Option<OwnedRoomId> {
         let ask = ReadStateEvent {
             caller: user_id.to_owned(),
             kind: "m.room.member".to_owned(),

@@ -21,7 +21,7 @@ use crate::{
     RoomActor,
     graph::{admit::Admitted, known::Fetched, receive::Batch},
     not_in_room,
-    timeline::view::{Entry, Turn, redacts},
+    timeline::view::{Entry, Transaction, redacts},
 };
 
 /// A request to change the room, with everything that had to be fetched for it.
@@ -34,7 +34,7 @@ pub(crate) enum Job {
     Membership {
         request: ChangeMembership,
         /// Rooms that let their members into this one, and that the caller is in.
-        vouching: Vec<OwnedRoomId>,
+        restricted_join: Vec<OwnedRoomId>,
     },
     Profile(SetMemberProfile),
     /// Events from elsewhere.
@@ -105,52 +105,52 @@ impl<H: ObjectHost> RoomActor<H> {
     fn commit(&self, jobs: Vec<Job>) -> Result<Vec<Answer>, MatrixError> {
         let head = self.room()?;
         let before = head.newest;
-        let turn =
-            Turn::new(&self.room_id, self.host.sql(), &self.cache, Rc::unwrap_or_clone(head)).at(self.host.now());
+        let tx = Transaction::new(&self.room_id, self.host.sql(), &self.cache, Rc::unwrap_or_clone(head))
+            .at(self.host.now());
         let answers = self.host.sql().transaction(|| {
             let mut answers = Vec::with_capacity(jobs.len());
             for job in jobs {
-                answers.push(self.commit_one(&turn, job)?);
+                answers.push(self.commit_one(&tx, job)?);
             }
-            if turn.newest() > before {
-                turn.seal()?;
+            if tx.newest() > before {
+                tx.seal()?;
             }
             Ok::<_, SqlError>(answers)
         })?;
-        if turn.newest() > before {
-            self.adopt(turn.committed());
+        if tx.newest() > before {
+            self.adopt(tx.committed());
         }
         Ok(answers)
     }
 
     /// A refusal is the job's own; a failed write undoes the whole turn.
-    fn commit_one(&self, turn: &Turn<'_, H::Sql>, job: Job) -> Result<Answer, SqlError> {
+    fn commit_one(&self, tx: &Transaction<'_, H::Sql>, job: Job) -> Result<Answer, SqlError> {
         let plan = match job {
             Job::Receive(batch) => {
-                Self::receive_batch(turn, &batch)?;
+                Self::receive_batch(tx, &batch)?;
                 return Ok(Ok(None));
             }
             Job::Send { request, target } => {
                 let sticky = request.sticky_ms.is_some_and(|duration_ms| duration_ms > 0);
-                self.plan_event(turn, *request, target).and_then(|plan| check_sticky(turn, plan, sticky))
+                self.plan_event(tx, *request, target).and_then(|plan| check_sticky(tx, plan, sticky))
             }
-            Job::Membership { request, vouching } => self.plan_membership(turn, &request, &vouching),
-            Job::Profile(request) => self.plan_profile(turn, &request),
-            Job::Delayed { delay_id, due } => return self.commit_delayed(turn, &delay_id, due),
+            Job::Membership { request, restricted_join } => self.plan_membership(tx, &request, &restricted_join),
+            Job::Profile(request) => self.plan_profile(tx, &request),
+            Job::Delayed { delay_id, due } => return self.commit_delayed(tx, &delay_id, due),
         };
-        Self::carry_out(turn, plan)
+        Self::carry_out(tx, plan)
     }
 
     /// Does what was planned.
-    pub(crate) fn carry_out(turn: &Turn<'_, H::Sql>, plan: Result<Plan, MatrixError>) -> Result<Answer, SqlError> {
+    pub(crate) fn carry_out(tx: &Transaction<'_, H::Sql>, plan: Result<Plan, MatrixError>) -> Result<Answer, SqlError> {
         Ok(match plan {
             Ok(Plan::Append(entry)) => {
-                if let Err(error) = append(turn, &entry)? {
+                if let Err(error) = append(tx, &entry)? {
                     return Ok(Err(error));
                 }
                 if let Some(state_key) = entry.pdu.key() {
                     let (kind, sender) = (entry.pdu.kind().to_string(), entry.pdu.from().as_str());
-                    turn.store().supersede_delayed(&kind, state_key, sender)?;
+                    tx.store().supersede_delayed(&kind, state_key, sender)?;
                 }
                 Ok(Some(entry.pdu.id().to_owned()))
             }
@@ -162,7 +162,7 @@ impl<H: ObjectHost> RoomActor<H> {
 
     pub(crate) fn plan_event(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         request: SendEvent,
         fetched: Option<Box<LoadedEvent>>,
     ) -> Result<Plan, MatrixError> {
@@ -170,25 +170,25 @@ impl<H: ObjectHost> RoomActor<H> {
         let draft = rule_draft(draft).sticky(sticky_ms);
         let txn = txn_id.map(|txn_id| TxnRef { device_id, txn_id });
         if let Some(txn) = &txn
-            && let Some(known) = turn.store().event_of_txn(draft.sender.as_str(), txn, &draft.kind)?
+            && let Some(known) = tx.store().event_of_txn(draft.sender.as_str(), txn, &draft.kind)?
         {
             build::check(&draft)?;
             return Ok(Plan::Known(known));
         }
-        let pdu = propose(turn, &draft, ts.unwrap_or_else(|| self.host.now()), self.signer()?)?;
-        if let Some(same) = unchanged_state(turn, &pdu)? {
+        let pdu = propose(tx, &draft, ts.unwrap_or_else(|| self.host.now()), self.signer()?)?;
+        if let Some(same) = unchanged_state(tx, &pdu)? {
             return Ok(Plan::Known(same));
         }
-        check_relation(turn, &pdu)?;
-        let redacts = match redact::target(turn.version(), &pdu) {
+        check_relation(tx, &pdu)?;
+        let redacts = match redact::target(tx.version(), &pdu) {
             Some(target) => {
-                let here = turn.store().event(target.as_str())?;
+                let here = tx.store().event(target.as_str())?;
                 let fetched = fetched.filter(|fetched| fetched.event.event_id == target);
                 let target = here
                     .map(|here| (here, None))
                     .or(fetched.map(|fetched| (fetched.event, fetched.successor)))
                     .ok_or_else(|| MatrixError::not_found("There is no event to redact"))?;
-                Some(redacts(turn, &pdu, target)?)
+                Some(redacts(tx, &pdu, target)?)
             }
             None => None,
         };
@@ -209,34 +209,34 @@ impl<H: ObjectHost> RoomActor<H> {
 }
 
 /// Refuses one more sticky event where there are too many: it would have to reach everybody.
-fn check_sticky<S: Sql>(turn: &Turn<'_, S>, plan: Plan, sticky: bool) -> Result<Plan, MatrixError> {
+fn check_sticky<S: Sql>(tx: &Transaction<'_, S>, plan: Plan, sticky: bool) -> Result<Plan, MatrixError> {
     if let (Plan::Append(entry), true) = (&plan, sticky) {
-        turn.check_room_for_sticky(entry.pdu.from().as_str(), turn.now())?;
+        tx.check_room_for_sticky(entry.pdu.from().as_str(), tx.now())?;
     }
     Ok(plan)
 }
 
 /// Appends an event made here. It stands on all extremities, unless there are more than an event may name: then it is
-/// judged like one from elsewhere.
-fn append<S: Sql>(turn: &Turn<'_, S>, entry: &Entry) -> Result<Result<(), MatrixError>, SqlError> {
-    if entry.pdu.prev().len() >= turn.extremities_now().len() {
-        return turn.append(entry).map(Ok);
+/// checked like one from elsewhere.
+fn append<S: Sql>(tx: &Transaction<'_, S>, entry: &Entry) -> Result<Result<(), MatrixError>, SqlError> {
+    if entry.pdu.prev().len() >= tx.extremities_now().len() {
+        return tx.append(entry).map(Ok);
     }
-    Ok(match turn.admit(entry, &Fetched::default())? {
+    Ok(match tx.admit(entry, &Fetched::default())? {
         Admitted::Accepted => Ok(()),
-        Admitted::Aside(_, reason) => Err(MatrixError::forbidden(reason)),
-        Admitted::Missing(_) | Admitted::Unjudged(_) => Err(MatrixError::unavailable()),
+        Admitted::SideEvent(_, reason) => Err(MatrixError::forbidden(reason)),
+        Admitted::Missing(_) | Admitted::InternalError(_) => Err(MatrixError::unavailable()),
     })
 }
 
 /// Refuses relations that clients are told not to state, as far as the tail knows: of older events a repeated reaction
 /// would cost a question to the storage worker, and does no harm.
-fn check_relation<S: Sql>(turn: &Turn<'_, S>, pdu: &Pdu) -> Result<(), MatrixError> {
+fn check_relation<S: Sql>(tx: &Transaction<'_, S>, pdu: &Pdu) -> Result<(), MatrixError> {
     let Some(relation) = Relation::of_content(&RawJson(pdu.body().to_owned())) else { return Ok(()) };
-    let Some(target) = turn.store().event(relation.event_id.as_str())? else { return Ok(()) };
+    let Some(target) = tx.store().event(relation.event_id.as_str())? else { return Ok(()) };
     let kind = pdu.kind().to_string();
     let annotated = relation.rel_type == "m.annotation"
-        && turn.store().has_annotated(&relation.event_id, relation.key.as_deref(), (pdu.from().as_str(), &kind))?;
+        && tx.store().has_annotated(&relation.event_id, relation.key.as_deref(), (pdu.from().as_str(), &kind))?;
     relations::check(&relation, &target, annotated).map_err(MatrixError::from)
 }
 
@@ -255,10 +255,10 @@ fn target_of(draft: &Draft) -> Option<OwnedEventId> {
 
 /// The current event of the same type and state key, when it says the same and was said by the same: sending it again
 /// changes nothing.
-fn unchanged_state(turn: &impl RoomView, pdu: &Pdu) -> Result<Option<OwnedEventId>, MatrixError> {
+fn unchanged_state(tx: &impl RoomView, pdu: &Pdu) -> Result<Option<OwnedEventId>, MatrixError> {
     let Some(state_key) = pdu.key() else { return Ok(None) };
     let kind = StateEventType::from(pdu.kind().to_string());
-    let current = turn.state(&kind, state_key)?;
+    let current = tx.state(&kind, state_key)?;
     let value = |pdu: &Pdu| serde_json::from_str::<serde_json::Value>(pdu.body().get()).ok();
     let same = current.filter(|current| current.from() == pdu.from() && value(current) == value(pdu));
     Ok(same.map(|same| same.id().to_owned()))

@@ -1,4 +1,4 @@
-//! The rows of the current state, receipts and laggards.
+//! The rows of the current state, receipts and failed recipients.
 
 use ruma::{OwnedEventId, OwnedUserId};
 use tern_model::{Millis, Receipt, RoomSeq, StoredEvent};
@@ -223,19 +223,19 @@ impl<S: Sql> Store<'_, S> {
     }
 
     /// Users whose hubs could not be told, with the first position they miss.
-    pub(crate) fn laggards(self) -> Result<Vec<(OwnedUserId, RoomSeq)>, SqlError> {
+    pub(crate) fn failed_recipients(self) -> Result<Vec<(OwnedUserId, RoomSeq)>, SqlError> {
         let rows = self.0.query("SELECT user_id, from_seq FROM laggards", &[])?;
         Ok(rows.iter().filter_map(member_of).collect())
     }
 
     /// Remembers that a user's hub misses everything from `from` on.
-    pub(crate) fn put_laggard(self, user_id: &str, from: RoomSeq) -> Result<(), SqlError> {
+    pub(crate) fn put_failed_recipient(self, user_id: &str, from: RoomSeq) -> Result<(), SqlError> {
         self.0.query("INSERT OR REPLACE INTO laggards VALUES (?, ?)", &[user_id.into(), from.0.into()])?;
         Ok(())
     }
 
     /// The user's hub misses nothing any more.
-    pub(crate) fn drop_laggard(self, user_id: &str) -> Result<(), SqlError> {
+    pub(crate) fn drop_failed_recipient(self, user_id: &str) -> Result<(), SqlError> {
         self.0.query("DELETE FROM laggards WHERE user_id = ?", &[user_id.into()])?;
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::{
     RoomActor,
     timeline::{
         store::{Head, Store, damaged},
-        view::Turn,
+        view::Transaction,
     },
 };
 
@@ -109,7 +109,7 @@ fn sticky_of(row: &Row) -> Result<StickyEvent, SqlError> {
     })
 }
 
-impl<S: Sql> Turn<'_, S> {
+impl<S: Sql> Transaction<'_, S> {
     /// Refuses a request to send one more sticky event than there may be.
     pub(crate) fn check_room_for_sticky(&self, sender: &str, now: Millis) -> Result<(), MatrixError> {
         let crowded = self.store().crowded(sender, now)?;

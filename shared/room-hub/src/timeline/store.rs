@@ -20,7 +20,7 @@ pub(crate) struct Head {
     pub(crate) extremities: Vec<OwnedEventId>,
     /// Up to here the storage worker has the events. In memory it may be ahead of the row.
     pub(crate) forwarded: RoomSeq,
-    /// Up to here members' hubs were told, or stand among the laggards. In memory it may be ahead of the row.
+    /// Up to here members' hubs were told, or stand among the failed recipients. In memory it may be ahead of the row.
     pub(crate) announced: RoomSeq,
     /// Up to here events were trimmed, except those of the current state.
     pub(crate) tail: RoomSeq,
@@ -30,7 +30,7 @@ pub(crate) struct Head {
     pub(crate) invited: u64,
     /// The last position at which the state moved otherwise than by the event there taking its place; zero in a room that
     /// never forked. Its truth is the table `turns`.
-    pub(crate) turned: RoomSeq,
+    pub(crate) resolved: RoomSeq,
     /// Only those who listen are told: the table `listeners`. Once so, always so.
     pub(crate) large: bool,
     /// Until when some event may be sticky; zero while there is none.
@@ -51,7 +51,7 @@ impl Head {
             tail: zero,
             joined: 0,
             invited: 0,
-            turned: zero,
+            resolved: zero,
             large: false,
             sticky: Millis::default(),
         }
@@ -253,7 +253,7 @@ fn head_of(row: &Row) -> Result<Head, SqlError> {
         tail: RoomSeq(number(6)?),
         joined: number(7)?,
         invited: number(8)?,
-        turned: RoomSeq(number(9)?),
+        resolved: RoomSeq(number(9)?),
         large: row.flag(10),
         sticky: Millis(number(11)?),
     })
@@ -283,7 +283,7 @@ fn entry_of(row: &Row) -> Result<AppendEvent, SqlError> {
         is_state: row.flag(11),
         event,
         redaction: row.text(10).map(serde_json::from_str).transpose().map_err(damaged)?,
-        turns: Vec::new(),
+        resolutions: Vec::new(),
     })
 }
 

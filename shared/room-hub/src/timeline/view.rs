@@ -33,7 +33,7 @@ impl Default for Cache {
 
 /// The room in one turn: its committed state, and on top of it what this turn has added. Dropped without a trace unless
 /// the turn's transaction commits.
-pub(crate) struct Turn<'a, S> {
+pub(crate) struct Transaction<'a, S> {
     room_id: &'a RoomId,
     store: Store<'a, S>,
     cache: &'a Cache,
@@ -67,7 +67,7 @@ pub(crate) struct Redacts {
     pub(crate) becomes: Redaction,
 }
 
-impl<'a, S: Sql> Turn<'a, S> {
+impl<'a, S: Sql> Transaction<'a, S> {
     pub(crate) fn new(room_id: &'a RoomId, sql: &'a S, cache: &'a Cache, head: Head) -> Self {
         Self {
             room_id,
@@ -160,7 +160,7 @@ impl<'a, S: Sql> Turn<'a, S> {
     }
 
     /// Has the present move, with the newest event, to another event of a place, or to none.
-    pub(crate) fn turn_to(
+    pub(crate) fn resolve_to(
         &self,
         (kind, state_key): &tern_room::Key,
         event_id: Option<&OwnedEventId>,
@@ -172,7 +172,7 @@ impl<'a, S: Sql> Turn<'a, S> {
             Ok::<_, SqlError>((event.seq, parsed(&event)?))
         };
         let next = event_id.map(here).transpose()?;
-        self.note_turn((&kind, state_key), previous.as_ref(), next.as_ref())?;
+        self.note_resolution((&kind, state_key), previous.as_ref(), next.as_ref())?;
         match next {
             Some((seq, pdu)) => {
                 self.replace_state((&kind, state_key), (seq, &pdu), Some(self.newest()), previous.as_ref())
@@ -185,14 +185,19 @@ impl<'a, S: Sql> Turn<'a, S> {
     pub(crate) fn stay_at(&self, (kind, state_key): &tern_room::Key) -> Result<(), SqlError> {
         let kind = kind.to_string();
         let current = self.current(&kind, state_key)?;
-        self.note_turn((&kind, state_key), current.as_ref(), current.as_ref())
+        self.note_resolution((&kind, state_key), current.as_ref(), current.as_ref())
     }
 
-    fn note_turn(&self, key: (&str, &str), before: Option<&Current>, after: Option<&Current>) -> Result<(), SqlError> {
+    fn note_resolution(
+        &self,
+        key: (&str, &str),
+        before: Option<&Current>,
+        after: Option<&Current>,
+    ) -> Result<(), SqlError> {
         let newest = self.newest();
-        self.head.borrow_mut().turned = newest;
+        self.head.borrow_mut().resolved = newest;
         let (before, after) = (before.map(|(seq, pdu)| (*seq, pdu)), after.map(|(seq, pdu)| (*seq, pdu)));
-        self.store.put_turn(newest, key, before, after)
+        self.store.put_resolution(newest, key, before, after)
     }
 
     fn remove_state(&self, (kind, state_key): (&str, &str), previous: Option<&Current>) -> Result<(), SqlError> {
@@ -207,7 +212,7 @@ impl<'a, S: Sql> Turn<'a, S> {
         let Some((old, previous)) = previous else { return Ok(()) };
         if *old <= self.head.borrow().tail {
             // It stayed behind the tail only for being current.
-            self.store.keep_past(old.previous(), *old)?;
+            self.store.keep_state_history(old.previous(), *old)?;
             self.store.drop_event(*old)?;
         }
         if kind == "m.room.member" {
@@ -288,7 +293,7 @@ impl<'a, S: Sql> Turn<'a, S> {
     }
 }
 
-impl<S: Sql> RoomView for Turn<'_, S> {
+impl<S: Sql> RoomView for Transaction<'_, S> {
     fn room_id(&self) -> &RoomId {
         self.room_id
     }

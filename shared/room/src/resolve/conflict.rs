@@ -13,13 +13,13 @@ use ruma::{
 
 use crate::{
     error::Unreadable,
-    history::{Difference, History, Key, StateMap, held},
+    history::{History, Key, StateDelta, StateMap, held},
 };
 
 /// Several states, parted into what they agree on and what they do not.
 pub(super) struct Conflict {
     /// Where all differ from the present in the same way.
-    pub(super) agreed: Difference,
+    pub(super) agreed: StateDelta,
     /// What each has where not all have the same.
     pub(super) disputed: Vec<StateMap>,
     /// Keys of the latter, also where a state has nothing.
@@ -29,8 +29,8 @@ pub(super) struct Conflict {
 }
 
 impl Conflict {
-    pub(super) fn between(history: &impl History, states: &[Rc<Difference>]) -> Result<Self, Unreadable> {
-        let mut agreed = Difference::new();
+    pub(super) fn between(history: &impl History, states: &[Rc<StateDelta>]) -> Result<Self, Unreadable> {
+        let mut agreed = StateDelta::new();
         let mut disputed = vec![StateMap::new(); states.len()];
         let mut keys = BTreeSet::new();
         for key in states.iter().flat_map(|state| state.keys()).collect::<BTreeSet<_>>() {
@@ -53,7 +53,7 @@ impl Conflict {
     /// in every chain, so the auth difference is the same, and a large room's chains need not be copied for each state.
     pub(super) fn auth_chains(&self, history: &impl History) -> Result<Vec<EventIdSet<OwnedEventId>>, Unreadable> {
         let except: BTreeSet<&Key> = self.keys.iter().chain(self.agreed.keys()).collect();
-        let mut cited: Vec<OwnedEventId> = history.cited_elsewhere(&except)?.into_iter().collect();
+        let mut cited: Vec<OwnedEventId> = history.auth_events_except(&except)?.into_iter().collect();
         for event_id in self.agreed.values().flatten() {
             cited.extend(history.auth_events(event_id)?.unwrap_or_default());
         }
@@ -120,13 +120,13 @@ impl Conflict {
     }
 
     /// What was resolved, as it differs from the present.
-    pub(super) fn settled(self, history: &impl History, resolved: &StateMap) -> Result<Difference, Unreadable> {
+    pub(super) fn settled(self, history: &impl History, resolved: &StateMap) -> Result<StateDelta, Unreadable> {
         let mut difference = self.agreed;
         for key in self.keys.into_iter().filter(|key| !resolved.contains_key(key)) {
             difference.insert(key, None);
         }
         difference.extend(resolved.iter().map(|(key, event_id)| (key.clone(), Some(event_id.clone()))));
-        let mut settled = Difference::new();
+        let mut settled = StateDelta::new();
         for (key, event_id) in difference {
             if history.present(&key)? != event_id {
                 settled.insert(key, event_id);

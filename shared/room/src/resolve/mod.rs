@@ -18,7 +18,7 @@ use tern_model::Pdu;
 
 use crate::{
     error::Unreadable,
-    history::{Difference, History, StateMap},
+    history::{History, StateDelta, StateMap},
 };
 use conflict::Conflict;
 
@@ -27,7 +27,7 @@ use conflict::Conflict;
 ///
 /// # Errors
 /// When an event that the algorithm has to look at cannot be read.
-pub fn resolve(history: &impl History, states: &[Rc<Difference>]) -> Result<Rc<Difference>, Unreadable> {
+pub fn resolve(history: &impl History, states: &[Rc<StateDelta>]) -> Result<Rc<StateDelta>, Unreadable> {
     let states = distinct(states);
     match states.as_slice() {
         [] => return Ok(Rc::default()),
@@ -44,8 +44,8 @@ pub fn resolve(history: &impl History, states: &[Rc<Difference>]) -> Result<Rc<D
     Ok(Rc::new(conflict.settled(history, &resolved)?))
 }
 
-fn distinct(states: &[Rc<Difference>]) -> Vec<Rc<Difference>> {
-    let mut distinct: Vec<Rc<Difference>> = Vec::with_capacity(states.len());
+fn distinct(states: &[Rc<StateDelta>]) -> Vec<Rc<StateDelta>> {
+    let mut distinct: Vec<Rc<StateDelta>> = Vec::with_capacity(states.len());
     for state in states {
         if !distinct.iter().any(|other| Rc::ptr_eq(other, state) || other == state) {
             distinct.push(Rc::clone(state));

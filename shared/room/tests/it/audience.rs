@@ -1,6 +1,6 @@
 use serde_json::json;
 use tern_model::{RoomSeq, StoredEvent};
-use tern_room::{Audience, Share};
+use tern_room::{Audience, VisibleRange};
 
 use crate::support::{ALICE, BOB, CAROL, member_event, raw, user};
 
@@ -22,20 +22,20 @@ fn audience(changes: &[(u64, Option<&str>, &str)]) -> Audience {
     Audience::of(&(10..=20).map(event).collect::<Vec<_>>())
 }
 
-fn share(first: u64, last: u64, membership: Option<&str>) -> Share {
-    Share { first: RoomSeq(first), last: RoomSeq(last), membership: membership.map(str::to_owned) }
+fn visible(first: u64, last: u64, membership: Option<&str>) -> VisibleRange {
+    VisibleRange { first: RoomSeq(first), last: RoomSeq(last), membership: membership.map(str::to_owned) }
 }
 
-fn bob(changes: &[(u64, Option<&str>, &str)]) -> Option<Share> {
+fn bob(changes: &[(u64, Option<&str>, &str)]) -> Option<VisibleRange> {
     let audience = audience(changes);
     let changed = audience.changed().find(|(user_id, _)| *user_id == BOB);
-    changed.map(|(_, share)| share.clone())
+    changed.map(|(_, visible)| visible.clone())
 }
 
 #[test]
 fn members_get_all_of_it() {
     let audience = audience(&[]);
-    assert_eq!(audience.joined(&user(CAROL), RoomSeq(3)), Some(share(10, 20, None)));
+    assert_eq!(audience.joined(&user(CAROL), RoomSeq(3)), Some(visible(10, 20, None)));
     assert_eq!(audience.changed().count(), 0);
     assert_eq!(Audience::of(&[]).joined(&user(CAROL), RoomSeq(3)), None);
 }
@@ -47,7 +47,7 @@ fn a_member_of_later_is_told_later() {
 
 #[test]
 fn who_joins_gets_the_rest() {
-    let joined = share(14, 20, Some("join"));
+    let joined = visible(14, 20, Some("join"));
     assert_eq!(bob(&[(14, None, "join")]), Some(joined.clone()));
     assert_eq!(bob(&[(14, Some("invite"), "join")]), Some(joined.clone()));
     assert_eq!(bob(&[(12, None, "invite"), (14, Some("invite"), "join")]), Some(joined.clone()));
@@ -57,17 +57,17 @@ fn who_joins_gets_the_rest() {
 #[test]
 fn who_leaves_gets_it_up_to_there() {
     for after in ["leave", "ban"] {
-        assert_eq!(bob(&[(14, Some("join"), after)]), Some(share(10, 14, Some(after))));
-        assert_eq!(bob(&[(12, None, "join"), (14, Some("join"), after)]), Some(share(12, 14, Some(after))));
+        assert_eq!(bob(&[(14, Some("join"), after)]), Some(visible(10, 14, Some(after))));
+        assert_eq!(bob(&[(12, None, "join"), (14, Some("join"), after)]), Some(visible(12, 14, Some(after))));
     }
 }
 
 #[test]
 fn who_comes_back_gets_the_last_run() {
     let back = [(12, Some("join"), "leave"), (16, Some("leave"), "join")];
-    assert_eq!(bob(&back), Some(share(16, 20, Some("join"))));
+    assert_eq!(bob(&back), Some(visible(16, 20, Some("join"))));
     let banned = [(12, Some("join"), "leave"), (16, Some("leave"), "ban")];
-    assert_eq!(bob(&banned), Some(share(16, 16, Some("ban"))));
+    assert_eq!(bob(&banned), Some(visible(16, 16, Some("ban"))));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn outsiders_get_their_own_event_only() {
         (Some("ban"), "leave", false),
     ] {
         let told = bob(&[(14, before, after)]).unwrap();
-        assert_eq!(told, share(14, 14, Some(after)), "{before:?} {after}");
+        assert_eq!(told, visible(14, 14, Some(after)), "{before:?} {after}");
         assert_eq!(told.stripped(), stripped);
         assert!(told.covers(RoomSeq(14)) && !told.covers(RoomSeq(13)) && !told.covers(RoomSeq(15)));
     }
@@ -93,9 +93,9 @@ fn outsiders_get_their_own_event_only() {
 fn a_new_profile_is_no_change_of_membership() {
     let renamed = audience(&[(14, Some("join"), "join")]);
     assert_eq!(renamed.changed().count(), 0);
-    assert_eq!(renamed.joined(&user(BOB), RoomSeq(14)), Some(share(10, 20, None)));
+    assert_eq!(renamed.joined(&user(BOB), RoomSeq(14)), Some(visible(10, 20, None)));
     let joined = [(12, None, "join"), (15, Some("join"), "join")];
-    assert_eq!(bob(&joined), Some(share(12, 20, Some("join"))));
+    assert_eq!(bob(&joined), Some(visible(12, 20, Some("join"))));
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn built(kind: &str, content: &str) -> Result<Pdu, BuildError> {
     build(&room, &draft, Millis(1), &signer())
 }
 
-fn refusal(kind: &str, content: &str) -> (u16, String) {
+fn error_of(kind: &str, content: &str) -> (u16, String) {
     let error = MatrixError::from(built(kind, content).unwrap_err());
     (error.status, error.errcode.into_owned())
 }
@@ -130,7 +130,7 @@ fn content_is_canonical_json() {
         "null",
         r#""text""#,
     ] {
-        assert_eq!(refusal("m.test", content), bad, "{content}");
+        assert_eq!(error_of("m.test", content), bad, "{content}");
     }
     let pdu = built("m.test", r#"{"b":9007199254740991, "a":-9007199254740991, "\u00e9":"\u0001\/"}"#).unwrap();
     assert_eq!(pdu.body().get(), "{\"a\":-9007199254740991,\"b\":9007199254740991,\"é\":\"\\u0001/\"}");
@@ -142,8 +142,8 @@ fn an_event_has_at_most_65536_bytes() {
     let overhead = built("m.test", &body(0)).unwrap().raw().text().len();
     let room = 65_536 - overhead;
     assert_eq!(built("m.test", &body(room)).unwrap().raw().text().len(), 65_536);
-    assert_eq!(refusal("m.test", &body(room + 1)), (413, "M_TOO_LARGE".to_owned()));
-    assert_eq!(refusal("m.test", &body(200_000)), (413, "M_TOO_LARGE".to_owned()));
+    assert_eq!(error_of("m.test", &body(room + 1)), (413, "M_TOO_LARGE".to_owned()));
+    assert_eq!(error_of("m.test", &body(200_000)), (413, "M_TOO_LARGE".to_owned()));
     // White space and escapes of the request do not count.
     let padded = format!("{{\"body\":{}\"x\"}}", " ".repeat(70_000));
     assert!(built("m.test", &padded).is_ok());

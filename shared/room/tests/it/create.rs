@@ -14,7 +14,7 @@ fn planned(body: Value) -> Result<Plan, MatrixError> {
     Ok(plan(&request(body), &user(ALICE), &profiles, [3; 18], Millis(1), &signer())?)
 }
 
-fn refusal(body: Value) -> (u16, String) {
+fn error_of(body: Value) -> (u16, String) {
     let error = planned(body).map(|_| ()).unwrap_err();
     (error.status, error.errcode.into_owned())
 }
@@ -181,10 +181,10 @@ fn a_state_that_cannot_be_is_said_so() {
 
 #[test]
 fn requests_that_ask_for_the_impossible_are_refused() {
-    assert_eq!(refusal(json!({ "room_version": "5" })), (400, "M_UNSUPPORTED_ROOM_VERSION".into()));
-    assert_eq!(refusal(json!({ "room_version": "org.x" })), (400, "M_UNSUPPORTED_ROOM_VERSION".into()));
+    assert_eq!(error_of(json!({ "room_version": "5" })), (400, "M_UNSUPPORTED_ROOM_VERSION".into()));
+    assert_eq!(error_of(json!({ "room_version": "org.x" })), (400, "M_UNSUPPORTED_ROOM_VERSION".into()));
     let invite = json!([{ "id_server": "id.test", "id_access_token": "t", "medium": "email", "address": "a@b.c" }]);
-    assert_eq!(refusal(json!({ "invite_3pid": invite })), (403, "M_THREEPID_DENIED".into()));
+    assert_eq!(error_of(json!({ "invite_3pid": invite })), (403, "M_THREEPID_DENIED".into()));
     assert!(planned(json!({ "invite_3pid": [] })).is_ok());
     for body in [
         json!({ "preset": "chatty" }),
@@ -196,7 +196,7 @@ fn requests_that_ask_for_the_impossible_are_refused() {
         json!({ "room_alias_name": "a b" }),
         json!({ "room_alias_name": "x".repeat(255) }),
     ] {
-        assert_eq!(refusal(body.clone()), (400, "M_INVALID_PARAM".into()), "{body}");
+        assert_eq!(error_of(body.clone()), (400, "M_INVALID_PARAM".into()), "{body}");
     }
     for content in [
         json!({ "m.federate": "no" }),
@@ -204,7 +204,7 @@ fn requests_that_ask_for_the_impossible_are_refused() {
         json!({ "additional_creators": "@a:b.c" }),
         json!({ "n": 1.5 }),
     ] {
-        assert_eq!(refusal(json!({ "creation_content": content })), (400, "M_BAD_JSON".into()), "{content}");
+        assert_eq!(error_of(json!({ "creation_content": content })), (400, "M_BAD_JSON".into()), "{content}");
     }
     assert!(serde_json::from_value::<CreateRoomRequest>(json!({ "room_version": 1 })).is_err());
     assert!(serde_json::from_value::<CreateRoomRequest>(json!({ "initial_state": [{ "type": "m.x" }] })).is_err());

@@ -12,7 +12,7 @@ use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, events::StateEventTyp
 use serde_json::{Value, json};
 use tern_model::{Millis, Pdu};
 use tern_room::{
-    Draft, Extremity, JudgeError, RoomView, SUPPORTED, Signer, Unreadable, Verdict, Version, build, build_create,
+    AuthoriseError, Draft, Extremity, RoomView, SUPPORTED, Signer, Unreadable, Verdict, Version, build, build_create,
     propose,
 };
 
@@ -82,7 +82,7 @@ impl Server {
         loop {
             let ready = self.waiting.values().find_map(|pdu| match self.graph.take(pdu) {
                 Ok(verdict) => Some((pdu.id().to_owned(), verdict)),
-                Err(JudgeError::Missing(_)) => None,
+                Err(AuthoriseError::Missing(_)) => None,
                 Err(error) => panic!("{error}"),
             });
             let Some((event_id, verdict)) = ready else { return };

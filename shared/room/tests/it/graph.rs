@@ -8,7 +8,8 @@ use std::{
 use ruma::{EventId, OwnedEventId, ServerName};
 use tern_model::Pdu;
 use tern_room::{
-    Difference, History, JudgeError, Judged, Key, StateMap, Unreadable, Verdict, Version, advance, judge, resolve,
+    AuthoriseError, AuthorisedPdu, History, Key, StateDelta, StateMap, Unreadable, Verdict, Version, advance,
+    authorise_pdu, resolve,
 };
 
 /// What a new event stands on.
@@ -33,9 +34,9 @@ impl Graph {
         Self { version, events: HashMap::new(), accepted: HashSet::new(), present: Present::default(), broken: false }
     }
 
-    /// Judges an event and keeps it.
-    pub(crate) fn take(&mut self, pdu: &Pdu) -> Result<Verdict, JudgeError> {
-        let Judged { verdict, after, .. } = judge(&*self, pdu)?;
+    /// Checks an event and keeps it.
+    pub(crate) fn take(&mut self, pdu: &Pdu) -> Result<Verdict, AuthoriseError> {
+        let AuthorisedPdu { verdict, after, .. } = authorise_pdu(&*self, pdu)?;
         let kept = if matches!(verdict, Verdict::Reject(_)) { pdu.clone().into_rejected() } else { pdu.clone() };
         self.events.insert(pdu.id().to_owned(), (kept, self.whole(&after)));
         if verdict == Verdict::Accept {
@@ -52,13 +53,13 @@ impl Graph {
         Ok(self.whole(&*resolve(self, &differences)?))
     }
 
-    fn difference(&self, state: &StateMap) -> Difference {
+    fn difference(&self, state: &StateMap) -> StateDelta {
         let keys = state.keys().chain(self.present.state.keys());
         let differs = keys.filter(|key| state.get(*key) != self.present.state.get(*key));
         differs.map(|key| (key.clone(), state.get(key).cloned())).collect()
     }
 
-    fn whole(&self, difference: &Difference) -> Rc<StateMap> {
+    fn whole(&self, difference: &StateDelta) -> Rc<StateMap> {
         let mut state = StateMap::clone(&self.present.state);
         for (key, event_id) in difference {
             match event_id {
@@ -111,7 +112,7 @@ impl History for Graph {
         Ok(self.present.state.get(key).cloned())
     }
 
-    fn cited_elsewhere(&self, except: &BTreeSet<&Key>) -> Result<HashSet<OwnedEventId>, Unreadable> {
+    fn auth_events_except(&self, except: &BTreeSet<&Key>) -> Result<HashSet<OwnedEventId>, Unreadable> {
         let mut cited = HashSet::new();
         for (_, event_id) in self.present.state.iter().filter(|(key, _)| !except.contains(key)) {
             cited.extend(self.auth_events(event_id)?.unwrap_or_default());
@@ -126,7 +127,7 @@ impl History for Graph {
         Ok(members.any(|(_, event_id)| self.find(event_id).is_some_and(joined)))
     }
 
-    fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<Difference>>, Unreadable> {
+    fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<StateDelta>>, Unreadable> {
         self.readable()?;
         Ok(self.state_of(event_id).map(|state| Rc::new(self.difference(&state))))
     }

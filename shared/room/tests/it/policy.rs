@@ -6,7 +6,7 @@ use ruma::{
 };
 use serde_json::{Value, json};
 use tern_model::{Pdu, RawJson};
-use tern_room::{KNOWN, Signer, Verdict, judge};
+use tern_room::{KNOWN, Signer, Verdict, authorise_pdu};
 
 use crate::{
     scene::{ALICE, BOB, CAROL, Event, MOD, Scene, event, member, message, state},
@@ -34,7 +34,7 @@ fn signed(scene: &mut Scene, event: Event, signers: &[Signer]) -> Pdu {
 
 fn verdict(scene: &mut Scene, event: Event, signers: &[Signer]) -> Verdict {
     let pdu = signed(scene, event, signers);
-    judge(&scene.graph, &pdu).unwrap().verdict
+    authorise_pdu(&scene.graph, &pdu).unwrap().verdict
 }
 
 fn is_soft(verdict: &Verdict) -> bool {

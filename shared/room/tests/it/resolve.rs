@@ -5,7 +5,7 @@ use std::rc::Rc;
 use ruma::events::StateEventType;
 use serde_json::{Value, json};
 use tern_model::Pdu;
-use tern_room::{History, KNOWN, StateMap, Version, judge};
+use tern_room::{History, KNOWN, StateMap, Version, authorise_pdu};
 
 use crate::scene::{ALICE, BOB, CAROL, Event, MOD, Scene, member, state};
 
@@ -150,7 +150,7 @@ fn what_cannot_be_read_is_a_failure_and_never_a_state() {
         let states = [altered(&scene, &[&first], &[]), altered(&scene, &[&second], &[])];
         scene.graph.broken = true;
         assert!(scene.graph.resolve(&states).is_err(), "version {}", version.id);
-        assert!(judge(&scene.graph, &second).is_err(), "version {}", version.id);
+        assert!(authorise_pdu(&scene.graph, &second).is_err(), "version {}", version.id);
         assert!(scene.graph.event(first.id()).is_err());
     }
 }

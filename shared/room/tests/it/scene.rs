@@ -136,9 +136,9 @@ impl Scene {
     }
 
     /// Whether the event is accepted, without its being kept.
-    pub(crate) fn judge(&mut self, event: Event) -> Verdict {
+    pub(crate) fn authorise_pdu(&mut self, event: Event) -> Verdict {
         let pdu = self.make(event);
-        tern_room::judge(&self.graph, &pdu).unwrap().verdict
+        tern_room::authorise_pdu(&self.graph, &pdu).unwrap().verdict
     }
 
     /// An event that must be accepted.

@@ -166,9 +166,9 @@ pub fn classic_plan<'a>(view: &dyn UserView, request: &'a ClassicRequest) -> Cla
     let typing = view.typing_position();
     let presence = view.presence_position();
     let settled = |since: Token| {
-        let told = since.typing >= typing && since.presence >= presence;
+        let ephemeral_sent = since.typing >= typing && since.presence >= presence;
         let sent = request.rooms_alone || since.to_device == at;
-        told && sent && since.stream == at && !request.full_state
+        ephemeral_sent && sent && since.stream == at && !request.full_state
     };
     if since.is_some_and(settled) {
         return ClassicPlan { idle: true, at, ..ClassicPlan::default() };
@@ -213,8 +213,8 @@ pub fn classic_answer(
     if !plan.idle {
         write_rooms(&mut out, view, request, plan, slices);
         write_global(&mut out, view, request);
-        let told = since.filter(|_| !request.full_state).unwrap_or_default().presence;
-        write_presence(&mut out, view, &request.filter.presence, told);
+        let presence_sent = since.filter(|_| !request.full_state).unwrap_or_default().presence;
+        write_presence(&mut out, view, &request.filter.presence, presence_sent);
         out.object("to_device", |out| {
             if !messages.is_empty() {
                 out.array("events", messages.iter().map(|message| message.event.text()));

@@ -129,7 +129,7 @@ impl<'a> ClassicRoom<'a> {
         let known = view.seq_at(&room.room_id, since?);
         if known.is_some_and(|seq| seq >= room.newest) {
             // Out by a resolution that left no event to say so.
-            return (room.turned > room.newest).then_some(Body::Refused(None));
+            return (room.resolved > room.newest).then_some(Body::Refused(None));
         }
         // Of a room entered and left in between, or never entered, the leave alone is shown.
         if let Some(after) = known.filter(|seq| room.was_joined() && *seq >= room.joined && ended_join(view, room)) {

@@ -13,7 +13,7 @@ pub const ONE_TIME_ALGORITHM: &str = "signed_curve25519";
 
 /// What was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct E2eeTold {
+pub(super) struct E2eeSentState {
     #[serde(rename = "a")]
     at: StreamPos,
     /// Fingerprint of the key counts.
@@ -21,7 +21,7 @@ pub(super) struct E2eeTold {
     keys: u64,
 }
 
-pub(super) fn write(out: &mut Object<'_>, known: &Known<'_>, before: Option<&E2eeTold>) -> E2eeTold {
+pub(super) fn write(out: &mut Object<'_>, known: &Known<'_>, before: Option<&E2eeSentState>) -> E2eeSentState {
     let keys = known.view.key_counts();
     let print = fingerprint(&(&keys.one_time, &keys.fallback));
     out.object("e2ee", |out| {
@@ -33,7 +33,7 @@ pub(super) fn write(out: &mut Object<'_>, known: &Known<'_>, before: Option<&E2e
             write_keys(out, &keys);
         }
     });
-    E2eeTold { at: known.at, keys: print }
+    E2eeSentState { at: known.at, keys: print }
 }
 
 /// Writes the contents of `device_lists`.

@@ -31,7 +31,7 @@ use crate::view::{TypingPos, UserView};
 
 /// What extensions told the client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ExtensionsTold {
+pub(crate) struct ExtensionsSentState {
     /// Token of the newest to-device message sent.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     to_device: Option<StreamPos>,
@@ -39,37 +39,37 @@ pub(crate) struct ExtensionsTold {
     #[serde(rename = "m", default, skip_serializing_if = "std::ops::Not::not")]
     more: bool,
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
-    e2ee: Option<e2ee::E2eeTold>,
+    e2ee: Option<e2ee::E2eeSentState>,
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
-    account_data: Option<ScopeTold>,
+    account_data: Option<ScopeSentState>,
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
-    receipts: Option<ScopeTold>,
+    receipts: Option<ScopeSentState>,
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     threads: Option<StreamPos>,
     #[serde(rename = "y", default, skip_serializing_if = "Option::is_none")]
-    typing: Option<typing::TypingTold>,
+    typing: Option<typing::TypingSentState>,
     #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
-    sticky: Option<sticky::StickyTold>,
+    sticky: Option<sticky::StickySentState>,
 }
 
 /// How far an extension that speaks of rooms has been told, in which scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct ScopeTold {
+struct ScopeSentState {
     #[serde(rename = "a")]
     at: StreamPos,
     #[serde(rename = "s")]
     scope: u64,
 }
 
-impl ExtensionsTold {
+impl ExtensionsSentState {
     /// With an unchanged position there is nothing left to say.
     pub(crate) fn is_settled(&self, request: &Request, typing: TypingPos) -> bool {
-        let told = self.typing.as_ref().map_or(TypingPos(0), |told| told.at);
-        if request.extensions.typing.is_some() && typing > told {
+        let sent = self.typing.as_ref().map_or(TypingPos(0), |sent| sent.at);
+        if request.extensions.typing.is_some() && typing > sent {
             return false;
         }
-        if let (Some(sticky), Some(told)) = (&request.extensions.sticky, &self.sticky)
-            && (told.more || sticky.since.unwrap_or_default() < told.token.unwrap_or_default())
+        if let (Some(sticky), Some(sent)) = (&request.extensions.sticky, &self.sticky)
+            && (sent.more || sticky.since.unwrap_or_default() < sent.token.unwrap_or_default())
         {
             return false;
         }
@@ -80,8 +80,8 @@ impl ExtensionsTold {
 
     /// The client was told of typing up to `at`.
     pub(crate) fn saw_typing(&mut self, at: TypingPos) {
-        if let Some(told) = &mut self.typing {
-            told.at = told.at.max(at);
+        if let Some(sent) = &mut self.typing {
+            sent.at = sent.at.max(at);
         }
     }
 }
@@ -138,47 +138,51 @@ impl Known<'_> {
     }
 
     /// Where an extension goes on: nowhere when it is new or speaks of other rooms than before.
-    fn since(scope: &Scope, told: Option<&ScopeTold>) -> Option<StreamPos> {
-        told.filter(|told| told.scope == fingerprint(scope)).map(|told| told.at)
+    fn since(scope: &Scope, sent: Option<&ScopeSentState>) -> Option<StreamPos> {
+        sent.filter(|sent| sent.scope == fingerprint(scope)).map(|sent| sent.at)
     }
 
-    fn told(&self, scope: &Scope) -> ScopeTold {
-        ScopeTold { at: self.at, scope: fingerprint(scope) }
+    fn sent(&self, scope: &Scope) -> ScopeSentState {
+        ScopeSentState { at: self.at, scope: fingerprint(scope) }
     }
 }
 
 /// Writes `extensions` and returns what the client then knows.
-pub(crate) fn write(out: &mut Object<'_>, known: &Known<'_>, before: &ExtensionsTold) -> (ExtensionsTold, Spoken) {
-    let mut told = before.clone();
+pub(crate) fn write(
+    out: &mut Object<'_>,
+    known: &Known<'_>,
+    before: &ExtensionsSentState,
+) -> (ExtensionsSentState, Spoken) {
+    let mut sent = before.clone();
     let wanted = &known.request.extensions;
     let spoken = out.object("extensions", |out| {
         if let Some(request) = &wanted.to_device {
-            (told.to_device, told.more) = to_device::write(out, known, request, before);
+            (sent.to_device, sent.more) = to_device::write(out, known, request, before);
         }
         if wanted.e2ee {
-            told.e2ee = Some(e2ee::write(out, known, before.e2ee.as_ref()));
+            sent.e2ee = Some(e2ee::write(out, known, before.e2ee.as_ref()));
         }
         if let Some(scope) = &wanted.account_data {
             account_data::write(out, known, scope, Known::since(scope, before.account_data.as_ref()));
-            told.account_data = Some(known.told(scope));
+            sent.account_data = Some(known.sent(scope));
         }
         if let Some(scope) = &wanted.receipts {
             receipts::write(out, known, scope, Known::since(scope, before.receipts.as_ref()));
-            told.receipts = Some(known.told(scope));
+            sent.receipts = Some(known.sent(scope));
         }
         if let Some(limit) = wanted.threads {
             threads::write(out, known, limit, before.threads);
-            told.threads = Some(known.at);
+            sent.threads = Some(known.at);
         }
         if let Some(request) = wanted.sticky {
-            told.sticky = Some(sticky::write(out, known, request, before.sticky.as_ref()));
+            sent.sticky = Some(sticky::write(out, known, request, before.sticky.as_ref()));
         }
         let more = out.len() > 0;
         let mut goes_on = false;
         if let Some(scope) = &wanted.typing {
             let fresh = typing::write(out, known, scope, before.typing.as_ref());
             goes_on = before.typing.as_ref().is_some_and(|before| before.scope == fresh.scope);
-            told.typing = Some(fresh);
+            sent.typing = Some(fresh);
         }
         match (more, out.len() > 0) {
             (false, false) => Spoken::Nothing,
@@ -186,5 +190,5 @@ pub(crate) fn write(out: &mut Object<'_>, known: &Known<'_>, before: &Extensions
             _ => Spoken::More,
         }
     });
-    (told, spoken)
+    (sent, spoken)
 }

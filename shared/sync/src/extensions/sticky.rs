@@ -19,7 +19,7 @@ const PAGE: usize = 100;
 
 /// What was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct StickyTold {
+pub(super) struct StickySentState {
     /// Token of the newest event sent.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     pub(super) token: Option<StreamPos>,
@@ -35,16 +35,16 @@ pub(super) fn write(
     out: &mut Object<'_>,
     known: &Known<'_>,
     request: StickyRequest,
-    before: Option<&StickyTold>,
-) -> StickyTold {
+    before: Option<&StickySentState>,
+) -> StickySentState {
     let scope = scope(known.request);
     // A token from the future is of another life of this account, and other lists are of rooms not spoken of before.
-    let begins = before.is_some_and(|told| told.scope != scope);
+    let begins = before.is_some_and(|sent| sent.scope != scope);
     let since = request.since.filter(|since| *since <= known.view.position() && !begins).unwrap_or_default();
     let (events, more) = wanted(known, since, request.limit);
     let Some(newest) = events.last().map(|event| event.at) else {
-        let token = before.and_then(|told| told.token).filter(|sent| *sent <= request.since.unwrap_or_default());
-        return StickyTold { token, more: false, scope };
+        let token = before.and_then(|sent| sent.token).filter(|sent| *sent <= request.since.unwrap_or_default());
+        return StickySentState { token, more: false, scope };
     };
     let mut rooms: BTreeMap<_, Vec<String>> = BTreeMap::new();
     for event in &events {
@@ -61,7 +61,7 @@ pub(super) fn write(
             }
         });
     });
-    StickyTold { token: Some(newest), more, scope }
+    StickySentState { token: Some(newest), more, scope }
 }
 
 /// At most `limit` events after `since`, the oldest first, and whether that was the limit.

@@ -31,8 +31,8 @@ impl ThreadRange {
     }
 }
 
-pub(super) fn write(out: &mut Object<'_>, known: &Known<'_>, limit: usize, told: Option<StreamPos>) {
-    let after = told.unwrap_or_default();
+pub(super) fn write(out: &mut Object<'_>, known: &Known<'_>, limit: usize, sent: Option<StreamPos>) {
+    let after = sent.unwrap_or_default();
     let changes = known.view.thread_subscriptions(after, limit.saturating_add(1));
     out.object("io.element.msc4308.thread_subscriptions", |out| write_page(out, changes, after, limit, "prev_batch"));
 }

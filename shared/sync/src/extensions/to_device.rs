@@ -2,7 +2,7 @@
 
 use tern_model::{RawJson, StreamPos};
 
-use super::{ExtensionsTold, Known};
+use super::{ExtensionsSentState, Known};
 use crate::json::Object;
 use crate::request::ToDeviceRequest;
 
@@ -11,7 +11,7 @@ pub(super) fn write(
     out: &mut Object<'_>,
     known: &Known<'_>,
     request: &ToDeviceRequest,
-    before: &ExtensionsTold,
+    before: &ExtensionsSentState,
 ) -> (Option<StreamPos>, bool) {
     // A token from the future is of another life of this account: everything queued is new to the client.
     let since = request.since.filter(|since| *since <= known.view.position()).unwrap_or_default();

@@ -13,7 +13,7 @@ use crate::view::TypingPos;
 
 /// What was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct TypingTold {
+pub(super) struct TypingSentState {
     #[serde(rename = "a")]
     pub(super) at: TypingPos,
     /// Fingerprint of the rooms it is about.
@@ -21,9 +21,14 @@ pub(super) struct TypingTold {
     pub(super) scope: u64,
 }
 
-pub(super) fn write(out: &mut Object<'_>, known: &Known<'_>, scope: &Scope, before: Option<&TypingTold>) -> TypingTold {
+pub(super) fn write(
+    out: &mut Object<'_>,
+    known: &Known<'_>,
+    scope: &Scope,
+    before: Option<&TypingSentState>,
+) -> TypingSentState {
     let print = fingerprint(scope);
-    let since = before.filter(|told| told.scope == print).map(|told| told.at);
+    let since = before.filter(|sent| sent.scope == print).map(|sent| sent.at);
     let mut rooms = BTreeMap::new();
     for (room_id, users) in known.of_known_rooms(scope, || known.view.typing(since.unwrap_or_default())) {
         // That nobody types is news only where somebody did.
@@ -45,7 +50,7 @@ pub(super) fn write(out: &mut Object<'_>, known: &Known<'_>, scope: &Scope, befo
         });
     });
     // A hub that forgot who types counts from zero until somebody does.
-    TypingTold { at: known.view.typing_position().max(since.unwrap_or_default()), scope: print }
+    TypingSentState { at: known.view.typing_position().max(since.unwrap_or_default()), scope: print }
 }
 
 /// The content of an `m.typing` event.

@@ -1,7 +1,7 @@
 //! What is sent of a room (MSC4186, "Room results").
 
 use serde_json::{Value, json};
-use tern_model::Turned;
+use tern_model::ResolvedState;
 use tern_sync::Shape;
 
 use crate::world::{DEVICE, Device, ME, World, all_rooms, bodies, id, state_keys, user};
@@ -274,9 +274,9 @@ fn state_that_a_fork_has_removed_leaves_a_stub_in_the_stable_shape() {
         let first = device.step(&world, shape, &body, None).unwrap();
         world.say("a", "from the other side");
         let seq = world.rooms[&id("a")].events.last().unwrap().seq;
-        let topic = Turned { seq, kind: "m.room.topic".to_owned(), state_key: String::new(), event: None };
-        world.turned.insert(id("a"), vec![topic]);
-        world.adjust("a", false, |room| room.turned = seq);
+        let topic = ResolvedState { seq, kind: "m.room.topic".to_owned(), state_key: String::new(), event: None };
+        world.resolved.insert(id("a"), vec![topic]);
+        world.adjust("a", false, |room| room.resolved = seq);
         let second = device.step(&world, shape, &body, Some(&first.pos())).unwrap();
         assert_eq!(second.room("a")["required_state"], told, "{body}");
         assert!(device.step(&world, shape, &body, Some(&second.pos())).unwrap().quiet);

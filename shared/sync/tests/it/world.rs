@@ -7,7 +7,7 @@ use std::rc::Rc;
 use ruma::{DeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
 use tern_model::{
-    Hero, MatrixError, Millis, NoticeEvent, RawJson, Receipt, RoomSeq, RoomSummary, StreamPos, Turned, TxnRef,
+    Hero, MatrixError, Millis, NoticeEvent, RawJson, Receipt, ResolvedState, RoomSeq, RoomSummary, StreamPos, TxnRef,
 };
 use tern_sync::{
     AccountData, Begin, Body, Connection, DeviceListChanges, Forgotten, KeyCounts, Membership, Parts, PresencePos,
@@ -85,7 +85,7 @@ pub(crate) struct World {
     /// The storage worker is this many events behind.
     pub(crate) lag: u64,
     /// What state resolution changed, by room.
-    pub(crate) turned: BTreeMap<OwnedRoomId, Vec<Turned>>,
+    pub(crate) resolved: BTreeMap<OwnedRoomId, Vec<ResolvedState>>,
     /// Slices cannot be loaded at all.
     pub(crate) cut_off: bool,
     /// Rooms that were forgotten, and when.
@@ -130,7 +130,7 @@ impl Default for World {
             clock: 1_000,
             inbox_size: 50,
             lag: 0,
-            turned: BTreeMap::new(),
+            resolved: BTreeMap::new(),
             cut_off: false,
             forgotten: Vec::new(),
             members: false,
@@ -289,7 +289,7 @@ impl World {
             newest: RoomSeq(0),
             inbox_from: RoomSeq(1),
             joined: RoomSeq(0),
-            turned: RoomSeq(0),
+            resolved: RoomSeq(0),
             stripped: Rc::new([]),
             dm: false,
             tags: BTreeSet::new(),
@@ -420,8 +420,8 @@ impl World {
 }
 
 impl UserView for World {
-    fn turned(&self, room: &RoomView) -> Vec<Turned> {
-        self.turned.get(&room.room_id).cloned().unwrap_or_default()
+    fn resolved(&self, room: &RoomView) -> Vec<ResolvedState> {
+        self.resolved.get(&room.room_id).cloned().unwrap_or_default()
     }
 
     fn aggregated(&self, _: &[&NoticeEvent]) -> BTreeMap<RoomSeq, RawJson> {

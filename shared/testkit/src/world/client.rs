@@ -71,8 +71,9 @@ impl Client {
     /// # Panics
     /// When it never is.
     pub async fn change_membership(&self, room_id: &RoomId, action: MembershipAction) {
-        let wish = join::Wish { caller: &self.user_id, action, target: &self.user_id, reason: None };
-        self.insist(async || join::change(&self.world, self.world.config(), room_id, wish).await).await;
+        let membership_change =
+            join::MembershipChange { caller: &self.user_id, action, target: &self.user_id, reason: None };
+        self.insist(async || join::change(&self.world, self.world.config(), room_id, membership_change).await).await;
     }
 
     /// Sends a message once.

@@ -15,7 +15,7 @@ pub struct Faults {
     pub repeated: usize,
     /// Of 10,000 steps of the executor, before so many an object crashes: memory and what is not yet durable are lost.
     pub crashes: usize,
-    /// Of 10,000 steps, before so many an object with nothing to do is evicted from memory; parked sockets stay.
+    /// Of 10,000 steps, before so many an object with nothing to do is evicted from memory; waiting sockets stay.
     pub evictions: usize,
     /// A message takes up to so many milliseconds.
     pub latency_ms: usize,

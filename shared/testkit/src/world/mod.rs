@@ -2,7 +2,7 @@
 //! them a network on which anything may go wrong. Time is virtual, every choice is drawn from one seed: a failure repeats.
 //!
 //! What is simulated of the platform: an object's writes become durable before anything leaves it (output gate), an object
-//! may vanish at every await and start again from its database, an idle one is evicted while its parked sockets stay,
+//! may vanish at every await and start again from its database, an idle one is evicted while its waiting sockets stay,
 //! alarms fire at least once, a request that fails may or may not have been carried out.
 
 mod client;
@@ -20,7 +20,7 @@ use std::{
 use ruma::{OwnedServerName, RoomId, UserId};
 use tern_model::{Accounts, Config, Limits, Millis};
 use tern_ports::{
-    Clock, Entropy, Parked, PollReply, Polls, Sql, Target, Transport, Unreachable, ask_room,
+    Clock, Entropy, PollReply, Polls, Sql, Target, Transport, Unreachable, WaitingPoll, ask_room,
     wire::room::{ProbeRoom, RoomProbe},
 };
 
@@ -215,7 +215,7 @@ impl Cluster {
     async fn exchange(self: &Rc<Self>, target: Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
         match self.carry(target, frame).await? {
             Answer::Reply(reply) => Ok(reply),
-            Answer::Parked(..) => Err(Unreachable("a question was parked that cannot be".to_owned())),
+            Answer::Waiting(..) => Err(Unreachable("a question was parked that cannot be".to_owned())),
         }
     }
 
@@ -345,10 +345,10 @@ impl Entropy for World {
     }
 }
 
-/// A parked question.
-pub struct ParkedQuestion(futures::channel::oneshot::Receiver<Option<Vec<u8>>>);
+/// A waiting question.
+pub struct WaitingQuestion(futures::channel::oneshot::Receiver<Option<Vec<u8>>>);
 
-impl Parked for ParkedQuestion {
+impl WaitingPoll for WaitingQuestion {
     async fn woken(&mut self) -> Option<Vec<u8>> {
         // A broken socket is a wake, too.
         (&mut self.0).await.ok().flatten()
@@ -356,12 +356,14 @@ impl Parked for ParkedQuestion {
 }
 
 impl Polls for World {
-    type Socket = ParkedQuestion;
+    type Socket = WaitingQuestion;
 
-    async fn ask(&self, user_id: &UserId, frame: Vec<u8>) -> Result<PollReply<ParkedQuestion>, Unreachable> {
+    async fn ask(&self, user_id: &UserId, frame: Vec<u8>) -> Result<PollReply<WaitingQuestion>, Unreachable> {
         Ok(match self.0.carry(Target::User(user_id.to_owned()), frame).await? {
             Answer::Reply(reply) => PollReply::Answer(reply),
-            Answer::Parked(woken, quiet) => PollReply::Parked { socket: ParkedQuestion(woken), quiet: Some(quiet) },
+            Answer::Waiting(woken, timeout_response) => {
+                PollReply::Waiting { socket: WaitingQuestion(woken), timeout_response: Some(timeout_response) }
+            }
         })
     }
 

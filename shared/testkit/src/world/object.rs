@@ -8,7 +8,9 @@ use std::{
 
 use futures::{channel::oneshot, future::LocalBoxFuture};
 use tern_model::{Millis, RawJson};
-use tern_ports::{Clock, Entropy, ObjectHost, Parking, Spawn, Target, Ticket, Transport, Unreachable, wire::frame};
+use tern_ports::{
+    Attachment, Clock, Entropy, ObjectHost, Spawn, Target, Transport, Unreachable, WaitingPolls, wire::frame,
+};
 use tern_room_hub::RoomActor;
 use tern_small_objects::relay::RelayActor;
 use tern_user_hub::{Handled, UserActor};
@@ -26,17 +28,17 @@ const ALARM_RETRY_MS: u64 = 2_000;
 pub(super) enum Answer {
     /// A reply frame.
     Reply(Vec<u8>),
-    /// The question is parked: where its answer comes, and the answer if none comes in time.
-    Parked(oneshot::Receiver<Option<Vec<u8>>>, RawJson),
+    /// The question waits: where its answer comes, and the answer if none comes in time.
+    Waiting(oneshot::Receiver<Option<Vec<u8>>>, RawJson),
 }
 
 struct Socket {
-    ticket: Ticket,
-    seat: Seat,
+    attachment: Attachment,
+    poll_socket: PollSocket,
 }
 
-/// The hub's end of a parked socket.
-pub(super) struct Seat(oneshot::Sender<Option<Vec<u8>>>);
+/// The hub's end of a waiting socket.
+pub(super) struct PollSocket(oneshot::Sender<Option<Vec<u8>>>);
 
 /// An object and what it leaves behind between lives.
 pub(super) struct Object {
@@ -90,11 +92,11 @@ impl Object {
                     life.gate().await;
                     Answer::Reply(reply)
                 }
-                Ok(Handled::Park { device_id, kinds, quiet }) => {
-                    let (seat, woken) = oneshot::channel();
-                    let ticket = Ticket { device_id: device_id.into(), kinds, question: Some(bytes) };
-                    object.sockets.borrow_mut().push(Socket { ticket, seat: Seat(seat) });
-                    Answer::Parked(woken, quiet)
+                Ok(Handled::Hold { device_id, kinds, timeout_response }) => {
+                    let (poll_socket, woken) = oneshot::channel();
+                    let attachment = Attachment { device_id: device_id.into(), kinds, question: Some(bytes) };
+                    object.sockets.borrow_mut().push(Socket { attachment, poll_socket: PollSocket(poll_socket) });
+                    Answer::Waiting(woken, timeout_response)
                 }
                 Err(error) => Answer::Reply(frame::write_reply::<()>(&Err(error.into()))),
             };
@@ -182,7 +184,9 @@ impl Actor {
             Target::Relay(name) => {
                 Self::Relay(Rc::new(RelayActor::new(Rc::clone(host), name.clone(), config.limits.relay_above)))
             }
-            Target::Storage | Target::Gate(_) | Target::Handoff(_) => unreachable!("not part of this world"),
+            Target::Storage | Target::OneTimeStore(_) | Target::DeviceSignIn(_) => {
+                unreachable!("not part of this world")
+            }
         }
     }
 
@@ -266,7 +270,7 @@ impl Spawn for LifeHost {
         self.start(work);
     }
 
-    async fn breathe(&self) {
+    async fn yield_now(&self) {
         yield_once().await;
     }
 
@@ -282,36 +286,36 @@ impl Transport for LifeHost {
     }
 }
 
-impl Parking for LifeHost {
-    type Seat = Seat;
+impl WaitingPolls for LifeHost {
+    type PollSocket = PollSocket;
 
-    fn take(&self, device_id: Option<&str>, kinds: u32) -> Vec<(Seat, Ticket)> {
+    fn take(&self, device_id: Option<&str>, kinds: u32) -> Vec<(PollSocket, Attachment)> {
         let wanted = |socket: &mut Socket| {
-            let ticket = &socket.ticket;
-            ticket.kinds & kinds != 0 && device_id.is_none_or(|device_id| ticket.device_id == device_id)
+            let attachment = &socket.attachment;
+            attachment.kinds & kinds != 0 && device_id.is_none_or(|device_id| attachment.device_id == device_id)
         };
         let mut sockets = self.object.sockets.borrow_mut();
-        sockets.retain(|socket| !socket.seat.0.is_canceled());
-        sockets.extract_if(.., wanted).map(|socket| (socket.seat, socket.ticket)).collect()
+        sockets.retain(|socket| !socket.poll_socket.0.is_canceled());
+        sockets.extract_if(.., wanted).map(|socket| (socket.poll_socket, socket.attachment)).collect()
     }
 
-    fn keep(&self, seat: Seat, ticket: Ticket) {
-        self.object.sockets.borrow_mut().push(Socket { ticket, seat });
+    fn keep(&self, poll_socket: PollSocket, attachment: Attachment) {
+        self.object.sockets.borrow_mut().push(Socket { attachment, poll_socket });
     }
 
     /// Leaves through the output gate, like everything else.
-    fn answer(&self, seat: Seat, reply: Option<Vec<u8>>) {
+    fn answer(&self, poll_socket: PollSocket, reply: Option<Vec<u8>>) {
         let object = Rc::clone(&self.object);
         self.start(Box::pin(async move {
             yield_once().await;
             object.flush();
             // A poll that has gone does not mind.
-            drop(seat.0.send(reply));
+            drop(poll_socket.0.send(reply));
         }));
     }
 
-    fn parked(&self) -> u64 {
-        self.object.sockets.borrow().iter().filter(|socket| !socket.seat.0.is_canceled()).count() as u64
+    fn waiting_polls(&self) -> u64 {
+        self.object.sockets.borrow().iter().filter(|socket| !socket.poll_socket.0.is_canceled()).count() as u64
     }
 }
 

@@ -39,14 +39,14 @@ pub(crate) struct Around {
     /// Hubs that relays tell by themselves.
     pub(crate) relay_above: Cell<u64>,
     /// Shares that relays were given: the relay, and to how many hubs.
-    pub(crate) shares: RefCell<Vec<(String, usize)>>,
+    pub(crate) shards: RefCell<Vec<(String, usize)>>,
     /// Relays that do their work, but whose answers are lost.
     pub(crate) mute_relays: RefCell<BTreeSet<String>>,
     /// Relays that have done their work wait with their answers until they are released.
     pub(crate) hold: Cell<bool>,
     pub(crate) held: RefCell<Vec<oneshot::Sender<()>>>,
     /// Hubs that nobody listens to.
-    pub(crate) asleep: RefCell<BTreeSet<String>>,
+    pub(crate) idle: RefCell<BTreeSet<String>>,
 }
 
 /// The network of one room object.
@@ -67,7 +67,7 @@ impl Network for Wires {
                     }
                 }
                 Target::Relay(name) => around.to_relay(name, &frame).await,
-                Target::Gate(_) | Target::Handoff(_) => Err(Unreachable("rooms pass no gate".to_owned())),
+                Target::OneTimeStore(_) | Target::DeviceSignIn(_) => Err(Unreachable("rooms pass no gate".to_owned())),
             }
         }
         .boxed_local()
@@ -89,18 +89,18 @@ impl Around {
             most_at_once: Cell::default(),
             rooms: RefCell::default(),
             relay_above: Cell::new(u64::MAX),
-            shares: RefCell::default(),
+            shards: RefCell::default(),
             mute_relays: RefCell::default(),
             hold: Cell::default(),
             held: RefCell::default(),
-            asleep: RefCell::default(),
+            idle: RefCell::default(),
         })
     }
 
     async fn to_relay(self: &Rc<Self>, name: String, frame: &[u8]) -> Result<Vec<u8>, Unreachable> {
         yield_once().await;
         let RelayCommand::PassOn(request) = frame::read(frame).unwrap();
-        self.shares.borrow_mut().push((name.clone(), request.users.len()));
+        self.shards.borrow_mut().push((name.clone(), request.users.len()));
         let host = TestHost::on(Rc::new(Wires(Rc::clone(self))));
         let reply = RelayActor::new(host, name.clone(), self.relay_above.get()).handle((*request).into()).await;
         if self.hold.get() {
@@ -137,7 +137,7 @@ impl Around {
         let UserCommand::Deliver(deliver) = frame::read(frame).unwrap() else { panic!("only notices are expected") };
         let notices = deliver.notices.into_iter().map(|notice| (user_id.clone(), notice));
         self.told.borrow_mut().extend(notices);
-        let asleep = self.asleep.borrow().contains(user_id.as_str());
-        Ok(frame::write_reply(&Ok(Delivered { asleep })))
+        let idle = self.idle.borrow().contains(user_id.as_str());
+        Ok(frame::write_reply(&Ok(Delivered { idle })))
     }
 }

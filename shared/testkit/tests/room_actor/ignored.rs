@@ -45,25 +45,25 @@ fn thread(told: &Value) -> (u64, &str, bool) {
     (thread["count"].as_u64().unwrap(), latest, thread["current_user_participated"].as_bool().unwrap())
 }
 
-/// Once all of it is fresh, once half is buried in storage, once all.
+/// Once all of it is fresh, once half is trimmed in storage, once all.
 #[test]
 fn threads_and_references_are_told_without_ignored_users_wherever_they_are() {
-    for buried in [0, 1, 2] {
+    for trimmed in [0, 1, 2] {
         let scene = Scene::of_three();
         let root = scene.say(ALICE, "root");
         scene.relate(BOB, "m.thread", &root, "first").unwrap();
         scene.relate(CAROL, "m.thread", &root, "second").unwrap();
         scene.relate(BOB, "m.reference", &root, "see above").unwrap();
         let reference = scene.relate(CAROL, "m.reference", &root, "see there").unwrap();
-        if buried > 0 {
-            scene.bury();
+        if trimmed > 0 {
+            scene.trim();
         }
         scene.relate(BOB, "m.thread", &root, "third").unwrap();
-        if buried > 1 {
-            scene.bury();
+        if trimmed > 1 {
+            scene.trim();
         }
         let all = scene.relations_of(ALICE, &root, &[]);
-        assert_eq!(thread(&all), (3, "third", true), "{buried}");
+        assert_eq!(thread(&all), (3, "third", true), "{trimmed}");
         assert_eq!(all["m.reference"]["chunk"].as_array().unwrap().len(), 2);
         let without_bob = scene.relations_of(CAROL, &root, &[BOB]);
         assert_eq!(thread(&without_bob), (1, "second", true));
@@ -128,7 +128,7 @@ fn every_page_tells_of_a_thread_without_them() {
 
 #[test]
 fn a_thread_is_listed_where_its_newest_event_of_others_puts_it() {
-    for buried in [0, 1, 2] {
+    for trimmed in [0, 1, 2] {
         let scene = Scene::of_three();
         let [first, second, bobs, lonely] = [(ALICE, "first"), (ALICE, "second"), (BOB, "Bob's"), (ALICE, "lonely")]
             .map(|(who, text)| scene.say(who, text));
@@ -136,16 +136,16 @@ fn a_thread_is_listed_where_its_newest_event_of_others_puts_it() {
         for root in [&first, &second, &bobs] {
             scene.relate(CAROL, "m.thread", root, "reply").unwrap();
         }
-        if buried > 0 {
-            scene.bury();
+        if trimmed > 0 {
+            scene.trim();
         }
         scene.relate(BOB, "m.thread", &first, "again").unwrap();
         scene.relate(BOB, "m.thread", &lonely, "nobody hears me").unwrap();
-        if buried > 1 {
-            scene.bury();
+        if trimmed > 1 {
+            scene.trim();
         }
         let all = scene.threads_ignoring(ALICE, &[], (10, None));
-        assert_eq!(chunk_texts(&all), ["lonely", "first", "Bob's", "second"], "{buried}");
+        assert_eq!(chunk_texts(&all), ["lonely", "first", "Bob's", "second"], "{trimmed}");
         let (mut listed, mut from) = (Vec::new(), None);
         loop {
             let page = scene.threads_ignoring(ALICE, &[BOB], (1, from));

@@ -64,7 +64,7 @@ impl Scene {
     }
 
     /// Enough later messages that everything before them is only in storage.
-    pub(crate) fn bury(&self) {
+    pub(crate) fn trim(&self) {
         self.host.clock.advance(60 * 60 * 1000);
         for number in 0..320 {
             self.say_with_txn("filler", &format!("filler {number} {}", self.host.clock.now().0));
@@ -81,27 +81,27 @@ pub(crate) fn chunk_texts(page: &RelationPage) -> Vec<String> {
     texts(&page.chunk.iter().map(body).collect::<Vec<_>>())
 }
 
-/// An event with all there is to tell of it: once fresh, once buried, once half and half.
+/// An event with all there is to tell of it: once fresh, once trimmed, once half and half.
 #[test]
 fn edits_threads_and_references_are_told_wherever_they_are() {
-    for buried in [0, 1, 2] {
+    for trimmed in [0, 1, 2] {
         let scene = Scene::new();
         let root = scene.say(ALICE, "root");
         scene.relate(ALICE, "m.replace", &root, "first edit").unwrap();
         scene.relate(BOB, "m.replace", &root, "not his to edit").unwrap();
         scene.relate(BOB, "m.thread", &root, "one").unwrap();
         let reference = scene.relate(BOB, "m.reference", &root, "see above").unwrap();
-        if buried > 0 {
-            scene.bury();
+        if trimmed > 0 {
+            scene.trim();
         }
         scene.relate(ALICE, "m.replace", &root, "second edit").unwrap();
         let last = scene.relate(BOB, "m.thread", &root, "two").unwrap();
-        if buried > 1 {
-            scene.bury();
+        if trimmed > 1 {
+            scene.trim();
         }
         scene.relate(BOB, "m.replace", &last, "two, corrected").unwrap();
         let relations = scene.event(ALICE, &root)["unsigned"]["m.relations"].clone();
-        assert_eq!(relations["m.replace"]["content"]["m.new_content"]["body"], "second edit", "{buried}");
+        assert_eq!(relations["m.replace"]["content"]["m.new_content"]["body"], "second edit", "{trimmed}");
         assert_eq!(relations["m.replace"]["room_id"], scene.room_id.as_str());
         let thread = &relations["m.thread"];
         assert_eq!((thread["count"].as_u64(), thread["current_user_participated"].as_bool()), (Some(2), Some(true)));
@@ -121,7 +121,7 @@ fn a_redaction_takes_an_event_out_of_what_is_told() {
     let root = scene.say(ALICE, "root");
     let edit = scene.relate(ALICE, "m.replace", &root, "edit").unwrap();
     let reply = scene.relate(BOB, "m.thread", &root, "reply").unwrap();
-    scene.bury();
+    scene.trim();
     scene.redact(ALICE, &edit).unwrap();
     scene.redact(BOB, &reply).unwrap();
     scene.host.settle();
@@ -154,7 +154,7 @@ fn relations_page_both_ways_by_type_and_across_the_tail() {
         scene.relate(BOB, "m.thread", &root, &number.to_string()).unwrap();
     }
     scene.relate(BOB, "m.annotation", &root, "👍").unwrap();
-    scene.bury();
+    scene.trim();
     for number in 5..=7 {
         scene.relate(BOB, "m.thread", &root, &number.to_string()).unwrap();
     }
@@ -204,7 +204,7 @@ fn recursion_follows_relations_of_relations() {
     let scene = Scene::new();
     let root = scene.say(ALICE, "root");
     let reply = scene.relate(BOB, "m.thread", &root, "reply").unwrap();
-    scene.bury();
+    scene.trim();
     scene.relate(BOB, "m.replace", &reply, "edited reply").unwrap();
     assert_eq!(scene.related(ALICE, &root, |_| {}).depth, None);
     let page = scene.related(ALICE, &root, |ask| ask.recurse = true);
@@ -222,7 +222,7 @@ fn threads_are_listed_by_their_newest_event() {
     scene.relate(ALICE, "m.thread", &roots[0], "again").unwrap();
     let expected = ["root 1", "root 3", "root 2"];
     assert_eq!(chunk_texts(&scene.threads(BOB, false, 10, None)), expected);
-    scene.bury();
+    scene.trim();
     assert_eq!(chunk_texts(&scene.threads(BOB, false, 10, None)), expected);
     scene.act(CAROL, MembershipAction::Join, CAROL).unwrap();
     scene.relate(CAROL, "m.thread", &roots[1], "late").unwrap();
@@ -322,7 +322,7 @@ fn a_copy_of_redacted_state_goes_even_when_only_storage_has_it() {
     let first = scene.set(ALICE, "m.room.topic", "", &json!({ "topic": "slander" })).unwrap();
     let second = scene.set(ALICE, "m.room.topic", "", &json!({ "topic": "birds" })).unwrap();
     scene.set(ALICE, "m.room.topic", "", &json!({ "topic": "fish" })).unwrap();
-    scene.bury();
+    scene.trim();
     scene.redact(ALICE, &first.event_id).unwrap();
     scene.host.settle();
     let successor = scene.event(BOB, &second.event_id);

@@ -9,7 +9,7 @@ use tern_ports::{
     Sql as _, ask_relay,
     wire::{
         relay::{MOST_USERS, PassOn},
-        room::{AttendRoom, MembershipAction, SetTyping},
+        room::{MembershipAction, SetTyping, SubscribeRoom},
     },
 };
 
@@ -36,7 +36,7 @@ fn crowd(listeners: usize) -> Scene {
     scene.ring_until_silent();
     scene.evict();
     scene.calm();
-    scene.around.shares.take();
+    scene.around.shards.take();
     scene
 }
 
@@ -51,7 +51,7 @@ fn all(listeners: usize) -> Vec<OwnedUserId> {
     [user(ALICE)].into_iter().chain((0..listeners).map(|number| user(&listener(number)))).collect()
 }
 
-fn laggards(scene: &Scene) -> usize {
+fn failed_recipients(scene: &Scene) -> usize {
     scene.host.sqlite.query("SELECT * FROM laggards", &[]).unwrap().len()
 }
 
@@ -74,13 +74,13 @@ fn everybody_is_told_once_and_each_in_the_words_that_are_theirs() {
     scene.say(ALICE, "hello");
     scene.host.settle();
     assert_eq!(told(&scene), all(60));
-    let shares = scene.around.shares.borrow();
-    let by_room: Vec<_> = shares.iter().filter(|(name, _)| name.matches('/').count() == 1).collect();
+    let shards = scene.around.shards.borrow();
+    let by_room: Vec<_> = shards.iter().filter(|(name, _)| name.matches('/').count() == 1).collect();
     assert_eq!(by_room.iter().map(|(_, users)| users).sum::<usize>(), 60, "the sender is told by the room itself");
     let names: BTreeSet<_> = by_room.iter().map(|(name, _)| name.clone()).collect();
     assert_eq!(names, (0..4).map(|relay| format!("{}/{relay}", scene.room_id)).collect());
     assert!(by_room.iter().all(|(_, users)| (14..=16).contains(users)), "in equal shares: {by_room:?}");
-    assert!(shares.len() > by_room.len(), "relays with more than {OWN} ask others");
+    assert!(shards.len() > by_room.len(), "relays with more than {OWN} ask others");
     let newest = scene.probe();
     assert_eq!(newest.announced, newest.newest);
     assert!(scene.told(ALICE)[0].events[0].txn.is_some(), "with the transaction");
@@ -93,25 +93,25 @@ fn typing_goes_through_relays_as_well_and_a_short_queue_through_none() {
     scene.ask(SetTyping { user_id: user(ALICE), timeout_ms: 20_000 }).unwrap();
     scene.host.settle();
     assert_eq!(told(&scene), all(40));
-    assert!(scene.around.shares.borrow().len() >= 4);
+    assert!(scene.around.shards.borrow().len() >= 4);
     let typing = [EphemeralNotice::Typing(vec![user(ALICE)])];
     assert!(scene.around.told.borrow().iter().all(|(_, notice)| notice.ephemeral == typing));
     let few = crowd(OWN - 1);
     few.say(ALICE, "hello");
     few.host.settle();
     assert_eq!(told(&few), all(OWN - 1));
-    assert!(few.around.shares.borrow().is_empty());
+    assert!(few.around.shards.borrow().is_empty());
 }
 
 #[test]
 fn whoever_is_asleep_is_struck_off_and_whoever_missed_it_is_told_again() {
     let scene = crowd(40);
-    scene.around.asleep.borrow_mut().insert(listener(3));
+    scene.around.idle.borrow_mut().insert(listener(3));
     scene.around.out.borrow_mut().insert(listener(8));
     scene.say(ALICE, "1");
     scene.host.settle();
     assert_eq!((listens(&scene, &listener(3)), listens(&scene, &listener(4))), (false, true));
-    assert_eq!(laggards(&scene), 1);
+    assert_eq!(failed_recipients(&scene), 1);
     scene.say(ALICE, "2");
     scene.host.settle();
     assert_eq!(scene.seqs_told(&listener(3)).len(), 1);
@@ -119,7 +119,7 @@ fn whoever_is_asleep_is_struck_off_and_whoever_missed_it_is_told_again() {
     scene.ring_until_silent();
     let newest = scene.probe().newest.0;
     assert_eq!(scene.seqs_told(&listener(8)), [newest - 1, newest], "both, at once");
-    assert_eq!(laggards(&scene), 0);
+    assert_eq!(failed_recipients(&scene), 0);
 }
 
 /// A message, of which one relay's answer is lost. Returns how many users were in its share.
@@ -127,32 +127,32 @@ fn say_with_lost_answer(scene: &Scene, relay: &str) -> usize {
     scene.around.mute_relays.borrow_mut().insert(relay.to_owned());
     scene.say(ALICE, "1");
     scene.host.settle();
-    let shares = scene.around.shares.borrow();
-    shares.iter().find(|(name, _)| name == relay).unwrap().1
+    let shards = scene.around.shards.borrow();
+    shards.iter().find(|(name, _)| name == relay).unwrap().1
 }
 
 #[test]
 fn a_lost_answer_makes_laggards_of_the_whole_share_which_hear_it_again() {
     let scene = crowd(40);
     let lost = format!("{}/2", scene.room_id);
-    let share = say_with_lost_answer(&scene, &lost);
+    let shard = say_with_lost_answer(&scene, &lost);
     assert_eq!(told(&scene), all(40), "they did hear it");
-    assert_eq!(laggards(&scene), share, "but nobody knows");
+    assert_eq!(failed_recipients(&scene), shard, "but nobody knows");
     scene.around.mute_relays.borrow_mut().clear();
     scene.ring_until_silent();
-    assert_eq!(laggards(&scene), 0);
+    assert_eq!(failed_recipients(&scene), 0);
     let often = |number| scene.seqs_told(&listener(number)).len();
-    assert_eq!((0..40).filter(|number| often(*number) == 2).count(), share);
-    assert_eq!((0..40).filter(|number| often(*number) == 1).count(), 40 - share);
+    assert_eq!((0..40).filter(|number| often(*number) == 2).count(), shard);
+    assert_eq!((0..40).filter(|number| often(*number) == 1).count(), 40 - shard);
 }
 
 #[test]
 fn one_relay_of_many_that_fails_takes_only_its_branch_with_it() {
     let scene = crowd(60);
     let lost = format!("{}/1/0", scene.room_id);
-    let share = say_with_lost_answer(&scene, &lost);
-    assert_eq!(laggards(&scene), share);
-    assert!(share <= OWN);
+    let shard = say_with_lost_answer(&scene, &lost);
+    assert_eq!(failed_recipients(&scene), shard);
+    assert!(shard <= OWN);
 }
 
 #[test]
@@ -178,11 +178,11 @@ fn nobody_is_told_anything_else_before_their_share_is_answered() {
 #[test]
 fn a_hub_that_attends_while_its_share_is_out_stays_on_the_list() {
     let scene = crowd(40);
-    scene.around.asleep.borrow_mut().extend([listener(3), listener(4)]);
+    scene.around.idle.borrow_mut().extend([listener(3), listener(4)]);
     scene.around.hold.set(true);
     scene.say(ALICE, "1");
     scene.host.settle();
-    let attend = AttendRoom { user_id: user(&listener(3)), after: RoomSeq(0), since: Millis(0) };
+    let attend = SubscribeRoom { user_id: user(&listener(3)), after: RoomSeq(0), since: Millis(0) };
     scene.ask(attend).unwrap();
     release(&scene);
     assert_eq!((listens(&scene, &listener(3)), listens(&scene, &listener(4))), (true, false));
@@ -208,9 +208,9 @@ fn what_is_too_long_for_so_many_copies_the_room_tells_by_itself() {
         scene.say(ALICE, &text.repeat(60_000));
         scene.host.settle();
     }
-    let shares = scene.around.shares.borrow().len();
+    let shards = scene.around.shards.borrow().len();
     release(&scene);
-    assert_eq!(scene.around.shares.borrow().len(), shares);
+    assert_eq!(scene.around.shards.borrow().len(), shards);
     let newest = scene.probe().newest.0;
     assert!((0..40).all(|number| scene.seqs_told(&listener(number)) == [newest - 3, newest - 2, newest - 1, newest]));
 }

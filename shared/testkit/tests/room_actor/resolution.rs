@@ -9,7 +9,7 @@ use tern_ports::{
     Sql as _, ask_storage,
     wire::{
         RoomRequest, frame,
-        receive::{Fate, ReceiveEvents, ServerKey},
+        receive::{PduResult, ReceiveEvents, ServerKey},
         room::{ChangeMembership, Draft, MembershipAction, ReadSlice, ReadState, ReadStateEvent, SendEvent, Sent},
         storage::{StateAt, SyncRooms},
         sync::{SyncAsk, SyncRoom},
@@ -56,7 +56,7 @@ fn own_events(host: &TestHost, after: u64, server: &str) -> Vec<RawJson> {
 
 fn receive(origin: &str, events: Vec<RawJson>, version: Option<&str>) -> ReceiveEvents {
     let version = version.map(str::to_owned);
-    ReceiveEvents { origin: origin.try_into().unwrap(), version, events, cited: Vec::new(), keys: keys() }
+    ReceiveEvents { origin: origin.try_into().unwrap(), version, events, outliers: Vec::new(), keys: keys() }
 }
 
 impl Far {
@@ -81,7 +81,7 @@ impl Far {
             content: None,
         })
         .unwrap();
-        assert_eq!(far.tell(scene), [Fate::Accepted]);
+        assert_eq!(far.tell(scene), [PduResult::Accepted]);
         far
     }
 
@@ -92,17 +92,17 @@ impl Far {
     /// Takes in what the others have said.
     fn hear(&self, scene: &Scene) {
         let events = own_events(&scene.host, 0, "tern.test");
-        let fates = self.ask(receive("tern.test", events, Some("11"))).unwrap();
-        assert!(fates.iter().all(|receipt| receipt.fate == Fate::Accepted), "{fates:?}");
+        let results = self.ask(receive("tern.test", events, Some("11"))).unwrap();
+        assert!(results.iter().all(|receipt| receipt.result == PduResult::Accepted), "{results:?}");
     }
 
     /// Tells the others what was said here since.
-    fn tell(&mut self, scene: &Scene) -> Vec<Fate> {
+    fn tell(&mut self, scene: &Scene) -> Vec<PduResult> {
         let events = own_events(&self.host, self.sent, "far.test");
         let newest = self.host.sqlite.query("SELECT newest FROM head", &[]).unwrap();
         self.sent = newest[0].int(0).unwrap();
         let receipts = scene.ask(receive("far.test", events, None)).unwrap();
-        receipts.into_iter().map(|receipt| receipt.fate).collect()
+        receipts.into_iter().map(|receipt| receipt.result).collect()
     }
 
     fn set(&self, kind: &str, content: &Value) -> Sent {
@@ -173,9 +173,9 @@ fn topic_of(state: &[StoredEvent]) -> Option<(RoomSeq, Value)> {
     found.first().map(|event| (event.seq, content(event)["topic"].clone()))
 }
 
-fn turned(notices: &[Notice]) -> Vec<(String, String, u64, bool)> {
-    let turned = notices.iter().flat_map(|notice| &notice.turned);
-    turned.map(|it| (it.kind.clone(), it.state_key.clone(), it.seq.0, it.event.is_some())).collect()
+fn resolved(notices: &[Notice]) -> Vec<(String, String, u64, bool)> {
+    let resolved = notices.iter().flat_map(|notice| &notice.resolved);
+    resolved.map(|it| (it.kind.clone(), it.state_key.clone(), it.seq.0, it.event.is_some())).collect()
 }
 
 /// Bob joins here while the room is closed there: his join is undone when the servers hear of each other.
@@ -185,7 +185,7 @@ fn undone_join() -> (Scene, RoomSeq) {
     scene.say(CAROL, "before");
     scene.calm();
     far.set("m.room.join_rules", &json!({ "join_rule": "invite" }));
-    assert_eq!(far.tell(&scene), [Fate::Accepted]);
+    assert_eq!(far.tell(&scene), [PduResult::Accepted]);
     scene.host.settle();
     let at = scene.probe().newest;
     (scene, at)
@@ -218,10 +218,10 @@ fn whose_join_is_undone_is_told_and_so_are_the_others() {
     let told = scene.told(BOB);
     assert_eq!(told.last().unwrap().membership.as_deref(), Some("leave"));
     assert!(told.last().unwrap().events.is_empty(), "the event at that position is nothing for Bob");
-    assert_eq!(turned(&told), member(false));
+    assert_eq!(resolved(&told), member(false));
     for other in [ALICE, CAROL] {
         let told = scene.told(other);
-        assert_eq!(turned(&told), member(false), "{other}");
+        assert_eq!(resolved(&told), member(false), "{other}");
         let members = told.last().unwrap().members.clone().unwrap();
         assert!(!members.contains(&user(BOB)) && members.contains(&user(MOD)));
         assert_eq!(told.last().unwrap().summary.as_ref().unwrap().joined, 3);
@@ -237,7 +237,7 @@ fn restored_topic() -> (Scene, RoomSeq) {
     scene.host.clock.advance(1_000);
     scene.set(CAROL, "m.room.topic", "", &topic("second")).unwrap();
     far.set("m.room.power_levels", &levels(0));
-    assert_eq!(far.tell(&scene), [Fate::Accepted]);
+    assert_eq!(far.tell(&scene), [PduResult::Accepted]);
     scene.host.settle();
     let at = scene.probe().newest;
     (scene, at)
@@ -260,8 +260,8 @@ fn restored_state_is_told_everywhere() {
         assert_eq!(topic_of(&slice.state), None, "nothing has changed since");
     }
     let told = scene.told(ALICE);
-    assert_eq!(turned(&told), [("m.room.topic".to_owned(), String::new(), at.0, true)]);
-    let event = told.last().unwrap().turned[0].event.clone().unwrap();
+    assert_eq!(resolved(&told), [("m.room.topic".to_owned(), String::new(), at.0, true)]);
+    let event = told.last().unwrap().resolved[0].event.clone().unwrap();
     assert_eq!((event.seq, event.client.read::<Value>().unwrap()["content"].clone()), (at, topic("first")));
 }
 
@@ -312,7 +312,7 @@ fn a_state_event_that_lost_is_in_the_timeline_and_no_state() {
     scene.host.clock.advance(5_000);
     scene.set(ALICE, "m.room.topic", "", &topic("ours")).unwrap();
     scene.calm();
-    assert_eq!(far.tell(&scene), [Fate::Accepted]);
+    assert_eq!(far.tell(&scene), [PduResult::Accepted]);
     scene.host.settle();
     let at = scene.probe().newest;
     let told = scene.told(ALICE);
@@ -372,7 +372,7 @@ fn what_is_forgotten_of_the_past_is_found_in_storage() {
     far.set("m.room.topic", &topic("theirs"));
     scene.host.clock.advance(1_000);
     scene.set(CAROL, "m.room.topic", "", &topic("ours")).unwrap();
-    assert_eq!(far.tell(&scene), [Fate::Accepted]);
+    assert_eq!(far.tell(&scene), [PduResult::Accepted]);
     let ask = ReadStateEvent { caller: user(ALICE), kind: "m.room.topic".to_owned(), state_key: String::new() };
     assert_eq!(scene.ask(ask).unwrap().read::<Value>().unwrap()["content"], topic("ours"));
 }
@@ -391,12 +391,12 @@ fn a_room_hears_nothing_from_servers_that_it_keeps_out() {
         }
     }
     scene.set(ALICE, "m.room.server_acl", "", &acl(&["other.test", "1.2.3.4"])).unwrap();
-    assert_eq!(far.tell(&scene), [Fate::Accepted]);
+    assert_eq!(far.tell(&scene), [PduResult::Accepted]);
     // What came another way counts, whoever is kept out: the list is about who may speak to this server.
     scene.set(ALICE, "m.room.server_acl", "", &json!({ "allow": ["*"], "allow_ip_literals": false })).unwrap();
     for origin in ["1.2.3.4", "1.2.3.4:8448", "[::1]"] {
         assert_eq!(scene.ask(receive(origin, events.clone(), None)).unwrap_err().status, 403, "{origin}");
     }
     let receipts = scene.ask(receive("relay.test", events, None)).unwrap();
-    assert!(receipts.iter().all(|receipt| receipt.fate == Fate::Accepted));
+    assert!(receipts.iter().all(|receipt| receipt.result == PduResult::Accepted));
 }

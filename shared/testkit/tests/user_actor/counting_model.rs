@@ -46,7 +46,7 @@ impl Scope {
 #[derive(Clone, Debug)]
 enum Step {
     /// Events that are told at once.
-    Told(Vec<Said>),
+    DeliveryOutcome(Vec<Said>),
     /// Events that are lost on the way, and one more that is told.
     Lost(Vec<Said>),
     /// A run of plain messages, long enough for the inbox to be trimmed.
@@ -78,7 +78,7 @@ fn scope() -> impl Strategy<Value = Scope> {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let events = |most| proptest::collection::vec(said(), 1..most);
     let step = prop_oneof![
-        5 => events(6).prop_map(Step::Told),
+        5 => events(6).prop_map(Step::DeliveryOutcome),
         2 => events(130).prop_map(Step::Lost),
         2 => (10..60_u64).prop_map(Step::Run),
         4 => (any::<bool>(), scope(), any::<usize>()).prop_map(|(private, scope, at)| Step::Read { private, scope, at }),
@@ -212,7 +212,7 @@ fn play(steps: &[Step]) {
     let mut phone = Phone::default();
     for (time, step) in steps.iter().enumerate() {
         match step {
-            Step::Told(said) => {
+            Step::DeliveryOutcome(said) => {
                 let events: Vec<_> = said.iter().map(|said| model.happen(said)).collect();
                 learn(&hub, &events);
                 hub.tell(events);

@@ -230,7 +230,7 @@ fn to_device_messages_arrive_once_and_go_when_acknowledged() {
     assert_eq!(numbers(&batch["events"]), [1, 2]);
     let mut body = everything();
     body["extensions"]["to_device"]["since"] = batch["next_batch"].clone();
-    assert!(matches!(hub.sliding(&phone, &body, second["pos"].as_str(), true), Ok(crate::support::Step::Parked(_))));
+    assert!(matches!(hub.sliding(&phone, &body, second["pos"].as_str(), true), Ok(crate::support::Step::Waiting(_))));
     // What was acknowledged is gone, even for a connection that starts over.
     let fresh = hub.sliding(&phone, &everything(), None, false).unwrap().body();
     assert_eq!(numbers(&fresh["extensions"]["to_device"]["events"]), [0; 0]);

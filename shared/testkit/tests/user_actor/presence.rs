@@ -16,13 +16,13 @@ use crate::support::{Hub, alice, bob, later, member, notice, rooms_only, summary
 
 const MINUTE: u64 = 60_000;
 
-type Told = Rc<RefCell<Vec<(OwnedUserId, NotePresence)>>>;
+type DeliveryOutcome = Rc<RefCell<Vec<(OwnedUserId, NotePresence)>>>;
 
 /// A hub with presence on, whose user is in a room with Bob; what Bob's hub is told, which says that he is away.
-fn watched() -> (Hub, SessionRef, Told) {
+fn watched() -> (Hub, SessionRef, DeliveryOutcome) {
     let hub = Hub::with_presence();
     let session = hub.login("D");
-    let told = Told::default();
+    let told = DeliveryOutcome::default();
     let notes = Rc::clone(&told);
     hub.routes.users(move |user_id, command| match command {
         UserCommand::NotePresence(note) => {
@@ -72,10 +72,10 @@ fn comes(seq: u64) -> Notice {
 }
 
 /// A hub with presence on, whose user is alone in a room and shows up; what others' hubs are told, which say that they are away.
-fn alone() -> (Hub, SessionRef, Told) {
+fn alone() -> (Hub, SessionRef, DeliveryOutcome) {
     let hub = Hub::with_presence();
     let session = hub.login("D");
-    let told = Told::default();
+    let told = DeliveryOutcome::default();
     let notes = Rc::clone(&told);
     hub.routes.users(move |user_id, command| match command {
         UserCommand::NotePresence(note) => {
@@ -94,7 +94,7 @@ fn alone() -> (Hub, SessionRef, Told) {
     (hub, session, told)
 }
 
-fn told_of(told: &Told) -> Vec<Presence> {
+fn told_of(told: &DeliveryOutcome) -> Vec<Presence> {
     told.take().into_iter().map(|(_, note)| note.note.presence).collect()
 }
 

@@ -1,7 +1,7 @@
 //! What state resolution changed, as clients are told.
 
 use serde_json::{Value, json};
-use tern_model::{Notice, NoticeEvent, RoomSeq, Turned};
+use tern_model::{Notice, NoticeEvent, ResolvedState, RoomSeq};
 use tern_ports::wire::user::SlidingSync;
 
 use crate::support::{Hub, alice, bob, member, message, notice, raw, room, step};
@@ -20,10 +20,11 @@ fn topic(seq: u64, text: &str) -> NoticeEvent {
     }
 }
 
-/// The room's topic is turned at the position of a message.
+/// The room's topic is changed by resolution at the position of a message.
 fn turn(seq: u64, event: Option<NoticeEvent>) -> Notice {
-    let turned = Turned { seq: RoomSeq(seq), kind: "m.room.topic".to_owned(), state_key: String::new(), event };
-    Notice { turned: vec![turned], ..notice("r", vec![message(seq, &format!("m{seq}"))]) }
+    let resolved =
+        ResolvedState { seq: RoomSeq(seq), kind: "m.room.topic".to_owned(), state_key: String::new(), event };
+    Notice { resolved: vec![resolved], ..notice("r", vec![message(seq, &format!("m{seq}"))]) }
 }
 
 fn request() -> Value {
@@ -113,8 +114,13 @@ fn a_join_that_was_undone_ends_the_room() {
     };
     let first = stable(None);
     let classic = hub.classic(&session, None, false).unwrap().body();
-    let own = Turned { seq: RoomSeq(3), kind: "m.room.member".to_owned(), state_key: alice().to_string(), event: None };
-    let gone = Notice { turned: vec![own], membership: Some("leave".to_owned()), ..notice("r", vec![]) };
+    let own = ResolvedState {
+        seq: RoomSeq(3),
+        kind: "m.room.member".to_owned(),
+        state_key: alice().to_string(),
+        event: None,
+    };
+    let gone = Notice { resolved: vec![own], membership: Some("leave".to_owned()), ..notice("r", vec![]) };
     hub.deliver(vec![gone.clone()]);
     let live = stable(first["pos"].as_str());
     assert_eq!(live["rooms"]["!r:x"]["membership"], "leave", "{live}");

@@ -146,7 +146,7 @@ fn stored(event: &NoticeEvent) -> StoredEvent {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Step {
     Answer(Value),
-    Parked(u32),
+    Waiting(u32),
     Soon,
 }
 
@@ -160,7 +160,7 @@ impl Step {
 
     pub(crate) fn kinds(self) -> u32 {
         match self {
-            Self::Parked(kinds) => kinds,
+            Self::Waiting(kinds) => kinds,
             other => panic!("not parked but {other:?}"),
         }
     }
@@ -228,7 +228,7 @@ impl Hub {
     pub(crate) fn ask<R: UserRequest>(&self, request: R) -> Result<R::Reply, MatrixError> {
         match self.handle(request) {
             Handled::Reply(reply) => frame::read_reply(&reply),
-            Handled::Park { .. } => panic!("parked"),
+            Handled::Hold { .. } => panic!("parked"),
         }
     }
 
@@ -327,7 +327,7 @@ fn actor(host: &Rc<TestHost>, presence: bool) -> Rc<UserActor<TestHost>> {
 
 pub(crate) fn step(handled: Handled) -> Result<Step, MatrixError> {
     match handled {
-        Handled::Park { kinds, .. } => Ok(Step::Parked(kinds)),
+        Handled::Hold { kinds, .. } => Ok(Step::Waiting(kinds)),
         Handled::Reply(reply) => Ok(match frame::read_reply::<SyncStep>(&reply)? {
             SyncStep::Answer(body) | SyncStep::AnswerSuspended(body) => Step::Answer(body.read().unwrap()),
             SyncStep::Wait { .. } => Step::Soon,
@@ -365,7 +365,7 @@ pub(crate) fn notice(name: &str, events: Vec<NoticeEvent>) -> Notice {
     Notice {
         room_id: room(name),
         events,
-        turned: Vec::new(),
+        resolved: Vec::new(),
         membership: None,
         stripped: Vec::new(),
         summary: None,

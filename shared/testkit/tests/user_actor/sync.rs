@@ -62,7 +62,7 @@ fn an_idle_poll_parks_without_a_row_and_wakes_by_kind() {
         ..notice("r1", vec![])
     }]);
     assert_eq!(hub.woken() & kinds, 0, "typing was not asked for");
-    assert!(matches!(hub.sliding(&session, &rooms_only(), pos.as_str(), true), Ok(Step::Parked(_))));
+    assert!(matches!(hub.sliding(&session, &rooms_only(), pos.as_str(), true), Ok(Step::Waiting(_))));
     hub.says("r1", 2, "hello");
     assert_ne!(hub.woken() & kinds, 0);
     let idle = hub.sliding(&session, &rooms_only(), pos.as_str(), true).unwrap().body();
@@ -287,7 +287,7 @@ fn connections_are_few_and_do_not_outlive_a_month_unused() {
     for day in 0..40 {
         later(&hub, DAY_MS + 1);
         let step = hub.sliding(&session, &body("first"), first["pos"].as_str(), true);
-        assert!(matches!(step, Ok(Step::Parked(_))), "in use on day {day}");
+        assert!(matches!(step, Ok(Step::Waiting(_))), "in use on day {day}");
     }
     later(&hub, 31 * DAY_MS);
     let expired = hub.sliding(&session, &body("first"), first["pos"].as_str(), true).unwrap_err();

@@ -16,7 +16,7 @@ use tern_ports::{
     Target, ask_room, ask_user,
     wire::{
         keys::{QueryKeys, ReadDeviceLists, UploadKeys},
-        room::{ChangeMembership, MembershipAction, ReadCompanions},
+        room::{ChangeMembership, MembershipAction, ReadJoinedUsers},
         user::{ClassicSync, CloseSessions, ListRooms, OpenSession, SessionRef, SlidingSync},
     },
 };
@@ -138,7 +138,7 @@ impl Follower {
             let ask = ListRooms { session: self.client.session() };
             let Ok(rooms) = insist(world, async || ask_user(world, self.me(), ask.clone()).await).await else { return };
             for room in rooms {
-                self.outdated.extend(companions(world, &room, self.me()).await.unwrap_or_default());
+                self.outdated.extend(joined_users(world, &room, self.me()).await.unwrap_or_default());
             }
         }
     }
@@ -336,7 +336,7 @@ impl Scene {
     async fn truth(&self, user_id: &UserId) -> BTreeMap<OwnedUserId, BTreeSet<OwnedDeviceId>> {
         let mut truth = BTreeMap::new();
         for room in &self.rooms {
-            for other in companions(&self.world, room, user_id).await.unwrap_or_default() {
+            for other in joined_users(&self.world, room, user_id).await.unwrap_or_default() {
                 let keys = ask_user(&self.world, &other, QueryKeys { devices: Vec::new() }).await.unwrap();
                 truth.insert(other, keys.devices.into_keys().collect());
             }
@@ -363,8 +363,8 @@ async fn query(
 }
 
 /// Who else is in a room, if the user is.
-async fn companions(world: &World, room: &RoomId, user_id: &UserId) -> Option<Vec<OwnedUserId>> {
-    insist(world, async || ask_room(world, room, ReadCompanions { user_id: user_id.to_owned() }).await).await.ok()
+async fn joined_users(world: &World, room: &RoomId, user_id: &UserId) -> Option<Vec<OwnedUserId>> {
+    insist(world, async || ask_room(world, room, ReadJoinedUsers { user_id: user_id.to_owned() }).await).await.ok()
 }
 
 /// Asks until there is an answer.
@@ -386,9 +386,9 @@ async fn change(
     target: Option<&OwnedUserId>,
 ) {
     let target = target.unwrap_or(&client.user_id);
-    let wish = join::Wish { caller: &client.user_id, action, target, reason: None };
+    let membership_change = join::MembershipChange { caller: &client.user_id, action, target, reason: None };
     for _ in 0..500 {
-        match join::change(world, world.config(), room, wish).await {
+        match join::change(world, world.config(), room, membership_change).await {
             Err(error) if error.status >= 500 => world.sleep(50).await,
             _ => return,
         }

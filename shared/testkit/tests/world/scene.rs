@@ -20,8 +20,8 @@ const HEALING_MS: u64 = 10 * 60 * 1000;
 
 /// `TERN_SEEDS=200`: so many; `TERN_SEEDS=29..30`: these.
 fn seeds(by_default: u64) -> std::ops::Range<u64> {
-    let wish = std::env::var("TERN_SEEDS").unwrap_or_default();
-    let (first, end) = wish.split_once("..").unwrap_or(("0", &wish));
+    let membership_change = std::env::var("TERN_SEEDS").unwrap_or_default();
+    let (first, end) = membership_change.split_once("..").unwrap_or(("0", &membership_change));
     first.parse().unwrap_or(0)..end.parse().unwrap_or(by_default)
 }
 

@@ -2,9 +2,10 @@
 //!
 //! The rooms are asked who is in them, and each of those users is told once, however many rooms are shared: fewer calls
 //! and rows than to announce through the rooms, which would tell them once per room. The rooms are asked, and not this
-//! hub's own memory of companions, because they know of a member before that member can have looked up any key. At least
-//! once: a cursor is stored with the change, and the alarm goes on from there. A room that this hub does not know of yet,
-//! because the notice of the user's own join is late, makes it tell everybody again when it comes.
+//! hub's own memory of whom the user shares rooms with, because they know of a member before that member can have
+//! looked up any key. At least once: a cursor is stored with the change, and the alarm goes on from there. A room that
+//! this hub does not know of yet, because the notice of the user's own join is late, makes it tell everybody again when
+//! it comes.
 
 use std::{cell::Cell, collections::BTreeSet, rc::Rc};
 
@@ -12,15 +13,15 @@ use futures::{StreamExt, future::join_all, stream};
 use ruma::OwnedUserId;
 use tern_model::MatrixError;
 use tern_ports::{
-    ObjectHost, Parking, ask_room, ask_user,
-    wire::{keys::NoteDeviceList, room::ReadCompanions},
+    ObjectHost, WaitingPolls, ask_room, ask_user,
+    wire::{keys::NoteDeviceList, room::ReadJoinedUsers},
 };
 
 use crate::{
     UserActor,
     store::{
-        companions::{self, Announcement},
         rooms,
+        shared_users::{self, Announcement},
     },
 };
 
@@ -37,7 +38,7 @@ const RETRY_MS: u64 = 5_000;
 /// How often it doubles. There is no last attempt: a lost change would be messages that cannot be read.
 const MOST_DOUBLINGS: u64 = 9;
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// Copies and announces what is not copied and announced yet, from where it was left.
     pub(crate) async fn announce_devices(self: Rc<Self>) {
         if self.announcing.replace(true) {
@@ -48,12 +49,12 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         loop {
             // Who is told looks at the copy.
             if self.publish_keys().await.is_err() {
-                return self.wish(self.host.now().plus(self.pause_of_copying())).await;
+                return self.request_alarm(self.host.now().plus(self.pause_of_copying())).await;
             }
-            let Ok(Some(at)) = companions::announcement(self.host.sql()) else { return };
+            let Ok(Some(at)) = shared_users::announcement(self.host.sql()) else { return };
             match self.announce_once(&at).await {
                 Ok(None) => {}
-                Ok(Some(pause)) => return self.wish(self.host.now().plus(pause)).await,
+                Ok(Some(pause)) => return self.request_alarm(self.host.now().plus(pause)).await,
                 // The database refuses: the next life of this hub tries again.
                 Err(_) => return,
             }
@@ -78,24 +79,24 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             }
             if let Some(last) = users.last().filter(|_| users.len() == STRIDE) {
                 let cursor = Announcement { after_user: last.to_string(), failed, ..at.clone() };
-                companions::move_announcement(self.host.sql(), &cursor)?;
+                shared_users::move_announcement(self.host.sql(), &cursor)?;
             }
         }
         if !self.still(at)? {
             return Ok(None);
         }
         if !failed {
-            companions::finish_announcement(self.host.sql())?;
+            shared_users::finish_announcement(self.host.sql())?;
             return Ok(None);
         }
         let again = Announcement { change: at.change, attempt: at.attempt + 1, ..Announcement::default() };
-        companions::move_announcement(self.host.sql(), &again)?;
+        shared_users::move_announcement(self.host.sql(), &again)?;
         Ok(Some(RETRY_MS << at.attempt.min(MOST_DOUBLINGS)))
     }
 
     /// No further change has come meanwhile.
     fn still(&self, at: &Announcement) -> Result<bool, MatrixError> {
-        Ok(companions::announcement(self.host.sql())?.is_some_and(|now| now.change == at.change))
+        Ok(shared_users::announcement(self.host.sql())?.is_some_and(|now| now.change == at.change))
     }
 
     /// Everybody in the user's rooms, and whether some room could not be asked.
@@ -104,12 +105,12 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let (mut audience, mut failed) = (BTreeSet::new(), false);
         for rooms in rooms.chunks(AT_A_TIME) {
             let asks = rooms.iter().map(|room_id| {
-                let ask = ReadCompanions { user_id: self.user_id.clone() };
+                let ask = ReadJoinedUsers { user_id: self.user_id.clone() };
                 ask_room(&*self.host, room_id, ask)
             });
-            for companions in join_all(asks).await {
-                match companions {
-                    Ok(companions) => audience.extend(companions),
+            for joined in join_all(asks).await {
+                match joined {
+                    Ok(joined) => audience.extend(joined),
                     Err(error) => failed |= error.status >= 500,
                 }
             }

@@ -6,7 +6,7 @@ use ruma::{DeviceId, OwnedUserId};
 use tern_keys::{Change, CrossSigningKeys, KeyError, Signed, Usage, cross_signing, device};
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
-    ObjectHost, Parking, Sql, SqlError,
+    ObjectHost, Sql, SqlError, WaitingPolls,
     wire::{
         keys::{CrossSigningUploaded, SignatureFailures, UploadCrossSigning, UploadSignatures},
         user::SessionRef,
@@ -17,14 +17,14 @@ use super::device_lists;
 use crate::{
     UserActor,
     sessions::bare_id,
-    store::{companions, devices, grants, keys},
-    turn::Turn,
+    store::{devices, grants, keys, shared_users},
+    transaction::Transaction,
 };
 
 /// Most keys in one upload of signatures.
 const MOST_SIGNED: usize = 1_000;
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(crate) fn upload_cross_signing(
         &self,
         command: &UploadCrossSigning,
@@ -43,18 +43,18 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let is_device = |id: &str| !matches!(devices::load(self.host.sql(), id.into()), Ok(None));
         match new.check(&stored, &self.user_id, signing_key, is_device)? {
             Change::None => return Ok(CrossSigningUploaded::Done),
-            Change::First => self.change(|turn| self.replace(turn, &stored, &new))?,
+            Change::First => self.change(|tx| self.replace(tx, &stored, &new))?,
             Change::Replace if self.came_by_oauth(&command.session)? => {
                 if !self.may_reset(&command.session.device_id)? {
                     return Ok(CrossSigningUploaded::NeedsApproval);
                 }
-                self.change(|turn| {
-                    grants::drop_approvals(turn.sql)?;
-                    self.replace(turn, &stored, &new)
+                self.change(|tx| {
+                    grants::drop_approvals(tx.sql)?;
+                    self.replace(tx, &stored, &new)
                 })?;
             }
             Change::Replace if !command.proved => return Ok(CrossSigningUploaded::NeedsProof),
-            Change::Replace => self.change(|turn| self.replace(turn, &stored, &new))?,
+            Change::Replace => self.change(|tx| self.replace(tx, &stored, &new))?,
         }
         Ok(CrossSigningUploaded::Done)
     }
@@ -79,7 +79,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     /// A new master key takes the place of all: what the old one vouched for is worth nothing any more.
     fn replace(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         old: &CrossSigningKeys,
         new: &CrossSigningKeys,
     ) -> Result<(), MatrixError> {
@@ -95,24 +95,24 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                 continue;
             }
             if let Some(signer) = before.and_then(cross_signing::key_id) {
-                self.forget_signer(turn, usage, &signer)?;
+                self.forget_signer(tx, usage, &signer)?;
             }
-            keys::set_cross_signing(turn.sql, usage, key)?;
+            keys::set_cross_signing(tx.sql, usage, key)?;
         }
-        self.devices_changed(turn)
+        self.devices_changed(tx)
     }
 
     /// Drops what a replaced key had signed.
-    fn forget_signer(&self, turn: &Turn<'_, H::Sql>, usage: Usage, signer: &str) -> Result<(), MatrixError> {
+    fn forget_signer(&self, tx: &Transaction<'_, H::Sql>, usage: Usage, signer: &str) -> Result<(), MatrixError> {
         match usage {
             Usage::Master => {}
-            Usage::UserSigning => keys::drop_signer(turn.sql, signer)?,
+            Usage::UserSigning => keys::drop_signer(tx.sql, signer)?,
             Usage::SelfSigning => {
-                for (device_id, keys, _) in keys::devices(turn.sql, &[])? {
+                for (device_id, keys, _) in keys::devices(tx.sql, &[])? {
                     if let Ok(mut keys) = Signed::parse(&keys)
                         && keys.remove(self.user_id.as_str(), signer)
                     {
-                        keys::set_device(turn.sql, &device_id, &keys)?;
+                        keys::set_device(tx.sql, &device_id, &keys)?;
                     }
                 }
             }
@@ -125,16 +125,16 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         if command.signed.values().map(BTreeMap::len).sum::<usize>() > MOST_SIGNED {
             return Err(MatrixError::invalid_param("Too many signatures"));
         }
-        self.change(|turn| {
+        self.change(|tx| {
             let mut failures = SignatureFailures::new();
             let (mut own, mut others) = (false, Vec::new());
             for (user_id, signed) in &command.signed {
                 for (key, json) in signed {
                     let taken = if *user_id == self.user_id {
-                        self.take_own_signature(turn, key, json)?.map(|changed| own |= changed)
+                        self.take_own_signature(tx, key, json)?.map(|changed| own |= changed)
                     } else {
                         let master = command.masters.get(user_id);
-                        self.take_signature(turn, user_id, (key, json), master)?.map(|()| others.push(user_id.clone()))
+                        self.take_signature(tx, user_id, (key, json), master)?.map(|()| others.push(user_id.clone()))
                     };
                     if let Err(error) = taken {
                         let error = RawJson::from_value(&MatrixError::from(error).to_json());
@@ -147,13 +147,13 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             // no room is shared.
             let mut followed = Vec::new();
             for user_id in others {
-                if companions::any(turn.sql, &user_id)? {
+                if shared_users::any(tx.sql, &user_id)? {
                     followed.push(user_id);
                 }
             }
-            device_lists::look_again(turn, &followed)?;
+            device_lists::look_again(tx, &followed)?;
             if own {
-                self.devices_changed(turn)?;
+                self.devices_changed(tx)?;
             }
             Ok(failures)
         })
@@ -162,19 +162,19 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     /// A device signed by the self-signing key, or the master key signed by devices. False when that was known.
     fn take_own_signature(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         key: &str,
         json: &RawJson,
     ) -> Result<Result<bool, KeyError>, MatrixError> {
         let user = self.user_id.as_str();
-        let stored_keys = stored(turn.sql)?;
+        let stored_keys = stored(tx.sql)?;
         let is_master = stored_keys.master.as_ref().and_then(cross_signing::public_key) == Some(key);
         let (held, signers) = if is_master {
-            let devices = keys::devices(turn.sql, &[])?;
-            let signer = |id: &DeviceId| Some((device::signing_key_id(id.as_str()), signing_key(turn.sql, id)?));
+            let devices = keys::devices(tx.sql, &[])?;
+            let signer = |id: &DeviceId| Some((device::signing_key_id(id.as_str()), signing_key(tx.sql, id)?));
             (stored_keys.master, devices.iter().filter_map(|(id, ..)| signer(id)).collect())
         } else {
-            (keys::device(turn.sql, key.into())?, signers(stored_keys.self_signing.as_ref()))
+            (keys::device(tx.sql, key.into())?, signers(stored_keys.self_signing.as_ref()))
         };
         let Some(mut held) = held else { return Ok(Err(KeyError::Unknown)) };
         let signatures = match accept(json, &held, user, &signers) {
@@ -183,9 +183,9 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         };
         let changed = held.add(user, &signatures);
         if changed && is_master {
-            keys::set_cross_signing(turn.sql, Usage::Master, Some(&held))?;
+            keys::set_cross_signing(tx.sql, Usage::Master, Some(&held))?;
         } else if changed {
-            keys::set_device(turn.sql, key.into(), &held)?;
+            keys::set_device(tx.sql, key.into(), &held)?;
         }
         Ok(Ok(changed))
     }
@@ -193,7 +193,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     /// Somebody else's master key, signed by the user-signing key.
     fn take_signature(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         user_id: &OwnedUserId,
         (key, json): (&str, &RawJson),
         master: Option<&RawJson>,
@@ -202,13 +202,13 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         let Some(master) = master.filter(|master| cross_signing::public_key(master) == Some(key)) else {
             return Ok(Err(KeyError::Unknown));
         };
-        let signers = signers(stored(turn.sql)?.user_signing.as_ref());
+        let signers = signers(stored(tx.sql)?.user_signing.as_ref());
         let signatures = match accept(json, &master, self.user_id.as_str(), &signers) {
             Ok(signatures) => signatures,
             Err(error) => return Ok(Err(error)),
         };
         for signature in &signatures {
-            keys::add_signature(turn.sql, user_id, key, signature)?;
+            keys::add_signature(tx.sql, user_id, key, signature)?;
         }
         Ok(Ok(()))
     }

@@ -4,7 +4,7 @@
 use ruma::OwnedDeviceId;
 use tern_model::{MatrixError, Millis, StreamPos};
 use tern_ports::{
-    ObjectHost, Parking,
+    ObjectHost, WaitingPolls,
     wire::{
         Done,
         keys::{Dehydrated, DehydratedEvents, DeleteDehydrated, PutDehydrated, ReadDehydrated, ReadDehydratedEvents},
@@ -27,7 +27,7 @@ const LONGEST_DATA: usize = 256 * 1024;
 /// Most messages in one page.
 const PAGE: u64 = 100;
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(crate) fn put_dehydrated(&self, command: &PutDehydrated) -> Result<Done, MatrixError> {
         self.admit(&command.session)?;
         let device_id = &command.device_id;
@@ -37,12 +37,12 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         if command.device_data.text().len() > LONGEST_DATA {
             return Err(MatrixError::too_large("device_data is too long"));
         }
-        self.change(|turn| {
-            if let Some(old) = keys::dehydrated(turn.sql)? {
-                self.remove_device(turn, &old.device_id)?;
+        self.change(|tx| {
+            if let Some(old) = keys::dehydrated(tx.sql)? {
+                self.remove_device(tx, &old.device_id)?;
             }
             self.refuse_taken_name(device_id)?;
-            if devices::load(turn.sql, device_id)?.is_some() {
+            if devices::load(tx.sql, device_id)?.is_some() {
                 return Err(MatrixError::invalid_param("There is a device of this id"));
             }
             let row = DeviceRow {
@@ -54,11 +54,11 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                 generation: 0,
                 settled: None,
             };
-            self.add_device(turn, &row)?;
-            keys::set_dehydrated(turn.sql, device_id, &command.device_data)?;
-            self.take_identity(turn, device_id, &command.device_keys)?;
-            take_one_time_keys(turn, device_id, &command.one_time_keys)?;
-            take_fallback_keys(turn, device_id, &command.fallback_keys)?;
+            self.add_device(tx, &row)?;
+            keys::set_dehydrated(tx.sql, device_id, &command.device_data)?;
+            self.take_identity(tx, device_id, &command.device_keys)?;
+            take_one_time_keys(tx, device_id, &command.one_time_keys)?;
+            take_fallback_keys(tx, device_id, &command.fallback_keys)?;
             Ok(Done {})
         })
     }
@@ -70,10 +70,10 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 
     pub(crate) fn delete_dehydrated(&self, command: &DeleteDehydrated) -> Result<Option<OwnedDeviceId>, MatrixError> {
         self.admit(&command.session)?;
-        self.change(|turn| {
-            let Some(Dehydrated { device_id, .. }) = keys::dehydrated(turn.sql)? else { return Ok(None) };
-            self.remove_device(turn, &device_id)?;
-            self.devices_changed(turn)?;
+        self.change(|tx| {
+            let Some(Dehydrated { device_id, .. }) = keys::dehydrated(tx.sql)? else { return Ok(None) };
+            self.remove_device(tx, &device_id)?;
+            self.devices_changed(tx)?;
             Ok(Some(device_id))
         })
     }

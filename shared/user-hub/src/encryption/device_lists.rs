@@ -8,7 +8,7 @@
 use ruma::{OwnedUserId, RoomId, UserId};
 use tern_model::{CLOCK_SKEW_MS, MatrixError, Millis, Notice, NoticeEvent, news};
 use tern_ports::{
-    ObjectHost, Parking, Sql,
+    ObjectHost, Sql, WaitingPolls,
     wire::{
         Done,
         keys::{DeviceLists, NoteDeviceList, ReadDeviceLists},
@@ -19,43 +19,43 @@ use tern_sync::{DeviceListChanges, Membership, UserView as _, stream_position};
 use crate::{
     UserActor,
     member::{MEMBER, is_member_event_of, joins, membership_after},
-    store::{companions, devices, rooms::RoomRow},
+    store::{devices, rooms::RoomRow, shared_users},
     sync::refuse_failed,
-    turn::Turn,
+    transaction::Transaction,
     view::View,
 };
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// The user's own devices or cross-signing keys changed: own devices look again now, everybody else is told.
-    pub(crate) fn devices_changed(&self, turn: &Turn<'_, H::Sql>) -> Result<(), MatrixError> {
-        self.note_own_devices(turn)?;
-        self.public_keys_changed(turn)?;
-        companions::announce(turn.sql, self.host.now())?;
+    pub(crate) fn devices_changed(&self, tx: &Transaction<'_, H::Sql>) -> Result<(), MatrixError> {
+        self.note_own_devices(tx)?;
+        self.public_keys_changed(tx)?;
+        shared_users::announce(tx.sql, self.host.now())?;
         self.unannounced.set(true);
         Ok(())
     }
 
     /// The hub hears that the user is in a room. Members may have looked the user's devices up since the join; of changes
     /// made meanwhile they were not told, since the room was not among those asked.
-    fn announce_to_late_room(&self, turn: &Turn<'_, H::Sql>, fresh: &[&NoticeEvent]) -> Result<(), MatrixError> {
+    fn announce_to_late_room(&self, tx: &Transaction<'_, H::Sql>, fresh: &[&NoticeEvent]) -> Result<(), MatrixError> {
         let join = fresh.iter().rfind(|event| is_member_event_of(event, &self.user_id) && joins(event));
         let since = join.map_or(0, |join| join.ts.0.saturating_sub(CLOCK_SKEW_MS));
-        if companions::announce_again(turn.sql, Millis(since))? {
+        if shared_users::announce_again(tx.sql, Millis(since))? {
             self.unannounced.set(true);
         }
         Ok(())
     }
 
     /// The user's other devices learn that the list of devices changed.
-    pub(crate) fn note_own_devices(&self, turn: &Turn<'_, H::Sql>) -> Result<(), MatrixError> {
-        look_again(turn, std::slice::from_ref(&self.user_id))
+    pub(crate) fn note_own_devices(&self, tx: &Transaction<'_, H::Sql>) -> Result<(), MatrixError> {
+        look_again(tx, std::slice::from_ref(&self.user_id))
     }
 
     /// Another user's hub says that their devices changed. Strangers do not concern this user.
     pub(crate) fn note_device_list(&self, command: &NoteDeviceList) -> Result<Done, MatrixError> {
-        self.change(|turn| {
-            if companions::any(turn.sql, &command.user_id)? {
-                look_again(turn, std::slice::from_ref(&command.user_id))?;
+        self.change(|tx| {
+            if shared_users::any(tx.sql, &command.user_id)? {
+                look_again(tx, std::slice::from_ref(&command.user_id))?;
             }
             Ok(Done {})
         })
@@ -64,38 +64,38 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     /// Follows who is in a room, from a notice with new events. `was_in`: the user was joined before.
     pub(crate) fn follow_members(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         row: &RoomRow,
         was_in: bool,
         notice: &Notice,
         fresh: &[&NoticeEvent],
     ) -> Result<(), MatrixError> {
         if row.membership == Membership::Join && !was_in {
-            self.announce_to_late_room(turn, fresh)?;
+            self.announce_to_late_room(tx, fresh)?;
         }
         let affected = match &notice.members {
             _ if row.membership != Membership::Join && !was_in => return Ok(()),
-            _ if row.membership != Membership::Join => part_from_all(turn, &row.room_id)?,
+            _ if row.membership != Membership::Join => untrack_all(tx, &row.room_id)?,
             Some(members) => {
                 if self.makes_acquaintances(0)? {
                     let others = members.iter().filter(|member| **member != self.user_id);
-                    self.make_acquaintance(turn.sql, others.map(|member| &**member))?;
+                    self.make_acquaintance(tx.sql, others.map(|member| &**member))?;
                 }
-                self.meet_all(turn, &row.room_id, members)?
+                self.track_all(tx, &row.room_id, members)?
             }
             None => {
-                self.meet_joining(turn, notice, fresh)?;
-                self.follow_events(turn, &row.room_id, fresh)?
+                self.track_joining(tx, notice, fresh)?;
+                self.follow_events(tx, &row.room_id, fresh)?
             }
         };
-        self.lose_sight(turn.sql, &affected)?;
-        look_again(turn, &affected)
+        self.lose_sight(tx.sql, &affected)?;
+        look_again(tx, &affected)
     }
 
     /// Whoever joins is to hear of the user, and the user of them.
-    fn meet_joining(
+    fn track_joining(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         notice: &Notice,
         fresh: &[&NoticeEvent],
     ) -> Result<(), MatrixError> {
@@ -110,26 +110,26 @@ impl<H: ObjectHost + Parking> UserActor<H> {
             None => self.facts(&notice.room_id)?.summary.as_ref().map(|summary| summary.joined),
         };
         if self.makes_acquaintances(summary.unwrap_or_default())? {
-            self.make_acquaintance(turn.sql, joining)?;
+            self.make_acquaintance(tx.sql, joining)?;
         }
         Ok(())
     }
 
     /// The room says who is in it: after the user's own join, or after a gap, in which anybody may have come and gone.
-    fn meet_all(
+    fn track_all(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         room_id: &RoomId,
         members: &[OwnedUserId],
     ) -> Result<Vec<OwnedUserId>, MatrixError> {
         let mut affected: Vec<_> = members.iter().filter(|member| **member != self.user_id).cloned().collect();
-        let known = companions::of_room(turn.sql, room_id)?;
+        let known = shared_users::of_room(tx.sql, room_id)?;
         for member in &affected {
-            companions::add(turn.sql, room_id, member)?;
+            shared_users::add(tx.sql, room_id, member)?;
         }
         for gone in known.into_iter().filter(|known| !members.contains(known)) {
-            companions::remove(turn.sql, room_id, &gone)?;
-            if !companions::any(turn.sql, &gone)? {
+            shared_users::remove(tx.sql, room_id, &gone)?;
+            if !shared_users::any(tx.sql, &gone)? {
                 affected.push(gone);
             }
         }
@@ -138,7 +138,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 
     fn follow_events(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         room_id: &RoomId,
         fresh: &[&NoticeEvent],
     ) -> Result<Vec<OwnedUserId>, MatrixError> {
@@ -148,8 +148,8 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                 continue;
             };
             let moved = match membership_after(event).as_deref() {
-                Some("join") => companions::add(turn.sql, room_id, user_id)?,
-                _ => companions::remove(turn.sql, room_id, user_id)? && !companions::any(turn.sql, user_id)?,
+                Some("join") => shared_users::add(tx.sql, room_id, user_id)?,
+                _ => shared_users::remove(tx.sql, room_id, user_id)? && !shared_users::any(tx.sql, user_id)?,
             };
             if moved {
                 affected.push(user_id.to_owned());
@@ -172,24 +172,24 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 }
 
 /// All of the user's devices look these users up again, or forget them if no room is shared any more.
-pub(super) fn look_again(turn: &Turn<'_, impl Sql>, users: &[OwnedUserId]) -> Result<(), MatrixError> {
+pub(super) fn look_again(tx: &Transaction<'_, impl Sql>, users: &[OwnedUserId]) -> Result<(), MatrixError> {
     if users.is_empty() {
         return Ok(());
     }
-    let pos = turn.advance(news::E2EE);
+    let pos = tx.advance(news::E2EE);
     for user_id in users {
-        devices::note_list_change(turn.sql, user_id, pos)?;
+        devices::note_list_change(tx.sql, user_id, pos)?;
     }
     Ok(())
 }
 
 /// The user is not in the room any more. Those with whom no room is left.
-fn part_from_all(turn: &Turn<'_, impl Sql>, room_id: &RoomId) -> Result<Vec<OwnedUserId>, MatrixError> {
+fn untrack_all(tx: &Transaction<'_, impl Sql>, room_id: &RoomId) -> Result<Vec<OwnedUserId>, MatrixError> {
     let mut left = Vec::new();
-    for companion in companions::of_room(turn.sql, room_id)? {
-        companions::remove(turn.sql, room_id, &companion)?;
-        if !companions::any(turn.sql, &companion)? {
-            left.push(companion);
+    for shared_user in shared_users::of_room(tx.sql, room_id)? {
+        shared_users::remove(tx.sql, room_id, &shared_user)?;
+        if !shared_users::any(tx.sql, &shared_user)? {
+            left.push(shared_user);
         }
     }
     Ok(left)

@@ -7,14 +7,14 @@ use serde::Serialize;
 use tern_keys::{Signed, Usage, device};
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
-    ObjectHost, Parking, Sql,
+    ObjectHost, Sql, WaitingPolls,
     wire::keys::{KeyCount, OwnKeys, QueryKeys, QueryOwnKeys, UploadKeys, UserKeys},
 };
 
 use crate::{
     UserActor, profile,
     store::keys::{self, FallbackRow},
-    turn::Turn,
+    transaction::Transaction,
 };
 
 /// Longest identity keys of all devices together, in bytes: twice what five hundred honest ones have.
@@ -22,17 +22,17 @@ const MOST_BYTES: u64 = 1 << 20;
 /// Most algorithms for which a device may upload keys.
 const MOST_ALGORITHMS: usize = 8;
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(crate) fn upload_keys(&self, command: &UploadKeys) -> Result<KeyCount, MatrixError> {
         self.admit_device(&command.session)?;
         let device_id = &*command.session.device_id;
-        self.change(|turn| {
+        self.change(|tx| {
             if let Some(keys) = &command.device_keys {
-                self.take_identity(turn, device_id, keys)?;
+                self.take_identity(tx, device_id, keys)?;
             }
-            take_one_time_keys(turn, device_id, &command.one_time_keys)?;
-            take_fallback_keys(turn, device_id, &command.fallback_keys)?;
-            let mut counts = keys::counts(turn.sql, device_id)?;
+            take_one_time_keys(tx, device_id, &command.one_time_keys)?;
+            take_fallback_keys(tx, device_id, &command.fallback_keys)?;
+            let mut counts = keys::counts(tx.sql, device_id)?;
             // Clients that are told nothing of it keep the count they knew.
             counts.entry(tern_sync::ONE_TIME_ALGORITHM.to_owned()).or_insert(0);
             Ok(counts)
@@ -43,24 +43,24 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     /// keys are another device behind the same id: nobody could use what the old one had handed in.
     pub(crate) fn take_identity(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         device_id: &DeviceId,
         json: &RawJson,
     ) -> Result<(), MatrixError> {
         let new = device::identity(json, &self.user_id, device_id)?;
-        if let Some(old) = keys::device(turn.sql, device_id)? {
+        if let Some(old) = keys::device(tx.sql, device_id)? {
             if old.same_content(&new) {
                 return Ok(());
             }
             if old.object("keys") != new.object("keys") {
-                remove_keys(turn, self.user_id.as_str(), device_id)?;
+                remove_keys(tx, self.user_id.as_str(), device_id)?;
             }
         }
-        keys::set_device(turn.sql, device_id, &new)?;
-        if keys::bytes_of_devices(turn.sql)? > MOST_BYTES {
+        keys::set_device(tx.sql, device_id, &new)?;
+        if keys::bytes_of_devices(tx.sql)? > MOST_BYTES {
             return Err(MatrixError::too_large("The keys of all devices together are too long"));
         }
-        self.devices_changed(turn)
+        self.devices_changed(tx)
     }
 
     pub(crate) fn query_keys(&self, command: &QueryKeys) -> Result<UserKeys, MatrixError> {
@@ -100,21 +100,21 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 }
 
 pub(crate) fn take_one_time_keys(
-    turn: &Turn<'_, impl Sql>,
+    tx: &Transaction<'_, impl Sql>,
     device_id: &DeviceId,
     uploaded: &BTreeMap<String, RawJson>,
 ) -> Result<(), MatrixError> {
-    let owner = keys::device(turn.sql, device_id)?;
+    let owner = keys::device(tx.sql, device_id)?;
     for (algorithm, new) in by_algorithm(uploaded)? {
-        let mut held = keys::one_time(turn.sql, device_id, algorithm)?;
+        let mut held = keys::one_time(tx.sql, device_id, algorithm)?;
         let mut added = false;
         for (id, key) in new {
             device::check_key(key, owner.as_ref())?;
             added |= held.add(id, key)?;
         }
         if added {
-            keys::set_one_time(turn.sql, device_id, algorithm, &held)?;
-            turn.advance_key_counts(device_id, 0);
+            keys::set_one_time(tx.sql, device_id, algorithm, &held)?;
+            tx.advance_key_counts(device_id, 0);
         }
     }
     Ok(())
@@ -122,35 +122,39 @@ pub(crate) fn take_one_time_keys(
 
 /// One key per algorithm is kept. The same again does not count as unused anew.
 pub(crate) fn take_fallback_keys(
-    turn: &Turn<'_, impl Sql>,
+    tx: &Transaction<'_, impl Sql>,
     device_id: &DeviceId,
     uploaded: &BTreeMap<String, RawJson>,
 ) -> Result<(), MatrixError> {
-    let owner = keys::device(turn.sql, device_id)?;
+    let owner = keys::device(tx.sql, device_id)?;
     for (algorithm, new) in by_algorithm(uploaded)? {
         let &[(id, key)] = new.as_slice() else {
             return Err(MatrixError::invalid_param("There can be one fallback key of an algorithm"));
         };
         device::check_key(key, owner.as_ref())?;
-        let held = keys::fallback(turn.sql, device_id, algorithm)?;
+        let held = keys::fallback(tx.sql, device_id, algorithm)?;
         if held.is_some_and(|held| held.key_id == id && device::same_key(&held.key, key)) {
             continue;
         }
         let row = FallbackRow { key_id: id.to_owned(), key: key.clone(), used: false };
-        keys::set_fallback(turn.sql, device_id, algorithm, &row)?;
-        turn.advance_key_counts(device_id, 0);
+        keys::set_fallback(tx.sql, device_id, algorithm, &row)?;
+        tx.advance_key_counts(device_id, 0);
     }
     Ok(())
 }
 
 /// Removes a device's keys and what it signed; false when others had no reason to know it.
-pub(crate) fn remove_keys(turn: &Turn<'_, impl Sql>, user_id: &str, device_id: &DeviceId) -> Result<bool, MatrixError> {
-    let known = keys::delete_device(turn.sql, device_id)?;
-    let master = keys::cross_signing(turn.sql, Usage::Master)?;
+pub(crate) fn remove_keys(
+    tx: &Transaction<'_, impl Sql>,
+    user_id: &str,
+    device_id: &DeviceId,
+) -> Result<bool, MatrixError> {
+    let known = keys::delete_device(tx.sql, device_id)?;
+    let master = keys::cross_signing(tx.sql, Usage::Master)?;
     if let Some(mut master) = master.and_then(|master| Signed::parse(&master).ok())
         && master.remove(user_id, &device::signing_key_id(device_id.as_str()))
     {
-        keys::set_cross_signing(turn.sql, Usage::Master, Some(&master))?;
+        keys::set_cross_signing(tx.sql, Usage::Master, Some(&master))?;
     }
     Ok(known)
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
-    ObjectHost, Parking, SqlError, ask_storage,
+    ObjectHost, SqlError, WaitingPolls, ask_storage,
     wire::{
         UserCommand,
         keys::{PublicKeys, PublishKeys, UserKeys},
@@ -20,7 +20,7 @@ use super::announce;
 use crate::{
     Handled, UserActor, reply,
     store::publication::{self, Publication},
-    turn::Turn,
+    transaction::Transaction,
 };
 
 /// The first pause before a copy that failed is tried again; doubles each time.
@@ -28,10 +28,10 @@ const RETRY_MS: u64 = 1_000;
 /// How often it doubles.
 const MOST_DOUBLINGS: u32 = 8;
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// What everybody may see of the keys is about to change.
-    pub(crate) fn public_keys_changed(&self, turn: &Turn<'_, H::Sql>) -> Result<(), SqlError> {
-        publication::due(turn.sql)?;
+    pub(crate) fn public_keys_changed(&self, tx: &Transaction<'_, H::Sql>) -> Result<(), SqlError> {
+        publication::due(tx.sql)?;
         self.uncopied.set(true);
         self.keys_changed.set(true);
         Ok(())
@@ -40,7 +40,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     /// There is no copy yet: this one was asked for.
     pub(super) fn first_copy_due(&self) -> Result<(), MatrixError> {
         if publication::read(self.host.sql())?.is_none() {
-            self.change(|turn| Ok(publication::due(turn.sql)?))?;
+            self.change(|tx| Ok(publication::due(tx.sql)?))?;
             self.uncopied.set(true);
             self.unannounced.set(true);
         }
@@ -84,16 +84,16 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     }
 
     /// Lets the answer to a command go when the copy has what it tells.
-    pub(crate) async fn after_keys(self: &Rc<Self>, handled: Handled, told: Told) -> Handled {
+    pub(crate) async fn after_keys(self: &Rc<Self>, handled: Handled, effect: KeyEffect) -> Handled {
         let (changed, unannounced) = (self.keys_changed.take(), self.unannounced.take());
         if changed || unannounced {
-            self.wish(self.host.now().plus(announce::RESUME_MS)).await;
+            self.request_alarm(self.host.now().plus(announce::RESUME_MS)).await;
         }
         let wait = changed
-            || match told {
-                Told::Nothing => false,
-                Told::Change | Told::End => true,
-                Told::Keys => self.is_overtaken(),
+            || match effect {
+                KeyEffect::Nothing => false,
+                KeyEffect::Change | KeyEffect::End => true,
+                KeyEffect::Keys => self.is_overtaken(),
             };
         let copied = if wait { self.publish_keys().await } else { Ok(()) };
         if unannounced || copied.is_err() {
@@ -102,7 +102,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
         match copied {
             Ok(()) => handled,
             // What is still to be done must not wait for it.
-            Err(_) if told == Told::End => handled,
+            Err(_) if effect == KeyEffect::End => handled,
             Err(_) => reply::<()>(&Err(MatrixError::unavailable())),
         }
     }
@@ -115,7 +115,7 @@ impl<H: ObjectHost + Parking> UserActor<H> {
 
 /// What the answer to a command tells of the public keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum KeyEffect {
     Nothing,
     /// That they were changed, now or, when the command is a repeated one, before.
     Change,
@@ -125,9 +125,9 @@ pub(crate) enum Told {
     Keys,
 }
 
-pub(crate) fn told_by(command: &UserCommand) -> Told {
+pub(crate) fn effect_of(command: &UserCommand) -> KeyEffect {
     match command {
-        UserCommand::UploadKeys(upload) if upload.device_keys.is_none() => Told::Nothing,
+        UserCommand::UploadKeys(upload) if upload.device_keys.is_none() => KeyEffect::Nothing,
         UserCommand::UploadKeys(_)
         | UserCommand::UploadCrossSigning(_)
         | UserCommand::UploadSignatures(_)
@@ -135,9 +135,9 @@ pub(crate) fn told_by(command: &UserCommand) -> Told {
         | UserCommand::DeleteDehydrated(_)
         | UserCommand::CloseSessions(_)
         | UserCommand::RenameDevice(_)
-        | UserCommand::RevokeGrant(_) => Told::Change,
-        UserCommand::Retire(_) => Told::End,
-        UserCommand::QueryKeys(_) => Told::Keys,
-        _ => Told::Nothing,
+        | UserCommand::RevokeGrant(_) => KeyEffect::Change,
+        UserCommand::Retire(_) => KeyEffect::End,
+        UserCommand::QueryKeys(_) => KeyEffect::Keys,
+        _ => KeyEffect::Nothing,
     }
 }

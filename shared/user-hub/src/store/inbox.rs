@@ -5,7 +5,7 @@ use std::rc::Rc;
 use ruma::{EventId, OwnedEventId, RoomId, UserId};
 use tern_model::{Millis, NoticeEvent, RawJson, RoomSeq, StreamPos, TxnRef};
 use tern_ports::{Row, Sql, SqlError, Value};
-use tern_push::Mark;
+use tern_push::Notification;
 
 /// A position that no stream reaches, and that every part of the platform can hold.
 const LAST: u64 = (1 << 53) - 1;
@@ -20,14 +20,14 @@ pub(crate) struct Filed {
 }
 
 impl Filed {
-    fn mark(&self) -> Value {
+    fn notification(&self) -> Value {
         u64::from(self.highlights.map_or(0, |highlights| 1 + u8::from(highlights))).into()
     }
 }
 
 /// A mark from columns `seq, mark, thread`.
-fn mark(row: &Row) -> Option<Mark> {
-    Some(Mark { seq: RoomSeq(row.int(0)?), highlight: row.int(1)? > 1, thread: row.string(2) })
+fn notification(row: &Row) -> Option<Notification> {
+    Some(Notification { seq: RoomSeq(row.int(0)?), highlight: row.int(1)? > 1, thread: row.string(2) })
 }
 
 fn event(row: &Row) -> Option<NoticeEvent> {
@@ -71,7 +71,7 @@ pub(crate) fn add(
             client.text().into(),
             txn.map(|txn| txn.device_id.as_str().to_owned()).into(),
             txn.map(|txn| txn.txn_id.clone()).into(),
-            filed.mark(),
+            filed.notification(),
             filed.thread.into(),
         ],
     )?;
@@ -171,35 +171,35 @@ pub(crate) fn thread_of(sql: &impl Sql, room_id: &RoomId, event_id: &str) -> Res
 }
 
 /// Marks of events after `after`, up to and including `until`.
-pub(crate) fn marks(
+pub(crate) fn notifications(
     sql: &impl Sql,
     room_id: &RoomId,
     after: RoomSeq,
     until: RoomSeq,
-) -> Result<Vec<(Mark, String)>, SqlError> {
+) -> Result<Vec<(Notification, String)>, SqlError> {
     let rows = sql.query(
         "SELECT seq, mark, thread, event_id FROM inbox WHERE room_id = ? AND seq > ? AND seq <= ? AND mark > 0",
         &[room_id.as_str().into(), after.0.into(), until.0.into()],
     )?;
-    Ok(rows.iter().filter_map(|row| Some((mark(row)?, row.string(3)?))).collect())
+    Ok(rows.iter().filter_map(|row| Some((notification(row)?, row.string(3)?))).collect())
 }
 
 /// An event that notifies, with the stream position at which it came.
-pub(crate) struct Marked {
+pub(crate) struct Notifying {
     pub(crate) pos: StreamPos,
-    pub(crate) mark: Mark,
+    pub(crate) notification: Notification,
     pub(crate) event: NoticeEvent,
 }
 
 /// At most `limit` of a room's events that notify (with `highlights`: that highlight), the newest first, of those before a
 /// place if one is given.
-pub(crate) fn marked(
+pub(crate) fn notifying(
     sql: &impl Sql,
     room_id: &RoomId,
     before: Option<(StreamPos, RoomSeq)>,
     highlights: bool,
     limit: u64,
-) -> Result<Vec<Marked>, SqlError> {
+) -> Result<Vec<Notifying>, SqlError> {
     let (pos, seq) = before.map_or((LAST, LAST), |(pos, seq)| (pos.0.min(LAST), seq.0.min(LAST)));
     let rows = sql.query(
         "SELECT seq, event_id, kind, sender, state_key, ts, client, txn_device, txn_id, mark, thread, pos FROM inbox
@@ -208,21 +208,25 @@ pub(crate) fn marked(
     )?;
     let read = |row: &Row| {
         let event = event(row)?;
-        let mark = Mark { seq: event.seq, highlight: row.int(9)? > 1, thread: row.string(10) };
-        Some(Marked { pos: StreamPos(row.int(11)?), mark, event })
+        let notification = Notification { seq: event.seq, highlight: row.int(9)? > 1, thread: row.string(10) };
+        Some(Notifying { pos: StreamPos(row.int(11)?), notification, event })
     };
     Ok(rows.iter().filter_map(read).collect())
 }
 
 /// Takes an event's mark away and gives it, if it has one.
-pub(crate) fn unmark(sql: &impl Sql, room_id: &RoomId, event_id: &EventId) -> Result<Option<Mark>, SqlError> {
+pub(crate) fn drop_notification(
+    sql: &impl Sql,
+    room_id: &RoomId,
+    event_id: &EventId,
+) -> Result<Option<Notification>, SqlError> {
     let key = [room_id.as_str().into(), event_id.as_str().into()];
     let rows =
         sql.query("SELECT seq, mark, thread FROM inbox WHERE room_id = ? AND event_id = ? AND mark > 0", &key)?;
     if !rows.is_empty() {
         sql.query("UPDATE inbox SET mark = 0 WHERE room_id = ? AND event_id = ?", &key)?;
     }
-    Ok(rows.first().and_then(mark))
+    Ok(rows.first().and_then(notification))
 }
 
 /// Position of the newest event but `keep`.

@@ -1,8 +1,6 @@
 //! SQL of the user's hub, by concern. Functions here read and write; they decide nothing.
 
 pub(super) mod account_data;
-pub(super) mod attendance;
-pub(super) mod companions;
 pub(super) mod connections;
 pub(super) mod devices;
 pub(super) mod facts;
@@ -15,11 +13,13 @@ pub(super) mod places;
 pub(super) mod profile;
 pub(super) mod publication;
 pub(super) mod receipts;
+pub(super) mod resolved;
 pub(super) mod rooms;
+pub(super) mod shared_users;
 pub(super) mod sticky;
+pub(super) mod subscription;
 pub(super) mod threads;
 pub(super) mod to_device;
-pub(super) mod turned;
 pub(super) mod unread;
 pub(super) mod upgraded;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ruma::{OwnedRoomId, RoomId};
 use tern_model::{Millis, RoomSeq, StreamPos};
 use tern_ports::{Row, Sql, SqlError};
-use tern_push::{Counts, Ledger, Slot};
+use tern_push::{Counts, Slot, UnreadCounts};
 use tern_sync::Membership;
 
 /// See `tern_sync::RoomView` for what the fields mean.
@@ -25,11 +25,11 @@ pub(crate) struct RoomRow {
     /// Up to here the storage worker has the room's events.
     pub(crate) forwarded: RoomSeq,
     /// What is unread.
-    pub(crate) ledger: Ledger,
+    pub(crate) unread_counts: UnreadCounts,
     /// Some of what is unread is packed.
     pub(crate) packed: bool,
     /// Position of the newest change by state resolution, zero for none.
-    pub(crate) turned: RoomSeq,
+    pub(crate) resolved: RoomSeq,
 }
 
 impl RoomRow {
@@ -48,9 +48,9 @@ impl RoomRow {
             inbox_from: RoomSeq(1),
             joined: RoomSeq(0),
             forwarded: RoomSeq(0),
-            ledger: Ledger::default(),
+            unread_counts: UnreadCounts::default(),
             packed: false,
-            turned: RoomSeq(0),
+            resolved: RoomSeq(0),
         }
     }
 }
@@ -72,16 +72,16 @@ fn room(row: &Row) -> Option<RoomRow> {
         inbox_from: RoomSeq(row.int(9)?),
         joined: RoomSeq(row.int(10)?),
         forwarded: RoomSeq(row.int(11)?),
-        ledger: ledger(row)?,
+        unread_counts: unread_counts(row)?,
         packed: row.flag(17),
-        turned: RoomSeq(row.int(18)?),
+        resolved: RoomSeq(row.int(18)?),
     })
 }
 
-fn ledger(row: &Row) -> Option<Ledger> {
+fn unread_counts(row: &Row) -> Option<UnreadCounts> {
     let counts = Counts { notifications: row.int(12)?, highlights: row.int(13)? };
     let threads = row.text(16).and_then(|text| serde_json::from_str::<BTreeMap<String, Slot>>(text).ok());
-    Some(Ledger {
+    Some(UnreadCounts {
         read: RoomSeq(row.int(14)?),
         main: Slot { counts, read: RoomSeq(row.int(15)?) },
         threads: threads.unwrap_or_default(),
@@ -121,7 +121,7 @@ pub(crate) fn joined(sql: &impl Sql, after: &str, limit: u64) -> Result<Vec<Owne
 }
 
 pub(crate) fn write(sql: &impl Sql, row: &RoomRow) -> Result<(), SqlError> {
-    let threads = Some(&row.ledger.threads).filter(|threads| !threads.is_empty());
+    let threads = Some(&row.unread_counts.threads).filter(|threads| !threads.is_empty());
     // Our own types always serialise.
     let threads = threads.and_then(|threads| serde_json::to_string(threads).ok());
     sql.query(
@@ -147,13 +147,13 @@ pub(crate) fn write(sql: &impl Sql, row: &RoomRow) -> Result<(), SqlError> {
             row.inbox_from.0.into(),
             row.joined.0.into(),
             row.forwarded.0.into(),
-            row.ledger.main.counts.notifications.into(),
-            row.ledger.main.counts.highlights.into(),
-            row.ledger.read.0.into(),
-            row.ledger.main.read.0.into(),
+            row.unread_counts.main.counts.notifications.into(),
+            row.unread_counts.main.counts.highlights.into(),
+            row.unread_counts.read.0.into(),
+            row.unread_counts.main.read.0.into(),
             threads.into(),
             row.packed.into(),
-            row.turned.0.into(),
+            row.resolved.0.into(),
         ],
     )?;
     Ok(())

@@ -56,7 +56,7 @@ pub(crate) struct Share {
     pub(crate) sender: Option<String>,
     pub(crate) messages: u64,
     /// Some room is shared with the sender.
-    pub(crate) companion: bool,
+    pub(crate) shared_user: bool,
 }
 
 /// Who has how many messages in a device's queue.
@@ -66,7 +66,7 @@ pub(crate) fn shares(sql: &impl Sql, device_id: &DeviceId) -> Result<Vec<Share>,
          WHERE device_id = ? GROUP BY sender",
         &[device_id.as_str().into()],
     )?;
-    let share = |row: &Row| Some(Share { sender: row.string(0), messages: row.int(1)?, companion: row.flag(2) });
+    let share = |row: &Row| Some(Share { sender: row.string(0), messages: row.int(1)?, shared_user: row.flag(2) });
     Ok(rows.iter().filter_map(share).collect())
 }
 

@@ -1,28 +1,28 @@
-//! Unread marks whose events have left the inbox, and ranges of events that have yet to be counted.
+//! Unread notifications whose events have left the inbox, and ranges of events that have yet to be counted.
 
 use ruma::{EventId, OwnedRoomId, RoomId};
 use serde::{Deserialize, Serialize};
 use tern_model::RoomSeq;
 use tern_ports::{Row, Sql, SqlError};
-use tern_push::Mark;
+use tern_push::Notification;
 
-/// Marks of one row.
-const MOST_MARKS: usize = 512;
+/// Notifications of one row.
+const MAX_PACKED: usize = 512;
 /// Signs of an event's id that are kept: ids end in a hash, and these 72 bits of it will do among one room's unread events.
 const TAIL: usize = 12;
 
-/// A mark with as much of its event's id as tells it from others.
+/// A notification with as much of its event's id as tells it from others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PackedMark {
+pub(crate) struct PackedNotification {
     #[serde(flatten)]
-    pub(crate) mark: Mark,
+    pub(crate) notification: Notification,
     #[serde(rename = "e")]
     tail: String,
 }
 
-impl PackedMark {
-    pub(crate) fn new(mark: Mark, event_id: &str) -> Self {
-        Self { mark, tail: tail(event_id).to_owned() }
+impl PackedNotification {
+    pub(crate) fn new(notification: Notification, event_id: &str) -> Self {
+        Self { notification, tail: tail(event_id).to_owned() }
     }
 
     pub(crate) fn is_of(&self, event_id: &EventId) -> bool {
@@ -34,33 +34,37 @@ fn tail(event_id: &str) -> &str {
     event_id.len().checked_sub(TAIL).and_then(|from| event_id.get(from..)).unwrap_or(event_id)
 }
 
-/// Marks of one row, oldest first.
+/// Notifications of one row, oldest first.
 pub(crate) struct Pack {
     pub(crate) first: RoomSeq,
-    pub(crate) marks: Vec<PackedMark>,
+    pub(crate) notifications: Vec<PackedNotification>,
 }
 
 fn pack(row: &Row) -> Option<Pack> {
-    Some(Pack { first: RoomSeq(row.int(0)?), marks: serde_json::from_str(row.text(1)?).ok()? })
+    Some(Pack { first: RoomSeq(row.int(0)?), notifications: serde_json::from_str(row.text(1)?).ok()? })
 }
 
 /// Packs marks that are newer than all packed ones, or fill a gap between them. Oldest first.
-pub(crate) fn pack_marks(sql: &impl Sql, room_id: &RoomId, mut marks: Vec<PackedMark>) -> Result<(), SqlError> {
-    let Some(first) = marks.first().map(|packed| packed.mark.seq) else { return Ok(()) };
+pub(crate) fn pack_notifications(
+    sql: &impl Sql,
+    room_id: &RoomId,
+    mut notifications: Vec<PackedNotification>,
+) -> Result<(), SqlError> {
+    let Some(first) = notifications.first().map(|packed| packed.notification.seq) else { return Ok(()) };
     let rows = sql.query(
         "SELECT first, marks FROM packed WHERE room_id = +? ORDER BY first DESC LIMIT 1",
         &[room_id.as_str().into()],
     )?;
     if let Some(mut newest) = rows.first().and_then(pack)
-        && newest.marks.last().is_some_and(|last| last.mark.seq < first)
-        && newest.marks.len() + marks.len() <= MOST_MARKS
+        && newest.notifications.last().is_some_and(|last| last.notification.seq < first)
+        && newest.notifications.len() + notifications.len() <= MAX_PACKED
     {
-        newest.marks.append(&mut marks);
+        newest.notifications.append(&mut notifications);
         return write(sql, room_id, &newest);
     }
-    for marks in marks.chunks(MOST_MARKS) {
-        let Some(first) = marks.first().map(|packed| packed.mark.seq) else { continue };
-        write(sql, room_id, &Pack { first, marks: marks.to_vec() })?;
+    for notifications in notifications.chunks(MAX_PACKED) {
+        let Some(first) = notifications.first().map(|packed| packed.notification.seq) else { continue };
+        write(sql, room_id, &Pack { first, notifications: notifications.to_vec() })?;
     }
     Ok(())
 }
@@ -68,14 +72,14 @@ pub(crate) fn pack_marks(sql: &impl Sql, room_id: &RoomId, mut marks: Vec<Packed
 /// Writes a pack; an empty one goes.
 pub(crate) fn write(sql: &impl Sql, room_id: &RoomId, pack: &Pack) -> Result<(), SqlError> {
     let (room_id, first) = (room_id.as_str().into(), pack.first.0.into());
-    if pack.marks.is_empty() {
+    if pack.notifications.is_empty() {
         sql.query("DELETE FROM packed WHERE room_id = ? AND first = ?", &[room_id, first])?;
         return Ok(());
     }
-    let marks = serde_json::to_string(&pack.marks).map_err(|error| SqlError(error.to_string()))?;
+    let notifications = serde_json::to_string(&pack.notifications).map_err(|error| SqlError(error.to_string()))?;
     sql.query(
         "INSERT OR REPLACE INTO packed (room_id, first, marks) VALUES (?, ?, ?)",
-        &[room_id, first, marks.into()],
+        &[room_id, first, notifications.into()],
     )?;
     Ok(())
 }
@@ -89,7 +93,7 @@ pub(crate) fn packs(sql: &impl Sql, room_id: &RoomId, until: RoomSeq) -> Result<
     Ok(rows.iter().filter_map(pack).collect())
 }
 
-/// There are marks left.
+/// There are notifications left.
 pub(crate) fn has_packs(sql: &impl Sql, room_id: &RoomId) -> Result<bool, SqlError> {
     let rows = sql.query("SELECT 1 FROM packed WHERE room_id = ? LIMIT 1", &[room_id.as_str().into()])?;
     Ok(!rows.is_empty())

@@ -49,7 +49,7 @@ const ADD_STATE: &str = concat!(
 );
 
 /// What state resolution changed with an event.
-const ADD_TURNS: &str = concat!(
+const ADD_RESOLUTIONS: &str = concat!(
     room!(),
     " INSERT INTO state_deltas (room, kind, state_key, pos, event) \
      SELECT room.num, j.value ->> 1, j.value ->> 2, (room.num << 32) + (j.value ->> 0), \
@@ -130,9 +130,9 @@ struct EventRow<'a>(
     bool,
 );
 
-/// A turn as `ADD_TURNS` reads it: position, type, state key, position of the event or zero.
+/// A resolution change as `ADD_RESOLUTIONS` reads it: position, type, state key, position of the event or zero.
 #[derive(Serialize)]
-struct TurnRow<'a>(RoomSeq, &'a str, &'a str, RoomSeq);
+struct ResolutionRow<'a>(RoomSeq, &'a str, &'a str, RoomSeq);
 
 /// A redaction as `REDACT` reads it: position of the redacting event, redacted event, PDU, unsigned.
 #[derive(Serialize)]
@@ -184,10 +184,10 @@ fn statements(ask: &AppendEvents, starts_room: bool) -> Result<Vec<Statement>, M
         if chunk.iter().any(|event| event.is_state) {
             statements.push(Statement::new(ADD_STATE, [room_id(), rows.clone(), first.into()]));
         }
-        let turns: Vec<_> = chunk.iter().flat_map(turn_rows).collect();
-        let encrypts = turns.iter().any(|turn| turn.1 == "m.room.encryption");
-        if !turns.is_empty() {
-            statements.push(Statement::new(ADD_TURNS, [room_id(), json_list(&turns)?, first.into()]));
+        let resolutions: Vec<_> = chunk.iter().flat_map(resolution_rows).collect();
+        let encrypts = resolutions.iter().any(|resolution| resolution.1 == "m.room.encryption");
+        if !resolutions.is_empty() {
+            statements.push(Statement::new(ADD_RESOLUTIONS, [room_id(), json_list(&resolutions)?, first.into()]));
         }
         let has = |wanted: fn(&str) -> bool| chunk.iter().any(|event| wanted(&event.event.kind));
         if encrypts || has(|kind| kind == "m.room.encryption") {
@@ -229,11 +229,10 @@ fn redaction_rows(event: &AppendEvent) -> impl Iterator<Item = RedactionRow<'_>>
     })
 }
 
-fn turn_rows(append: &AppendEvent) -> impl Iterator<Item = TurnRow<'_>> {
-    append
-        .turns
-        .iter()
-        .map(|turn| TurnRow(append.event.seq, &turn.kind, &turn.state_key, turn.event.unwrap_or_default()))
+fn resolution_rows(append: &AppendEvent) -> impl Iterator<Item = ResolutionRow<'_>> {
+    append.resolutions.iter().map(|resolution| {
+        ResolutionRow(append.event.seq, &resolution.kind, &resolution.state_key, resolution.event.unwrap_or_default())
+    })
 }
 
 fn event_row<'a>(append: &'a AppendEvent, redactions: &BTreeMap<&OwnedEventId, &'a Redaction>) -> EventRow<'a> {
@@ -263,7 +262,7 @@ fn chunks(events: &[AppendEvent]) -> Vec<&[AppendEvent]> {
         let copies = event.redaction.iter().flat_map(with_copies);
         let redaction: usize =
             copies.map(|copy| copy.pdu.text().len() + copy.unsigned.as_ref().map_or(0, |json| json.text().len())).sum();
-        event.event.pdu.text().len() + unsigned + redaction + 500 + 600 * event.turns.len()
+        event.event.pdu.text().len() + unsigned + redaction + 500 + 600 * event.resolutions.len()
     };
     let mut chunks = Vec::new();
     let (mut start, mut bytes) = (0, 0);

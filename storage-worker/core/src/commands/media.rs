@@ -1,4 +1,4 @@
-//! Names of content, the content behind them, and graves: objects to be deleted from the bucket. See
+//! Names of content, the content behind them, and orphaned objects, which are to be deleted from the bucket. See
 //! `wrangler/migrations/SCHEMA.md`.
 
 use ruma::UserId;
@@ -18,7 +18,7 @@ use crate::{
 
 /// How long an object without a name stays: requests that were already on their way may still read it, or make something
 /// of it.
-const BURIAL_MS: u64 = 15 * 60 * 1000;
+const ORPHAN_GRACE_MS: u64 = 15 * 60 * 1000;
 
 /// Objects that are deleted in one sweep.
 const SWEEP: u64 = 200;
@@ -57,8 +57,8 @@ pub(crate) async fn reserve_media<D: Databases>(
     Ok(Done {})
 }
 
-/// One batch before anything is written to the bucket: refuses what will not be committed, and digs a grave for `object`
-/// unless the content is there. Tells whether it is.
+/// One batch before anything is written to the bucket: refuses what will not be committed, and writes an orphan mark
+/// for `object` unless the content is there. Tells whether it is.
 pub(crate) async fn admission(
     databases: &impl Databases,
     ask: &StoreMedia,
@@ -70,7 +70,7 @@ pub(crate) async fn admission(
     const RESERVED: &str = "SELECT user_id AS user_id FROM reservations WHERE media_id = ?1 AND expires > ?2";
     const KEPT: &str = "SELECT coalesce(sum(size), 0) AS kept FROM media WHERE ?2 IS NOT NULL AND user_id = ?1";
     const KNOWN: &str = "SELECT 1 AS known FROM blobs WHERE sha256 = ?1";
-    const GRAVE: &str = "INSERT INTO graves (object, due) SELECT ?1, ?2 \
+    const ORPHAN: &str = "INSERT INTO graves (object, due) SELECT ?1, ?2 \
         WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE sha256 = ?3)";
     let (name, user) = (ask.media.media_id.as_str(), ask.user_id.as_deref().map(UserId::as_str));
     let statements = [
@@ -78,7 +78,7 @@ pub(crate) async fn admission(
         Statement::new(RESERVED, [name.into(), ask.ts.0.into()]),
         Statement::new(KEPT, [user.into(), ask.quota.into()]),
         Statement::new(KNOWN, [sha256.into()]),
-        Statement::new(GRAVE, [object.into(), due.0.into(), sha256.into()]),
+        Statement::new(ORPHAN, [object.into(), due.0.into(), sha256.into()]),
     ];
     let [taken, reserved, kept, known, _] = run(databases, Database::Global, statements).await?;
     if !taken.is_empty() {
@@ -250,23 +250,27 @@ pub(crate) async fn purge_media<D: Databases>(
     Ok(Purged { count: u64::try_from(gone.len()).unwrap_or(u64::MAX) })
 }
 
-/// One batch: forgets what is expired and digs graves for objects that nothing names any more.
-pub(crate) async fn bury(databases: &impl Databases, now: Millis, cached_before: Millis) -> Result<(), MatrixError> {
+/// One batch: forgets what is expired and marks objects as orphaned that nothing names any more.
+pub(crate) async fn mark_orphans(
+    databases: &impl Databases,
+    now: Millis,
+    cached_before: Millis,
+) -> Result<(), MatrixError> {
     const EXPIRE: &str = "DELETE FROM reservations WHERE expires <= ?1";
     const UNREF_CACHED: &str = "UPDATE blobs SET refs = refs - (SELECT count(*) FROM media m \
           WHERE m.user_id IS NULL AND m.created < ?1 AND m.sha256 = blobs.sha256) \
         WHERE sha256 IN (SELECT sha256 FROM media WHERE user_id IS NULL AND created < ?1)";
     const DROP_CACHED: &str = "DELETE FROM media WHERE user_id IS NULL AND created < ?1";
     // Content that is withheld stays known, so that it stays withheld when it is uploaded again.
-    const GRAVES: &str = "INSERT INTO graves (object, due) SELECT object, ?1 FROM blobs \
+    const ORPHANS: &str = "INSERT INTO graves (object, due) SELECT object, ?1 FROM blobs \
         WHERE refs = 0 AND withheld = 0 ON CONFLICT DO NOTHING";
     const DROP: &str = "DELETE FROM blobs WHERE refs = 0 AND withheld = 0";
-    let due = now.0.saturating_add(BURIAL_MS);
+    let due = now.0.saturating_add(ORPHAN_GRACE_MS);
     let statements = [
         Statement::new(EXPIRE, [now.0.into()]),
         Statement::new(UNREF_CACHED, [cached_before.0.into()]),
         Statement::new(DROP_CACHED, [cached_before.0.into()]),
-        Statement::new(GRAVES, [due.into()]),
+        Statement::new(ORPHANS, [due.into()]),
         Statement::new(DROP, []),
     ];
     run(databases, Database::Global, statements).await?;

@@ -1,8 +1,8 @@
 //! Content that travels beside a frame: into the bucket and out of it, and what is deleted from it.
 //!
-//! Content is stored once per hash. Before an object is written, a grave is dug for it; the row that makes it visible
-//! closes the grave in the same batch. So whatever happens in between, nothing half is ever seen, and [`sweep`] finds what
-//! was left.
+//! Content is stored once per hash. Before an object is written, it is marked as orphaned; the row that makes it
+//! visible takes the mark away in the same batch. So whatever happens in between, nothing half is ever seen, and
+//! [`sweep`] finds what was left.
 
 mod envelope;
 mod fetch;

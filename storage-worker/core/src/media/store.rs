@@ -74,7 +74,7 @@ impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
                 if self.committed(ask, &content, None).await? {
                     return Ok(Stored { size: content.size, ..Stored::default() });
                 }
-                // It went just now, so that no grave was dug for the object that is needed after all.
+                // It went just now, so that no orphan mark was written for the object that is needed after all.
                 admission(&self.databases, ask, None, object, due).await?;
             }
             self.objects.put(object, first, ORIGINAL).await?;

@@ -4,7 +4,7 @@ use tern_model::{MatrixError, Millis};
 
 use super::{MediaStore, Objects};
 use crate::{
-    commands::media::{bury, close, due},
+    commands::media::{close, due, mark_orphans},
     sql::Databases,
 };
 
@@ -17,7 +17,7 @@ impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
     /// # Errors
     /// 503 when the database or the bucket fails.
     pub async fn sweep(&self, now: Millis, cached_before: Millis) -> Result<usize, MatrixError> {
-        bury(&self.databases, now, cached_before).await?;
+        mark_orphans(&self.databases, now, cached_before).await?;
         let objects = due(&self.databases, now).await?;
         for object in &objects {
             // What was made of it goes first: afterwards nothing leads there.

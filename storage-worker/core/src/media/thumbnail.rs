@@ -8,7 +8,7 @@ use tern_media::{
 };
 use tern_model::MatrixError;
 use tern_ports::wire::media::{FetchThumbnail, Fetched, Follows};
-use tern_thumbnail::{MAX_INPUT, Refusal};
+use tern_thumbnail::{MAX_INPUT, ThumbnailError};
 
 use super::{MediaStore, Objects, Opened, fetch::conditions, sweep::derived};
 use crate::{
@@ -71,7 +71,7 @@ impl Shape {
         Some(Self(width.parse().ok()?, height.parse().ok()?))
     }
 
-    fn of(file: &[u8]) -> Result<Self, Refusal> {
+    fn of(file: &[u8]) -> Result<Self, ThumbnailError> {
         tern_thumbnail::look(file).map(|picture| Self(picture.width, picture.height))
     }
 }
@@ -87,8 +87,8 @@ enum Kept<B> {
 }
 
 impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
-    /// A thumbnail, or the original where that must do. One batch and one read of the bucket; one more for a wish of which
-    /// the picture's shape says what serves it. When something has to be made, two reads and a put more.
+    /// A thumbnail, or the original where that must do. One batch and one read of the bucket; one more for a request of
+    /// which the picture's shape says what serves it. When something has to be made, two reads and a put more.
     ///
     /// # Errors
     /// As [`FetchThumbnail`] says; 503 when the database or the bucket fails.
@@ -103,30 +103,30 @@ impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
             return self.original(ask, found, &kind).await;
         }
         let method = if ask.crop { Method::Crop } else { Method::Scale };
-        let wish = Size { width: ask.width, height: ask.height, method };
-        match self.serving(ask, &found, &kind, wish).await? {
+        let wanted = Size { width: ask.width, height: ask.height, method };
+        match self.serving(ask, &found, &kind, wanted).await? {
             Some(answer) => Ok(answer),
             None => self.original(ask, found, &kind).await,
         }
     }
 
-    /// The thumbnail that serves a wish; `None` when the original does.
+    /// The thumbnail that serves a request; `None` when the original does.
     async fn serving(
         &self,
         ask: &FetchThumbnail,
         found: &Found,
         kind: &str,
-        wish: Size,
+        wanted: Size,
     ) -> Result<Option<Answer<O::Body>>, MatrixError> {
-        let shape = match self.first(ask, found, wish).await? {
+        let shape = match self.first(ask, found, wanted).await? {
             Kept::Thumbnail(answer) => return Ok(Some(answer)),
             Kept::Small(shape) => shape,
         };
         // What is small both ways and moves would have been made to stand still.
-        if wish.standard().zip(shape).is_some_and(|(size, Shape(width, height))| size.holds(width, height)) {
+        if wanted.standard().zip(shape).is_some_and(|(size, Shape(width, height))| size.holds(width, height)) {
             return Ok(None);
         }
-        let size = shape.and_then(|Shape(width, height)| wish.of(width, height));
+        let size = shape.and_then(|Shape(width, height)| wanted.of(width, height));
         // What moves does so for no other client.
         let still = (!ask.animated && thumbnail::may_move(kind)).then_some(Size::WHOLE);
         for size in size.into_iter().chain(still) {
@@ -137,14 +137,14 @@ impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
         Ok(None)
     }
 
-    /// What serves a wish by itself, or the picture's shape, if there is any that something could serve it of.
-    async fn first(&self, ask: &FetchThumbnail, found: &Found, wish: Size) -> Result<Kept<O::Body>, MatrixError> {
-        let kept = match wish.standard() {
+    /// What serves a request by itself, or the picture's shape, if there is any that something could serve it of.
+    async fn first(&self, ask: &FetchThumbnail, found: &Found, wanted: Size) -> Result<Kept<O::Body>, MatrixError> {
+        let kept = match wanted.standard() {
             Some(size) => self.kept(ask, found, size).await?,
             None => Kept::Small(None),
         };
-        let known = !matches!(kept, Kept::Small(None)) || wish.is_beyond();
-        if known { Ok(kept) } else { self.shape(found, wish).await.map(Kept::Small) }
+        let known = !matches!(kept, Kept::Small(None)) || wanted.is_beyond();
+        if known { Ok(kept) } else { self.shape(found, wanted).await.map(Kept::Small) }
     }
 
     /// What is kept for `size`, made if nothing is.
@@ -165,11 +165,12 @@ impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
         self.sent(&ask.original, known, Some(opened.body)).map(Kept::Thumbnail)
     }
 
-    /// The picture's shape, looked at once. `None` when it cannot be known and the wish is so large that the original does.
-    async fn shape(&self, found: &Found, wish: Size) -> Result<Option<Shape>, MatrixError> {
+    /// The picture's shape, looked at once. `None` when it cannot be known and the request is so large that the
+    /// original does.
+    async fn shape(&self, found: &Found, wanted: Size) -> Result<Option<Shape>, MatrixError> {
         match self.made(found, SHAPE, |file| Shape::of(file).map(|shape| (Vec::new(), shape.content_type()))).await {
             Ok(opened) => Ok(Shape::read(&opened.content_type)),
-            Err(error) if error.status == 413 && wish.is_large() => Ok(None),
+            Err(error) if error.status == 413 && wanted.is_large() => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -189,7 +190,7 @@ impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
         &self,
         found: &Found,
         variant: &str,
-        make: impl Fn(&[u8]) -> Result<(Vec<u8>, String), Refusal>,
+        make: impl Fn(&[u8]) -> Result<(Vec<u8>, String), ThumbnailError>,
     ) -> Result<Opened<O::Body>, MatrixError> {
         let key = format!("{}{variant}", derived(&found.object));
         let opened = if let Some(opened) = self.objects.open(&key, None).await? {
@@ -209,7 +210,7 @@ impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
     async fn make(
         &self,
         found: &Found,
-        make: impl Fn(&[u8]) -> Result<(Vec<u8>, String), Refusal>,
+        make: impl Fn(&[u8]) -> Result<(Vec<u8>, String), ThumbnailError>,
     ) -> Result<(Vec<u8>, String), MatrixError> {
         let nothing = |why: &str| Ok((Vec::new(), why.to_owned()));
         if !usize::try_from(found.size).is_ok_and(|size| size <= MAX_INPUT) {
@@ -219,19 +220,21 @@ impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
         let file = self.objects.read(&found.object).await?.ok_or_else(MatrixError::unavailable)?;
         match make(&file) {
             Ok(made) => Ok(made),
-            Err(Refusal::Small) => nothing(SMALL),
-            Err(Refusal::TooLarge) => nothing(LARGE),
-            Err(Refusal::NotAPicture) => nothing(DAMAGED),
+            Err(ThumbnailError::Small) => nothing(SMALL),
+            Err(ThumbnailError::TooLarge) => nothing(LARGE),
+            Err(ThumbnailError::NotAPicture) => nothing(DAMAGED),
         }
     }
 }
 
 /// The thumbnail and its type, or the shape of a picture that is too small.
-fn thumbnail_of(file: &[u8], size: Size, webp: bool) -> Result<(Vec<u8>, String), Refusal> {
+fn thumbnail_of(file: &[u8], size: Size, webp: bool) -> Result<(Vec<u8>, String), ThumbnailError> {
     match tern_thumbnail::make(file, size, webp) {
         Ok(made) => Ok((made.bytes, made.format.content_type().to_owned())),
-        Err(Refusal::Small) if size != Size::WHOLE => Shape::of(file).map(|shape| (Vec::new(), shape.content_type())),
-        Err(refusal) => Err(refusal),
+        Err(ThumbnailError::Small) if size != Size::WHOLE => {
+            Shape::of(file).map(|shape| (Vec::new(), shape.content_type()))
+        }
+        Err(error_of) => Err(error_of),
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use tern_model::{RawJson, RoomSeq, TxnRef};
 use tern_ports::{
     Sql,
-    wire::storage::{AppendEvent, LoadAuthChain, PageEvents, StateAt, StateTurn},
+    wire::storage::{AppendEvent, LoadAuthChain, PageEvents, ResolutionChange, StateAt},
 };
 use tern_storage::Database;
 
@@ -196,22 +196,22 @@ fn an_event_id_at_two_positions_fails_the_whole_append() {
 fn state_is_what_resolution_made_of_it() {
     let (worker, id) = (Worker::new(), room("a"));
     worker.append(&id, &journal(&id, 9));
-    let turn = |kind: &str, key: &str, event: Option<u64>| StateTurn {
+    let resolution = |kind: &str, key: &str, event: Option<u64>| ResolutionChange {
         kind: kind.to_owned(),
         state_key: key.to_owned(),
         event: event.map(RoomSeq),
     };
     let topic = |seq, text: &str| event(&id, seq, "alice", "m.room.topic", Some(""), json!({ "topic": text }));
     let bob = user("bob");
-    let turned = AppendEvent {
-        turns: vec![turn("m.room.topic", "", Some(10)), turn("m.room.member", bob.as_str(), None)],
+    let resolved = AppendEvent {
+        resolutions: vec![resolution("m.room.topic", "", Some(10)), resolution("m.room.member", bob.as_str(), None)],
         ..message(&id, 12, "alice")
     };
     let lost = AppendEvent { is_state: false, ..topic(13, "lost") };
     worker.append(&id, &[topic(10, "first"), topic(11, "second")]);
     // Twice, as after a lost answer.
-    worker.append(&id, &[turned.clone(), lost.clone()]);
-    worker.append(&id, &[turned, lost]);
+    worker.append(&id, &[resolved.clone(), lost.clone()]);
+    worker.append(&id, &[resolved, lost]);
     let state = |at: u64, kind: Option<&str>, key: Option<&str>| {
         let (kind, state_key) = (kind.map(str::to_owned), key.map(str::to_owned));
         worker.ask(StateAt { room_id: id.clone(), at: RoomSeq(at), kind, state_key })

@@ -108,7 +108,7 @@ pub(crate) fn code<T: std::fmt::Debug>(result: Result<T, MatrixError>) -> (u16, 
     (error.status, error.errcode.into_owned())
 }
 
-pub(crate) fn refusal(status: u16, errcode: &str) -> (u16, String) {
+pub(crate) fn error_of(status: u16, errcode: &str) -> (u16, String) {
     (status, errcode.to_owned())
 }
 
@@ -178,35 +178,35 @@ fn a_reserved_name_waits_for_its_owner() {
 
     reserve("d", NOW).unwrap();
     let fill = |name: &str| StoreMedia { reserved: true, ..put(name) };
-    assert_eq!(code(scene.fetch(&get("d"))), refusal(504, "M_NOT_YET_UPLOADED"));
-    assert_eq!(code(scene.store(&fill("never"), b"x")), refusal(404, "M_NOT_FOUND"));
+    assert_eq!(code(scene.fetch(&get("d"))), error_of(504, "M_NOT_YET_UPLOADED"));
+    assert_eq!(code(scene.store(&fill("never"), b"x")), error_of(404, "M_NOT_FOUND"));
     assert_eq!(
         code(scene.store(&StoreMedia { user_id: Some(user("bob")), ..fill("d") }, b"x")),
-        refusal(403, "M_FORBIDDEN")
+        error_of(403, "M_FORBIDDEN")
     );
     scene.store(&fill("d"), b"content").unwrap();
     assert_eq!(scene.content("d").as_deref(), Some(&b"content"[..]));
-    assert_eq!(code(scene.store(&fill("d"), b"other")), refusal(409, "M_CANNOT_OVERWRITE_MEDIA"));
-    assert_eq!(code(scene.store(&put("d"), b"other")), refusal(409, "M_CANNOT_OVERWRITE_MEDIA"));
+    assert_eq!(code(scene.store(&fill("d"), b"other")), error_of(409, "M_CANNOT_OVERWRITE_MEDIA"));
+    assert_eq!(code(scene.store(&put("d"), b"other")), error_of(409, "M_CANNOT_OVERWRITE_MEDIA"));
 
     reserve("e", NOW).unwrap();
     let late = StoreMedia { ts: expires, ..fill("e") };
-    assert_eq!(code(scene.store(&late, b"x")), refusal(404, "M_NOT_FOUND"));
-    assert_eq!(code(scene.fetch(&FetchMedia { ts: expires, ..get("e") })), refusal(404, "M_NOT_FOUND"));
+    assert_eq!(code(scene.store(&late, b"x")), error_of(404, "M_NOT_FOUND"));
+    assert_eq!(code(scene.fetch(&FetchMedia { ts: expires, ..get("e") })), error_of(404, "M_NOT_FOUND"));
 }
 
 #[test]
 fn limits_hold_for_one_upload_and_for_all_of_a_user() {
     let scene = Scene::new();
     let small = |name: &str| StoreMedia { max_length: 100, quota: Some(150), ..put(name) };
-    assert_eq!(code(scene.store(&small("a"), &bytes(101))), refusal(413, "M_TOO_LARGE"));
+    assert_eq!(code(scene.store(&small("a"), &bytes(101))), error_of(413, "M_TOO_LARGE"));
     scene.store(&small("a"), &bytes(100)).unwrap();
-    assert_eq!(code(scene.store(&small("b"), &bytes(51))), refusal(403, "M_FORBIDDEN"));
+    assert_eq!(code(scene.store(&small("b"), &bytes(51))), error_of(403, "M_FORBIDDEN"));
     scene.store(&StoreMedia { user_id: Some(user("bob")), ..small("b") }, &bytes(51)).expect("another's room");
     scene.store(&small("c"), &bytes(50)).unwrap();
-    assert_eq!(code(scene.store(&small("d"), b"")), refusal(403, "M_FORBIDDEN"));
+    assert_eq!(code(scene.store(&small("d"), b"")), error_of(403, "M_FORBIDDEN"));
     let long = StoreMedia { max_length: 2 * PART as u64, ..put("e") };
-    assert_eq!(code(scene.store(&long, &bytes(2 * PART + 1))), refusal(413, "M_TOO_LARGE"));
+    assert_eq!(code(scene.store(&long, &bytes(2 * PART + 1))), error_of(413, "M_TOO_LARGE"));
     let purged = scene.worker.ask(PurgeMedia { which: Purge::OfUser(user("alice")) });
     assert_eq!(purged.count, 2);
     assert_eq!((scene.content("a"), scene.content("c")), (None, None));
@@ -223,11 +223,11 @@ fn withheld_content_is_found_under_no_name() {
     withhold("a", true).unwrap();
     scene.store(&put("c"), b"bad").unwrap();
     for name in ["a", "b", "c"] {
-        assert_eq!(code(scene.fetch(&get(name))), refusal(404, "M_NOT_FOUND"), "{name}");
+        assert_eq!(code(scene.fetch(&get(name))), error_of(404, "M_NOT_FOUND"), "{name}");
     }
     withhold("c", false).unwrap();
     assert_eq!(scene.content("a").as_deref(), Some(&b"bad"[..]));
-    assert_eq!(code(withhold("never", true)), refusal(404, "M_NOT_FOUND"));
+    assert_eq!(code(withhold("never", true)), error_of(404, "M_NOT_FOUND"));
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn the_open_paths_know_only_what_is_old() {
     let scene = Scene::new();
     scene.store(&put("a"), b"x").unwrap();
     let open = |before: u64| scene.fetch(&FetchMedia { before: Some(Millis(before)), ..get("a") });
-    assert_eq!(code(open(NOW.0)), refusal(404, "M_NOT_FOUND"));
+    assert_eq!(code(open(NOW.0)), error_of(404, "M_NOT_FOUND"));
     assert!(open(NOW.0 + 1).is_ok());
 }
 
@@ -251,7 +251,7 @@ fn a_crash_at_any_step_leaves_nothing_half_and_the_sweep_the_rest() {
                 assert!(step > 1 && scene.content("a") == Some(content));
                 break;
             }
-            assert_eq!(code(stored), refusal(503, "M_UNKNOWN"));
+            assert_eq!(code(stored), error_of(503, "M_UNKNOWN"));
             assert_eq!(scene.content("a"), None, "step {step} of {length} bytes");
             scene.sweep(Millis(NOW.0 + 25 * HOUR));
             assert_eq!(scene.bucket.keys(), [""; 0]);
@@ -274,7 +274,7 @@ fn an_outage_between_put_and_row_leaves_a_grave() {
     });
     let stored = Executor::new().run(media.store(&put("a"), "o-a", stream::iter(chunks)));
     d1.outage.set(false);
-    assert_eq!(code(stored), refusal(503, "M_UNKNOWN"));
+    assert_eq!(code(stored), error_of(503, "M_UNKNOWN"));
     assert_eq!((scene.content("a"), scene.bucket.keys()), (None, vec!["o-a".to_owned()]));
     assert_eq!(scene.sweep(Millis(NOW.0 + 23 * HOUR)), 0, "it might still be under way");
     assert_eq!(scene.sweep(Millis(NOW.0 + 25 * HOUR)), 1);

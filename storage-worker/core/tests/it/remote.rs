@@ -21,7 +21,7 @@ use tern_storage::{
 };
 use tern_testkit::Executor;
 
-use crate::media::{HOUR, NOW, Scene, bytes, code, get, put, refusal};
+use crate::media::{HOUR, NOW, Scene, bytes, code, error_of, get, put};
 
 fn boundary() -> Boundary {
     Boundary::random([9; 18])
@@ -55,7 +55,7 @@ fn a_copy_is_what_its_envelope_says() {
         let (known, body) = scene.fetch(&fetch("a")).unwrap();
         assert!(body.as_deref() == Some(&content[..]), "{length}");
         assert_eq!((known.content_type.as_str(), known.name.as_deref()), ("video/mp4", Some("größe.mp4")));
-        assert_eq!(code(scene.fetch(&get("a"))), refusal(404, "M_NOT_FOUND"), "it is not ours");
+        assert_eq!(code(scene.fetch(&get("a"))), error_of(404, "M_NOT_FOUND"), "it is not ours");
     }
 }
 
@@ -64,18 +64,18 @@ fn what_is_no_envelope_leaves_nothing() {
     let scene = Scene::new();
     let whole = envelope(&bytes(3 * PART));
     for (broken, expected) in [
-        (&whole[..whole.len() - 40], refusal(400, "M_UNKNOWN")),
-        (&whole[..60], refusal(400, "M_UNKNOWN")),
-        (&b"<html>not found</html>"[..], refusal(400, "M_UNKNOWN")),
-        (&vec![b'x'; 20_000][..], refusal(502, "M_UNKNOWN")),
+        (&whole[..whole.len() - 40], error_of(400, "M_UNKNOWN")),
+        (&whole[..60], error_of(400, "M_UNKNOWN")),
+        (&b"<html>not found</html>"[..], error_of(400, "M_UNKNOWN")),
+        (&vec![b'x'; 20_000][..], error_of(502, "M_UNKNOWN")),
     ] {
         assert_eq!(code(scene.store(&copy("a"), broken)), expected);
     }
     let plain = StoreMedia { envelope: Some("image/png".to_owned()), ..copy("a") };
-    assert_eq!(code(scene.store(&plain, &whole)), refusal(502, "M_UNKNOWN"));
+    assert_eq!(code(scene.store(&plain, &whole)), error_of(502, "M_UNKNOWN"));
     let small = StoreMedia { max_length: 100, ..copy("a") };
-    assert_eq!(code(scene.store(&small, &envelope(&bytes(101)))), refusal(413, "M_TOO_LARGE"));
-    assert_eq!(code(scene.fetch(&fetch("a"))), refusal(404, "M_NOT_FOUND"));
+    assert_eq!(code(scene.store(&small, &envelope(&bytes(101)))), error_of(413, "M_TOO_LARGE"));
+    assert_eq!(code(scene.fetch(&fetch("a"))), error_of(404, "M_NOT_FOUND"));
     scene.sweep(Millis(NOW.0 + 25 * HOUR));
     assert_eq!(scene.bucket.keys(), [""; 0]);
 }
@@ -102,7 +102,7 @@ fn copies_expire_and_uploads_do_not() {
     scene.sweep(Millis(NOW.0 + month));
     assert!(scene.fetch(&fetch("a")).is_ok(), "a month, and not less");
     scene.sweep(Millis(NOW.0 + month + 1));
-    assert_eq!(code(scene.fetch(&fetch("a"))), refusal(404, "M_NOT_FOUND"));
+    assert_eq!(code(scene.fetch(&fetch("a"))), error_of(404, "M_NOT_FOUND"));
     assert!(scene.fetch(&fetch("b")).is_ok());
     scene.sweep(Millis(NOW.0 + month + 2 * HOUR));
     scene.sweep(Millis(NOW.0 + month + 4 * HOUR));
@@ -117,9 +117,9 @@ fn a_copy_can_be_withheld_and_purged() {
     scene.store(&copy("a"), &envelope(b"bad")).unwrap();
     scene.worker.try_ask(QuarantineMedia { media: elsewhere("a"), withheld: true }).unwrap();
     scene.store(&copy("b"), &envelope(b"bad")).unwrap();
-    assert_eq!(code(scene.fetch(&fetch("b"))), refusal(404, "M_NOT_FOUND"));
+    assert_eq!(code(scene.fetch(&fetch("b"))), error_of(404, "M_NOT_FOUND"));
     assert_eq!(scene.worker.ask(PurgeMedia { which: Purge::One(elsewhere("a")) }).count, 1);
-    assert_eq!(code(scene.store(&copy("b"), &envelope(b"other"))), refusal(409, "M_CANNOT_OVERWRITE_MEDIA"));
+    assert_eq!(code(scene.store(&copy("b"), &envelope(b"other"))), error_of(409, "M_CANNOT_OVERWRITE_MEDIA"));
 }
 
 #[test]
@@ -140,12 +140,12 @@ fn what_goes_out_in_an_envelope_comes_in_again() {
     assert_eq!((known.content_type.as_str(), known.name.as_deref()), ("image/png", Some("cat.png")));
     assert!(body == Some(content));
     let bad = FetchMedia { envelope: Some("a\r\nb".to_owned()), ..get("a") };
-    assert_eq!(code(scene.fetch(&bad)), refusal(400, "M_INVALID_PARAM"));
+    assert_eq!(code(scene.fetch(&bad)), error_of(400, "M_INVALID_PARAM"));
 
     scene.store(&put("picture"), include_bytes!("../../../../benches/src/picture.png")).unwrap();
     let original = FetchMedia { media: crate::media::named("picture"), ..out };
-    let wish = FetchThumbnail { original, width: 32, height: 32, crop: true, animated: false, webp: false };
-    let (known, body) = Executor::new().run(scene.media().thumbnail(&wish)).unwrap();
+    let wanted = FetchThumbnail { original, width: 32, height: 32, crop: true, animated: false, webp: false };
+    let (known, body) = Executor::new().run(scene.media().thumbnail(&wanted)).unwrap();
     let body = body.unwrap();
     assert!(body.len() as u64 > known.size && body.ends_with(closing(&boundary()).as_bytes()));
 }
@@ -161,7 +161,7 @@ fn only_a_picture_is_kept_as_one_and_as_what_it_is() {
     assert_eq!(scene.fetch(&get("a")).unwrap().0.content_type, "image/png");
     let ask = StoreMedia { media: crate::media::named("b"), ..ask };
     for other in [&b""[..], b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>", b"<html>", &picture[..20]] {
-        assert_eq!(code(scene.store(&ask, other)), refusal(400, "M_UNKNOWN"));
+        assert_eq!(code(scene.store(&ask, other)), error_of(400, "M_UNKNOWN"));
     }
     assert_eq!(scene.content("b"), None);
 }
@@ -194,7 +194,7 @@ fn what_is_written_after_all_has_a_grave() {
     let (databases, workbench) = (Meanwhile { scene: &scene, batches: Cell::new(0) }, Workbench::default());
     let media = MediaStore { databases, objects: &scene.bucket, workbench: &workbench };
     let stored = Executor::new().run(media.store(&put("new"), "o-new", stream::iter([Ok(b"same".to_vec())])));
-    assert_eq!(code(stored), refusal(503, "M_UNKNOWN"));
+    assert_eq!(code(stored), error_of(503, "M_UNKNOWN"));
     assert!(scene.bucket.keys().contains(&"o-new".to_owned()));
     scene.sweep(Millis(NOW.0 + 25 * HOUR));
     assert_eq!(scene.bucket.keys(), [""; 0]);

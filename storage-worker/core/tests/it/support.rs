@@ -86,7 +86,7 @@ pub(crate) fn event(
         unsigned: None,
         txn: None,
     };
-    AppendEvent { event, is_state: state_key.is_some(), redaction: None, turns: Vec::new() }
+    AppendEvent { event, is_state: state_key.is_some(), redaction: None, resolutions: Vec::new() }
 }
 
 pub(crate) fn message(room_id: &RoomId, seq: u64, sender: &str) -> AppendEvent {

@@ -10,7 +10,7 @@ use tern_testkit::{Executor, bucket::Operations};
 
 use crate::media::{Scene, get, named, put};
 
-fn wish(media_id: &str, width: u32, height: u32, crop: bool) -> FetchThumbnail {
+fn wanted(media_id: &str, width: u32, height: u32, crop: bool) -> FetchThumbnail {
     FetchThumbnail { original: get(media_id), width, height, crop, animated: false, webp: false }
 }
 
@@ -38,17 +38,17 @@ fn a_thumbnail_is_made_once() {
     let scene = Scene::new();
     scene.store(&put("a"), &picture(1000, 500)).unwrap();
     scene.bucket.take_operations();
-    let (known, body) = ask(&scene, &wish("a", 300, 200, false)).unwrap();
+    let (known, body) = ask(&scene, &wanted("a", 300, 200, false)).unwrap();
     assert_eq!((known.content_type.as_str(), dimensions(&body.unwrap())), ("image/jpeg", (480, 240)));
     assert_eq!(scene.bucket.take_operations(), Operations { a: 1, b: 3 }, "looked for, read, put, opened");
-    let (again, body) = ask(&scene, &wish("a", 310, 210, false)).unwrap();
+    let (again, body) = ask(&scene, &wanted("a", 310, 210, false)).unwrap();
     assert_eq!((again.size, &again), (body.unwrap().len() as u64, &known), "the same standard size");
     assert_eq!(scene.bucket.take_operations(), Operations { a: 0, b: 1 });
-    let mut same = wish("a", 320, 240, false);
+    let mut same = wanted("a", 320, 240, false);
     same.original.if_none_match = Some(known.tag);
     assert_eq!(ask(&scene, &same).map(|(known, body)| (known.follows, body)), Ok((Follows::Unchanged, None)));
     assert_eq!(scene.bucket.take_operations(), Operations::default());
-    let (_, body) = ask(&scene, &wish("a", 96, 96, true)).unwrap();
+    let (_, body) = ask(&scene, &wanted("a", 96, 96, true)).unwrap();
     assert_eq!(dimensions(&body.unwrap()), (96, 96));
 }
 
@@ -64,7 +64,7 @@ fn what_is_not_larger_or_too_large_a_wish_is_the_original() {
         (4000, 3000, Operations { a: 0, b: 2 }),
     ] {
         scene.bucket.take_operations();
-        let (known, body) = ask(&scene, &wish("a", width, height, false)).unwrap();
+        let (known, body) = ask(&scene, &wanted("a", width, height, false)).unwrap();
         assert_eq!((known.content_type.as_str(), body.as_ref()), ("image/png", Some(&small)));
         assert_eq!(scene.bucket.take_operations(), operations);
     }
@@ -85,13 +85,13 @@ fn a_wide_or_tall_picture_has_the_smallest_thumbnail_that_covers_the_wish() {
         ("t", 800, 600, (75, 600)),
         ("t", 700, 300, (60, 480)),
     ] {
-        let (known, body) = ask(&scene, &wish(id, width, height, false)).unwrap();
+        let (known, body) = ask(&scene, &wanted(id, width, height, false)).unwrap();
         assert_eq!((known.content_type.as_str(), dimensions(&body.unwrap())), ("image/jpeg", sides), "{id} {width}");
     }
     scene.bucket.take_operations();
-    let (known, _) = ask(&scene, &wish("w", 800, 200, false)).unwrap();
+    let (known, _) = ask(&scene, &wanted("w", 800, 200, false)).unwrap();
     assert_eq!(scene.bucket.take_operations(), Operations { a: 0, b: 2 }, "its shape, the thumbnail");
-    let mut same = wish("w", 800, 200, false);
+    let mut same = wanted("w", 800, 200, false);
     same.original.if_none_match = Some(known.tag);
     assert_eq!(ask(&scene, &same).map(|(known, body)| (known.follows, body)), Ok((Follows::Unchanged, None)));
     assert_eq!(scene.bucket.take_operations(), Operations { a: 0, b: 1 });
@@ -104,7 +104,7 @@ fn what_was_found_too_small_before_shapes_were_kept_is_looked_at_again() {
     let object = scene.bucket.keys().remove(0);
     let (bucket, key) = (&scene.bucket, format!("{object}/800x600-scale"));
     Executor::new().run(Objects::put(&bucket, &key, Vec::new(), "x-tern/small")).unwrap();
-    let (_, body) = ask(&scene, &wish("w", 800, 600, false)).unwrap();
+    let (_, body) = ask(&scene, &wanted("w", 800, 600, false)).unwrap();
     assert_eq!(dimensions(&body.unwrap()), (800, 100));
 }
 
@@ -118,7 +118,7 @@ fn what_moves_stands_still_unless_it_may_move() {
     let scene = Scene::new();
     scene.store(&StoreMedia { content_type: "image/gif".to_owned(), ..put("a") }, MOVING).unwrap();
     for (width, height) in [(32, 32), (320, 240), (4000, 3000)] {
-        let still = wish("a", width, height, false);
+        let still = wanted("a", width, height, false);
         let (known, body) = ask(&scene, &still).unwrap();
         assert_eq!((known.content_type.as_str(), dimensions(&body.unwrap())), ("image/jpeg", (1, 1)), "{width}");
         let (known, body) = ask(&scene, &FetchThumbnail { animated: true, ..still }).unwrap();
@@ -132,14 +132,14 @@ fn a_thumbnail_is_of_a_type_that_thumbnails_have() {
     let typed = |content_type: &str| StoreMedia { content_type: content_type.to_owned(), ..put("x") };
     let svg = b"<svg xmlns=\"http://www.w3.org/2000/svg\" onload=\"alert(1)\"/>";
     let code =
-        |scene: &Scene, width: u32| ask(scene, &wish("x", width, 100, false)).map(|(known, _)| known.content_type);
+        |scene: &Scene, width: u32| ask(scene, &wanted("x", width, 100, false)).map(|(known, _)| known.content_type);
     for (content_type, content) in
         [("image/svg+xml", svg.to_vec()), ("image/png", svg.to_vec()), ("image/heic", picture(10, 10))]
     {
         scene.store(&typed(content_type), &content).unwrap();
         for width in [100, 4000] {
-            let refusal = code(&scene, width).map_err(|error| (error.status, error.errcode.into_owned()));
-            assert_eq!(refusal, Err((400, "M_UNKNOWN".to_owned())), "{content_type} {width}");
+            let error_of = code(&scene, width).map_err(|error| (error.status, error.errcode.into_owned()));
+            assert_eq!(error_of, Err((400, "M_UNKNOWN".to_owned())), "{content_type} {width}");
         }
         scene.worker.ask(PurgeMedia { which: Purge::One(named("x")) });
     }
@@ -151,13 +151,13 @@ fn a_thumbnail_is_of_a_type_that_thumbnails_have() {
 fn what_is_no_picture_is_refused_and_not_read_again() {
     let scene = Scene::new();
     let code =
-        |id: &str| ask(&scene, &wish(id, 32, 32, true)).map(|_| ()).map_err(|error| (error.status, error.errcode));
+        |id: &str| ask(&scene, &wanted(id, 32, 32, true)).map(|_| ()).map_err(|error| (error.status, error.errcode));
     scene.store(&put("a"), b"<html>").unwrap();
     let mut text = put("b");
     text.content_type = "text/plain".to_owned();
     scene.store(&text, b"text").unwrap();
     scene.store(&put("c"), &vec![0x89; tern_thumbnail::MAX_INPUT + 1]).unwrap();
-    for (id, refusal, operations) in [
+    for (id, error_of, operations) in [
         ("a", (400, "M_UNKNOWN"), Operations { a: 1, b: 3 }),
         ("a", (400, "M_UNKNOWN"), Operations { a: 0, b: 1 }),
         ("b", (400, "M_UNKNOWN"), Operations::default()),
@@ -165,7 +165,7 @@ fn what_is_no_picture_is_refused_and_not_read_again() {
         ("d", (404, "M_NOT_FOUND"), Operations::default()),
     ] {
         scene.bucket.take_operations();
-        assert_eq!(code(id), Err((refusal.0, refusal.1.into())), "{id}");
+        assert_eq!(code(id), Err((error_of.0, error_of.1.into())), "{id}");
         assert_eq!(scene.bucket.take_operations(), operations, "{id}");
     }
 }
@@ -174,11 +174,11 @@ fn what_is_no_picture_is_refused_and_not_read_again() {
 fn thumbnails_go_with_their_picture() {
     let scene = Scene::new();
     scene.store(&put("a"), &picture(1000, 500)).unwrap();
-    ask(&scene, &wish("a", 32, 32, true)).unwrap();
-    ask(&scene, &FetchThumbnail { webp: true, ..wish("a", 32, 32, true) }).unwrap();
+    ask(&scene, &wanted("a", 32, 32, true)).unwrap();
+    ask(&scene, &FetchThumbnail { webp: true, ..wanted("a", 32, 32, true) }).unwrap();
     assert_eq!(scene.bucket.keys().len(), 3);
     scene.worker.ask(PurgeMedia { which: Purge::One(named("a")) });
-    assert_eq!(ask(&scene, &wish("a", 32, 32, true)).unwrap_err().status, 404);
+    assert_eq!(ask(&scene, &wanted("a", 32, 32, true)).unwrap_err().status, 404);
     let hour = 60 * 60 * 1000;
     scene.sweep(get("a").ts);
     scene.sweep(Millis(get("a").ts.0 + hour));

@@ -3,11 +3,11 @@
 use image::ImageFormat;
 use proptest::prelude::*;
 use tern_media::thumbnail::Size;
-use tern_thumbnail::{MAX_INPUT, Refusal, look, make};
+use tern_thumbnail::{MAX_INPUT, ThumbnailError, look, make};
 
 use crate::pictures::{FORMATS, glass, photo, size, turned};
 
-fn small(file: &[u8]) -> Result<(), Refusal> {
+fn small(file: &[u8]) -> Result<(), ThumbnailError> {
     let _look = look(file);
     let _still = make(file, Size::WHOLE, true);
     make(file, size(32, 32, true), true).map(|_| ())
@@ -48,12 +48,12 @@ fn a_picture_is_known_by_its_header() {
         let file = photo(200, 150, *format);
         let picture = look(&file).unwrap();
         assert_eq!((picture.content_type, picture.width, picture.height), (content_type, 200, 150));
-        assert_eq!(make(&file, Size::WHOLE, true), Err(Refusal::Small), "it does not move");
+        assert_eq!(make(&file, Size::WHOLE, true), Err(ThumbnailError::Small), "it does not move");
     }
     let turned = look(&turned(&photo(200, 150, ImageFormat::Jpeg), 6)).unwrap();
     assert_eq!((turned.width, turned.height), (150, 200));
-    assert_eq!(look(&bomb(60_000, 60_000)), Err(Refusal::TooLarge));
-    assert_eq!(look(SCRIPT), Err(Refusal::NotAPicture));
+    assert_eq!(look(&bomb(60_000, 60_000)), Err(ThumbnailError::TooLarge));
+    assert_eq!(look(SCRIPT), Err(ThumbnailError::NotAPicture));
     assert!(make(MOVING, Size::WHOLE, false).is_ok(), "it moves");
 }
 
@@ -76,16 +76,16 @@ fn checksum(bytes: &[u8]) -> u32 {
 #[test]
 fn a_bomb_is_refused_by_its_header() {
     for (width, height) in [(60_000, 60_000), (1 << 30, 8), (8000, 8000)] {
-        assert_eq!(small(&bomb(width, height)), Err(Refusal::TooLarge), "{width}x{height}");
+        assert_eq!(small(&bomb(width, height)), Err(ThumbnailError::TooLarge), "{width}x{height}");
     }
     let mut jpeg = photo(64, 64, ImageFormat::Jpeg);
     let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0xff; 4]);
-    assert_eq!(small(&jpeg), Err(Refusal::TooLarge));
+    assert_eq!(small(&jpeg), Err(ThumbnailError::TooLarge));
     let mut gif = photo(64, 64, ImageFormat::Gif);
     gif[6..10].copy_from_slice(&[0xff; 4]);
-    assert_eq!(small(&gif), Err(Refusal::TooLarge));
-    assert_eq!(small(&vec![0xff; MAX_INPUT + 1]), Err(Refusal::TooLarge));
+    assert_eq!(small(&gif), Err(ThumbnailError::TooLarge));
+    assert_eq!(small(&vec![0xff; MAX_INPUT + 1]), Err(ThumbnailError::TooLarge));
 }
 
 #[test]
@@ -100,10 +100,10 @@ fn what_is_no_picture_is_refused() {
         b"<html><script>alert(1)</script></html>",
     ];
     for page in pages {
-        assert_eq!(small(page), Err(Refusal::NotAPicture), "{page:?}");
+        assert_eq!(small(page), Err(ThumbnailError::NotAPicture), "{page:?}");
     }
     // Read as a GIF, this script has the size of a city.
-    assert_eq!(small(b"GIF89a/*<script>alert(1)</script>*/=1;"), Err(Refusal::TooLarge));
+    assert_eq!(small(b"GIF89a/*<script>alert(1)</script>*/=1;"), Err(ThumbnailError::TooLarge));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a thumbnail looks like.
 
 use image::{DynamicImage, GenericImageView, ImageFormat, RgbImage, imageops::FilterType};
-use tern_thumbnail::{Format, Refusal, Thumbnail, make};
+use tern_thumbnail::{Format, Thumbnail, ThumbnailError, make};
 
 use crate::pictures::{FORMATS, file, glass, photo, scene, size, turned};
 
@@ -37,12 +37,12 @@ fn similarity(one: &RgbImage, other: &RgbImage) -> f64 {
 #[test]
 fn a_thumbnail_looks_like_a_careful_reduction() {
     let picture = scene(1600, 900);
-    for (wish, width, height) in [(size(320, 240, false), 427, 240), (size(800, 600, false), 1067, 600)] {
+    for (wanted, width, height) in [(size(320, 240, false), 427, 240), (size(800, 600, false), 1067, 600)] {
         let careful = image::imageops::resize(&picture, width, height, FilterType::CatmullRom);
         for format in FORMATS {
             let file = photo(1600, 900, format);
             for webp in [false, true] {
-                let made = open(&make(&file, wish, webp).unwrap());
+                let made = open(&make(&file, wanted, webp).unwrap());
                 assert_eq!(made.dimensions(), (width, height));
                 let alike = similarity(&made.into_rgb8(), &careful);
                 // A GIF has 256 colours.
@@ -109,6 +109,6 @@ fn webp_is_sent_only_where_it_is_taken_and_smaller() {
 #[test]
 fn what_is_not_larger_is_left_alone() {
     for format in FORMATS {
-        assert_eq!(make(&photo(96, 200, format), size(96, 96, true), false), Err(Refusal::Small));
+        assert_eq!(make(&photo(96, 200, format), size(96, 96, true), false), Err(ThumbnailError::Small));
     }
 }

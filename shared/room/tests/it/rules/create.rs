@@ -3,7 +3,7 @@
 use serde_json::json;
 use tern_room::{Verdict, Version};
 
-use super::{judged, rules};
+use super::{authorised, rules};
 use crate::scene::{ALICE, BOB, CAROL, Event, MOD, Scene, member, message, state};
 
 rules! {
@@ -26,7 +26,7 @@ rules! {
 fn of(version: &'static Version, change: impl FnOnce(Event) -> Event) -> Verdict {
     let mut scene = Scene::empty(version);
     let create = change(scene.create(json!({})));
-    scene.judge(create)
+    scene.authorise_pdu(create)
 }
 
 fn create(version: &'static Version) -> Verdict {
@@ -34,7 +34,7 @@ fn create(version: &'static Version) -> Verdict {
 }
 
 fn create_after_another(version: &'static Version) -> Verdict {
-    judged(version, |scene| scene.create(json!({})))
+    authorised(version, |scene| scene.create(json!({})))
 }
 
 fn create_in_foreign_room(version: &'static Version) -> Verdict {
@@ -62,15 +62,15 @@ fn create_with_bad_creators(version: &'static Version) -> Verdict {
 }
 
 fn plain(version: &'static Version) -> Verdict {
-    judged(version, |_| message(BOB))
+    authorised(version, |_| message(BOB))
 }
 
 fn of_unknown_room(version: &'static Version) -> Verdict {
-    judged(version, |_| message(BOB).field("room_id", "!another"))
+    authorised(version, |_| message(BOB).field("room_id", "!another"))
 }
 
 fn cites_twice(version: &'static Version) -> Verdict {
-    judged(version, |scene| {
+    authorised(version, |scene| {
         let before = scene.id_of("m.room.power_levels", "");
         let levels = scene.levels(json!({ MOD: 50, BOB: 0 }));
         scene.add(levels);
@@ -81,7 +81,7 @@ fn cites_twice(version: &'static Version) -> Verdict {
 }
 
 fn cites_too_much(version: &'static Version) -> Verdict {
-    judged(version, |scene| {
+    authorised(version, |scene| {
         let mut auth = scene.auth_for(&message(BOB));
         auth.push(scene.id_of("m.room.join_rules", ""));
         message(BOB).auth(auth)
@@ -89,7 +89,7 @@ fn cites_too_much(version: &'static Version) -> Verdict {
 }
 
 fn cites_create(version: &'static Version) -> Verdict {
-    judged(version, |scene| {
+    authorised(version, |scene| {
         let mut auth = scene.auth_for(&message(BOB));
         auth.push(scene.id_of("m.room.create", ""));
         message(BOB).auth(auth)
@@ -97,7 +97,7 @@ fn cites_create(version: &'static Version) -> Verdict {
 }
 
 fn cites_rejected(version: &'static Version) -> Verdict {
-    judged(version, |scene| {
+    authorised(version, |scene| {
         let seized = scene.add_rejected(state("m.room.power_levels", BOB, json!({ "users": { BOB: 100 } })));
         let current = scene.id_of("m.room.power_levels", "");
         let mut auth = scene.auth_for(&message(BOB));
@@ -108,7 +108,7 @@ fn cites_rejected(version: &'static Version) -> Verdict {
 }
 
 fn cites_no_create(version: &'static Version) -> Verdict {
-    judged(version, |scene| {
+    authorised(version, |scene| {
         let create = scene.id_of("m.room.create", "");
         let mut auth = scene.auth_for(&message(BOB));
         auth.retain(|id| *id != create);
@@ -117,7 +117,7 @@ fn cites_no_create(version: &'static Version) -> Verdict {
 }
 
 fn cites_other_room(version: &'static Version) -> Verdict {
-    judged(version, |scene| {
+    authorised(version, |scene| {
         // The auth events stay those of the scene's room.
         let auth = scene.auth_for(&message(BOB));
         message(BOB).auth(auth).field("room_id", "!another:a.test")
@@ -129,9 +129,9 @@ fn unfederated(version: &'static Version) -> Scene {
 }
 
 fn local_sender(version: &'static Version) -> Verdict {
-    unfederated(version).judge(member(ALICE, ALICE, "join"))
+    unfederated(version).authorise_pdu(member(ALICE, ALICE, "join"))
 }
 
 fn foreign_sender(version: &'static Version) -> Verdict {
-    unfederated(version).judge(member(CAROL, CAROL, "join"))
+    unfederated(version).authorise_pdu(member(CAROL, CAROL, "join"))
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tern_model::RawJson;
 use tern_room::{Draft, Signer, Unverified, Verdict, Version};
 
-use super::{judged, rules};
+use super::{authorised, rules};
 use crate::scene::{ALICE, BOB, CAROL, Event, MOD, Scene, event, member, state};
 
 rules! {
@@ -57,7 +57,7 @@ fn join_rule(scene: &mut Scene, rule: &str) {
 
 /// A room with this join rule, and the verdict on the last event.
 fn under(rule: &str, version: &'static Version, act: impl FnOnce(&mut Scene) -> Event) -> Verdict {
-    judged(version, |scene| {
+    authorised(version, |scene| {
         join_rule(scene, rule);
         act(scene)
     })
@@ -68,37 +68,37 @@ fn join(user: &str) -> Event {
 }
 
 fn own_join(version: &'static Version) -> Verdict {
-    judged(version, |_| join(CAROL))
+    authorised(version, |_| join(CAROL))
 }
 
 fn no_state_key(version: &'static Version) -> Verdict {
-    judged(version, |_| event("m.room.member", CAROL).content(json!({ "membership": "join" })))
+    authorised(version, |_| event("m.room.member", CAROL).content(json!({ "membership": "join" })))
 }
 
 fn no_membership(version: &'static Version) -> Verdict {
-    judged(version, |_| event("m.room.member", CAROL).key(CAROL))
+    authorised(version, |_| event("m.room.member", CAROL).key(CAROL))
 }
 
 fn creator_joins_first(version: &'static Version) -> Verdict {
     let mut scene = Scene::empty(version);
     let create = scene.create(json!({}));
     scene.add(create);
-    scene.judge(join(ALICE))
+    scene.authorise_pdu(join(ALICE))
 }
 
 fn stranger_joins_first(version: &'static Version) -> Verdict {
     let mut scene = Scene::empty(version);
     let create = scene.create(json!({}));
     scene.add(create);
-    scene.judge(join(BOB))
+    scene.authorise_pdu(join(BOB))
 }
 
 fn join_of_another(version: &'static Version) -> Verdict {
-    judged(version, |_| member(BOB, CAROL, "join"))
+    authorised(version, |_| member(BOB, CAROL, "join"))
 }
 
 fn banned_joins(version: &'static Version) -> Verdict {
-    judged(version, |scene| {
+    authorised(version, |scene| {
         scene.add(member(ALICE, CAROL, "ban"));
         join(CAROL)
     })
@@ -169,26 +169,26 @@ fn joins_private(version: &'static Version) -> Verdict {
 }
 
 fn invite(version: &'static Version) -> Verdict {
-    judged(version, |_| member(BOB, CAROL, "invite"))
+    authorised(version, |_| member(BOB, CAROL, "invite"))
 }
 
 fn outsider_invites(version: &'static Version) -> Verdict {
-    judged(version, |_| member(CAROL, "@dora:b.test", "invite"))
+    authorised(version, |_| member(CAROL, "@dora:b.test", "invite"))
 }
 
 fn invite_of_member(version: &'static Version) -> Verdict {
-    judged(version, |_| member(ALICE, BOB, "invite"))
+    authorised(version, |_| member(ALICE, BOB, "invite"))
 }
 
 fn invite_of_banned(version: &'static Version) -> Verdict {
-    judged(version, |scene| {
+    authorised(version, |scene| {
         scene.add(member(ALICE, CAROL, "ban"));
         member(ALICE, CAROL, "invite")
     })
 }
 
 fn invite_without_level(version: &'static Version) -> Verdict {
-    judged(version, |scene| {
+    authorised(version, |scene| {
         let levels = scene.levels(json!({ MOD: 50 })).with("invite", 50);
         scene.add(levels);
         member(BOB, CAROL, "invite")
@@ -196,11 +196,11 @@ fn invite_without_level(version: &'static Version) -> Verdict {
 }
 
 fn leave(version: &'static Version) -> Verdict {
-    judged(version, |_| member(BOB, BOB, "leave"))
+    authorised(version, |_| member(BOB, BOB, "leave"))
 }
 
 fn leave_from_outside(version: &'static Version) -> Verdict {
-    judged(version, |_| member(CAROL, CAROL, "leave"))
+    authorised(version, |_| member(CAROL, CAROL, "leave"))
 }
 
 fn takes_knock_back(version: &'static Version) -> Verdict {
@@ -211,29 +211,29 @@ fn takes_knock_back(version: &'static Version) -> Verdict {
 }
 
 fn leave_when_banned(version: &'static Version) -> Verdict {
-    judged(version, |scene| {
+    authorised(version, |scene| {
         scene.add(member(ALICE, BOB, "ban"));
         member(BOB, BOB, "leave")
     })
 }
 
 fn kick(version: &'static Version) -> Verdict {
-    judged(version, |_| member(MOD, BOB, "leave"))
+    authorised(version, |_| member(MOD, BOB, "leave"))
 }
 
 fn outsider_kicks(version: &'static Version) -> Verdict {
-    judged(version, |_| member(CAROL, BOB, "leave"))
+    authorised(version, |_| member(CAROL, BOB, "leave"))
 }
 
 fn unban(version: &'static Version) -> Verdict {
-    judged(version, |scene| {
+    authorised(version, |scene| {
         scene.add(member(ALICE, BOB, "ban"));
         member(MOD, BOB, "leave")
     })
 }
 
 fn unban_without_level(version: &'static Version) -> Verdict {
-    judged(version, |scene| {
+    authorised(version, |scene| {
         scene.add(member(ALICE, BOB, "ban"));
         let levels = scene.levels(json!({ MOD: 50 })).with("ban", 60);
         scene.add(levels);
@@ -242,7 +242,7 @@ fn unban_without_level(version: &'static Version) -> Verdict {
 }
 
 fn kick_without_level(version: &'static Version) -> Verdict {
-    judged(version, |scene| {
+    authorised(version, |scene| {
         let levels = scene.levels(json!({ MOD: 50 })).with("kick", 60);
         scene.add(levels);
         member(MOD, BOB, "leave")
@@ -250,7 +250,7 @@ fn kick_without_level(version: &'static Version) -> Verdict {
 }
 
 fn kick_of_equal(version: &'static Version) -> Verdict {
-    judged(version, |scene| {
+    authorised(version, |scene| {
         let levels = scene.levels(json!({ MOD: 50, BOB: 50 }));
         scene.add(levels);
         member(MOD, BOB, "leave")
@@ -258,19 +258,19 @@ fn kick_of_equal(version: &'static Version) -> Verdict {
 }
 
 fn ban(version: &'static Version) -> Verdict {
-    judged(version, |_| member(MOD, BOB, "ban"))
+    authorised(version, |_| member(MOD, BOB, "ban"))
 }
 
 fn outsider_bans(version: &'static Version) -> Verdict {
-    judged(version, |_| member(CAROL, BOB, "ban"))
+    authorised(version, |_| member(CAROL, BOB, "ban"))
 }
 
 fn ban_without_level(version: &'static Version) -> Verdict {
-    judged(version, |_| member(BOB, CAROL, "ban"))
+    authorised(version, |_| member(BOB, CAROL, "ban"))
 }
 
 fn ban_of_superior(version: &'static Version) -> Verdict {
-    judged(version, |_| member(MOD, ALICE, "ban"))
+    authorised(version, |_| member(MOD, ALICE, "ban"))
 }
 
 fn knock(version: &'static Version) -> Verdict {
@@ -278,7 +278,7 @@ fn knock(version: &'static Version) -> Verdict {
 }
 
 fn knock_on_public(version: &'static Version) -> Verdict {
-    judged(version, |_| member(CAROL, CAROL, "knock"))
+    authorised(version, |_| member(CAROL, CAROL, "knock"))
 }
 
 fn knock_on_knock_restricted(version: &'static Version) -> Verdict {
@@ -294,7 +294,7 @@ fn member_knocks(version: &'static Version) -> Verdict {
 }
 
 fn unknown_membership(version: &'static Version) -> Verdict {
-    judged(version, |_| member(CAROL, CAROL, "visit"))
+    authorised(version, |_| member(CAROL, CAROL, "visit"))
 }
 
 /// The third party's key.
@@ -304,7 +304,7 @@ fn identity() -> Signer {
 
 /// ALICE has invited an address under a token; the identity server names who it belongs to. `change` spoils it.
 fn third_party_with(version: &'static Version, sender: &str, token: &str, change: impl FnOnce(&mut Value)) -> Verdict {
-    judged(version, |scene| {
+    authorised(version, |scene| {
         let key = Base64::<ruma::serde::base64::Standard>::new(identity().public_key().to_vec()).encode();
         let content = json!({ "display_name": "c…", "key_validity_url": "https://id.test", "public_key": key });
         scene.add(event("m.room.third_party_invite", ALICE).key("token").content(content));
@@ -322,7 +322,7 @@ fn third_party(version: &'static Version) -> Verdict {
 }
 
 fn third_party_banned(version: &'static Version) -> Verdict {
-    judged(version, |scene| {
+    authorised(version, |scene| {
         scene.add(member(ALICE, CAROL, "ban"));
         let signed = json!({ "mxid": CAROL, "token": "token", "signatures": {} });
         member(ALICE, CAROL, "invite").with("third_party_invite", json!({ "signed": signed }))
@@ -362,7 +362,7 @@ fn third_party_forged(version: &'static Version) -> Verdict {
 fn third_party_weak(version: &'static Version) -> Verdict {
     let zeros = |len| Base64::<ruma::serde::base64::Standard>::new(vec![0; len]).encode();
     let verdict = |user: String| {
-        judged(version, |scene| {
+        authorised(version, |scene| {
             let content =
                 json!({ "display_name": "c…", "key_validity_url": "https://id.test", "public_key": zeros(32) });
             scene.add(event("m.room.third_party_invite", ALICE).key("token").content(content));

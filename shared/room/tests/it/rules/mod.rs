@@ -105,8 +105,8 @@ fn table() -> String {
 }
 
 /// A scene and its next event's verdict.
-fn judged(version: &'static Version, act: impl FnOnce(&mut Scene) -> Event) -> Verdict {
+fn authorised(version: &'static Version, act: impl FnOnce(&mut Scene) -> Event) -> Verdict {
     let mut scene = Scene::new(version);
     let event = act(&mut scene);
-    scene.judge(event)
+    scene.authorise_pdu(event)
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tern_room::{Verdict, Version};
 
-use super::{judged, rules};
+use super::{authorised, rules};
 use crate::scene::{ALICE, BOB, CAROL, MOD, Scene, event, message, state};
 
 rules! {
@@ -19,23 +19,23 @@ rules! {
 }
 
 fn own_aliases(version: &'static Version) -> Verdict {
-    judged(version, |_| event("m.room.aliases", BOB).key("a.test"))
+    authorised(version, |_| event("m.room.aliases", BOB).key("a.test"))
 }
 
 fn aliases_without_key(version: &'static Version) -> Verdict {
-    judged(version, |_| event("m.room.aliases", BOB))
+    authorised(version, |_| event("m.room.aliases", BOB))
 }
 
 fn foreign_aliases(version: &'static Version) -> Verdict {
-    judged(version, |_| event("m.room.aliases", BOB).key("b.test"))
+    authorised(version, |_| event("m.room.aliases", BOB).key("b.test"))
 }
 
 fn own_message(version: &'static Version) -> Verdict {
-    judged(version, |_| message(BOB))
+    authorised(version, |_| message(BOB))
 }
 
 fn outsider_sends(version: &'static Version) -> Verdict {
-    judged(version, |_| message(CAROL))
+    authorised(version, |_| message(CAROL))
 }
 
 fn invites(scene: &mut Scene) {
@@ -44,21 +44,21 @@ fn invites(scene: &mut Scene) {
 }
 
 fn third_party(version: &'static Version) -> Verdict {
-    judged(version, |scene| {
+    authorised(version, |scene| {
         invites(scene);
         event("m.room.third_party_invite", MOD).key("token")
     })
 }
 
 fn third_party_without_level(version: &'static Version) -> Verdict {
-    judged(version, |scene| {
+    authorised(version, |scene| {
         invites(scene);
         event("m.room.third_party_invite", BOB).key("token")
     })
 }
 
 fn message_without_level(version: &'static Version) -> Verdict {
-    judged(version, |scene| {
+    authorised(version, |scene| {
         let levels = scene.levels(json!({ MOD: 50 })).with("events", json!({ "m.room.message": 10 }));
         scene.add(levels);
         message(BOB)
@@ -66,33 +66,33 @@ fn message_without_level(version: &'static Version) -> Verdict {
 }
 
 fn name_by_moderator(version: &'static Version) -> Verdict {
-    judged(version, |_| state("m.room.name", MOD, json!({ "name": "n" })))
+    authorised(version, |_| state("m.room.name", MOD, json!({ "name": "n" })))
 }
 
 fn name_by_member(version: &'static Version) -> Verdict {
-    judged(version, |_| state("m.room.name", BOB, json!({ "name": "n" })))
+    authorised(version, |_| state("m.room.name", BOB, json!({ "name": "n" })))
 }
 
 fn own_key(version: &'static Version) -> Verdict {
-    judged(version, |_| event("org.example", MOD).key(MOD))
+    authorised(version, |_| event("org.example", MOD).key(MOD))
 }
 
 fn key_of_another(version: &'static Version) -> Verdict {
-    judged(version, |_| event("org.example", MOD).key(ALICE))
+    authorised(version, |_| event("org.example", MOD).key(ALICE))
 }
 
 fn redaction_by_moderator(version: &'static Version) -> Verdict {
-    judged(version, |_| event("m.room.redaction", MOD).field("redacts", "$theirs:b.test"))
+    authorised(version, |_| event("m.room.redaction", MOD).field("redacts", "$theirs:b.test"))
 }
 
 fn redaction(version: &'static Version) -> Verdict {
-    judged(version, |_| event("m.room.redaction", BOB).field("redacts", "$theirs:b.test"))
+    authorised(version, |_| event("m.room.redaction", BOB).field("redacts", "$theirs:b.test"))
 }
 
 fn anything(version: &'static Version) -> Verdict {
-    judged(version, |_| event("org.example", BOB))
+    authorised(version, |_| event("org.example", BOB))
 }
 
 fn anything_from_outside(version: &'static Version) -> Verdict {
-    judged(version, |_| event("org.example", CAROL))
+    authorised(version, |_| event("org.example", CAROL))
 }

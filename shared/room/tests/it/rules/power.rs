@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tern_room::{Verdict, Version};
 
-use super::{judged, rules};
+use super::{authorised, rules};
 use crate::scene::{ALICE, BOB, CAROL, MOD, Scene, member, state};
 
 rules! {
@@ -24,12 +24,12 @@ rules! {
 }
 
 fn by_alice(version: &'static Version) -> Verdict {
-    judged(version, |scene| scene.levels(json!({ MOD: 50, BOB: 10 })))
+    authorised(version, |scene| scene.levels(json!({ MOD: 50, BOB: 10 })))
 }
 
 /// ALICE sets levels with one field more.
 fn with(version: &'static Version, name: &str, value: impl Into<Value>) -> Verdict {
-    judged(version, |scene| scene.levels(json!({ MOD: 50 })).with(name, value))
+    authorised(version, |scene| scene.levels(json!({ MOD: 50 })).with(name, value))
 }
 
 fn level_as_text(version: &'static Version) -> Verdict {
@@ -37,11 +37,11 @@ fn level_as_text(version: &'static Version) -> Verdict {
 }
 
 fn user_level_as_text(version: &'static Version) -> Verdict {
-    judged(version, |scene| scene.levels(json!({ MOD: "50" })))
+    authorised(version, |scene| scene.levels(json!({ MOD: "50" })))
 }
 
 fn user_level_as_words(version: &'static Version) -> Verdict {
-    judged(version, |scene| scene.levels(json!({ MOD: "fifty" })))
+    authorised(version, |scene| scene.levels(json!({ MOD: "fifty" })))
 }
 
 fn events_as_text(version: &'static Version) -> Verdict {
@@ -53,11 +53,11 @@ fn notifications_as_text(version: &'static Version) -> Verdict {
 }
 
 fn users_with_bad_id(version: &'static Version) -> Verdict {
-    judged(version, |scene| scene.levels(json!({ "mod": 50 })))
+    authorised(version, |scene| scene.levels(json!({ "mod": 50 })))
 }
 
 fn users_with_creator(version: &'static Version) -> Verdict {
-    judged(version, |scene| scene.levels(json!({ ALICE: 100 })))
+    authorised(version, |scene| scene.levels(json!({ ALICE: 100 })))
 }
 
 fn first(version: &'static Version) -> Verdict {
@@ -66,16 +66,16 @@ fn first(version: &'static Version) -> Verdict {
     scene.add(create);
     scene.add(member(ALICE, ALICE, "join"));
     let levels = scene.levels(json!({ BOB: 1_000 }));
-    scene.judge(levels)
+    scene.authorise_pdu(levels)
 }
 
 fn by_member(version: &'static Version) -> Verdict {
-    judged(version, |_| state("m.room.power_levels", BOB, json!({ "users": { BOB: 100 } })))
+    authorised(version, |_| state("m.room.power_levels", BOB, json!({ "users": { BOB: 100 } })))
 }
 
 /// ALICE gives MOD the right to set levels and adds `before`; MOD then sets what stands there, changed by `change`.
 fn by_moderator(version: &'static Version, before: &Value, change: impl FnOnce(&mut Value)) -> Verdict {
-    judged(version, |scene| {
+    authorised(version, |scene| {
         let mut levels = scene.levels(json!({ MOD: 50, "@peer:a.test": 50, BOB: 10 }));
         levels = levels.with("events", json!({ "m.room.power_levels": 50 }));
         for (name, value) in before.as_object().unwrap() {

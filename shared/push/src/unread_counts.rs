@@ -1,8 +1,8 @@
 //! What a user has not read in a room (Client-Server API, "Receiving notifications", "Marking notifications as read").
 //!
-//! The ledger holds sums and how far was read, per thread; the events that notify are *marks*, kept elsewhere. New marks
-//! are added as they come; when a reader moves on, the marks in between are taken off again, so nothing is ever counted
-//! over. The main timeline is a thread of its own.
+//! The counts are sums and how far was read, per thread; the events that notify are *notifications*, kept elsewhere.
+//! New notifications are added as they come; when a reader moves on, the notifications in between are taken off again,
+//! so nothing is ever counted over. The main timeline is a thread of its own.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ const MAIN: &str = "main";
 
 /// An event that notifies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
+pub struct Notification {
     /// Its position.
     #[serde(rename = "s")]
     pub seq: RoomSeq,
@@ -26,7 +26,7 @@ pub struct Mark {
     pub thread: Option<String>,
 }
 
-/// Sums of unread marks.
+/// Sums of unread notifications.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// `notification_count`.
@@ -36,14 +36,14 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, mark: &Mark) {
+    fn add(&mut self, notification: &Notification) {
         self.notifications += 1;
-        self.highlights += u64::from(mark.highlight);
+        self.highlights += u64::from(notification.highlight);
     }
 
-    fn take(&mut self, mark: &Mark) {
+    fn take(&mut self, notification: &Notification) {
         self.notifications = self.notifications.saturating_sub(1);
-        self.highlights = self.highlights.saturating_sub(u64::from(mark.highlight));
+        self.highlights = self.highlights.saturating_sub(u64::from(notification.highlight));
     }
 
     const fn is_zero(self) -> bool {
@@ -92,17 +92,17 @@ impl<'a> Scope<'a> {
         }
     }
 
-    fn covers(self, mark: &Mark) -> bool {
+    fn covers(self, notification: &Notification) -> bool {
         match self {
             Self::Room => true,
-            Self::Thread(thread) => mark.thread.as_deref() == thread,
+            Self::Thread(thread) => notification.thread.as_deref() == thread,
         }
     }
 }
 
 /// Sums and positions of one room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ledger {
+pub struct UnreadCounts {
     /// Read up to here, in all threads.
     pub read: RoomSeq,
     /// The main timeline.
@@ -111,7 +111,7 @@ pub struct Ledger {
     pub threads: BTreeMap<String, Slot>,
 }
 
-impl Ledger {
+impl UnreadCounts {
     /// A room that was entered, or left, at a position: nothing before it counts.
     pub fn starting_at(seq: RoomSeq) -> Self {
         Self { read: seq, ..Self::default() }
@@ -135,31 +135,31 @@ impl Ledger {
         self.threads.iter().map(|(root, slot)| (root, slot.counts)).filter(|(_, counts)| !counts.is_zero())
     }
 
-    /// The mark was not read yet.
-    pub fn is_unread(&self, mark: &Mark) -> bool {
-        mark.seq > self.read_in(mark.thread.as_deref())
+    /// The notification was not read yet.
+    pub fn is_unread(&self, notification: &Notification) -> bool {
+        notification.seq > self.read_in(notification.thread.as_deref())
     }
 
-    /// Counts a new mark, unless it was read already; true when it counts.
-    pub fn add(&mut self, mark: &Mark) -> bool {
-        let unread = self.is_unread(mark);
+    /// Counts a new notification, unless it was read already; true when it counts.
+    pub fn add(&mut self, notification: &Notification) -> bool {
+        let unread = self.is_unread(notification);
         if unread {
-            self.slot(mark.thread.as_deref()).counts.add(mark);
+            self.slot(notification.thread.as_deref()).counts.add(notification);
         }
         unread
     }
 
-    /// Takes off a mark whose event was redacted; false when it was read already.
-    pub fn take(&mut self, mark: &Mark) -> bool {
-        let unread = self.is_unread(mark);
+    /// Takes off a notification whose event was redacted; false when it was read already.
+    pub fn take(&mut self, notification: &Notification) -> bool {
+        let unread = self.is_unread(notification);
         if unread {
-            self.slot(mark.thread.as_deref()).counts.take(mark);
+            self.slot(notification.thread.as_deref()).counts.take(notification);
         }
         unread
     }
 
-    /// From where on marks are to be looked at when a reader arrives at `seq`: `None` when they were there before, or when
-    /// nothing of it is unread.
+    /// From where on notifications are to be looked at when a reader arrives at `seq`: `None` when they were there
+    /// before, or when nothing of it is unread.
     pub fn passes(&self, scope: Scope<'_>, seq: RoomSeq) -> Option<RoomSeq> {
         let (from, clear) = match scope {
             Scope::Room => (self.read, self.is_clear()),
@@ -168,11 +168,12 @@ impl Ledger {
         (seq > from && !clear).then_some(from)
     }
 
-    /// A reader arrived at `seq`. `passed` are the marks of the room after [`Self::passes`] and up to `seq`, in any order.
-    pub fn read<'m>(&mut self, scope: Scope<'_>, seq: RoomSeq, passed: impl IntoIterator<Item = &'m Mark>) {
-        for mark in passed {
-            if mark.seq <= seq && scope.covers(mark) {
-                self.take(mark);
+    /// A reader arrived at `seq`. `passed` are the notifications of the room after [`Self::passes`] and up to `seq`, in
+    /// any order.
+    pub fn read<'m>(&mut self, scope: Scope<'_>, seq: RoomSeq, passed: impl IntoIterator<Item = &'m Notification>) {
+        for notification in passed {
+            if notification.seq <= seq && scope.covers(notification) {
+                self.take(notification);
             }
         }
         match scope {
@@ -185,7 +186,7 @@ impl Ledger {
         }
     }
 
-    /// A reader arrived at or beyond the newest mark: no marks have to be looked at.
+    /// A reader arrived at or beyond the newest notification: no notifications have to be looked at.
     pub fn read_all(&mut self, scope: Scope<'_>, seq: RoomSeq) {
         match scope {
             Scope::Room => {
@@ -197,7 +198,8 @@ impl Ledger {
         self.read(scope, seq, []);
     }
 
-    /// Forgets how far threads were read where it no longer matters: there are no marks at or before `seq` that were read.
+    /// Forgets how far threads were read where it no longer matters: there are no notifications at or before `seq` that
+    /// were read.
     pub fn tidy(&mut self, seq: RoomSeq) {
         let read = self.read.max(seq);
         self.threads.retain(|_, slot| !slot.counts.is_zero() || slot.read > read);

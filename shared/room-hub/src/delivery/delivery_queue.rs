@@ -9,15 +9,15 @@ use futures::channel::oneshot;
 use ruma::{OwnedUserId, UserId};
 use tern_model::{Millis, Receipt, RoomSeq, RoomSummary};
 
-use crate::delivery::bundle::Bundle;
-use tern_object_kit::fan_out::tree::SHARES;
+use crate::delivery::notice_batch::NoticeBatch;
+use tern_object_kit::fan_out::tree::SHARDS;
 
 /// Receipts that pile up for one user, at most; older ones are lost.
 const MOST_RECEIPTS: usize = 200;
 
 /// The queue and the books about it.
 #[derive(Default)]
-pub(crate) struct Desk {
+pub(crate) struct DeliveryQueue {
     /// Up to here events were turned into queue entries; nothing before the first look at the store.
     pub(crate) absorbed: Option<RoomSeq>,
     /// Users with something pending who are not just being told, next first.
@@ -26,11 +26,11 @@ pub(crate) struct Desk {
     /// Users being told, and from where.
     pub(crate) in_flight: BTreeMap<OwnedUserId, Option<RoomSeq>>,
     /// Those of them who came to listen meanwhile.
-    pub(crate) attended: BTreeSet<OwnedUserId>,
-    pub(crate) laggards: BTreeMap<OwnedUserId, RoomSeq>,
-    pub(crate) carriers: usize,
+    pub(crate) subscribed: BTreeSet<OwnedUserId>,
+    pub(crate) failed_recipients: BTreeMap<OwnedUserId, RoomSeq>,
+    pub(crate) workers: usize,
     /// Which of the room's relays have a share.
-    pub(crate) relays: [bool; SHARES],
+    pub(crate) relays: [bool; SHARDS],
     /// So many are told one by one before it is worth looking for a share again.
     pub(crate) singly: usize,
     pub(crate) delivered: u32,
@@ -39,7 +39,7 @@ pub(crate) struct Desk {
     pub(crate) summary: Option<Rc<RoomSummary>>,
     /// The summary is not known to have changed after this position.
     pub(crate) summary_changed: RoomSeq,
-    pub(crate) bundle: Option<Rc<Bundle>>,
+    pub(crate) batch: Option<Rc<NoticeBatch>>,
     /// Requests that wait until a user was told.
     pub(crate) waiting: Vec<(OwnedUserId, oneshot::Sender<()>)>,
 }
@@ -72,10 +72,10 @@ impl Pending {
     }
 }
 
-impl Desk {
+impl DeliveryQueue {
     pub(crate) fn enqueue(&mut self, user_id: &UserId, mut news: Pending) {
         if news.from.is_some() {
-            news.from = news.from.min(self.laggards.get(user_id).copied().or(news.from));
+            news.from = news.from.min(self.failed_recipients.get(user_id).copied().or(news.from));
         }
         if let Some(pending) = self.pending.get_mut(user_id) {
             pending.merge(news);
@@ -104,13 +104,13 @@ impl Desk {
         if let Some(pending) = self.pending.get_mut(user_id) {
             pending.from = pending.from.map(|later| later.min(from));
         }
-        self.laggards.insert(user_id.to_owned(), from);
+        self.failed_recipients.insert(user_id.to_owned(), from);
     }
 
     /// A user was told, or could not be. What came up meanwhile is next.
     pub(crate) fn land(&mut self, user_id: &UserId) {
         self.in_flight.remove(user_id);
-        self.attended.remove(user_id);
+        self.subscribed.remove(user_id);
         self.release_waiting(user_id);
         if !self.pending.contains_key(user_id) {
             return;
@@ -125,7 +125,7 @@ impl Desk {
     /// An attempt to tell a user came to nothing.
     pub(crate) fn put_back(&mut self, user_id: &UserId, pending: Pending) {
         self.in_flight.remove(user_id);
-        self.attended.remove(user_id);
+        self.subscribed.remove(user_id);
         if self.pending.contains_key(user_id) {
             self.order.push_back(user_id.to_owned());
         }
@@ -137,7 +137,7 @@ impl Desk {
         self.waiting.iter().any(|(waiting, _)| waiting == user_id)
     }
 
-    /// Everything up to here was told or stands among the laggards.
+    /// Everything up to here was told or stands among the failed recipients.
     pub(crate) fn announced(&self) -> Option<RoomSeq> {
         let pending = self.pending.values().map(|pending| pending.from);
         let first = pending.chain(self.in_flight.values().copied()).flatten().min();
@@ -148,10 +148,11 @@ impl Desk {
         if self.waiting.is_empty() || self.pending.get(user_id).is_some_and(|pending| pending.from.is_some()) {
             return;
         }
-        let (told, rest) = std::mem::take(&mut self.waiting).into_iter().partition(|(waiting, _)| waiting == user_id);
+        let (released, rest) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|(waiting, _)| waiting == user_id);
         self.waiting = rest;
-        let told: Vec<(OwnedUserId, oneshot::Sender<()>)> = told;
-        for (_, done) in told {
+        let released: Vec<(OwnedUserId, oneshot::Sender<()>)> = released;
+        for (_, done) in released {
             // Whoever stopped waiting does not mind.
             done.send(()).ok();
         }

@@ -4,13 +4,13 @@ use std::rc::Rc;
 
 use ruma::OwnedUserId;
 use tern_model::MatrixError;
-use tern_ports::{ObjectHost, SqlError, wire::room::ReadCompanions};
+use tern_ports::{ObjectHost, SqlError, wire::room::ReadJoinedUsers};
 
 use crate::{RoomActor, not_in_room};
 
 impl<H: ObjectHost> RoomActor<H> {
     /// Local members, for one of them.
-    pub(crate) fn read_companions(&self, request: &ReadCompanions) -> Result<Vec<OwnedUserId>, MatrixError> {
+    pub(crate) fn read_joined_users(&self, request: &ReadJoinedUsers) -> Result<Vec<OwnedUserId>, MatrixError> {
         self.room()?;
         let (mut members, mut asks_one) = (Vec::new(), false);
         for (member, _) in self.store().joined(None)? {

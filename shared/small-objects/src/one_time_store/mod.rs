@@ -1,18 +1,19 @@
-//! The actor of a gate: what must be exact and does not last. Its name says what it guards.
+//! The actor of a one-time store: what must be exact and does not last. Its name says what it guards.
 //!
 //! | name | guards | file |
 //! |---|---|---|
-//! | `limit/{class}/{subject}` | how often somebody may try | [`turns`] |
-//! | `uia/{session}` | the stages of interactive authentication that were completed | [`notes`] |
-//! | `login/{digest}` | whom a login token signs in, once | [`notes`] |
-//! | `upstream/{digest}` | an attempt to sign in with another provider, once | [`notes`] |
+//! | `limit/{class}/{subject}` | how often somebody may try | [`permits`] |
+//! | `uia/{session}` | the stages of interactive authentication that were completed | [`entries`] |
+//! | `login/{digest}` | whom a login token signs in, once | [`entries`] |
+//! | `upstream/{digest}` | an attempt to sign in with another provider, once | [`entries`] |
 //! | `mail/{proof}` | whether a mail address was proven | [`proof`] |
 //!
-//! A gate forgets everything once nothing in it counts any more, so that strangers cannot make objects that stay.
+//! A one-time store forgets everything once nothing in it counts any more, so that strangers cannot make objects that
+//! stay.
 
-mod notes;
+mod entries;
+mod permits;
 mod proof;
-mod turns;
 
 use std::{cell::Cell, rc::Rc};
 
@@ -20,13 +21,13 @@ use serde::Serialize;
 use tern_model::{MatrixError, Millis};
 use tern_ports::{
     ObjectHost, SqlError,
-    wire::{GateCommand, frame},
+    wire::{OneTimeStoreCommand, frame},
 };
 
 use tern_object_kit::schema::{NUMBER, READ_NUMBER, Schema, Step, WRITE_NUMBER};
 
 pub const SCHEMA: Schema = Schema {
-    steps: &[FIRST, NUMBERED, PROOFS, turns::KNOWN],
+    steps: &[FIRST, NUMBERED, PROOFS, permits::KNOWN],
     read: READ_NUMBER,
     write: WRITE_NUMBER,
     signs: &["SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'bucket'"],
@@ -48,8 +49,8 @@ const PROOFS: Step = &["CREATE TABLE IF NOT EXISTS proof (
         token TEXT NOT NULL, confirmed INTEGER, until INTEGER NOT NULL
     ) STRICT"];
 
-/// The actor in a gate.
-pub struct GateActor<H> {
+/// The actor in a one-time store.
+pub struct OneTimeStoreActor<H> {
     host: Rc<H>,
     /// The tables are there.
     ready: Cell<bool>,
@@ -57,24 +58,24 @@ pub struct GateActor<H> {
     alarm: Cell<Option<Millis>>,
 }
 
-impl<H: ObjectHost> GateActor<H> {
-    /// The gate in this host.
+impl<H: ObjectHost> OneTimeStoreActor<H> {
+    /// The one-time store in this host.
     pub fn new(host: Rc<H>) -> Self {
         Self { host, ready: Cell::new(false), alarm: Cell::new(None) }
     }
 
     /// Handles one command; the result is a reply frame. A question about what was never here leaves nothing behind.
-    pub async fn handle(&self, command: GateCommand) -> Vec<u8> {
+    pub async fn handle(&self, command: OneTimeStoreCommand) -> Vec<u8> {
         match command {
-            GateCommand::TakeTurn(ask) => reply(&self.take_turn(*ask).await),
-            GateCommand::ReturnTurn(ask) => reply(&self.return_turn(*ask).await),
-            GateCommand::LeaveNote(ask) => reply(&self.leave_note(*ask).await),
-            GateCommand::ReadNotes(_) => reply(&self.read_notes()),
-            GateCommand::TakeNotes(_) => reply(&self.take_notes()),
-            GateCommand::OpenProof(ask) => reply(&self.open_proof(*ask).await),
-            GateCommand::ConfirmProof(ask) => reply(&self.confirm_proof(&ask)),
-            GateCommand::SpendProof(ask) => reply(&self.spend_proof(&ask)),
-            GateCommand::DropProof(_) => reply(&self.drop_proof()),
+            OneTimeStoreCommand::AcquirePermit(ask) => reply(&self.acquire_permit(*ask).await),
+            OneTimeStoreCommand::ReturnTurn(ask) => reply(&self.return_turn(*ask).await),
+            OneTimeStoreCommand::StoreEntry(ask) => reply(&self.store_entry(*ask).await),
+            OneTimeStoreCommand::ReadEntries(_) => reply(&self.read_entries()),
+            OneTimeStoreCommand::TakeEntries(_) => reply(&self.take_entries()),
+            OneTimeStoreCommand::OpenProof(ask) => reply(&self.open_proof(*ask).await),
+            OneTimeStoreCommand::ConfirmProof(ask) => reply(&self.confirm_proof(&ask)),
+            OneTimeStoreCommand::SpendProof(ask) => reply(&self.spend_proof(&ask)),
+            OneTimeStoreCommand::DropProof(_) => reply(&self.drop_proof()),
         }
     }
 
@@ -88,7 +89,7 @@ impl<H: ObjectHost> GateActor<H> {
             return Ok(true);
         }
         let sql = self.host.sql();
-        let over = turns::until(sql)?.max(notes::until(sql)?).max(proof::until(sql)?);
+        let over = permits::until(sql)?.max(entries::until(sql)?).max(proof::until(sql)?);
         if over > self.host.now() {
             self.look_again(over).await;
             return Ok(false);

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use ruma::{DeviceId, OwnedDeviceId};
 use tern_model::{MatrixError, StreamPos, news};
-use tern_ports::{ObjectHost, Parking, Sql};
+use tern_ports::{ObjectHost, Sql, WaitingPolls};
 
 use super::{
     UserActor,
@@ -12,14 +12,14 @@ use super::{
 };
 
 /// A change under way.
-pub(super) struct Turn<'a, S> {
+pub(super) struct Transaction<'a, S> {
     pub(super) sql: &'a S,
     hub: Cell<Hub>,
     wakes: RefCell<Vec<(Option<OwnedDeviceId>, u32)>>,
 }
 
-impl<S: Sql> Turn<'_, S> {
-    /// The position of the next changed thing. Every parked poll that waits for one of `kinds` is woken.
+impl<S: Sql> Transaction<'_, S> {
+    /// The position of the next changed thing. Every waiting poll that waits for one of `kinds` is woken.
     pub(super) fn advance(&self, kinds: u32) -> StreamPos {
         self.wakes.borrow_mut().push((None, kinds));
         self.step(kinds)
@@ -85,31 +85,31 @@ impl<S: Sql> Turn<'_, S> {
     }
 }
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// Runs one change. Positions become known, and polls wake, only when all of it was written.
     pub(super) fn change<T>(
         &self,
-        work: impl FnOnce(&Turn<'_, H::Sql>) -> Result<T, MatrixError>,
+        work: impl FnOnce(&Transaction<'_, H::Sql>) -> Result<T, MatrixError>,
     ) -> Result<T, MatrixError> {
         let before = self.hub.get();
-        let turn = Turn { sql: self.host.sql(), hub: Cell::new(before), wakes: RefCell::default() };
-        let value = turn.sql.transaction(|| {
-            let value = work(&turn)?;
-            if turn.hub.get() != before {
-                hub::write(turn.sql, &turn.hub.get())?;
+        let tx = Transaction { sql: self.host.sql(), hub: Cell::new(before), wakes: RefCell::default() };
+        let value = tx.sql.transaction(|| {
+            let value = work(&tx)?;
+            if tx.hub.get() != before {
+                hub::write(tx.sql, &tx.hub.get())?;
             }
             Ok::<_, MatrixError>(value)
         });
         let value = value.inspect_err(|_| {
             // What was read on the way may have been undone.
             self.rooms.take();
-            self.judge.take();
+            self.push_evaluator.take();
             self.ignored.take();
             self.invite_rules.take();
             self.met.take();
         })?;
-        self.hub.set(turn.hub.get());
-        for (device_id, kinds) in turn.wakes.take() {
+        self.hub.set(tx.hub.get());
+        for (device_id, kinds) in tx.wakes.take() {
             if let Some(device_id) = device_id.as_ref().filter(|_| kinds & news::KEY_COUNTS != 0) {
                 self.key_counts_at.borrow_mut().insert(device_id.clone(), self.hub.get().position);
             }

@@ -1,26 +1,26 @@
 //! Large rooms tell only hubs that somebody listens to (`room::listeners`).
 //!
-//! Somebody listens while a poll is parked, and for a while after one. A hub that is told something by such a room while
-//! nobody does says so, and notes in the same transaction that it no longer hears of the room. Before the next answer to
-//! any client it attends again, with the newest position it knows as the cursor, so that lists are in order and counts
-//! exact from the first answer on. What it cannot get then it gets later: that is news like any other.
+//! Somebody listens while a poll waits, and for a while after one. A hub that is told something by such a room while
+//! nobody does says so, and notes in the same transaction that it no longer hears of the room. Before the next answer
+//! to any client it subscribes again, with the newest position it knows as the cursor, so that lists are in order and
+//! counts exact from the first answer on. What it cannot get then it gets later: that is news like any other.
 
 use std::{cell::Cell, rc::Rc};
 
 use futures::{StreamExt, stream};
 use ruma::OwnedRoomId;
 use tern_model::{MatrixError, Millis, Notice, RoomSeq, news};
-use tern_ports::{ObjectHost, Parking, ask_room, wire::room::AttendRoom};
+use tern_ports::{ObjectHost, WaitingPolls, ask_room, wire::room::SubscribeRoom};
 use tern_sync::Membership;
 
 use super::{
     UserActor,
     store::{
-        attendance::{self, Unheard},
         rooms::{self, RoomRow},
+        subscription::{self, Unsubscribed},
         unread,
     },
-    turn::Turn,
+    transaction::Transaction,
 };
 
 /// So long after its last poll a client is expected to come back with the next one.
@@ -34,11 +34,11 @@ const PAGES_BEFORE: usize = 10;
 /// The pause before a room that could not be reached is asked again.
 const RETRY_MS: u64 = 5_000;
 
-impl<H: ObjectHost + Parking> UserActor<H> {
+impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// A client is there, or was just now.
-    pub(super) fn listens(&self) -> bool {
+    pub(super) fn is_active(&self) -> bool {
         let recent = || self.polled.get().is_some_and(|polled| self.host.now().since(polled) < RECENT_MS);
-        self.attending.get() > 0 || recent() || self.host.parked() > 0
+        self.subscribing.get() > 0 || recent() || self.host.waiting_polls() > 0
     }
 
     /// A poll has come, or has ended.
@@ -47,37 +47,37 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     }
 
     /// Notes that a room which tells only those who listen need not tell this hub, or that it does not matter any more.
-    pub(super) fn fall_asleep(
+    pub(super) fn unsubscribe(
         &self,
-        turn: &Turn<'_, H::Sql>,
+        tx: &Transaction<'_, H::Sql>,
         row: &RoomRow,
         notice: &Notice,
     ) -> Result<(), MatrixError> {
         if row.membership != Membership::Join {
-            if self.dozes.get() {
-                attendance::hears(turn.sql, &row.room_id)?;
+            if self.has_unsubscribed.get() {
+                subscription::subscribe(tx.sql, &row.room_id)?;
             }
-        } else if notice.selective && !self.listens() {
-            attendance::hears_not(turn.sql, &row.room_id, self.host.now())?;
-            self.dozes.set(true);
+        } else if notice.selective && !self.is_active() {
+            subscription::unsubscribe(tx.sql, &row.room_id, self.host.now())?;
+            self.has_unsubscribed.set(true);
         }
         Ok(())
     }
 
-    /// Attends all rooms that the hub does not hear of.
-    pub(super) async fn attend(self: &Rc<Self>) -> Result<(), MatrixError> {
-        let _guard = Attending::new(&self.attending);
-        let rooms = attendance::unheard(self.host.sql())?;
+    /// Subscribes to all rooms that the hub does not hear of.
+    pub(super) async fn subscribe(self: &Rc<Self>) -> Result<(), MatrixError> {
+        let _guard = Subscribing::new(&self.subscribing);
+        let rooms = subscription::unsubscribed(self.host.sql())?;
         let (mut all, mut taken) = (true, Vec::new());
         for some in rooms.chunks(HELD) {
-            all &= self.attend_some(some, &mut taken).await;
+            all &= self.subscribe_some(some, &mut taken).await;
         }
         if rooms.len() > HELD {
             self.put_in_order(taken)?;
         }
-        self.dozes.set(attendance::any(self.host.sql())?);
+        self.has_unsubscribed.set(subscription::any(self.host.sql())?);
         if !all {
-            self.wish(self.host.now().plus(RETRY_MS)).await;
+            self.request_alarm(self.host.now().plus(RETRY_MS)).await;
         }
         if self.behind.take() {
             Rc::clone(self).count_missed(PAGES_BEFORE).await;
@@ -85,19 +85,19 @@ impl<H: ObjectHost + Parking> UserActor<H> {
                 self.host.spawn(Box::pin(Rc::clone(self).count_missed(usize::MAX)));
             }
         }
-        self.answer_parked();
+        self.answer_waiting();
         Ok(())
     }
 
     /// False when a room could not be reached, or what it says could not be written.
-    async fn attend_some(self: &Rc<Self>, rooms: &[Unheard], taken: &mut Vec<Taken>) -> bool {
+    async fn subscribe_some(self: &Rc<Self>, rooms: &[Unsubscribed], taken: &mut Vec<Taken>) -> bool {
         let asked = rooms.iter().map(|room| self.ask_missed(room));
         let mut missed: Vec<_> = stream::iter(asked).buffer_unordered(AT_A_TIME).collect().await;
         // Lists are in the order in which rooms are taken over, whichever of them answered first.
         missed.sort_by_key(|(_, notice)| notice.as_ref().ok()?.as_ref()?.events.last().map(|event| event.ts));
         let mut all = true;
         for (room, notice) in &missed {
-            let heard = |turn: &Turn<'_, H::Sql>| Ok(attendance::hears(turn.sql, &room.room_id)?);
+            let heard = |tx: &Transaction<'_, H::Sql>| Ok(subscription::subscribe(tx.sql, &room.room_id)?);
             all &= notice.as_ref().is_ok_and(|notice| self.take_notices(notice.as_slice(), heard).is_ok());
             let newest = notice.as_ref().ok().and_then(|notice| notice.as_ref()?.events.last());
             let newest = newest.map(|event| Taken { room_id: room.room_id.clone(), seq: event.seq, ts: event.ts });
@@ -109,28 +109,28 @@ impl<H: ObjectHost + Parking> UserActor<H> {
     /// Rooms of which more were missed than are held at once have been taken over sixty by sixty. Here all of them get
     /// their places by their newest events; where something came since, that is newer than what was missed anywhere.
     fn put_in_order(&self, taken: Vec<Taken>) -> Result<(), MatrixError> {
-        self.change(|turn| {
+        self.change(|tx| {
             let mut rows = Vec::new();
             for Taken { room_id, seq, ts } in taken {
-                if let Some(row) = rooms::load(turn.sql, &room_id)? {
+                if let Some(row) = rooms::load(tx.sql, &room_id)? {
                     let since = (row.newest > seq).then_some(row.activity);
                     rows.push(((since, ts), row));
                 }
             }
             rows.sort_by_key(|(place, _)| *place);
             for (_, mut row) in rows {
-                let pos = turn.advance_quietly(news::ROOMS);
+                let pos = tx.advance_quietly(news::ROOMS);
                 (row.pos, row.activity) = (pos, pos);
-                rooms::write(turn.sql, &row)?;
+                rooms::write(tx.sql, &row)?;
                 self.rooms.borrow_mut().changed(&row.room_id);
             }
             Ok(())
         })
     }
 
-    async fn ask_missed<'a>(&self, room: &'a Unheard) -> (&'a Unheard, Result<Option<Notice>, MatrixError>) {
+    async fn ask_missed<'a>(&self, room: &'a Unsubscribed) -> (&'a Unsubscribed, Result<Option<Notice>, MatrixError>) {
         let after = rooms::load(self.host.sql(), &room.room_id).ok().flatten().map_or(RoomSeq(0), |row| row.newest);
-        let ask = AttendRoom { user_id: self.user_id.clone(), after, since: room.since };
+        let ask = SubscribeRoom { user_id: self.user_id.clone(), after, since: room.since };
         let notice = match ask_room(&*self.host, &room.room_id, ask).await {
             // There is nothing to be heard there.
             Err(error) if error.status < 500 => Ok(None),
@@ -148,16 +148,16 @@ struct Taken {
 }
 
 /// As long as it lives, the hub listens.
-struct Attending<'a>(&'a Cell<u32>);
+struct Subscribing<'a>(&'a Cell<u32>);
 
-impl<'a> Attending<'a> {
-    fn new(attending: &'a Cell<u32>) -> Self {
-        attending.set(attending.get() + 1);
-        Self(attending)
+impl<'a> Subscribing<'a> {
+    fn new(subscribing: &'a Cell<u32>) -> Self {
+        subscribing.set(subscribing.get() + 1);
+        Self(subscribing)
     }
 }
 
-impl Drop for Attending<'_> {
+impl Drop for Subscribing<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get().saturating_sub(1));
     }

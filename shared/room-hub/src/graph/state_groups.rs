@@ -1,24 +1,26 @@
 //! The rows of a fork: states beside the present.
 //!
-//! The *trunk* is how the present went from position to position. The state after most events is the trunk's at their
-//! position, and nothing is kept for them: it is the present, rolled back over the state events since. Only an event whose
-//! state is another one (it came from a fork, or was never part of the timeline) has a row in `forks`, which leads to a
-//! state told by its difference from the trunk at some position, or from another such state.
+//! The *current-state log* is how the present went from position to position. The state after most events is the
+//! current-state log's at their position, and nothing is kept for them: it is the present, rolled back over the state
+//! events since. Only an event whose state is another one (it came from a fork, or was never part of the timeline) has
+//! a row in `forks`, which leads to a state told by its difference from the current-state log at some position, or from
+//! another such state.
 
 use ruma::OwnedEventId;
 use serde::{Deserialize, Serialize};
 use tern_model::RoomSeq;
 use tern_ports::{Sql, SqlError};
-use tern_room::{Difference, Key};
+use tern_room::{Key, StateDelta};
 
 use crate::timeline::store::{Store, damaged};
 use tern_object_kit::schema::Step;
 
-/// A state that differs from another fork's is told from that one at most this many times in a row; then from the trunk.
+/// A state that differs from another fork's is told from that one at most this many times in a row; then from the
+/// current-state log.
 const CHAINED: u64 = 16;
 
-/// Rejected and soft-failed events that are kept; older ones are judged again if somebody refers to them.
-const ASIDE_KEPT: u64 = 1_000;
+/// Rejected and soft-failed events that are kept; older ones are checked again if somebody refers to them.
+const SIDE_EVENTS_KEPT: u64 = 1_000;
 
 pub(crate) const TABLES: Step = &[
     // Known events that are not part of the timeline, with their verdict: `rejected`, `soft_failed`, or `cited` for those
@@ -26,16 +28,16 @@ pub(crate) const TABLES: Step = &[
     "CREATE TABLE aside (
         event_id TEXT PRIMARY KEY, verdict TEXT NOT NULL, reason TEXT, since INTEGER NOT NULL, pdu TEXT NOT NULL
     ) STRICT",
-    // Events after which the state is not the trunk's at their position.
+    // Events after which the state is not the current-state log's at their position.
     "CREATE TABLE forks (
         event_id TEXT PRIMARY KEY, state INTEGER NOT NULL, since INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID",
-    // `changes` is JSON, `[type, state key, event id or null]`, on top of the state `parent` or of the trunk at `base`.
+    // `changes` is JSON, `[type, state key, event id or null]`, on top of the state `parent` or of the current-state log at `base`.
     "CREATE TABLE fork_states (
         id INTEGER PRIMARY KEY, parent INTEGER, chained INTEGER NOT NULL, base INTEGER NOT NULL, changes TEXT NOT NULL
     ) STRICT",
-    // Where the trunk moved otherwise than by the event at `seq` taking its place. For a state event that did not become
-    // current, `before` and `after` are the same.
+    // Where the current-state log moved otherwise than by the event at `seq` taking its place. For a state event that
+    // did not become current, `before` and `after` are the same.
     "CREATE TABLE turns (
         seq INTEGER NOT NULL, kind TEXT NOT NULL, state_key TEXT NOT NULL, before TEXT, after TEXT,
         PRIMARY KEY (seq, kind, state_key)
@@ -55,21 +57,21 @@ pub(crate) const TABLES: Step = &[
 struct Change(String, String, Option<OwnedEventId>);
 
 impl<S: Sql> Store<'_, S> {
-    /// The number of the state after an event, if it is not the trunk's.
-    pub(crate) fn fork(self, event_id: &str) -> Result<Option<u64>, SqlError> {
+    /// The number of the state after an event, if it is not the current-state log's.
+    pub(crate) fn state_group(self, event_id: &str) -> Result<Option<u64>, SqlError> {
         let rows = self.0.query("SELECT state FROM forks WHERE event_id = ?", &[event_id.into()])?;
         Ok(rows.first().and_then(|row| row.int(0)))
     }
 
     /// Notes that the state after an event is the state `number`.
-    pub(crate) fn put_fork(self, event_id: &str, number: u64, since: RoomSeq) -> Result<(), SqlError> {
+    pub(crate) fn put_state_group(self, event_id: &str, number: u64, since: RoomSeq) -> Result<(), SqlError> {
         let params = [event_id.into(), number.into(), since.0.into()];
         self.0.query("INSERT OR REPLACE INTO forks VALUES (?, ?, ?)", &params)?;
         Ok(())
     }
 
-    /// A state's changes, and where on the trunk they apply.
-    pub(crate) fn fork_state(self, number: u64) -> Result<(RoomSeq, Difference), SqlError> {
+    /// A state's changes, and where on the current-state log they apply.
+    pub(crate) fn state_group_delta(self, number: u64) -> Result<(RoomSeq, StateDelta), SqlError> {
         let rows = self.0.query(
             "WITH RECURSIVE line (parent, chained, base, changes) AS (
                  SELECT parent, chained, base, changes FROM fork_states WHERE id = ?
@@ -78,7 +80,7 @@ impl<S: Sql> Store<'_, S> {
              ) SELECT base, changes FROM line ORDER BY chained",
             &[number.into()],
         )?;
-        let mut changes = Difference::new();
+        let mut changes = StateDelta::new();
         for row in &rows {
             changes.extend(read_changes(row.text(1).unwrap_or_default())?);
         }
@@ -86,13 +88,14 @@ impl<S: Sql> Store<'_, S> {
         Ok((RoomSeq(base.ok_or_else(|| damaged("a fork's state is gone"))?), changes))
     }
 
-    /// Keeps a state: `changes` on the trunk at `base`.
-    pub(crate) fn add_fork_state(self, base: RoomSeq, changes: &Difference) -> Result<u64, SqlError> {
-        self.insert_fork_state(None, 0, base, changes)
+    /// Keeps a state: `changes` on the current-state log at `base`.
+    pub(crate) fn add_state_group(self, base: RoomSeq, changes: &StateDelta) -> Result<u64, SqlError> {
+        self.insert_state_group(None, 0, base, changes)
     }
 
-    /// Keeps a state that differs from the state `parent` in one place; nothing when it is to be told from the trunk.
-    pub(crate) fn chain_fork_state(
+    /// Keeps a state that differs from the state `parent` in one place; nothing when it is to be told from the
+    /// current-state log.
+    pub(crate) fn chain_state_group(
         self,
         parent: u64,
         key: &Key,
@@ -101,16 +104,16 @@ impl<S: Sql> Store<'_, S> {
         let rows = self.0.query("SELECT chained, base FROM fork_states WHERE id = ?", &[parent.into()])?;
         let found = rows.first().and_then(|row| Some((row.int(0)?, row.int(1)?)));
         let Some((chained, base)) = found.filter(|(chained, _)| chained + 1 < CHAINED) else { return Ok(None) };
-        let change = Difference::from([(key.clone(), Some(event_id.to_owned()))]);
-        self.insert_fork_state(Some(parent), chained + 1, RoomSeq(base), &change).map(Some)
+        let change = StateDelta::from([(key.clone(), Some(event_id.to_owned()))]);
+        self.insert_state_group(Some(parent), chained + 1, RoomSeq(base), &change).map(Some)
     }
 
-    fn insert_fork_state(
+    fn insert_state_group(
         self,
         parent: Option<u64>,
         chained: u64,
         base: RoomSeq,
-        changes: &Difference,
+        changes: &StateDelta,
     ) -> Result<u64, SqlError> {
         let params = [parent.into(), chained.into(), base.0.into(), write_changes(changes)?.into()];
         let rows = self.0.query(
@@ -120,31 +123,32 @@ impl<S: Sql> Store<'_, S> {
         rows.first().and_then(|row| row.int(0)).ok_or_else(|| damaged("a state got no number"))
     }
 
-    /// Tells states by the trunk as it is at `newest` that are told by the trunk below `until`, which is to be forgotten.
-    pub(crate) fn rebase_forks(self, until: RoomSeq, newest: RoomSeq) -> Result<(), SqlError> {
+    /// Tells states by the current-state log as it is at `newest` that are told by the current-state log below `until`,
+    /// which is to be forgotten.
+    pub(crate) fn rebase_state_groups(self, until: RoomSeq, newest: RoomSeq) -> Result<(), SqlError> {
         let rows = self.0.query("SELECT event_id, state, since FROM forks", &[])?;
         for row in &rows {
             let (Some(event_id), Some(number), Some(since)) = (row.text(0), row.int(1), row.int(2)) else { continue };
-            let (base, changes) = self.fork_state(number)?;
+            let (base, changes) = self.state_group_delta(number)?;
             if base >= until {
                 continue;
             }
-            if let Some(mut state) = self.trunk(base)? {
+            if let Some(mut state) = self.state_delta_at(base)? {
                 state.extend(changes);
-                self.put_fork(event_id, self.add_fork_state(newest, &state)?, RoomSeq(since))?;
+                self.put_state_group(event_id, self.add_state_group(newest, &state)?, RoomSeq(since))?;
             }
         }
         Ok(())
     }
 
     /// Forgets states that nobody builds on any more: of events that came before `until`, extremities excepted, and of
-    /// what was put aside all but the newest.
-    pub(crate) fn compact_forks(self, until: RoomSeq, extremities: &[OwnedEventId]) -> Result<(), SqlError> {
+    /// side events all but the newest.
+    pub(crate) fn compact_state_groups(self, until: RoomSeq, extremities: &[OwnedEventId]) -> Result<(), SqlError> {
         let extremities = serde_json::to_string(extremities).map_err(damaged)?;
         self.0.query(
             "DELETE FROM aside WHERE verdict <> 'cited' AND since <= ? AND rowid <=
                  (SELECT max(rowid) FROM aside) - ?",
-            &[until.0.into(), ASIDE_KEPT.into()],
+            &[until.0.into(), SIDE_EVENTS_KEPT.into()],
         )?;
         self.0.query(
             "DELETE FROM forks WHERE since <= ? AND event_id NOT IN (SELECT value FROM json_each(?))",
@@ -166,7 +170,7 @@ fn read_changes(text: &str) -> Result<impl Iterator<Item = (Key, Option<OwnedEve
     Ok(changes.into_iter().map(|Change(kind, key, event_id)| ((kind.into(), key), event_id)))
 }
 
-fn write_changes(changes: &Difference) -> Result<String, SqlError> {
+fn write_changes(changes: &StateDelta) -> Result<String, SqlError> {
     let changes = changes.iter().map(|((kind, key), event_id)| Change(kind.to_string(), key.clone(), event_id.clone()));
     serde_json::to_string(&changes.collect::<Vec<_>>()).map_err(damaged)
 }

@@ -1,5 +1,5 @@
-//! What remains of events that are gone: the way back along the trunk, and along auth chains. It is bounded; what is dropped
-//! here, the storage worker still has.
+//! What remains of events that are gone: the way back along the current-state log, and along auth chains. It is
+//! bounded; what is dropped here, the storage worker still has.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,8 @@ use tern_room::Key;
 
 use crate::timeline::store::{Store, damaged};
 
-/// Superseded state events of which something remains, and turns.
-pub(crate) const PAST_KEPT: u64 = 10_000;
+/// Superseded state events of which something remains, and resolution changes.
+pub(crate) const STATE_HISTORY_KEPT: u64 = 10_000;
 
 impl<S: Sql> Store<'_, S> {
     /// The auth events of a known event.
@@ -27,7 +27,7 @@ impl<S: Sql> Store<'_, S> {
     }
 
     /// The auth events, each once, of all events of the current state but those under `except`.
-    pub(crate) fn cited_elsewhere(self, except: &BTreeSet<&Key>) -> Result<BTreeSet<OwnedEventId>, SqlError> {
+    pub(crate) fn auth_events_except(self, except: &BTreeSet<&Key>) -> Result<BTreeSet<OwnedEventId>, SqlError> {
         let except: Vec<String> = except.iter().map(|(kind, key)| format!("{kind}\u{1f}{key}")).collect();
         let rows = self.0.query(
             "SELECT DISTINCT iif(a.type = 'array', a.value ->> 0, a.value)
@@ -39,7 +39,7 @@ impl<S: Sql> Store<'_, S> {
     }
 
     /// Leaves of the superseded state events in `(after, until]` what is needed of them later. They are then trimmed.
-    pub(crate) fn keep_past(self, after: RoomSeq, until: RoomSeq) -> Result<(), SqlError> {
+    pub(crate) fn keep_state_history(self, after: RoomSeq, until: RoomSeq) -> Result<(), SqlError> {
         self.0.query(
             "INSERT OR IGNORE INTO past (event_id, seq, kind, state_key, replaced, auth)
              SELECT event_id, seq, kind, state_key, unsigned ->> '$.replaces_state', pdu -> '$.auth_events' FROM events
@@ -50,25 +50,26 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
-    /// From this position on everything is known that the trunk is rolled back by.
+    /// From this position on everything is known that the current-state log is rolled back by.
     pub(crate) fn known_from(self) -> Result<RoomSeq, SqlError> {
         let rows = self.0.query("SELECT known_from FROM head", &[])?;
         rows.first().and_then(|row| row.int(0)).map(RoomSeq).ok_or_else(|| damaged("the head is gone"))
     }
 
-    /// Forgets what is older than the newest [`PAST_KEPT`] superseded events or turns. `until` is where the tail begins: up to
-    /// there the storage worker has everything. The newest turn stays, since it says that the room has turned.
-    pub(crate) fn compact_past(self, until: RoomSeq, newest: RoomSeq) -> Result<(), SqlError> {
+    /// Forgets what is older than the newest [`STATE_HISTORY_KEPT`] superseded events or resolution changes. `until` is
+    /// where the tail begins: up to there the storage worker has everything. The newest resolution change stays, since
+    /// it says that the room has been resolved.
+    pub(crate) fn compact_state_history(self, until: RoomSeq, newest: RoomSeq) -> Result<(), SqlError> {
         let mut oldest = 0;
         for sql in [
             "SELECT seq FROM past WHERE seq <= ? ORDER BY seq DESC LIMIT 1 OFFSET ?",
             "SELECT seq FROM turns WHERE seq <= ? ORDER BY seq DESC LIMIT 1 OFFSET ?",
         ] {
-            let rows = self.0.query(sql, &[until.0.into(), PAST_KEPT.into()])?;
+            let rows = self.0.query(sql, &[until.0.into(), STATE_HISTORY_KEPT.into()])?;
             oldest = rows.first().and_then(|row| row.int(0)).unwrap_or_default().max(oldest);
         }
         if oldest > 0 {
-            self.rebase_forks(RoomSeq(oldest), newest)?;
+            self.rebase_state_groups(RoomSeq(oldest), newest)?;
             self.0.query("DELETE FROM past WHERE seq <= ?", &[oldest.into()])?;
             self.0
                 .query("DELETE FROM turns WHERE seq <= ? AND seq < (SELECT max(seq) FROM turns)", &[oldest.into()])?;

@@ -1,15 +1,16 @@
-//! Turns of the trunk: where the present moved otherwise than by the newest event taking its place.
+//! Changes of the current state by resolution: where the present moved otherwise than by the newest event taking its
+//! place.
 //!
-//! Each tells what a place had before and has after, of memberships and the history visibility also the values, since the
-//! events may be gone when somebody asks who could see what. They are kept as far back as the trunk can be rolled back; the
-//! storage worker has them all.
+//! Each tells what a place had before and has after, of memberships and the history visibility also the values, since
+//! the events may be gone when somebody asks who could see what. They are kept as far back as the current-state log can
+//! be rolled back; the storage worker has them all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ruma::{OwnedEventId, OwnedUserId};
 use tern_model::{Pdu, RoomSeq, StoredEvent};
-use tern_ports::{Row, Sql, SqlError, wire::storage::StateTurn};
-use tern_room::{Difference, Key};
+use tern_ports::{Row, Sql, SqlError, wire::storage::ResolutionChange};
+use tern_room::{Key, StateDelta};
 
 use crate::{
     reads::access::fact_of,
@@ -34,9 +35,9 @@ pub(crate) struct Move {
     pub(crate) after: Option<OwnedEventId>,
 }
 
-/// Turns of the trunk.
+/// Changes of the current state by resolution.
 #[derive(Default)]
-pub(crate) struct Turns {
+pub(crate) struct ResolutionChanges {
     /// Members whose member event became another, or none, and where last.
     pub(crate) members: BTreeMap<OwnedUserId, RoomSeq>,
     /// Places that got another event, or none, oldest first.
@@ -45,7 +46,7 @@ pub(crate) struct Turns {
     pub(crate) lost: BTreeSet<RoomSeq>,
 }
 
-impl Turns {
+impl ResolutionChanges {
     /// There are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.moves.is_empty() && self.lost.is_empty()
@@ -60,15 +61,15 @@ impl Turns {
     }
 }
 
-/// Where a membership or visibility turned, and its values before and after.
-pub(crate) struct FactTurn(pub(crate) RoomSeq, pub(crate) Option<String>, pub(crate) Option<String>);
+/// Where a membership or visibility changed by resolution, and its values before and after.
+pub(crate) struct FactChange(pub(crate) RoomSeq, pub(crate) Option<String>, pub(crate) Option<String>);
 
 /// What a place has: an event and its position.
 pub(crate) type Held<'a> = Option<(RoomSeq, &'a Pdu)>;
 
 impl<S: Sql> Store<'_, S> {
-    /// Notes that the trunk moved from `before` to `after` at a position.
-    pub(crate) fn put_turn(
+    /// Notes that the current-state log moved from `before` to `after` at a position.
+    pub(crate) fn put_resolution(
         self,
         seq: RoomSeq,
         (kind, state_key): (&str, &str),
@@ -95,22 +96,23 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
-    /// How a membership or visibility turned above `after`: the position, and the values before and after.
-    pub(crate) fn facts_turned(
+    /// How a membership or visibility changed by resolution above `after`: the position, and the values before and
+    /// after.
+    pub(crate) fn facts_resolved(
         self,
         after: RoomSeq,
         (kind, state_key): (&str, &str),
-    ) -> Result<Vec<FactTurn>, SqlError> {
+    ) -> Result<Vec<FactChange>, SqlError> {
         let rows = self.0.query(
             "SELECT seq, was, becomes FROM turns
              WHERE seq > ? AND kind = +? AND state_key = +? AND before IS NOT after",
             &[after.0.into(), kind.into(), state_key.into()],
         )?;
-        Ok(rows.iter().filter_map(|row| Some(FactTurn(RoomSeq(row.int(0)?), row.string(1), row.string(2)))).collect())
+        Ok(rows.iter().filter_map(|row| Some(FactChange(RoomSeq(row.int(0)?), row.string(1), row.string(2)))).collect())
     }
 
-    /// Places that turned above `after`, each once.
-    pub(crate) fn places_turned(self, after: RoomSeq) -> Result<Vec<(String, String)>, SqlError> {
+    /// Places that changed by resolution above `after`, each once.
+    pub(crate) fn places_resolved(self, after: RoomSeq) -> Result<Vec<(String, String)>, SqlError> {
         let rows = self.0.query(
             "SELECT DISTINCT kind, state_key FROM turns WHERE seq > ? AND before IS NOT after",
             &[after.0.into()],
@@ -118,8 +120,8 @@ impl<S: Sql> Store<'_, S> {
         Ok(rows.iter().filter_map(|row| Some((row.string(0)?, row.string(1)?))).collect())
     }
 
-    /// The last turn of a place in `(after, until]`: its position, and the event that the place got.
-    pub(crate) fn last_turn(
+    /// The last resolution change of a place in `(after, until]`: its position, and the event that the place got.
+    pub(crate) fn last_resolution(
         self,
         (after, until): (RoomSeq, RoomSeq),
         (kind, state_key): (&str, &str),
@@ -132,43 +134,43 @@ impl<S: Sql> Store<'_, S> {
         rows.first().map(|row| Ok((RoomSeq(row.int(0).unwrap_or_default()), event_id(row, 1)?))).transpose()
     }
 
-    /// What turned with the event at a position, for the storage worker.
-    pub(crate) fn turns_at(self, seq: RoomSeq) -> Result<Vec<StateTurn>, SqlError> {
+    /// What changed by resolution with the event at a position, for the storage worker.
+    pub(crate) fn resolutions_at(self, seq: RoomSeq) -> Result<Vec<ResolutionChange>, SqlError> {
         let rows = self.0.query(
             "SELECT kind, state_key, after_seq FROM turns WHERE seq = ? AND before IS NOT after",
             &[seq.0.into()],
         )?;
-        let turn = |row: &Row| {
-            Some(StateTurn { kind: row.string(0)?, state_key: row.string(1)?, event: row.int(2).map(RoomSeq) })
+        let change = |row: &Row| {
+            Some(ResolutionChange { kind: row.string(0)?, state_key: row.string(1)?, event: row.int(2).map(RoomSeq) })
         };
-        Ok(rows.iter().filter_map(turn).collect())
+        Ok(rows.iter().filter_map(change).collect())
     }
 
-    /// What turned above `after`.
-    pub(crate) fn turns_after(self, after: RoomSeq) -> Result<Turns, SqlError> {
+    /// What changed by resolution above `after`.
+    pub(crate) fn resolutions_after(self, after: RoomSeq) -> Result<ResolutionChanges, SqlError> {
         let rows = self.0.query(
             "SELECT t.seq, t.kind, t.state_key, t.before IS NOT t.after, t.after, e.seq FROM turns t
              LEFT JOIN events e ON e.seq = t.seq AND e.kind = t.kind AND e.state_key = t.state_key
              WHERE t.seq > ? ORDER BY t.seq",
             &[after.0.into()],
         )?;
-        let mut turns = Turns::default();
+        let mut resolutions = ResolutionChanges::default();
         for row in &rows {
             let seq = RoomSeq(row.int(0).unwrap_or_default());
             let (kind, state_key) = (row.string(1).unwrap_or_default(), row.string(2).unwrap_or_default());
-            turns.lost.extend(row.int(5).map(RoomSeq));
+            resolutions.lost.extend(row.int(5).map(RoomSeq));
             if row.flag(3) {
                 if kind == "m.room.member" {
-                    turns.members.extend(OwnedUserId::try_from(state_key.as_str()).ok().map(|id| (id, seq)));
+                    resolutions.members.extend(OwnedUserId::try_from(state_key.as_str()).ok().map(|id| (id, seq)));
                 }
-                turns.moves.push(Move { seq, kind, state_key, after: event_id(row, 4)? });
+                resolutions.moves.push(Move { seq, kind, state_key, after: event_id(row, 4)? });
             }
         }
-        Ok(turns)
+        Ok(resolutions)
     }
 
-    /// How the trunk at `seq` differs from the present; nothing when too much was trimmed to say.
-    pub(crate) fn trunk(self, seq: RoomSeq) -> Result<Option<Difference>, SqlError> {
+    /// How the current-state log at `seq` differs from the present; nothing when too much was trimmed to say.
+    pub(crate) fn state_delta_at(self, seq: RoomSeq) -> Result<Option<StateDelta>, SqlError> {
         if seq < self.known_from()? {
             return Ok(None);
         }
@@ -185,12 +187,12 @@ impl<S: Sql> Store<'_, S> {
              ORDER BY 1 DESC",
             &[seq.0.into(), seq.0.into(), seq.0.into()],
         )?;
-        let mut back = Difference::new();
+        let mut back = StateDelta::new();
         for row in &rows {
             let before = row.text(3).map(OwnedEventId::try_from).transpose().map_err(damaged)?;
             back.insert((row.text(1).unwrap_or_default().into(), row.string(2).unwrap_or_default()), before);
         }
-        let mut differs = Difference::new();
+        let mut differs = StateDelta::new();
         for (key, before) in back {
             if self.current_id(&key)? != before {
                 differs.insert(key, before);

@@ -59,7 +59,7 @@ impl Page<'_> {
 }
 
 /// A request for a page.
-pub(crate) struct Visit<'a> {
+pub(crate) struct PageRequest<'a> {
     pub(crate) edge: &'a Edge,
     pub(crate) request: &'a Incoming,
     pub(crate) text: &'static Text,
@@ -89,16 +89,16 @@ struct Done<'a> {
 pub(crate) async fn page<'a>(
     edge: &'a Edge,
     request: &'a Incoming,
-    work: impl AsyncFnOnce(&Visit<'a>) -> Result<Answer, MatrixError>,
+    work: impl AsyncFnOnce(&PageRequest<'a>) -> Result<Answer, MatrixError>,
 ) -> Result<Answer, MatrixError> {
-    let visit = Visit::of(edge, request);
-    match work(&visit).await {
+    let page_request = PageRequest::of(edge, request);
+    match work(&page_request).await {
         Ok(answer) => Ok(answer),
-        Err(error) => visit.problem(&error),
+        Err(error) => page_request.problem(&error),
     }
 }
 
-impl<'a> Visit<'a> {
+impl<'a> PageRequest<'a> {
     fn of(edge: &'a Edge, request: &'a Incoming) -> Self {
         let text = text::choose(request.header("accept-language").as_deref());
         let found = cookie(request, cookie_name(edge));

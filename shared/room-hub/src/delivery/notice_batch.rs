@@ -4,14 +4,14 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use ruma::{OwnedUserId, UserId};
 use tern_model::{
-    EphemeralNotice, Notice, NoticeEvent, RoomSeq, RoomSummary, StickyEvent, StoredEvent, Turned, TxnRef,
+    EphemeralNotice, Notice, NoticeEvent, ResolvedState, RoomSeq, RoomSummary, StickyEvent, StoredEvent, TxnRef,
 };
 use tern_ports::{
     ObjectHost, SqlError,
     wire::{UserCommand, frame, user::Deliver},
 };
 use tern_room::{
-    Audience, Form, Share, client_event,
+    Audience, Form, VisibleRange, client_event,
     power::Powers,
     redact,
     summary::{HEROES, Members, stripped_state, summarise},
@@ -19,11 +19,11 @@ use tern_room::{
 
 use crate::{
     RoomActor,
-    delivery::{desk::Pending, queue::affects_summary},
-    graph::turns::{Move, Turns},
+    delivery::{delivery_queue::Pending, enqueue::affects_summary},
+    graph::resolution_changes::{Move, ResolutionChanges},
     timeline::{
         store::{Head, damaged},
-        view::{Turn, parsed},
+        view::{Transaction, parsed},
     },
 };
 
@@ -40,7 +40,7 @@ const MEMBER: &str = "m.room.member";
 pub(crate) const MOST_RECEIPTS: u32 = 500;
 
 /// A range of events, ready to be told to anybody.
-pub(crate) struct Bundle {
+pub(crate) struct NoticeBatch {
     /// Where its readers stand: the first position they asked for.
     from: RoomSeq,
     first: RoomSeq,
@@ -49,9 +49,9 @@ pub(crate) struct Bundle {
     newest: RoomSeq,
     events: Vec<(NoticeEvent, Option<TxnRef>)>,
     audience: Audience,
-    /// Members whose member event a resolution turned, within the range, and what else it did.
-    turned: BTreeMap<OwnedUserId, RoomSeq>,
-    moves: Vec<Turned>,
+    /// Members whose member event a resolution changed, within the range, and what else it did.
+    resolved: BTreeMap<OwnedUserId, RoomSeq>,
+    moves: Vec<ResolvedState>,
     summary: Option<Rc<RoomSummary>>,
     /// Who is in the room, when events had to be left out that may have changed it.
     members: Option<Rc<Vec<OwnedUserId>>>,
@@ -61,7 +61,7 @@ pub(crate) struct Bundle {
     plain: RefCell<Option<Vec<u8>>>,
 }
 
-impl Bundle {
+impl NoticeBatch {
     /// It is still the right one for somebody at `from`.
     pub(crate) fn serves(&self, from: RoomSeq, newest: RoomSeq) -> bool {
         self.from == from && self.newest == newest
@@ -75,13 +75,13 @@ impl Bundle {
 
 impl<H: ObjectHost> RoomActor<H> {
     /// At most the newest `most` events from `from` on.
-    pub(crate) fn make_bundle(
+    pub(crate) fn make_batch(
         &self,
         head: &Head,
         from: RoomSeq,
         summary_changed: RoomSeq,
         most: u32,
-    ) -> Result<Bundle, SqlError> {
+    ) -> Result<NoticeBatch, SqlError> {
         let after = from.previous().max(head.tail);
         let mut stored = self.store().events(after, head.newest, true, most)?;
         let mut bytes = 0;
@@ -91,24 +91,25 @@ impl<H: ObjectHost> RoomActor<H> {
             first || bytes <= MOST_BYTES
         });
         stored.reverse();
-        let turns = if head.turned > after { self.store().turns_after(after)? } else { Turns::default() };
-        let stored = turns.effective(stored);
+        let resolutions =
+            if head.resolved > after { self.store().resolutions_after(after)? } else { ResolutionChanges::default() };
+        let stored = resolutions.effective(stored);
         let first = stored.first().map_or(head.newest, |event| event.seq);
         let powers = self.powers(head);
         let events = stored.iter().map(|event| Ok((notice_event(head, event, powers.as_ref())?, event.txn.clone())));
         let events = events.collect::<Result<Vec<_>, SqlError>>()?;
-        let moved = first > from || !turns.is_empty() || stored.iter().any(affects_summary);
+        let moved = first > from || !resolutions.is_empty() || stored.iter().any(affects_summary);
         let changed = from <= summary_changed && moved;
-        let moved_unseen = !turns.members.is_empty() || self.hides_moves(head, from, first)?;
-        Ok(Bundle {
+        let moved_unseen = !resolutions.members.is_empty() || self.hides_moves(head, from, first)?;
+        Ok(NoticeBatch {
             from,
             first,
             last: stored.last().map_or(head.newest, |event| event.seq),
             newest: head.newest,
             audience: Audience::of(&stored),
-            moves: self.moves(head, &turns)?,
+            moves: self.moves(head, &resolutions)?,
             members: if moved_unseen { Some(self.all_joined()?) } else { None },
-            turned: turns.members,
+            resolved: resolutions.members,
             events,
             sticky: self.sticky_from(head, from)?,
             summary: if changed { Some(Rc::new(self.summarise(head)?)) } else { None },
@@ -118,24 +119,25 @@ impl<H: ObjectHost> RoomActor<H> {
 
     /// Somebody may have come or gone in what lies between `from` and the first event told.
     fn hides_moves(&self, head: &Head, from: RoomSeq, first: RoomSeq) -> Result<bool, SqlError> {
-        Ok(first > from && (head.turned >= from || self.store().members_moved(from, first)?))
+        Ok(first > from && (head.resolved >= from || self.store().members_moved(from, first)?))
     }
 
-    /// What `user_id`, of this membership, is told of a bundle, and what else is new; none when there is nothing to tell.
+    /// What `user_id`, of this membership, is told of a batch, and what else is new; none when there is nothing to
+    /// tell.
     pub(crate) fn notice(
         &self,
         head: &Head,
         user_id: &OwnedUserId,
         membership: Option<(RoomSeq, String)>,
-        bundle: Option<&Bundle>,
+        batch: Option<&NoticeBatch>,
         ephemeral: Vec<EphemeralNotice>,
     ) -> Result<Option<Notice>, SqlError> {
-        if let Some(at) = bundle.and_then(|bundle| put_out_at(bundle, user_id, membership.as_ref())) {
+        if let Some(at) = batch.and_then(|batch| put_out_at(batch, user_id, membership.as_ref())) {
             return self.sent_away(head, user_id, at, membership).map(Some);
         }
-        let share = bundle.zip(membership.as_ref()).and_then(|(bundle, current)| share(bundle, user_id, current));
-        if let (Some(bundle), Some(share)) = (bundle, share) {
-            return Ok(Some(self.special(head, user_id, bundle, share, ephemeral)?));
+        let visible = batch.zip(membership.as_ref()).and_then(|(batch, current)| visible(batch, user_id, current));
+        if let (Some(batch), Some(visible)) = (batch, visible) {
+            return Ok(Some(self.special(head, user_id, batch, visible, ephemeral)?));
         }
         Ok((!ephemeral.is_empty()).then(|| Notice { ephemeral, ..self.blank(head) }))
     }
@@ -146,34 +148,34 @@ impl<H: ObjectHost> RoomActor<H> {
         head: &Head,
         user_id: &OwnedUserId,
         pending: &Pending,
-        bundle: Option<&Bundle>,
+        batch: Option<&NoticeBatch>,
     ) -> Result<Option<Vec<u8>>, SqlError> {
         let membership = self.store().membership(user_id.as_str())?;
         let joined = membership.as_ref().is_some_and(|(_, membership)| membership == "join");
         let ephemeral = if joined { self.ephemeral_news(pending) } else { Vec::new() };
-        let plain = bundle.filter(|bundle| ephemeral.is_empty() && is_plain(bundle, user_id, membership.as_ref()));
-        let Some(bundle) = plain else {
-            return Ok(self.notice(head, user_id, membership, bundle, ephemeral)?.map(write));
+        let plain = batch.filter(|batch| ephemeral.is_empty() && is_plain(batch, user_id, membership.as_ref()));
+        let Some(batch) = plain else {
+            return Ok(self.notice(head, user_id, membership, batch, ephemeral)?.map(write));
         };
-        if let Some(plain) = &*bundle.plain.borrow() {
+        if let Some(plain) = &*batch.plain.borrow() {
             return Ok(Some(plain.clone()));
         }
-        let frame = write(self.plain(head, bundle));
-        bundle.plain.replace(Some(frame.clone()));
+        let frame = write(self.plain(head, batch));
+        batch.plain.replace(Some(frame.clone()));
         Ok(Some(frame))
     }
 
     /// What all are told about whom nothing is special and for whom this is pending.
-    pub(crate) fn plain_notice(&self, head: &Head, pending: &Pending, bundle: Option<&Bundle>) -> Notice {
-        let notice = bundle.map_or_else(|| self.blank(head), |bundle| self.plain(head, bundle));
+    pub(crate) fn plain_notice(&self, head: &Head, pending: &Pending, batch: Option<&NoticeBatch>) -> Notice {
+        let notice = batch.map_or_else(|| self.blank(head), |batch| self.plain(head, batch));
         Notice { ephemeral: self.ephemeral_news(pending), ..notice }
     }
 
-    fn plain(&self, head: &Head, bundle: &Bundle) -> Notice {
-        let events = bundle.events.iter().map(|(event, _)| event.clone()).collect();
-        let (summary, members) = (bundle.summary.clone(), bundle.members.clone());
-        let (turned, sticky) = (bundle.moves.clone(), bundle.sticky.clone());
-        Notice { events, turned, summary, members, sticky, ..self.blank(head) }
+    fn plain(&self, head: &Head, batch: &NoticeBatch) -> Notice {
+        let events = batch.events.iter().map(|(event, _)| event.clone()).collect();
+        let (summary, members) = (batch.summary.clone(), batch.members.clone());
+        let (resolved, sticky) = (batch.moves.clone(), batch.sticky.clone());
+        Notice { events, resolved, summary, members, sticky, ..self.blank(head) }
     }
 
     /// A notice made for one user.
@@ -181,46 +183,46 @@ impl<H: ObjectHost> RoomActor<H> {
         &self,
         head: &Head,
         user_id: &OwnedUserId,
-        bundle: &Bundle,
-        share: Share,
+        batch: &NoticeBatch,
+        visible: VisibleRange,
         mut ephemeral: Vec<EphemeralNotice>,
     ) -> Result<Notice, SqlError> {
-        let covered = bundle.events.iter().filter(|(event, _)| share.covers(event.seq));
+        let covered = batch.events.iter().filter(|(event, _)| visible.covers(event.seq));
         let mut events: Vec<NoticeEvent> = covered.map(|(event, txn)| with_txn(event, txn.as_ref(), user_id)).collect();
         let member = self.store().state(MEMBER, user_id.as_str())?;
         if let (true, Some(member)) = (events.is_empty(), &member) {
             events.push(notice_event(head, member, None)?);
         }
         let stripped = match &member {
-            Some(member) if share.stripped() => {
-                let turn = Turn::new(&self.room_id, self.host.sql(), &self.cache, head.clone());
-                stripped_state(&turn, &parsed(member)?).map_err(damaged)?
+            Some(member) if visible.stripped() => {
+                let tx = Transaction::new(&self.room_id, self.host.sql(), &self.cache, head.clone());
+                stripped_state(&tx, &parsed(member)?).map_err(damaged)?
             }
             _ => Vec::new(),
         };
-        let joins = share.membership.as_deref() == Some("join");
+        let joins = visible.membership.as_deref() == Some("join");
         if joins {
             ephemeral.extend(self.current_receipts(MOST_RECEIPTS)?);
         }
-        let member_now = joins || share.membership.is_none();
-        let summary = match &bundle.summary {
+        let member_now = joins || visible.membership.is_none();
+        let summary = match &batch.summary {
             Some(summary) if member_now => Some(Rc::clone(summary)),
             None if joins => Some(Rc::new(self.summarise(head)?)),
             _ => None,
         };
-        let members = match &bundle.members {
+        let members = match &batch.members {
             Some(members) if member_now => Some(Rc::clone(members)),
             None if joins => Some(self.all_joined()?),
             _ => None,
         };
         let sticky = match (joins, member_now) {
             (true, _) => self.sticky_from(head, RoomSeq::default())?,
-            (_, true) => bundle.sticky.clone(),
+            (_, true) => batch.sticky.clone(),
             _ => Vec::new(),
         };
-        let turned = bundle.moves.iter().filter(|turned| share.covers(turned.seq)).cloned().collect();
-        let membership = share.membership;
-        Ok(Notice { events, turned, membership, stripped, summary, members, ephemeral, sticky, ..self.blank(head) })
+        let resolved = batch.moves.iter().filter(|resolved| visible.covers(resolved.seq)).cloned().collect();
+        let membership = visible.membership;
+        Ok(Notice { events, resolved, membership, stripped, summary, members, ephemeral, sticky, ..self.blank(head) })
     }
 
     /// For somebody whom a resolution at `at` put out of the room: the member event that holds now, if there is one. What
@@ -238,21 +240,21 @@ impl<H: ObjectHost> RoomActor<H> {
         let membership = membership.map_or_else(|| "leave".to_owned(), |(_, membership)| membership);
         let stripped = match &member {
             Some(member) if matches!(membership.as_str(), "invite" | "knock") => {
-                let turn = Turn::new(&self.room_id, self.host.sql(), &self.cache, head.clone());
-                stripped_state(&turn, &parsed(member)?).map_err(damaged)?
+                let tx = Transaction::new(&self.room_id, self.host.sql(), &self.cache, head.clone());
+                stripped_state(&tx, &parsed(member)?).map_err(damaged)?
             }
             _ => Vec::new(),
         };
-        let gone = Turned { seq: at, kind: MEMBER.to_owned(), state_key: user_id.to_string(), event: None };
-        let turned = if event.is_none() { vec![gone] } else { Vec::new() };
+        let gone = ResolvedState { seq: at, kind: MEMBER.to_owned(), state_key: user_id.to_string(), event: None };
+        let resolved = if event.is_none() { vec![gone] } else { Vec::new() };
         let events = event.into_iter().collect();
-        Ok(Notice { events, turned, membership: Some(membership), stripped, ..self.blank(head) })
+        Ok(Notice { events, resolved, membership: Some(membership), stripped, ..self.blank(head) })
     }
 
     /// What resolutions changed, ready to be told.
-    fn moves(&self, head: &Head, turns: &Turns) -> Result<Vec<Turned>, SqlError> {
+    fn moves(&self, head: &Head, resolutions: &ResolutionChanges) -> Result<Vec<ResolvedState>, SqlError> {
         let mut moves = Vec::new();
-        for Move { seq, kind, state_key, after } in turns.moves.iter().rev().take(MOST_MOVES).rev() {
+        for Move { seq, kind, state_key, after } in resolutions.moves.iter().rev().take(MOST_MOVES).rev() {
             let event = match after {
                 None => None,
                 // What is gone from here has been replaced since, and that is told as well.
@@ -261,20 +263,20 @@ impl<H: ObjectHost> RoomActor<H> {
                     None => continue,
                 },
             };
-            moves.push(Turned { seq: *seq, kind: kind.clone(), state_key: state_key.clone(), event });
+            moves.push(ResolvedState { seq: *seq, kind: kind.clone(), state_key: state_key.clone(), event });
         }
         Ok(moves)
     }
 
     fn powers(&self, head: &Head) -> Option<Powers> {
-        Powers::load(&Turn::new(&self.room_id, self.host.sql(), &self.cache, head.clone())).ok()
+        Powers::load(&Transaction::new(&self.room_id, self.host.sql(), &self.cache, head.clone())).ok()
     }
 
     fn blank(&self, head: &Head) -> Notice {
         Notice {
             room_id: self.room_id.clone(),
             events: Vec::new(),
-            turned: Vec::new(),
+            resolved: Vec::new(),
             membership: None,
             stripped: Vec::new(),
             summary: None,
@@ -312,30 +314,32 @@ impl<H: ObjectHost> RoomActor<H> {
         };
         let children = store.state_like("m.space.child", "*", RoomSeq::default())?;
         let children = children.iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
-        let turn = Turn::new(&self.room_id, self.host.sql(), &self.cache, head.clone());
-        summarise(&turn, &members, &children).map_err(damaged)
+        let tx = Transaction::new(&self.room_id, self.host.sql(), &self.cache, head.clone());
+        summarise(&tx, &members, &children).map_err(damaged)
     }
 }
 
-/// What `user_id`, whose current membership is given, gets of the bundle.
-fn share(bundle: &Bundle, user_id: &UserId, current: &(RoomSeq, String)) -> Option<Share> {
+/// What `user_id`, whose current membership is given, gets of the batch.
+fn visible(batch: &NoticeBatch, user_id: &UserId, current: &(RoomSeq, String)) -> Option<VisibleRange> {
     let (since, joined) = (current.0, current.1 == "join");
     let membership = || Some(current.1.clone());
-    if bundle.turned.get(user_id) == Some(&since) {
-        return Some(Share { first: since, last: bundle.last, membership: membership() });
+    if batch.resolved.get(user_id) == Some(&since) {
+        return Some(VisibleRange { first: since, last: batch.last, membership: membership() });
     }
-    // The user's membership changed in what the bundle had to leave out.
-    let missed = since >= bundle.from && since < bundle.first;
-    match bundle.audience.joined(user_id, if joined { since } else { RoomSeq(u64::MAX) }) {
-        Some(share) if missed && share.membership.is_none() => Some(Share { membership: membership(), ..share }),
-        None if missed => Some(Share { first: since, last: since, membership: membership() }),
-        share => share,
+    // The user's membership changed in what the batch had to leave out.
+    let missed = since >= batch.from && since < batch.first;
+    match batch.audience.joined(user_id, if joined { since } else { RoomSeq(u64::MAX) }) {
+        Some(visible) if missed && visible.membership.is_none() => {
+            Some(VisibleRange { membership: membership(), ..visible })
+        }
+        None if missed => Some(VisibleRange { first: since, last: since, membership: membership() }),
+        visible => visible,
     }
 }
 
 /// Where a resolution put the user out of the room, if nothing has changed that since.
-fn put_out_at(bundle: &Bundle, user_id: &UserId, current: Option<&(RoomSeq, String)>) -> Option<RoomSeq> {
-    let at = bundle.turned.get(user_id).copied();
+fn put_out_at(batch: &NoticeBatch, user_id: &UserId, current: Option<&(RoomSeq, String)>) -> Option<RoomSeq> {
+    let at = batch.resolved.get(user_id).copied();
     at.filter(|at| current.is_none_or(|(since, membership)| since == at && membership != "join"))
 }
 
@@ -344,15 +348,15 @@ fn at_position(event: StoredEvent, seq: RoomSeq) -> StoredEvent {
     StoredEvent { seq, ..event }
 }
 
-/// The user is told the bundle as it is, like everybody about whom nothing is special.
-fn is_plain(bundle: &Bundle, user_id: &UserId, current: Option<&(RoomSeq, String)>) -> bool {
-    if put_out_at(bundle, user_id, current).is_some() {
+/// The user is told the batch as it is, like everybody about whom nothing is special.
+fn is_plain(batch: &NoticeBatch, user_id: &UserId, current: Option<&(RoomSeq, String)>) -> bool {
+    if put_out_at(batch, user_id, current).is_some() {
         return false;
     }
     let own = |(event, txn): &(NoticeEvent, Option<TxnRef>)| txn.is_some() && event.sender == user_id;
-    current.and_then(|current| share(bundle, user_id, current)).is_some_and(|share| {
-        let whole = share.first <= bundle.first && share.last >= bundle.last;
-        whole && share.membership.is_none() && !bundle.events.iter().any(own)
+    current.and_then(|current| visible(batch, user_id, current)).is_some_and(|visible| {
+        let whole = visible.first <= batch.first && visible.last >= batch.last;
+        whole && visible.membership.is_none() && !batch.events.iter().any(own)
     })
 }
 

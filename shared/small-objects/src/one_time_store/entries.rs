@@ -1,5 +1,6 @@
-//! Notes that are left in a gate for a while: stages of interactive authentication, login tokens, e-mail validations.
-//! Taking them is reading and deleting in one turn of the object, so that of any number of takers one gets them.
+//! Entries that are kept in a one-time store for a while: stages of interactive authentication, login tokens, e-mail
+//! validations. Taking them is reading and deleting in one turn of the object, so that of any number of takers one gets
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +9,14 @@ use tern_ports::{
     ObjectHost, Sql, SqlError,
     wire::{
         Done,
-        gate::{LeaveNote, Notes},
+        one_time_store::{Entries, StoreEntry},
     },
 };
 
-use super::GateActor;
+use super::OneTimeStoreActor;
 
-impl<H: ObjectHost> GateActor<H> {
-    pub(super) async fn leave_note(&self, ask: LeaveNote) -> Result<Done, MatrixError> {
+impl<H: ObjectHost> OneTimeStoreActor<H> {
+    pub(super) async fn store_entry(&self, ask: StoreEntry) -> Result<Done, MatrixError> {
         self.prepare()?;
         self.host.sql().query(
             "INSERT INTO note (name, value, until) VALUES (?, ?, ?)
@@ -26,9 +27,9 @@ impl<H: ObjectHost> GateActor<H> {
         Ok(Done {})
     }
 
-    pub(super) fn read_notes(&self) -> Result<Notes, MatrixError> {
+    pub(super) fn read_entries(&self) -> Result<Entries, MatrixError> {
         if !self.is_there()? {
-            return Ok(Notes::new());
+            return Ok(Entries::new());
         }
         let rows =
             self.host.sql().query("SELECT name, value FROM note WHERE until > ?", &[self.host.now().0.into()])?;
@@ -36,19 +37,19 @@ impl<H: ObjectHost> GateActor<H> {
         Ok(rows.iter().filter_map(note).collect::<BTreeMap<_, _>>())
     }
 
-    pub(super) fn take_notes(&self) -> Result<Notes, MatrixError> {
+    pub(super) fn take_entries(&self) -> Result<Entries, MatrixError> {
         if !self.is_there()? {
-            return Ok(Notes::new());
+            return Ok(Entries::new());
         }
         self.host.sql().transaction(|| {
-            let notes = self.read_notes()?;
+            let entries = self.read_entries()?;
             self.host.sql().query("DELETE FROM note", &[])?;
-            Ok(notes)
+            Ok(entries)
         })
     }
 }
 
-/// When the last note is worth nothing any more.
+/// When the last entry is worth nothing any more.
 pub(super) fn until(sql: &impl Sql) -> Result<Millis, SqlError> {
     let rows = sql.query("SELECT coalesce(max(until), 0) FROM note", &[])?;
     Ok(Millis(rows.first().and_then(|row| row.int(0)).unwrap_or(0)))

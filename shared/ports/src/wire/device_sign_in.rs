@@ -11,10 +11,10 @@ use super::{Done, boundary};
 pub const DEVICE_INTERVAL_MS: u64 = 5_000;
 
 boundary! {
-    /// A question to a handoff object.
-    HandoffCommand,
-    /// A question to a handoff object and its answer.
-    HandoffRequest,
+    /// A question to a device sign-in object.
+    DeviceSignInCommand,
+    /// A question to a device sign-in object and its answer.
+    DeviceSignInRequest,
     {
         OpenDeviceGrant => bool,
         ReadDeviceGrant => Option<DeviceRequest>,

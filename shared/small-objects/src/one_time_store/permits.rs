@@ -11,11 +11,11 @@ use tern_ports::{
     ObjectHost, Sql, SqlError,
     wire::{
         Done,
-        gate::{ReturnTurn, TakeTurn, Turn},
+        one_time_store::{AcquirePermit, Permit, ReturnTurn},
     },
 };
 
-use super::GateActor;
+use super::OneTimeStoreActor;
 
 /// How long an address is known after a success, in milliseconds.
 const KNOWN_FOR: u64 = 30 * 24 * 60 * 60 * 1_000;
@@ -27,19 +27,19 @@ pub(super) const KNOWN: Step = &["CREATE TABLE IF NOT EXISTS known_address (
         address TEXT PRIMARY KEY, full_at INTEGER NOT NULL, until INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID"];
 
-impl<H: ObjectHost> GateActor<H> {
-    pub(super) async fn take_turn(&self, ask: TakeTurn) -> Result<Turn, MatrixError> {
+impl<H: ObjectHost> OneTimeStoreActor<H> {
+    pub(super) async fn acquire_permit(&self, ask: AcquirePermit) -> Result<Permit, MatrixError> {
         self.prepare()?;
         let (sql, now) = (self.host.sql(), self.host.now());
         let rate = Rate { burst: ask.burst, per_hour: ask.per_hour };
         let own = own_bucket(sql, ask.from.as_deref(), now)?;
         let bucket = match own.map_or_else(|| load(sql), Ok)?.take(rate, now) {
             Ok(bucket) => bucket,
-            Err(wait) => return Ok(Turn { retry_after_ms: Some(wait) }),
+            Err(wait) => return Ok(Permit { retry_after_ms: Some(wait) }),
         };
         save(sql, ask.from.as_deref().filter(|_| own.is_some()), bucket)?;
         self.look_again(bucket.full_at()).await;
-        Ok(Turn::default())
+        Ok(Permit::default())
     }
 
     pub(super) async fn return_turn(&self, ask: ReturnTurn) -> Result<Done, MatrixError> {

@@ -4,7 +4,7 @@ use ruma::{OwnedUserId, RoomId, UserId};
 use tern_model::Millis;
 use tern_ports::{Row, Sql, SqlError};
 
-/// Adds a companion; false when it was one of this room already.
+/// Adds a user who shares a room; false when it was one of this room already.
 pub(crate) fn add(sql: &impl Sql, room_id: &RoomId, user_id: &UserId) -> Result<bool, SqlError> {
     let rows = sql.query(
         "INSERT INTO companion (user_id, room_id) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING 1",
@@ -13,7 +13,7 @@ pub(crate) fn add(sql: &impl Sql, room_id: &RoomId, user_id: &UserId) -> Result<
     Ok(!rows.is_empty())
 }
 
-/// Removes a companion; false when it was none of this room.
+/// Removes a user who shares a room; false when it was none of this room.
 pub(crate) fn remove(sql: &impl Sql, room_id: &RoomId, user_id: &UserId) -> Result<bool, SqlError> {
     let rows = sql.query(
         "DELETE FROM companion WHERE user_id = ? AND room_id = ? RETURNING 1",
@@ -22,7 +22,7 @@ pub(crate) fn remove(sql: &impl Sql, room_id: &RoomId, user_id: &UserId) -> Resu
     Ok(!rows.is_empty())
 }
 
-/// Companions of one room.
+/// Users who share one room.
 pub(crate) fn of_room(sql: &impl Sql, room_id: &RoomId) -> Result<Vec<OwnedUserId>, SqlError> {
     let rows = sql.query("SELECT user_id FROM companion WHERE room_id = ?", &[room_id.as_str().into()])?;
     Ok(rows.iter().filter_map(|row| row.text(0)?.try_into().ok()).collect())

@@ -9,8 +9,8 @@ use tern_room::Audience;
 
 use crate::{
     RoomActor,
-    delivery::desk::{Desk, Pending},
-    graph::turns::Turns,
+    delivery::delivery_queue::{DeliveryQueue, Pending},
+    graph::resolution_changes::ResolutionChanges,
 };
 
 /// Events whose audience is found in one go.
@@ -26,15 +26,15 @@ impl<H: ObjectHost> RoomActor<H> {
 
     fn absorb_commits(&self) -> Result<(), SqlError> {
         let Some(head) = self.head()? else { return Ok(()) };
-        let mut desk = self.announcer.0.borrow_mut();
-        let mut absorbed = if let Some(absorbed) = desk.absorbed {
+        let mut queue = self.announcer.0.borrow_mut();
+        let mut absorbed = if let Some(absorbed) = queue.absorbed {
             absorbed
         } else {
-            desk.laggards = self.store().laggards()?.into_iter().collect();
-            desk.summary_changed = head.newest;
+            queue.failed_recipients = self.store().failed_recipients()?.into_iter().collect();
+            queue.summary_changed = head.newest;
             head.announced
         };
-        desk.absorbed = Some(absorbed);
+        queue.absorbed = Some(absorbed);
         if absorbed >= head.newest {
             return Ok(());
         }
@@ -44,44 +44,54 @@ impl<H: ObjectHost> RoomActor<H> {
             let Some(last) = events.last() else { break };
             absorbed = last.seq;
             let before = events.first().map_or(absorbed, |first| first.seq.previous());
-            let turns = if head.turned > before { self.store().turns_after(before)? } else { Turns::default() };
-            let events = turns.effective(events);
-            self.queue_turned(&mut desk, &turns);
+            let resolutions = if head.resolved > before {
+                self.store().resolutions_after(before)?
+            } else {
+                ResolutionChanges::default()
+            };
+            let events = resolutions.effective(events);
+            self.queue_resolved(&mut queue, &resolutions);
             let audience = Audience::of(&events);
             if head.large {
-                self.follow_listeners(&audience, &turns)?;
+                self.follow_listeners(&audience, &resolutions)?;
             }
-            self.queue_audience(&mut desk, &audience, &self.audience(&head)?, &turns);
-            if !turns.is_empty() || events.iter().any(affects_summary) {
+            self.queue_audience(&mut queue, &audience, &self.audience(&head)?, &resolutions);
+            if !resolutions.is_empty() || events.iter().any(affects_summary) {
                 let summary = Rc::new(self.summarise(&head)?);
-                if desk.summary.as_ref() != Some(&summary) {
-                    desk.summary_changed = absorbed;
-                    desk.summary = Some(summary);
+                if queue.summary.as_ref() != Some(&summary) {
+                    queue.summary_changed = absorbed;
+                    queue.summary = Some(summary);
                 }
             }
-            desk.absorbed = Some(absorbed);
+            queue.absorbed = Some(absorbed);
         }
         Ok(())
     }
 
-    /// Whose membership a fork turned hears of it, too.
-    fn queue_turned(&self, desk: &mut Desk, turns: &Turns) {
-        for (user_id, seq) in turns.members.iter().filter(|(user_id, _)| self.is_local(user_id)) {
-            desk.enqueue(user_id, Pending { from: Some(*seq), ..Pending::default() });
+    /// Whose membership a resolution changed hears of it, too.
+    fn queue_resolved(&self, queue: &mut DeliveryQueue, resolutions: &ResolutionChanges) {
+        for (user_id, seq) in resolutions.members.iter().filter(|(user_id, _)| self.is_local(user_id)) {
+            queue.enqueue(user_id, Pending { from: Some(*seq), ..Pending::default() });
         }
     }
 
-    fn queue_audience(&self, desk: &mut Desk, audience: &Audience, hearers: &[(OwnedUserId, RoomSeq)], turns: &Turns) {
-        let from = |share: tern_room::Share| Pending { from: Some(share.first), ..Pending::default() };
+    fn queue_audience(
+        &self,
+        queue: &mut DeliveryQueue,
+        audience: &Audience,
+        hearers: &[(OwnedUserId, RoomSeq)],
+        resolutions: &ResolutionChanges,
+    ) {
+        let from = |visible: tern_room::VisibleRange| Pending { from: Some(visible.first), ..Pending::default() };
         // Whom a resolution brought in has seen nothing before it.
-        let brought_in = |(user_id, since): &&(OwnedUserId, RoomSeq)| turns.members.get(user_id) == Some(since);
+        let brought_in = |(user_id, since): &&(OwnedUserId, RoomSeq)| resolutions.members.get(user_id) == Some(since);
         for (user_id, since) in hearers.iter().filter(|member| self.is_local(&member.0) && !brought_in(member)) {
-            if let Some(share) = audience.joined(user_id, *since) {
-                desk.enqueue(user_id, from(share));
+            if let Some(visible) = audience.joined(user_id, *since) {
+                queue.enqueue(user_id, from(visible));
             }
         }
-        for (user_id, share) in audience.changed().filter(|(user_id, _)| self.is_local(user_id)) {
-            desk.enqueue(user_id, from(share.clone()));
+        for (user_id, visible) in audience.changed().filter(|(user_id, _)| self.is_local(user_id)) {
+            queue.enqueue(user_id, from(visible.clone()));
         }
     }
 
@@ -93,9 +103,9 @@ impl<H: ObjectHost> RoomActor<H> {
         };
         // Whoever read counts less as unread, also while nobody listens.
         hearers.extend(news.receipts.iter().map(|receipt| receipt.user_id.clone()));
-        let mut desk = self.announcer.0.borrow_mut();
+        let mut queue = self.announcer.0.borrow_mut();
         for user_id in hearers.iter().filter(|user_id| self.is_local(user_id)) {
-            desk.enqueue(user_id, news.clone());
+            queue.enqueue(user_id, news.clone());
         }
         Ok(())
     }

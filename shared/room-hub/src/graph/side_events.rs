@@ -7,45 +7,45 @@ use tern_ports::{Row, Sql, SqlError};
 use crate::timeline::store::{Store, damaged};
 
 /// A known event beside the timeline.
-pub(crate) struct Aside {
-    pub(crate) verdict: Standing,
+pub(crate) struct SideEvent {
+    pub(crate) verdict: EventStatus,
     pub(crate) reason: Option<String>,
     pub(crate) pdu: Pdu,
 }
 
 /// Why an event is not part of the timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum EventStatus {
     Rejected,
     SoftFailed,
-    Cited,
+    Outlier,
 }
 
-impl Standing {
-    const ALL: [Self; 3] = [Self::Rejected, Self::SoftFailed, Self::Cited];
+impl EventStatus {
+    const ALL: [Self; 3] = [Self::Rejected, Self::SoftFailed, Self::Outlier];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Rejected => "rejected",
             Self::SoftFailed => "soft_failed",
-            Self::Cited => "cited",
+            Self::Outlier => "cited",
         }
     }
 }
 
 impl<S: Sql> Store<'_, S> {
     /// A known event beside the timeline.
-    pub(crate) fn aside(self, event_id: &str) -> Result<Option<Aside>, SqlError> {
+    pub(crate) fn side_event(self, event_id: &str) -> Result<Option<SideEvent>, SqlError> {
         let rows =
             self.0.query("SELECT event_id, verdict, reason, pdu FROM aside WHERE event_id = ?", &[event_id.into()])?;
-        rows.first().map(aside_of).transpose()
+        rows.first().map(side_event_of).transpose()
     }
 
     /// Keeps an event beside the timeline.
-    pub(crate) fn put_aside(
+    pub(crate) fn store_side_event(
         self,
         pdu: &Pdu,
-        verdict: Standing,
+        verdict: EventStatus,
         reason: Option<&str>,
         since: RoomSeq,
     ) -> Result<(), SqlError> {
@@ -60,19 +60,19 @@ impl<S: Sql> Store<'_, S> {
     }
 
     /// Forgets that an event was known only because it was cited.
-    pub(crate) fn drop_cited(self, event_id: &str) -> Result<(), SqlError> {
+    pub(crate) fn drop_outlier(self, event_id: &str) -> Result<(), SqlError> {
         self.0.query("DELETE FROM aside WHERE event_id = ? AND verdict = 'cited'", &[event_id.into()])?;
         Ok(())
     }
 }
 
-fn aside_of(row: &Row) -> Result<Aside, SqlError> {
+fn side_event_of(row: &Row) -> Result<SideEvent, SqlError> {
     let name = row.text(1).unwrap_or_default();
-    let verdict = Standing::ALL.into_iter().find(|standing| standing.name() == name);
+    let verdict = EventStatus::ALL.into_iter().find(|status| status.name() == name);
     let verdict = verdict.ok_or_else(|| damaged("an unknown verdict"))?;
     let event_id = OwnedEventId::try_from(row.text(0).unwrap_or_default()).map_err(damaged)?;
     let raw = RawJson::parse(row.string(3).unwrap_or_default()).map_err(damaged)?;
     let pdu = Pdu::parse(event_id, raw).map_err(damaged)?;
-    let pdu = if verdict == Standing::Rejected { pdu.into_rejected() } else { pdu };
-    Ok(Aside { verdict, reason: row.string(2), pdu })
+    let pdu = if verdict == EventStatus::Rejected { pdu.into_rejected() } else { pdu };
+    Ok(SideEvent { verdict, reason: row.string(2), pdu })
 }

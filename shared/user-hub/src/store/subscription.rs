@@ -9,13 +9,13 @@ pub(crate) const TABLE: tern_object_kit::schema::Step =
     &["CREATE TABLE IF NOT EXISTS unheard (room_id TEXT PRIMARY KEY, since INTEGER NOT NULL) STRICT, WITHOUT ROWID"];
 
 /// A room that the hub does not hear of.
-pub(crate) struct Unheard {
+pub(crate) struct Unsubscribed {
     pub(crate) room_id: OwnedRoomId,
     pub(crate) since: Millis,
 }
 
 /// The hub hears no more of a room.
-pub(crate) fn hears_not(sql: &impl Sql, room_id: &RoomId, at: Millis) -> Result<(), SqlError> {
+pub(crate) fn unsubscribe(sql: &impl Sql, room_id: &RoomId, at: Millis) -> Result<(), SqlError> {
     sql.query(
         "INSERT INTO unheard (room_id, since) VALUES (?, ?) ON CONFLICT DO NOTHING",
         &[room_id.as_str().into(), at.0.into()],
@@ -24,7 +24,7 @@ pub(crate) fn hears_not(sql: &impl Sql, room_id: &RoomId, at: Millis) -> Result<
 }
 
 /// The hub hears of a room again.
-pub(crate) fn hears(sql: &impl Sql, room_id: &RoomId) -> Result<(), SqlError> {
+pub(crate) fn subscribe(sql: &impl Sql, room_id: &RoomId) -> Result<(), SqlError> {
     sql.query("DELETE FROM unheard WHERE room_id = ?", &[room_id.as_str().into()])?;
     Ok(())
 }
@@ -35,8 +35,8 @@ pub(crate) fn any(sql: &impl Sql) -> Result<bool, SqlError> {
 }
 
 /// All such rooms.
-pub(crate) fn unheard(sql: &impl Sql) -> Result<Vec<Unheard>, SqlError> {
+pub(crate) fn unsubscribed(sql: &impl Sql) -> Result<Vec<Unsubscribed>, SqlError> {
     let rows = sql.query("SELECT room_id, since FROM unheard", &[])?;
-    let room = |row: &Row| Some(Unheard { room_id: row.text(0)?.try_into().ok()?, since: Millis(row.int(1)?) });
+    let room = |row: &Row| Some(Unsubscribed { room_id: row.text(0)?.try_into().ok()?, since: Millis(row.int(1)?) });
     Ok(rows.iter().filter_map(room).collect())
 }

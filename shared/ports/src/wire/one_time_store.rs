@@ -1,4 +1,4 @@
-//! What a gate can be asked: a small object for what must be exact and does not last.
+//! What a one-time store can be asked: a small object for what must be exact and does not last.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,16 @@ use tern_model::{Millis, RawJson};
 use super::{Done, boundary};
 
 boundary! {
-    /// A question to a gate.
-    GateCommand,
-    /// A question to a gate and its answer.
-    GateRequest,
+    /// A question to a one-time store.
+    OneTimeStoreCommand,
+    /// A question to a one-time store and its answer.
+    OneTimeStoreRequest,
     {
-        TakeTurn => Turn,
+        AcquirePermit as "TakeTurn" => Permit,
         ReturnTurn => Done,
-        LeaveNote => Done,
-        ReadNotes => Notes,
-        TakeNotes => Notes,
+        StoreEntry as "LeaveNote" => Done,
+        ReadEntries as "ReadNotes" => Entries,
+        TakeEntries as "TakeNotes" => Entries,
         OpenProof => bool,
         ConfirmProof => bool,
         SpendProof => Option<Proof>,
@@ -25,9 +25,9 @@ boundary! {
     }
 }
 
-/// Takes one from the gate's bucket, which is filled at this rate.
+/// Takes a permit from the one-time store's bucket, which is filled at this rate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TakeTurn {
+pub struct AcquirePermit {
     /// Where it is tried from: an address from which it succeeded lately has a bucket of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
@@ -37,15 +37,15 @@ pub struct TakeTurn {
     pub per_hour: u32,
 }
 
-/// The answer to [`TakeTurn`].
+/// The answer to [`AcquirePermit`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Turn {
+pub struct Permit {
     /// Nothing was left: the same would succeed after so many milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
 }
 
-/// What a [`TakeTurn`] was for has succeeded: it does not count.
+/// What a [`AcquirePermit`] was for has succeeded: it does not count.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReturnTurn {
     /// How many an hour in the long run.
@@ -55,12 +55,12 @@ pub struct ReturnTurn {
     pub from: Option<String>,
 }
 
-/// What was left in a gate, by name.
-pub type Notes = BTreeMap<String, RawJson>;
+/// What was left in a one-time store, by name.
+pub type Entries = BTreeMap<String, RawJson>;
 
-/// Leaves a note; one of the same name is replaced.
+/// Stores an entry; one of the same name is replaced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeaveNote {
+pub struct StoreEntry {
     /// Its name.
     pub name: String,
     /// What it says.
@@ -69,13 +69,13 @@ pub struct LeaveNote {
     pub until: Millis,
 }
 
-/// Reads the notes that are still worth something, and leaves them.
+/// Reads the entries that are still worth something, and leaves them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReadNotes {}
+pub struct ReadEntries {}
 
-/// As [`ReadNotes`], and takes them away: of any number of takers one gets them, the others get none.
+/// As [`ReadEntries`], and takes them away: of any number of takers one gets them, the others get none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TakeNotes {}
+pub struct TakeEntries {}
 
 /// Somebody wants an address proven: `true` when a mail has to be sent, `false` when that was done for this attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,11 +8,11 @@ use tern_ports::{
     ObjectHost, Sql,
     wire::{
         Done,
-        handoff::{Message, OpenRendezvous, UpdateRendezvous},
+        device_sign_in::{Message, OpenRendezvous, UpdateRendezvous},
     },
 };
 
-use super::HandoffActor;
+use super::DeviceSignInActor;
 
 #[derive(Serialize, Deserialize)]
 struct Rendezvous {
@@ -21,7 +21,7 @@ struct Rendezvous {
     modified: Millis,
 }
 
-impl<H: ObjectHost> HandoffActor<H> {
+impl<H: ObjectHost> DeviceSignInActor<H> {
     pub(super) async fn open_rendezvous(&self, command: OpenRendezvous) -> Result<Message, MatrixError> {
         let message = self.leave(command.data, command.expires)?;
         self.host.set_alarm(command.expires).await;

@@ -8,10 +8,10 @@ use tern_auth::{
 use tern_model::MatrixError;
 use tern_ports::{
     ObjectHost,
-    wire::handoff::{DEVICE_INTERVAL_MS, DecideDeviceGrant, DeviceRequest, OpenDeviceGrant, PollDeviceGrant},
+    wire::device_sign_in::{DEVICE_INTERVAL_MS, DecideDeviceGrant, DeviceRequest, OpenDeviceGrant, PollDeviceGrant},
 };
 
-use super::HandoffActor;
+use super::DeviceSignInActor;
 
 #[derive(Serialize, Deserialize)]
 struct DeviceGrant {
@@ -29,7 +29,7 @@ enum Decision {
     Fetched,
 }
 
-impl<H: ObjectHost> HandoffActor<H> {
+impl<H: ObjectHost> DeviceSignInActor<H> {
     pub(super) async fn open_device_grant(&self, command: OpenDeviceGrant) -> Result<bool, MatrixError> {
         if self.load::<serde_json::Value>()?.is_some() {
             return Ok(false);

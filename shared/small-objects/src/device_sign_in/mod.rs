@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tern_model::{MatrixError, Millis};
 use tern_ports::{
     ObjectHost, Sql,
-    wire::{HandoffCommand, frame},
+    wire::{DeviceSignInCommand, frame},
 };
 
 use tern_object_kit::schema::{NUMBER, READ_NUMBER, Schema, Step, WRITE_NUMBER};
@@ -32,8 +32,8 @@ const FIRST: Step = &["CREATE TABLE IF NOT EXISTS kept (
 
 const NUMBERED: Step = &[NUMBER];
 
-/// The actor in a handoff object.
-pub struct HandoffActor<H> {
+/// The actor in a device sign-in object.
+pub struct DeviceSignInActor<H> {
     host: Rc<H>,
     /// The table is there.
     ready: Cell<bool>,
@@ -41,23 +41,23 @@ pub struct HandoffActor<H> {
     asked: Cell<Option<Millis>>,
 }
 
-impl<H: ObjectHost> HandoffActor<H> {
+impl<H: ObjectHost> DeviceSignInActor<H> {
     /// An actor on its host.
     pub fn new(host: Rc<H>) -> Self {
         Self { host, ready: Cell::new(false), asked: Cell::new(None) }
     }
 
     /// Handles one command; answers with a reply frame. A question about what was never here leaves nothing behind.
-    pub async fn handle(&self, command: HandoffCommand) -> Vec<u8> {
+    pub async fn handle(&self, command: DeviceSignInCommand) -> Vec<u8> {
         match command {
-            HandoffCommand::OpenDeviceGrant(command) => reply(&self.open_device_grant(*command).await),
-            HandoffCommand::ReadDeviceGrant(_) => reply(&self.read_device_grant()),
-            HandoffCommand::DecideDeviceGrant(command) => reply(&self.decide_device_grant(*command)),
-            HandoffCommand::PollDeviceGrant(command) => reply(&self.poll_device_grant(&command)),
-            HandoffCommand::OpenRendezvous(command) => reply(&self.open_rendezvous(*command).await),
-            HandoffCommand::ReadRendezvous(_) => reply(&self.read_rendezvous()),
-            HandoffCommand::UpdateRendezvous(command) => reply(&self.update_rendezvous(*command)),
-            HandoffCommand::CloseRendezvous(_) => reply(&self.close_rendezvous()),
+            DeviceSignInCommand::OpenDeviceGrant(command) => reply(&self.open_device_grant(*command).await),
+            DeviceSignInCommand::ReadDeviceGrant(_) => reply(&self.read_device_grant()),
+            DeviceSignInCommand::DecideDeviceGrant(command) => reply(&self.decide_device_grant(*command)),
+            DeviceSignInCommand::PollDeviceGrant(command) => reply(&self.poll_device_grant(&command)),
+            DeviceSignInCommand::OpenRendezvous(command) => reply(&self.open_rendezvous(*command).await),
+            DeviceSignInCommand::ReadRendezvous(_) => reply(&self.read_rendezvous()),
+            DeviceSignInCommand::UpdateRendezvous(command) => reply(&self.update_rendezvous(*command)),
+            DeviceSignInCommand::CloseRendezvous(_) => reply(&self.close_rendezvous()),
         }
     }
 

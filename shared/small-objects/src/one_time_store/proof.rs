@@ -7,11 +7,11 @@ use tern_ports::{
     ObjectHost, Row, Sql, SqlError,
     wire::{
         Done,
-        gate::{ConfirmProof, OpenProof, Proof, SpendProof},
+        one_time_store::{ConfirmProof, OpenProof, Proof, SpendProof},
     },
 };
 
-use super::GateActor;
+use super::OneTimeStoreActor;
 
 struct ProofRow {
     address: String,
@@ -22,7 +22,7 @@ struct ProofRow {
     until: Millis,
 }
 
-impl<H: ObjectHost> GateActor<H> {
+impl<H: ObjectHost> OneTimeStoreActor<H> {
     pub(super) async fn open_proof(&self, ask: OpenProof) -> Result<bool, MatrixError> {
         self.prepare()?;
         if self.proof()?.is_some_and(|proof| proof.confirmed.is_some() || proof.attempt >= ask.attempt) {
