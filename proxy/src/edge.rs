@@ -1,6 +1,9 @@
 //! What a handler works with: configuration, the way to the other parts, the cache of verified tokens.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 use tern_auth::{TokenCache, limit::Meters, turn_server::Relays};
 use tern_edge::signing::Keyrings;
@@ -15,7 +18,14 @@ use tern_ports::{
 };
 use worker::Env;
 
-use crate::{cf, cf::settings::RtcTransport, trace::Trace};
+use crate::{cf, cf::settings::RtcTransport};
+
+/// What is noted while a request is served.
+#[derive(Default)]
+pub(crate) struct Trace {
+    pub(crate) route: Cell<&'static str>,
+    pub(crate) auth_ms: Cell<u64>,
+}
 
 /// Bindings and configuration of this isolate.
 pub(crate) struct Edge {

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use ruma::{OwnedDeviceId, UserId};
 use tern_auth::{Check, TokenError, Verified, appservice::by_token, oauth::scope::Rights, secret};
 use tern_edge::appservice;
 use tern_model::{Caller, MatrixError, Millis};
@@ -11,10 +12,27 @@ use tern_ports::{
 };
 use worker::Headers;
 
-use crate::{
-    edge::Edge,
-    router::{Auth, parse_query},
-};
+use crate::{edge::Edge, query::parse_query};
+
+/// Who may call a route. There is no default: a route without a class does not compile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Auth {
+    /// Anybody.
+    Open,
+    /// Anybody, as often as they like: the answer follows from the configuration alone and costs no more than the refusal
+    /// would, while clients that are refused it give up their sessions.
+    Fixed,
+    /// A token whose session was confirmed within the last seconds; the proxy confirms it when it was not.
+    Token,
+    /// Anybody; whoever sends a token is known by it, and refused when it is not good.
+    Optional,
+    /// A token. The handler asks the caller's own hub, which refuses an ended session itself.
+    Hub,
+    /// A token of whatever scope whose session was confirmed: for the userinfo endpoint.
+    AnyToken,
+    /// The administration token.
+    Admin,
+}
 
 /// A caller whose token is genuine.
 pub(crate) struct Identity {
@@ -139,4 +157,11 @@ impl Edge {
     pub(crate) fn confirmed(&self, identity: &Identity, at: Millis) {
         self.tokens.borrow_mut().confirm(&identity.token, at);
     }
+}
+
+/// The tokens of these devices, or of all, are refused from now on in this isolate. Others notice within seconds.
+pub(crate) fn end_tokens(edge: &Edge, user_id: &UserId, devices: Option<&[OwnedDeviceId]>) {
+    edge.tokens.borrow_mut().end_where(|verified| {
+        verified.caller.user_id == user_id && devices.is_none_or(|devices| devices.contains(&verified.caller.device_id))
+    });
 }

@@ -8,14 +8,19 @@
 
 mod cf;
 mod edge;
+mod form;
 mod identity;
 mod limits;
 mod objects;
 mod pages;
+mod query;
 mod request;
 mod respond;
+mod route;
+mod route_table;
 mod router;
 mod routes;
+mod text;
 mod trace;
 
 use worker::{Context, Env, Request, Response, event};

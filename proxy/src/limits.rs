@@ -5,7 +5,10 @@ use tern_edge::limit::class_of;
 use tern_model::{Class, MatrixError};
 use tern_ports::{Clock, wire::room::Draft};
 
-use crate::{edge::Edge, identity::Identity, router::Auth};
+use crate::{
+    edge::Edge,
+    identity::{Auth, Identity},
+};
 
 /// Counts a request: for its user where there is one, else for its address.
 pub(crate) fn admit(

@@ -1,72 +1,22 @@
-//! Matching: the route table of `routes`, without regular expressions.
+//! From a request to its answer: finds the route, establishes the caller, reads the body, runs the handler.
 
-use std::borrow::Cow;
-
-use futures::{StreamExt, future::LocalBoxFuture};
-use percent_encoding::percent_decode_str;
-use tern_model::{Class, MatrixError};
+use futures::StreamExt;
+use matchit::InsertError;
+use tern_model::MatrixError;
 use tern_ports::Clock;
 use worker::{Method, Request};
 
 use crate::{
     edge::Edge,
-    identity, limits,
+    identity::{self, Auth},
+    limits, pages,
+    query::parse_query,
     request::{Incoming, MAX_BODY},
     respond::Answer,
+    route::{Intake, Route},
+    route_table::{Found, Params, RouteTable},
     routes,
 };
-
-/// Who may call a route. There is no default: a route without a class does not compile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Auth {
-    /// Anybody.
-    Open,
-    /// Anybody, as often as they like: the answer follows from the configuration alone and costs no more than the refusal
-    /// would, while clients that are refused it give up their sessions.
-    Fixed,
-    /// A token whose session was confirmed within the last seconds; the proxy confirms it when it was not.
-    Token,
-    /// Anybody; whoever sends a token is known by it, and refused when it is not good.
-    Optional,
-    /// A token. The handler asks the caller's own hub, which refuses an ended session itself.
-    Hub,
-    /// A token of whatever scope whose session was confirmed: for the userinfo endpoint.
-    AnyToken,
-    /// The administration token.
-    Admin,
-}
-
-/// What is done with the body of a request before its handler runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Intake {
-    /// It is read to its end, up to [`MAX_BODY`].
-    Whole,
-    /// Nothing: the handler passes it on unread, and sees to its limits.
-    Streamed,
-}
-
-/// What answers a route.
-pub(crate) type Handler = for<'a> fn(&'a Edge, &'a Incoming) -> LocalBoxFuture<'a, Result<Answer, MatrixError>>;
-
-/// One endpoint.
-pub(crate) struct Route {
-    pub(crate) method: Method,
-    /// Path template: literal segments and `{name}`.
-    pub(crate) path: &'static str,
-    pub(crate) auth: Auth,
-    /// Which rate limit counts a request, when not the general one.
-    pub(crate) class: Option<Class>,
-    pub(crate) intake: Intake,
-    pub(crate) handler: Handler,
-}
-
-impl Route {
-    /// What a suspended user may not do (Client-Server API, "Account suspension").
-    fn is_closed_to_suspended(&self) -> bool {
-        use Class::{CreateRoom, Invite, Join, Message, Profile};
-        matches!(self.class, Some(CreateRoom | Invite | Join | Message | Profile))
-    }
-}
 
 /// Answers a request; what is below `/oauth2/` answers errors, too, in the shape of its protocol.
 pub(crate) async fn serve(edge: &Edge, request: Request) -> Result<Answer, MatrixError> {
@@ -80,8 +30,7 @@ pub(crate) async fn serve(edge: &Edge, request: Request) -> Result<Answer, Matri
 
 /// Finds the route, establishes the caller, reads the body and runs the handler.
 async fn run(edge: &Edge, mut request: Request, path: &str, query: &str) -> Result<Answer, MatrixError> {
-    let (route, params) = find(&request.method(), path)?;
-    let Some(route) = route else {
+    let Some((route, params)) = find(&request.method(), path)? else {
         return Ok(Answer::preflight());
     };
     edge.trace.route.set(route.path);
@@ -120,42 +69,31 @@ async fn run(edge: &Edge, mut request: Request, path: &str, query: &str) -> Resu
     (route.handler)(edge, &incoming).await
 }
 
-type Params = Vec<(&'static str, String)>;
-type Found = (Option<&'static Route>, Params);
+thread_local! {
+    /// Built once per isolate.
+    static TABLE: Result<RouteTable, InsertError> =
+        RouteTable::of(routes::ALL.iter().chain(pages::ALL).copied().flatten());
+}
 
 /// The route for a method and path; no route but no error either for a preflight. A path of older versions of the
-/// specification is tried where it leads to today. `HEAD` is `GET` where it has no route of its own.
-fn find(method: &Method, path: &str) -> Result<Found, MatrixError> {
+/// specification is tried where it leads to today.
+fn find(method: &Method, path: &str) -> Result<Option<(&'static Route, Params)>, MatrixError> {
     let today = today(path);
-    let paths = [Some(path), today.as_deref()];
     let mut known = false;
-    for method in [Some(method), (*method == Method::Head).then_some(&Method::Get)].into_iter().flatten() {
-        for path in paths.into_iter().flatten() {
-            match look_up(method, path) {
-                Ok(found) => return Ok((Some(found.0), found.1)),
-                Err(elsewhere) => known |= elsewhere,
-            }
+    for path in [Some(path), today.as_deref()].into_iter().flatten() {
+        match TABLE
+            .with(|table| table.as_ref().map(|table| table.find(method, path)).map_err(|_| MatrixError::internal()))?
+        {
+            Found::Route(route, params) => return Ok(Some((route, params))),
+            Found::OtherMethods => known = true,
+            Found::Nothing => {}
         }
     }
     match (known, method) {
-        (_, Method::Options) => Ok((None, Vec::new())),
+        (_, Method::Options) => Ok(None),
         (true, _) => Err(MatrixError::wrong_method()),
         (false, _) => Err(MatrixError::unrecognized()),
     }
-}
-
-/// The route for exactly this method and path; otherwise whether the path is known for another method.
-fn look_up(method: &Method, path: &str) -> Result<(&'static Route, Params), bool> {
-    let mut known = false;
-    for route in routes::ALL.iter().copied().flatten() {
-        if let Some(params) = match_path(route.path, path) {
-            if route.method == *method {
-                return Ok((route, params));
-            }
-            known = true;
-        }
-    }
-    Err(known)
 }
 
 /// Where a path of the specification before v1.1 leads to: its endpoints went into `v3` as they were, so all of `v3` can be
@@ -169,42 +107,12 @@ fn today(path: &str) -> Option<String> {
     LED.iter().find_map(|(from, to)| path.strip_prefix(from).map(|rest| format!("{to}{rest}")))
 }
 
-/// The parameters of `path` under `template`, if it matches. An empty segment matches an empty literal or a parameter
-/// that ends the path (a state key may be empty).
-fn match_path(template: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
-    let mut params = Vec::new();
-    let mut segments = path.split('/');
-    for expected in template.split('/') {
-        let segment = segments.next()?;
-        match expected.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-            Some(name) => {
-                let decoded: Cow<'_, str> = percent_decode_str(segment).decode_utf8().ok()?;
-                params.push((name, decoded.into_owned()));
-            }
-            None if expected == segment => {}
-            None => return None,
-        }
-    }
-    segments.next().is_none().then_some(params)
-}
-
 /// Path and query of a URL, without parsing the rest of it.
 fn split(url: &str) -> (&str, &str) {
     let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
     let path = after_scheme.find('/').and_then(|at| after_scheme.get(at..)).unwrap_or("/");
     let path = path.split_once('#').map_or(path, |(path, _)| path);
     path.split_once('?').unwrap_or((path, ""))
-}
-
-/// The pairs of a query, or of a form's body, decoded.
-pub(crate) fn parse_query(query: &str) -> Vec<(String, String)> {
-    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
-    query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(key, value)| (decode(key), decode(value)))
-        .collect()
 }
 
 /// The body, unless it is longer than [`MAX_BODY`].
@@ -238,17 +146,32 @@ async fn read_bounded(request: &mut Request) -> Result<Vec<u8>, MatrixError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{match_path, parse_query, split, today};
+    use worker::Method;
+
+    use super::{find, split, today};
 
     #[test]
-    fn a_template_matches_whole_segments_and_decodes_them() {
-        let template = "/rooms/{roomId}/state/{type}/{key}";
-        let params = match_path(template, "/rooms/%21a%3Ab/state/m.room.name/").unwrap_or_default();
-        let expected = [("roomId", "!a:b"), ("type", "m.room.name"), ("key", "")];
-        assert_eq!(params, expected.map(|(key, value)| (key, value.to_owned())));
-        assert_eq!(match_path(template, "/rooms/x/state/m.room.name"), None);
-        assert_eq!(match_path("/a/", "/a"), None);
-        assert_eq!(match_path("/a/", "/a/"), Some(Vec::new()));
+    fn an_address_without_an_id_is_nobodys() {
+        for (method, path, status) in [
+            // It would sign out all devices of the user.
+            (Method::Delete, "/_tern/admin/v1/users/@a:b/sessions/", 404),
+            (Method::Get, "/_tern/admin/v1/users//sessions", 404),
+            (Method::Get, "/_matrix/client/v3/rooms//messages", 404),
+            (Method::Delete, "/_matrix/client/v3/pushrules/global/override/", 405),
+            (Method::Patch, "/_matrix/client/v3/sync", 405),
+        ] {
+            assert_eq!(find(&method, path).err().map(|error| error.status), Some(status), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_empty_state_key_may_end_in_a_slash() {
+        for path in ["/_matrix/client/v3/rooms/!a/state/m.room.name", "/_matrix/client/r0/rooms/!a/state/m.room.name/"]
+        {
+            for method in [Method::Get, Method::Head, Method::Put] {
+                assert!(find(&method, path).is_ok_and(|found| found.is_some()), "{path}");
+            }
+        }
     }
 
     #[test]
@@ -266,10 +189,8 @@ mod tests {
     }
 
     #[test]
-    fn a_url_splits_into_path_and_decoded_query() {
+    fn a_url_splits_into_path_and_query() {
         assert_eq!(split("http://h:1/a/b?c=d#e"), ("/a/b", "c=d"));
         assert_eq!(split("http://h"), ("/", ""));
-        let pairs = [("a b".to_owned(), "%".to_owned()), ("c".to_owned(), String::new())];
-        assert_eq!(parse_query("a+b=%25&c&"), pairs);
     }
 }

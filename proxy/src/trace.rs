@@ -1,7 +1,5 @@
 //! What one request cost on its way through the worker: a point for the dashboards, and `Server-Timing` for whoever asks.
 
-use std::cell::Cell;
-
 use tern_model::Millis;
 use tern_ports::{
     Clock,
@@ -13,13 +11,6 @@ use crate::edge::Edge;
 
 /// A request with this header, whatever its value, gets `Server-Timing`.
 const HEADER: &str = "x-tern-timing";
-
-/// What is noted while a request is served.
-#[derive(Default)]
-pub(crate) struct Trace {
-    pub(crate) route: Cell<&'static str>,
-    pub(crate) auth_ms: Cell<u64>,
-}
 
 /// A request under way.
 pub(crate) struct Watch {

@@ -2,47 +2,31 @@
 
 use std::rc::Rc;
 
-use tern_model::MatrixError;
-use tern_ports::wire::frame;
 use tern_small_objects::one_time_store::OneTimeStoreActor;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
-use super::{broken, parts};
+use super::{Object, build, delete_when_over, serve_object, started};
 use crate::cf::host::Host;
 
 /// One thing that must be exact and does not last.
 #[durable_object(alarm)]
 pub struct Gate {
-    actor: Result<OneTimeStoreActor<Host>, String>,
+    object: Object<OneTimeStoreActor<Host>>,
     state: Rc<State>,
 }
 
 impl DurableObject for Gate {
     fn new(state: State, env: Env) -> Self {
         let state = Rc::new(state);
-        let actor = parts(&state, &env).map(|(host, _, _)| OneTimeStoreActor::new(host));
-        Self { actor, state }
+        let object = build(&state, &env, |host, _, _| Ok(OneTimeStoreActor::new(host)));
+        Self { object, state }
     }
 
-    async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
-        let actor = self.actor.as_ref().map_err(|reason| broken(reason))?;
-        let reply = match frame::read(&request.bytes().await?) {
-            Ok(command) => actor.handle(command).await,
-            Err(error) => {
-                worker::console_error!("gate: {error}");
-                frame::write_reply::<()>(&Err(MatrixError::from(error)))
-            }
-        };
-        Response::from_bytes(reply)
+    async fn fetch(&self, request: Request) -> worker::Result<Response> {
+        serve_object("gate", &self.object, request, async |actor, command| actor.handle(command).await).await
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        let actor = self.actor.as_ref().map_err(|reason| broken(reason))?;
-        match actor.is_over().await {
-            Ok(true) => self.state.storage().delete_all().await?,
-            Ok(false) => {}
-            Err(error) => worker::console_error!("gate: {error}"),
-        }
-        Response::empty()
+        delete_when_over("gate", &self.state, started(&self.object)?.1.is_over().await).await
     }
 }

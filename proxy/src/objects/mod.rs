@@ -8,7 +8,9 @@ mod user;
 
 use std::{future::Future, rc::Rc};
 
-use tern_model::Config;
+use serde::de::DeserializeOwned;
+use tern_model::{Config, MatrixError};
+use tern_ports::wire::frame;
 use worker::{Env, Error, Request, Response, State};
 
 use crate::{
@@ -16,20 +18,71 @@ use crate::{
     edge,
 };
 
-/// What an actor is built from; an object whose configuration is broken answers every request with the reason.
-type Parts = Result<(Rc<Host>, Rc<Config>, String), String>;
+/// An actor and its host; an object whose configuration is broken answers every request with the reason.
+type Object<A> = Result<(Rc<Host>, A), String>;
 
-/// The host, the configuration and the object's name.
-fn parts(state: &Rc<State>, env: &Env) -> Parts {
+/// Builds an object: `actor` gets the host, the configuration and the object's name.
+fn build<A>(
+    state: &Rc<State>,
+    env: &Env,
+    actor: impl FnOnce(Rc<Host>, Rc<Config>, String) -> Result<A, String>,
+) -> Object<A> {
     let name = state.id().name().ok_or("the object was not addressed by name")?;
-    let host = Host::of(Rc::clone(state), env).map_err(|error| error.to_string())?;
+    let host = Rc::new(Host::of(Rc::clone(state), env).map_err(|error| error.to_string())?);
     let config = edge::config(env).map_err(|error| error.to_string())?;
-    Ok((Rc::new(host), config, name))
+    Ok((Rc::clone(&host), actor(host, config, name)?))
 }
 
-/// Turns a broken start into a platform error.
-fn broken(reason: &str) -> Error {
-    Error::RustError(reason.to_owned())
+/// The object, unless its start was broken: that is an error of the platform.
+fn started<A>(object: &Object<A>) -> worker::Result<&(Rc<Host>, A)> {
+    object.as_ref().map_err(|reason| Error::RustError(reason.clone()))
+}
+
+/// Has an object answer a request whose body is a command; `class` is what the log calls it. The body is not held while
+/// others are asked.
+async fn serve_object<A, C: DeserializeOwned>(
+    class: &str,
+    object: &Object<A>,
+    mut request: Request,
+    handle: impl AsyncFnOnce(&A, C) -> Vec<u8>,
+) -> worker::Result<Response> {
+    let (host, actor) = started(object)?;
+    let bytes = request.bytes().await?;
+    serve_command(class, host, asks_cost(&request), bytes, async |command, bytes| {
+        drop(bytes);
+        Response::from_bytes(handle(actor, command).await)
+    })
+    .await
+}
+
+/// Answers one command, with what the object spent meanwhile beside it when that was `asked` for.
+async fn serve_command<C: DeserializeOwned>(
+    class: &str,
+    host: &Host,
+    asked: bool,
+    bytes: Vec<u8>,
+    handle: impl AsyncFnOnce(C, Vec<u8>) -> worker::Result<Response>,
+) -> worker::Result<Response> {
+    metered(host, asked, async {
+        match frame::read(&bytes) {
+            Ok(command) => handle(command, bytes).await,
+            Err(error) => {
+                worker::console_error!("{class}: {error}");
+                Response::from_bytes(frame::write_reply::<()>(&Err(MatrixError::from(error))))
+            }
+        }
+    })
+    .await
+}
+
+/// The alarm of an object that keeps nothing once it is over.
+async fn delete_when_over(class: &str, state: &State, is_over: Result<bool, MatrixError>) -> worker::Result<Response> {
+    match is_over {
+        Ok(true) => state.storage().delete_all().await?,
+        Ok(false) => {}
+        Err(error) => worker::console_error!("{class}: {error}"),
+    }
+    Response::empty()
 }
 
 /// Whether a request asks what it costs.

@@ -2,44 +2,27 @@
 
 use std::rc::Rc;
 
-use tern_model::MatrixError;
-use tern_ports::wire::frame;
 use tern_small_objects::relay::RelayActor;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
-use super::{asks_cost, broken, metered, parts};
+use super::{Object, build, serve_object};
 use crate::cf::host::Host;
 
 /// Tells many hubs the same. Keeps nothing.
 #[durable_object(fetch)]
 pub struct Relay {
-    actor: Result<(Rc<Host>, RelayActor<Host>), String>,
+    object: Object<RelayActor<Host>>,
 }
 
 impl DurableObject for Relay {
     fn new(state: State, env: Env) -> Self {
-        let actor = parts(&Rc::new(state), &env).map(|(host, config, name)| {
-            let actor = RelayActor::new(Rc::clone(&host), name, config.limits.relay_above);
-            (host, actor)
+        let object = build(&Rc::new(state), &env, |host, config, name| {
+            Ok(RelayActor::new(host, name, config.limits.relay_above))
         });
-        Self { actor }
+        Self { object }
     }
 
-    async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
-        let (host, actor) = self.actor.as_ref().map_err(|reason| broken(reason))?;
-        let asked = asks_cost(&request);
-        // Not held while others are asked.
-        let command = frame::read(&request.bytes().await?);
-        metered(host, asked, async {
-            let reply = match command {
-                Ok(command) => actor.handle(command).await,
-                Err(error) => {
-                    worker::console_error!("relay: {error}");
-                    frame::write_reply::<()>(&Err(MatrixError::from(error)))
-                }
-            };
-            Response::from_bytes(reply)
-        })
-        .await
+    async fn fetch(&self, request: Request) -> worker::Result<Response> {
+        serve_object("relay", &self.object, request, async |actor, command| actor.handle(command).await).await
     }
 }

@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ruma::OwnedUserId;
-use tern_model::MatrixError;
 use tern_ports::{
     Attachment,
     wire::{frame, user::SyncStep},
@@ -14,7 +13,7 @@ use worker::{
     DurableObject, Env, Headers, Request, Response, State, WebSocket, WebSocketIncomingMessage, durable_object,
 };
 
-use super::{asks_cost, broken, metered, parts};
+use super::{Object, asks_cost, build, serve_command, started};
 use crate::cf::{
     host::Host,
     wire::{COMMAND_HEADER, TIMEOUT_RESPONSE_HEADER},
@@ -23,20 +22,20 @@ use crate::cf::{
 /// One local user.
 #[durable_object]
 pub struct UserHub {
-    actor: Result<(Rc<Host>, Rc<UserActor<Host>>), String>,
+    object: Object<Rc<UserActor<Host>>>,
 }
 
 impl DurableObject for UserHub {
     fn new(state: State, env: Env) -> Self {
-        let actor = parts(&Rc::new(state), &env).and_then(|(host, config, name)| {
+        let object = build(&Rc::new(state), &env, |host, config, name| {
             let user_id = OwnedUserId::try_from(name).map_err(|error| error.to_string())?;
-            Ok((Rc::clone(&host), Rc::new(UserActor::new(host, config, user_id))))
+            Ok(Rc::new(UserActor::new(host, config, user_id)))
         });
-        Self { actor }
+        Self { object }
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
-        let (host, actor) = self.actor.as_ref().map_err(|reason| broken(reason))?;
+        let (host, actor) = started(&self.object)?;
         let poll = request.headers().get(COMMAND_HEADER)?;
         let may_hold = poll.is_some();
         let asked = asks_cost(&request);
@@ -44,11 +43,14 @@ impl DurableObject for UserHub {
             Some(text) => URL_SAFE_NO_PAD.decode(text).unwrap_or_default(),
             None => request.bytes().await?,
         };
-        metered(host, asked, answer(host, actor, bytes, may_hold)).await
+        serve_command("user hub", host, asked, bytes, async |command, bytes| {
+            reply(host, actor.handle(command).await, bytes, may_hold)
+        })
+        .await
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        self.actor.as_ref().map_err(|reason| broken(reason))?.1.alarm().await;
+        started(&self.object)?.1.alarm().await;
         Response::empty()
     }
 
@@ -64,7 +66,7 @@ impl DurableObject for UserHub {
         _clean: bool,
     ) -> worker::Result<()> {
         // Whoever was answered, or has waited in vain, comes back in a moment.
-        if let Ok((_, actor)) = &self.actor {
+        if let Ok((_, actor)) = &self.object {
             actor.note_poll();
         }
         Ok(())
@@ -75,20 +77,13 @@ impl DurableObject for UserHub {
     }
 }
 
-/// Handles one command; a question that has no answer yet waits, where it may be.
-async fn answer(host: &Host, actor: &Rc<UserActor<Host>>, bytes: Vec<u8>, may_hold: bool) -> worker::Result<Response> {
-    let handled = match frame::read(&bytes) {
-        Ok(command) => actor.handle(command).await,
-        Err(error) => {
-            worker::console_error!("user hub: {error}");
-            Handled::Reply(frame::write_reply::<()>(&Err(MatrixError::from(error))))
-        }
-    };
+/// Writes what came of a command; a question that has no answer yet waits, where it may be.
+fn reply(host: &Host, handled: Handled, question: Vec<u8>, may_hold: bool) -> worker::Result<Response> {
     match handled {
         Handled::Reply(reply) => Response::from_bytes(reply),
         // No await between the actor's last look and this: news cannot slip between them.
         Handled::Hold { device_id, kinds, timeout_response } if may_hold => {
-            let attachment = Attachment { device_id: device_id.into(), kinds, question: Some(bytes) };
+            let attachment = Attachment { device_id: device_id.into(), kinds, question: Some(question) };
             let headers = Headers::new();
             headers.set(TIMEOUT_RESPONSE_HEADER, &URL_SAFE_NO_PAD.encode(timeout_response.text()))?;
             Ok(Response::from_websocket(host.hold(attachment)?)?.with_headers(headers))

@@ -15,12 +15,16 @@ use tern_ports::{
 };
 
 use super::{
-    entry::providers,
-    page_request::{Page, PageRequest, encoded, page},
+    address::encoded,
+    page_request::{Page, PageRequest, page},
 };
 use crate::{
-    cf::ambient::http_date, edge::Edge, request::Incoming, respond::Answer, router::Route,
-    routes::client::session::end_tokens, routes::routes,
+    cf::ambient::http_date,
+    edge::Edge,
+    identity::end_tokens,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
 };
 
 pub(crate) const ROUTES: &[Route] = routes! {
@@ -133,7 +137,7 @@ async fn overview(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
             alert: (done == Some("last-way")).then_some(text.last_way),
             display_name: view.display_name.as_deref().unwrap_or_default(),
             sessions: view.sessions.into_iter().map(shown).collect(),
-            providers: providers(edge).into_iter().map(connection).collect(),
+            providers: page_request.providers().into_iter().map(connection).collect(),
         };
         page_request.show_towards(&overview, &sources.join(" "))
     })

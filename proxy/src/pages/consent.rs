@@ -16,13 +16,16 @@ use tern_edge::{browser::Signed, oauth};
 use tern_model::MatrixError;
 use tern_ports::{Clock, wire::grant::Grant};
 
-use super::page_request::{Page, PageRequest, encoded, page, sign_in_address};
+use super::{
+    address::{encoded, sign_in_address},
+    page_request::{Page, PageRequest, page},
+};
 use crate::{
     edge::Edge,
+    query::parse_query,
     request::Incoming,
     respond::Answer,
-    router::{Route, parse_query},
-    routes::routes,
+    route::{Route, routes},
 };
 
 pub(crate) const ROUTES: &[Route] = routes! {

@@ -12,10 +12,16 @@ use tern_model::MatrixError;
 
 use super::{
     account::is_recent,
-    page_request::{Page, PageRequest, encoded, page, sign_in_address},
+    address::{encoded, sign_in_address},
+    page_request::{Page, PageRequest, page},
     terms::{Policy, policies},
 };
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Open Get "/_matrix/client/v3/auth/{authType}/fallback/web" => show;

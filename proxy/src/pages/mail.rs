@@ -13,18 +13,18 @@ use tern_model::MatrixError;
 use tern_ports::Entropy;
 
 use super::{
-    entry::target,
-    form::Form,
-    page_request::{Page, PageRequest, encoded, page},
+    address::{encoded, target},
+    page_request::{Page, PageRequest, page},
     security::password_mistake,
 };
 use crate::{
     edge::Edge,
+    form::Form,
+    identity::end_tokens,
+    query::parse_query,
     request::Incoming,
     respond::Answer,
-    router::{Route, parse_query},
-    routes::client::session::end_tokens,
-    routes::routes,
+    route::{Route, routes},
 };
 
 pub(crate) const ROUTES: &[Route] = routes! {

@@ -2,26 +2,24 @@
 
 use askama::Template;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use ruma::OwnedUserId;
 use sha2::{Digest, Sha256};
-use tern_auth::{
-    oauth::{
-        browser::{self, LIFETIME},
-        request::source,
-        ticket::Ticket,
-    },
-    secret,
+use tern_auth::oauth::{
+    browser::{self, LIFETIME},
+    request::source,
+    ticket::Ticket,
 };
 use tern_edge::browser::{self as flow, Signed};
 use tern_model::MatrixError;
-use tern_ports::Entropy;
 
-use super::{
+use super::{address::sign_in_address, cookie};
+use crate::{
+    edge::Edge,
     form::Form,
+    request::Incoming,
+    respond::Answer,
     text::{self, Text},
 };
-use crate::{edge::Edge, request::Incoming, respond::Answer};
 
 const STYLE: &str = include_str!("../../templates/style.css");
 
@@ -101,9 +99,9 @@ pub(crate) async fn page<'a>(
 impl<'a> PageRequest<'a> {
     fn of(edge: &'a Edge, request: &'a Incoming) -> Self {
         let text = text::choose(request.header("accept-language").as_deref());
-        let found = cookie(request, cookie_name(edge));
+        let found = cookie::of(edge, request);
         let is_new = found.is_none();
-        let cookie = found.unwrap_or_else(|| anonymous(edge));
+        let cookie = found.unwrap_or_else(|| cookie::anonymous(edge));
         Self { edge, request, text, cookie, is_new }
     }
 
@@ -175,7 +173,7 @@ impl<'a> PageRequest<'a> {
             )
         });
         let answer = guarded(Answer::page(200, html)).with_header("content-security-policy", policy);
-        Ok(if self.is_new { self.with_cookie(answer, &self.cookie, LIFETIME) } else { answer })
+        Ok(if self.is_new { cookie::set(self.edge, answer, &self.cookie, LIFETIME) } else { answer })
     }
 
     /// Shows that something is done.
@@ -191,8 +189,8 @@ impl<'a> PageRequest<'a> {
 
     /// Sends the browser on to one of our pages.
     pub(crate) fn go(&self, target: &str) -> Answer {
-        let answer = guarded(Answer::page(303, String::new())).with_header("location", target);
-        if self.is_new { self.with_cookie(answer, &self.cookie, LIFETIME) } else { answer }
+        let answer = redirect(target);
+        if self.is_new { cookie::set(self.edge, answer, &self.cookie, LIFETIME) } else { answer }
     }
 
     /// Sends a browser on that has just signed in. Its old cookie is worth nothing any more, whoever put it there.
@@ -201,12 +199,12 @@ impl<'a> PageRequest<'a> {
             // Best effort: the browser has forgotten that session in any case.
             let _ = flow::sign_out(self.edge, &before, &self.cookie).await;
         }
-        self.with_cookie(guarded(Answer::page(303, String::new())).with_header("location", target), cookie, LIFETIME)
+        cookie::set(self.edge, redirect(target), cookie, LIFETIME)
     }
 
     /// Sends a browser on that has just signed out.
     pub(crate) fn signed_out_now(&self, target: &str) -> Answer {
-        self.with_cookie(guarded(Answer::page(303, String::new())).with_header("location", target), "", 0)
+        cookie::set(self.edge, redirect(target), "", 0)
     }
 
     /// Says what went wrong, in the visitor's language where we have words for it.
@@ -241,31 +239,24 @@ impl<'a> PageRequest<'a> {
         })
     }
 
+    /// The other providers: id, in letters that stand in an address as they are, and name.
+    pub(crate) fn providers(&self) -> Vec<(&'a str, &'a str)> {
+        let all = self.edge.config.accounts.upstream.iter();
+        all.map(|provider| (provider.id.as_str(), provider.name.as_str())).collect()
+    }
+
     /// The user that this visitor claims to be by cookie, unasked.
     pub(crate) fn claimed_user(&self) -> Option<OwnedUserId> {
         Ticket::Browser.user_of(&self.cookie, &self.edge.config.server_name)
-    }
-
-    fn with_cookie(&self, answer: Answer, value: &str, lives_ms: u64) -> Answer {
-        let name = cookie_name(self.edge);
-        let secure = if name.starts_with("__Host-") { "; Secure" } else { "" };
-        let cookie =
-            format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{secure}", lives_ms.div_ceil(1000));
-        answer.with_header("set-cookie", cookie)
     }
 }
 
 /// Marks the refusal of a form, which is shown in words of its own.
 const STALE: &str = "This form is not one of ours";
 
-/// The sign-in page, with the name filled in, that leads on to `target`.
-pub(crate) fn sign_in_address(target: &str, name: &str) -> String {
-    format!("/account/sign-in?continue={}&username={}", encoded(target), encoded(name))
-}
-
-/// A value as it stands in a query.
-pub(crate) fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+/// Sends the browser on.
+fn redirect(target: &str) -> Answer {
+    guarded(Answer::page(303, String::new())).with_header("location", target)
 }
 
 /// What no page may come without.
@@ -276,23 +267,4 @@ fn guarded(answer: Answer) -> Answer {
         .with_header("x-content-type-options", "nosniff")
         // `no-referrer` would make browsers send forms with an origin of `null`.
         .with_header("referrer-policy", "same-origin")
-}
-
-/// Over HTTPS the name itself makes browsers refuse a cookie that another host or an unsafe page has set.
-fn cookie_name(edge: &Edge) -> &'static str {
-    if edge.config.base_url().starts_with("https:") { "__Host-tern" } else { "tern" }
-}
-
-fn cookie(request: &Incoming, name: &str) -> Option<String> {
-    let header = request.header("cookie")?;
-    let values = header.split(';').filter_map(|pair| pair.trim().split_once('='));
-    let value = values.filter(|(key, _)| *key == name).map(|(_, value)| value).next()?;
-    (value.starts_with("tern_") && value.len() <= 512).then(|| value.to_owned())
-}
-
-/// The cookie of a visitor who is nobody yet.
-fn anonymous(edge: &Edge) -> String {
-    let mut bytes = [0; 16];
-    edge.fill(&mut bytes);
-    format!("tern_a_{}", secret::base64(&bytes))
 }

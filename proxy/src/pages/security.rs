@@ -7,11 +7,15 @@ use tern_ports::{ask_user, wire::grant::AllowReset};
 
 use super::{
     account::{Session, is_recent, named_session, own, own_lately},
-    form::Form,
     page_request::{Page, PageRequest, page},
 };
 use crate::{
-    edge::Edge, request::Incoming, respond::Answer, router::Route, routes::client::session::end_tokens, routes::routes,
+    edge::Edge,
+    form::Form,
+    identity::end_tokens,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
 };
 
 pub(crate) const ROUTES: &[Route] = routes! {

@@ -17,11 +17,17 @@ use worker::Url;
 
 use super::{
     account::{is_recent, own_lately},
-    entry::{client_info, target},
-    page_request::{Page, PageRequest, encoded, page},
+    address::{encoded, target},
+    page_request::{Page, PageRequest, page},
+    sign_in::client_info,
     terms::{Policy, agreed, policies},
 };
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Open Get "/_matrix/client/v3/login/sso/redirect" => redirect;

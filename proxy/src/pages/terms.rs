@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{form::Form, page_request::PageRequest};
+use super::page_request::PageRequest;
+use crate::form::Form;
 
 /// A policy of the terms.
 pub(super) struct Policy {

@@ -18,8 +18,8 @@ use crate::{
     edge::Edge,
     request::Incoming,
     respond::Answer,
-    router::Route,
-    routes::{client::media::named, routes},
+    route::{Route, routes},
+    routes::client::media::named,
 };
 
 pub(crate) const ROUTES: &[Route] = routes! {

@@ -20,6 +20,14 @@ pub struct LoginBody {
     pub credentials: Credentials,
     /// The login token.
     pub token: Option<String>,
+    /// The device that is signed in.
+    #[serde(flatten)]
+    pub device: NewDevice,
+}
+
+/// The device that is to be signed in, in the bodies of `POST /login` and `POST /register`.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct NewDevice {
     /// The device the client wants to be.
     pub device_id: Option<OwnedDeviceId>,
     /// The name of a new device.

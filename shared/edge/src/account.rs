@@ -21,7 +21,7 @@ use tern_ports::{
 
 use crate::{
     admin,
-    session::random,
+    random::random,
     threepid,
     uia::{UiaOperation, authorise},
 };

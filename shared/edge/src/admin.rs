@@ -18,7 +18,7 @@ use tern_ports::{
 
 use crate::{
     join::{self, MembershipChange},
-    session::random,
+    random::random,
 };
 
 /// Rooms that are left at a time.

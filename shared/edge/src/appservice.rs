@@ -14,7 +14,7 @@ use tern_ports::{
     outbound::{Bounds, HttpError, HttpRequest, fetch},
     wire::{
         storage::{LoadUser, UserRow},
-        user::{ListDevices, OpenSession, SessionRef},
+        user::{ListDevices, SessionRef},
     },
 };
 use url::Url;
@@ -100,7 +100,7 @@ pub async fn register<E: Transport + Clock + Entropy>(
     body: RegisterBody,
     ip: Option<String>,
 ) -> Result<SignedIn, MatrixError> {
-    check_device_id(body.device_id.as_ref())?;
+    check_device_id(body.device.device_id.as_ref())?;
     let name = body.username.as_deref().ok_or_else(|| MatrixError::missing_param("username is missing"))?;
     let user_id = username::for_registration(name, &config.server_name)?;
     if !owns_user(config, service, &user_id) {
@@ -111,8 +111,7 @@ pub async fn register<E: Transport + Clock + Entropy>(
     if body.inhibit_login {
         return Ok(SignedIn { user_id, tokens: None });
     }
-    let (device_id, display_name) = (body.device_id, body.initial_device_display_name);
-    sign_in(edge, config, OpenSession { device_id, display_name, refresh: body.refresh_token, ip, user_id }).await
+    sign_in(edge, config, user_id, body.device, ip).await
 }
 
 /// `POST /login` of a service, as one of its users.
@@ -126,13 +125,12 @@ pub async fn login<E: Transport + Clock + Entropy>(
     body: LoginBody,
     ip: Option<String>,
 ) -> Result<SignedIn, MatrixError> {
-    check_device_id(body.device_id.as_ref())?;
+    check_device_id(body.device.device_id.as_ref())?;
     let named: Option<OwnedUserId> = username::for_login(body.credentials.user()?, &config.server_name);
     let user_id = named.filter(|user_id| owns_user(config, service, user_id));
     let user_id = user_id.ok_or_else(|| outside("This user is not of the application service"))?;
     let user_id = actor(edge, config, service, Some(user_id.as_str()), None).await?.caller.user_id;
-    let (device_id, display_name) = (body.device_id, body.initial_device_display_name);
-    sign_in(edge, config, OpenSession { device_id, display_name, refresh: body.refresh_token, ip, user_id }).await
+    sign_in(edge, config, user_id, body.device, ip).await
 }
 
 /// The answer to a ping.

@@ -20,9 +20,10 @@ use tern_ports::{
 
 use crate::{
     account, admin,
+    credentials::{by_mail, check_password},
     limit::{self, Guess},
+    random::random,
     register::{Made, check_free, check_terms, create_user, open_flows},
-    session::{by_mail, check_password, random},
     threepid, uia,
 };
 

@@ -14,6 +14,7 @@ use tern_ports::{
         room::{Draft, ReadStateEvent, SendEvent},
     },
 };
+use tern_room::client::membership_of;
 
 /// Rooms in a page of the directory, at most.
 const MOST_ROOMS: u32 = 500;
@@ -327,16 +328,4 @@ impl Place {
         };
         read().ok_or_else(|| MatrixError::invalid_param("Not a token of the directory"))
     }
-}
-
-fn membership_of(event: &RawJson) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Content {
-        membership: String,
-    }
-    #[derive(Deserialize)]
-    struct Event {
-        content: Content,
-    }
-    Some(event.read::<Event>().ok()?.content.membership)
 }

@@ -34,7 +34,7 @@ use tern_ports::{
 };
 
 use crate::{
-    session::random,
+    random::random,
     signing::{Keyrings, id_token},
 };
 

@@ -1,9 +1,11 @@
 //! Signing up (Client-Server API, "Account registration"), run in the proxy.
 
-use ruma::{OwnedDeviceId, OwnedUserId, UserId};
+use ruma::{OwnedUserId, UserId};
 use serde::Deserialize;
 use tern_auth::{
-    appservice, password,
+    appservice,
+    login::NewDevice,
+    password,
     uia::{Auth, Flow, Parameters, Purpose, registration_flows},
     username,
 };
@@ -13,13 +15,13 @@ use tern_ports::{
     wire::{
         storage::{CreateUser, LoadUser},
         threepid::Threepid,
-        user::OpenSession,
     },
 };
 
 use crate::{
     limit,
-    session::{SignedIn, check_device_id, random, sign_in},
+    random::random,
+    session::{SignedIn, check_device_id, sign_in},
     threepid,
     uia::{self, UiaOperation},
 };
@@ -36,16 +38,12 @@ pub struct RegisterBody {
     pub username: Option<String>,
     /// The password.
     pub password: Option<String>,
-    /// The device the client wants to be.
-    pub device_id: Option<OwnedDeviceId>,
-    /// The name of the device.
-    pub initial_device_display_name: Option<String>,
+    /// The device that is signed in.
+    #[serde(flatten)]
+    pub device: NewDevice,
     /// Only register, do not sign in.
     #[serde(default)]
     pub inhibit_login: bool,
-    /// The client can refresh.
-    #[serde(default)]
-    pub refresh_token: bool,
 }
 
 /// `POST /register`.
@@ -65,7 +63,7 @@ pub async fn register<E: Transport + Clock + Entropy>(
     if let Some(user_id) = &wanted {
         appservice::check_user(config, None, user_id)?;
     }
-    check_device_id(body.device_id.as_ref())?;
+    check_device_id(body.device.device_id.as_ref())?;
     // The specification wants to hear of a taken name before the challenge.
     if let Some(user_id) = &wanted {
         check_free(edge, user_id).await?;
@@ -84,14 +82,7 @@ pub async fn register<E: Transport + Clock + Entropy>(
     if body.inhibit_login {
         return Ok(SignedIn { user_id, tokens: None });
     }
-    let open = OpenSession {
-        device_id: body.device_id,
-        display_name: body.initial_device_display_name,
-        refresh: body.refresh_token,
-        ip,
-        user_id,
-    };
-    sign_in(edge, config, open).await
+    sign_in(edge, config, user_id, body.device, ip).await
 }
 
 /// `GET /register/available`.

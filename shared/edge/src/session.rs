@@ -4,28 +4,22 @@
 use ruma::{OwnedDeviceId, OwnedUserId, UserId};
 use serde::Serialize;
 use tern_auth::{
-    login::{self, Credentials, LoginBody, Proof},
-    mail,
-    oauth::ticket::hash,
-    password, refresh,
-    secret::base64,
+    login::{LoginBody, NewDevice, Proof},
+    refresh,
     token::mint,
     uia::{Auth, Parameters},
-    username,
 };
 use tern_model::{Caller, Class, Config, MatrixError};
 use tern_ports::{
-    Clock, Entropy, Transport, ask_storage, ask_user,
-    wire::{
-        storage::LoadUser,
-        user::{CloseSessions, OpenSession, RefreshSession, Session, SessionRef},
-    },
+    Clock, Entropy, Transport, ask_user,
+    wire::user::{CloseSessions, OpenSession, RefreshSession, Session, SessionRef},
 };
 
 use crate::{
     account,
+    credentials::{check_password, named},
     limit::{self, Guess},
-    threepid,
+    random::random,
 };
 
 /// Longest device id, in bytes.
@@ -75,7 +69,7 @@ pub async fn login<E: Transport + Clock + Entropy>(
     ip: Option<String>,
 ) -> Result<SignedIn, MatrixError> {
     let proof = body.proof()?;
-    check_device_id(body.device_id.as_ref())?;
+    check_device_id(body.device.device_id.as_ref())?;
     limit::by_address(edge, config, Class::Login, ip.as_deref()).await?;
     let user_id = match proof {
         Proof::Password(credentials) => {
@@ -84,14 +78,7 @@ pub async fn login<E: Transport + Clock + Entropy>(
         }
         Proof::Token(token) => account::redeem_login_token(edge, config, token).await?,
     };
-    let open = OpenSession {
-        device_id: body.device_id,
-        display_name: body.initial_device_display_name,
-        refresh: body.refresh_token,
-        ip,
-        user_id,
-    };
-    sign_in(edge, config, open).await
+    sign_in(edge, config, user_id, body.device, ip).await
 }
 
 /// `POST /refresh`.
@@ -152,62 +139,15 @@ pub(crate) fn check_device_id(device_id: Option<&OwnedDeviceId>) -> Result<(), M
     }
 }
 
-/// The local user whom credentials name. An address that belongs to nobody names somebody who is not there, so that it is
-/// refused as slowly, and counted, as one that does.
-pub(crate) async fn named<E: Transport>(
-    edge: &E,
-    config: &Config,
-    credentials: &Credentials,
-) -> Result<Option<OwnedUserId>, MatrixError> {
-    match credentials.mail() {
-        Some(address) => by_mail(edge, config, address).await,
-        None => Ok(username::for_login(credentials.user()?, &config.server_name)),
-    }
-}
-
-/// The same for a mail address.
-pub(crate) async fn by_mail<E: Transport>(
-    edge: &E,
-    config: &Config,
-    address: &str,
-) -> Result<Option<OwnedUserId>, MatrixError> {
-    let Ok(address) = mail::address(address) else { return Ok(None) };
-    let nobody = || {
-        let name = base64(&hash(&address)).to_ascii_lowercase();
-        UserId::parse(format!("@mail/{name}:{}", config.server_name)).ok()
-    };
-    Ok(threepid::owner(edge, &address).await?.or_else(nobody))
-}
-
-/// The user, if the password is right. Takes as long when there is no such user, and counts as a guess before anything is
-/// looked at: of many guesses at once, no more are heard than one after the other. What was right does not count.
-pub async fn check_password(
-    edge: &impl Transport,
-    config: &Config,
-    user_id: Option<OwnedUserId>,
-    secret: &str,
-    guess: Guess<'_>,
-) -> Result<OwnedUserId, MatrixError> {
-    let row = match &user_id {
-        Some(user_id) => {
-            limit::guess(edge, config, guess, user_id).await?;
-            ask_storage(edge, LoadUser { user_id: user_id.clone() }).await?
-        }
-        None => None,
-    };
-    let hash = row.as_ref().and_then(|row| row.password_hash.as_deref());
-    let same = password::matches(&config.accounts, secret, hash);
-    let user_id = user_id.filter(|_| same).ok_or_else(login::refused)?;
-    limit::right(edge, config, guess, &user_id).await;
-    Ok(user_id)
-}
-
 pub(crate) async fn sign_in<E: Transport + Clock + Entropy>(
     edge: &E,
     config: &Config,
-    open: OpenSession,
+    user_id: OwnedUserId,
+    device: NewDevice,
+    ip: Option<String>,
 ) -> Result<SignedIn, MatrixError> {
-    let user_id = open.user_id.clone();
+    let NewDevice { device_id, initial_device_display_name: display_name, refresh_token: refresh } = device;
+    let open = OpenSession { device_id, display_name, refresh, ip, user_id: user_id.clone() };
     let session = ask_user(edge, &user_id, open).await?;
     let tokens = Some(tokens(edge, config, &user_id, session)?);
     Ok(SignedIn { user_id, tokens })
@@ -240,10 +180,4 @@ async fn close(
 ) -> Result<(), MatrixError> {
     ask_user(edge, user_id, CloseSessions { session: Some(session), devices, except: None }).await?;
     Ok(())
-}
-
-pub(crate) fn random<const N: usize>(entropy: &impl Entropy) -> [u8; N] {
-    let mut bytes = [0; N];
-    entropy.fill(&mut bytes);
-    bytes
 }

@@ -18,7 +18,7 @@ use tern_ports::{
     },
 };
 
-use crate::{limit, mail, session::random};
+use crate::{limit, mail, random::random};
 
 /// The only medium there is.
 pub const EMAIL: &str = "email";

@@ -21,8 +21,9 @@ use tern_ports::{
 };
 
 use crate::{
+    credentials::{check_password, named},
     limit::{self, Guess},
-    session::{check_password, named, random},
+    random::random,
     threepid,
 };
 

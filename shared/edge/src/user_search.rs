@@ -8,7 +8,7 @@ use tern_ports::{
     Transport, ask_storage, ask_user,
     wire::{
         directory::{FoundUser, SearchUsers},
-        user::{ListCompanions, ListMemberships, SessionRef},
+        user::{ListMemberships, ListSharedUsers, SessionRef},
     },
 };
 
@@ -48,7 +48,7 @@ pub async fn search<E: Transport>(
     let among = if config.accounts.everybody_is_found {
         None
     } else {
-        Some(ask_user(edge, caller, ListCompanions { session }).await?)
+        Some(ask_user(edge, caller, ListSharedUsers { session }).await?)
     };
     let mut users = ask_storage(edge, SearchUsers { term, except: caller.to_owned(), among, limit: more }).await?;
     let limited = users.len() > limit;

@@ -182,7 +182,7 @@ fn a_search_finds_those_with_whom_a_room_is_shared_unless_the_operator_wants_eve
         edge.run(add_user(&edge, &config(), name, "secret", false)).unwrap();
     }
     edge.hubs.users(|_, command| match command {
-        UserCommand::ListCompanions(_) => reply(vec![user_id!("@annabel:example.org").to_owned()]),
+        UserCommand::ListSharedUsers(_) => reply(vec![user_id!("@annabel:example.org").to_owned()]),
         other => panic!("unexpected {}", other.name()),
     });
     let find = |everybody: bool, term: &str| {

@@ -13,7 +13,7 @@ use tern_edge::{
     account::{make_login_token, prove},
     register::{add_user, register},
     session::{SignedIn, login},
-    uia::{Elsewhere, complete_elsewhere},
+    uia::{FallbackProof, complete_fallback},
 };
 use tern_model::{Config, MatrixError, Millis};
 use tern_ports::{
@@ -138,8 +138,8 @@ fn what_was_confirmed_is_what_is_carried_out() {
     };
     let session = delete(&[], json!({ "devices": ["OLD"] })).unwrap_err().to_json()["session"].clone();
     let session = session.as_str().unwrap();
-    let signed_in = Elsewhere::SignedIn(alice.to_owned());
-    edge.run(complete_elsewhere(&edge, &config, session, signed_in, None)).unwrap();
+    let signed_in = FallbackProof::SignedIn(alice.to_owned());
+    edge.run(complete_fallback(&edge, &config, session, signed_in, None)).unwrap();
     let auth = json!({ "session": session });
     for other in [json!({ "devices": ["PHONE"], "auth": auth }), json!({ "devices": ["OLD", "PHONE"], "auth": auth })] {
         assert_eq!(code(delete(&[], other)).0, 401);

@@ -6,7 +6,7 @@ use std::ops::RangeBounds;
 use tern_model::RawJson;
 
 use crate::{
-    evaluate::{Context, Event},
+    event::{Context, Event},
     glob::Glob,
     json::Json,
 };

@@ -3,25 +3,27 @@
 
 use serde_json::{Value, json};
 
-use crate::rules::{PushRules, Rule, raw};
+use crate::rule::{Rule, raw};
 
 /// What the names of rules begin with, and those of the events they are for.
 const NAMES: [(&str, &str); 2] = [(".m.rule", "m.poll"), (".org.matrix.msc3930.rule", "org.matrix.msc3381.poll")];
 
-/// Puts the rules of polls behind those of messages.
-pub(crate) fn add(rules: &mut PushRules) {
+/// The rules of polls, `override` and `underride`, which come behind those of messages.
+pub(crate) fn rules() -> (Vec<Rule>, Vec<Rule>) {
+    let (mut overrides, mut underride) = (Vec::new(), Vec::new());
     for (rule, event) in NAMES {
         let of_type =
             |kind: &str| json!({ "kind": "event_property_is", "key": "type", "value": format!("{event}.{kind}") });
-        rules.overrides.push(predefined(format!("{rule}.poll_response"), &[of_type("response")], &[]));
+        overrides.push(predefined(format!("{rule}.poll_response"), &[of_type("response")], &[]));
         for kind in ["start", "end"] {
             let pair = json!({ "kind": "room_member_count", "is": "2" });
             let alert = [json!("notify"), json!({ "set_tweak": "sound", "value": "default" })];
             let one_to_one = format!("{rule}.poll_{kind}_one_to_one");
-            rules.underride.push(predefined(one_to_one, &[pair, of_type(kind)], &alert));
-            rules.underride.push(predefined(format!("{rule}.poll_{kind}"), &[of_type(kind)], &alert[..1]));
+            underride.push(predefined(one_to_one, &[pair, of_type(kind)], &alert));
+            underride.push(predefined(format!("{rule}.poll_{kind}"), &[of_type(kind)], &alert[..1]));
         }
     }
+    (overrides, underride)
 }
 
 fn predefined(rule_id: String, conditions: &[Value], actions: &[Value]) -> Rule {

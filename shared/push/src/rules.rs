@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tern_model::RawJson;
 
-use crate::PushRuleError;
+use crate::{
+    PushRuleError, polls,
+    rule::{Rule, raw},
+};
 
 /// The one predefined rule that stays above the user's own.
 const MASTER: &str = ".m.rule.master";
@@ -56,25 +59,6 @@ impl RuleKind {
     }
 }
 
-/// One rule (Client-Server API, `PushRule`). Conditions and actions stay raw, unknown ones included.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rule {
-    /// What to do when it matches.
-    pub actions: Vec<RawJson>,
-    /// When it matches; of override, postcontent and underride rules.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub conditions: Option<Vec<RawJson>>,
-    /// The server made it.
-    pub default: bool,
-    /// It is in force.
-    pub enabled: bool,
-    /// What to look for; of content rules.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pattern: Option<String>,
-    /// Its name within its kind.
-    pub rule_id: String,
-}
-
 /// The `global` ruleset of a user. Every kind is always written, since clients iterate over them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -99,7 +83,9 @@ impl PushRules {
     pub fn server_default(user_id: &UserId) -> Self {
         let rules = serde_json::to_value(Ruleset::server_default(user_id)).and_then(serde_json::from_value);
         let mut rules: Self = rules.unwrap_or_default();
-        crate::polls::add(&mut rules);
+        let (overrides, underride) = polls::rules();
+        rules.overrides.extend(overrides);
+        rules.underride.extend(underride);
         Self { postcontent: subscription_rules(), ..rules }
     }
 
@@ -163,11 +149,6 @@ fn subscription_rules() -> Vec<Rule> {
         rule("unsubscribed_thread", false, Vec::new()),
         rule("subscribed_thread", true, vec![raw("notify"), raw(&sound)]),
     ]
-}
-
-/// Serialises our own types, which cannot fail.
-pub(crate) fn raw<T: Serialize + ?Sized>(value: &T) -> RawJson {
-    RawJson::from_value(value).unwrap_or_else(|_| RawJson::empty_object())
 }
 
 /// Where the most important rule of the user goes: below the master switch, above everything else.

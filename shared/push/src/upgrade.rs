@@ -8,7 +8,7 @@ use tern_model::RawJson;
 use crate::{
     PushRules, Rule, RuleKind,
     change::{MAX_RULES, check_id},
-    rules::raw,
+    rule::raw,
 };
 
 /// Signs by which a pattern matches more than one text.

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tern_model::RawJson;
 
-use crate::{PushRuleError, PushRules, Rule, RuleKind, rules::raw};
+use crate::{PushRuleError, PushRules, Rule, RuleKind, rule::raw};
 
 /// A part of the rules, by the path under `pushrules/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

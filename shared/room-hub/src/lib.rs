@@ -34,12 +34,14 @@ mod alarm;
 mod delivery;
 mod graph;
 mod reads;
+mod refusal;
 mod schema;
 mod timeline;
 
 pub use crate::timeline::delayed::room_of as room_of_delayed;
 use crate::{
     delivery::{announce, ephemeral},
+    refusal::not_in_room,
     timeline::{
         forward, send,
         store::{Head, Store},
@@ -213,9 +215,4 @@ impl<H: ObjectHost> RoomActor<H> {
             actor.start_forwarding();
         }));
     }
-}
-
-/// 403 for somebody who is not in the room, or asks of a room that does not exist.
-fn not_in_room() -> MatrixError {
-    MatrixError::forbidden("You are not a member of this room")
 }

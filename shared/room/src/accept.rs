@@ -14,7 +14,7 @@ use tern_model::Pdu;
 
 use crate::{
     auth::{AuthState, allow_with, authorise_with},
-    error::{AuthError, Unreadable},
+    error::{AuthError, AuthoriseError, Unreadable},
     history::{History, StateDelta, held},
     policy,
     resolve::resolve,
@@ -41,17 +41,6 @@ pub struct AuthorisedPdu {
     pub before: Rc<StateDelta>,
     /// The state after it: another only if it is a state event that was not rejected.
     pub after: Rc<StateDelta>,
-}
-
-/// An event cannot be checked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AuthoriseError {
-    /// These events must be fetched first.
-    #[error("{} events before this one are missing", .0.len())]
-    Missing(Vec<OwnedEventId>),
-    /// State could not be read.
-    #[error(transparent)]
-    Unreadable(#[from] Unreadable),
 }
 
 /// Checks an event by its auth events alone: one that is known only because others cite it. Never soft-failed.

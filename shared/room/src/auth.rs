@@ -14,8 +14,7 @@ use serde_json::value::RawValue;
 use tern_model::{Pdu, ed25519};
 
 use crate::{
-    accept::AuthoriseError,
-    error::{AuthError, Unreadable},
+    error::{AuthError, AuthoriseError, Unreadable},
     history::History,
     view::RoomView,
 };

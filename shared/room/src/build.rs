@@ -12,6 +12,7 @@ use tern_model::{Millis, Pdu, RawJson};
 
 use crate::{
     auth::{AuthState, authorise_with},
+    canonical::canonical_object,
     content,
     draft::Draft,
     error::{AuthError, BuildError, SendError},
@@ -206,14 +207,6 @@ fn assemble(
     }
     event.insert("type".to_owned(), draft.kind.as_str().into());
     Ok(event)
-}
-
-/// Reads an object whose numbers are whole and within ±(2^53 - 1) (Appendices, "Canonical JSON").
-pub(crate) fn canonical_object(raw: &RawJson) -> Result<CanonicalJsonObject, BuildError> {
-    if !raw.text().starts_with('{') {
-        return Err(BuildError::BadJson(Cow::Borrowed("The content of an event must be an object")));
-    }
-    raw.read().map_err(|error| BuildError::BadJson(format!("The content is not canonical JSON: {error}").into()))
 }
 
 fn check_draft(draft: &Draft) -> Result<(), BuildError> {

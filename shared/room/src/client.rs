@@ -107,6 +107,19 @@ pub fn stripped_event(pdu: &Pdu) -> Result<RawJson, serde_json::Error> {
     })
 }
 
+/// The `membership` of a member event in client form, unless it has none.
+pub fn membership_of(event: &RawJson) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Content {
+        membership: String,
+    }
+    #[derive(Deserialize)]
+    struct Event {
+        content: Content,
+    }
+    Some(event.read::<Event>().ok()?.content.membership)
+}
+
 /// The client form `event` with `unsigned.transaction_id` added.
 pub fn with_transaction_id(event: &RawJson, transaction_id: &str) -> RawJson {
     let Some(id) = json_string(transaction_id) else { return event.clone() };

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ruma::OwnedUserId;
+use ruma::{OwnedEventId, OwnedUserId};
 use tern_model::MatrixError;
 
 /// The room's state could not be read. Never a reason to allow anything.
@@ -230,4 +230,15 @@ impl From<RedactError> for MatrixError {
             RedactError::Damaged(_) | RedactError::Unreadable(_) => Self::internal(),
         }
     }
+}
+
+/// An event cannot be checked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthoriseError {
+    /// These events must be fetched first.
+    #[error("{} events before this one are missing", .0.len())]
+    Missing(Vec<OwnedEventId>),
+    /// State could not be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
 }

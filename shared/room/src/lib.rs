@@ -48,6 +48,7 @@ pub mod aggregate;
 pub mod audience;
 pub mod auth;
 pub mod build;
+mod canonical;
 pub mod client;
 mod content;
 pub mod create;
@@ -75,17 +76,19 @@ pub mod version;
 pub mod view;
 pub mod visibility;
 
-pub use accept::{Advance, AuthoriseError, AuthorisedPdu, Verdict, advance, authorise_outlier, authorise_pdu};
+pub use accept::{Advance, AuthorisedPdu, Verdict, advance, authorise_outlier, authorise_pdu};
 pub use audience::{Audience, VisibleRange};
 pub use auth::{AuthState, authorise};
 pub use build::{build, build_create, propose};
 pub use client::{Form, client_event, stripped_event, with_room_id, with_transaction_id};
 pub use create::{CreateRoomRequest, Plan, Profile, plan};
 pub use draft::Draft;
-pub use error::{AuthError, BuildError, CreateError, MembershipError, RedactError, SendError, Unreadable};
+pub use error::{
+    AuthError, AuthoriseError, BuildError, CreateError, MembershipError, RedactError, SendError, Unreadable,
+};
 pub use history::{History, Key, StateDelta, StateMap};
 pub use invites::{InviteRules, Reception};
-pub use membership::{Action, Change, Outcome};
+pub use membership::{Change, Outcome};
 pub use receipt::{Dropped, Received, Unverified};
 pub use relations::{Aggregation, Relation, Thread};
 pub use resolve::resolve;

@@ -8,7 +8,7 @@ use ruma::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tern_model::{Pdu, RawJson};
+use tern_model::{MembershipAction, Pdu, RawJson};
 
 use crate::{
     auth::membership_of,
@@ -21,30 +21,11 @@ use crate::{
 /// How many joined members are looked at for one who may let others in.
 const AUTHORISER_SEARCH: usize = 32;
 
-/// What is done to a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// The actor joins.
-    Join,
-    /// The actor asks to be let in.
-    Knock,
-    /// The actor leaves, rejects an invite or takes back a knock.
-    Leave,
-    /// The target is asked in.
-    Invite,
-    /// The target is put out, uninvited, or its knock refused.
-    Kick,
-    /// The target is put out for good.
-    Ban,
-    /// The target's ban ends.
-    Unban,
-}
-
 /// A request to change a membership.
 #[derive(Clone, Copy, Debug)]
 pub struct Change<'a> {
     /// What.
-    pub action: Action,
+    pub action: MembershipAction,
     /// Who acts.
     pub actor: &'a UserId,
     /// On whom; the actor for join, knock and leave.
@@ -77,18 +58,21 @@ pub fn decide(
     let current = view.state(&StateEventType::RoomMember, change.target.as_str())?;
     let was = current.as_ref().map(membership_of).transpose()?;
     let was = was.as_deref().unwrap_or("none");
-    if change.actor != change.target && matches!(change.action, Action::Join | Action::Knock | Action::Leave) {
+    if change.actor != change.target
+        && matches!(change.action, MembershipAction::Join | MembershipAction::Knock | MembershipAction::Leave)
+    {
         return Err(MembershipError::WrongTarget("You can only do this for yourself"));
     }
-    let unchanged = matches!((change.action, was), (Action::Join, "join") | (Action::Leave, "leave"));
+    let unchanged =
+        matches!((change.action, was), (MembershipAction::Join, "join") | (MembershipAction::Leave, "leave"));
     if let (true, Some(current)) = (unchanged, &current) {
         return Ok(Outcome::Unchanged(current.clone()));
     }
     check_before(change, was)?;
     let mut content = content_of(change)?;
     match change.action {
-        Action::Join => admit(view, change.actor, was, &mut content, is_joined)?,
-        Action::Knock => check_knocking(view)?,
+        MembershipAction::Join => admit(view, change.actor, was, &mut content, is_joined)?,
+        MembershipAction::Knock => check_knocking(view)?,
         _ => {}
     }
     let raw = RawJson::from_value(&content).map_err(|error| Unreadable(error.to_string()))?;
@@ -146,11 +130,17 @@ pub fn with_profile(
 fn check_before(change: &Change<'_>, was: &str) -> Result<(), MembershipError> {
     let target = change.target.to_owned();
     match (change.action, was) {
-        (Action::Join | Action::Knock | Action::Invite, "ban") => Err(MembershipError::Banned(target)),
-        (Action::Knock | Action::Invite, "join") => Err(MembershipError::AlreadyIn(target)),
-        (Action::Knock, "invite") => Err(MembershipError::NotAllowed("You are invited to this room already")),
-        (Action::Leave | Action::Kick, "none" | "leave" | "ban") => Err(MembershipError::NotIn(target)),
-        (Action::Unban, "none" | "leave" | "join" | "invite" | "knock") => Err(MembershipError::NotBanned(target)),
+        (MembershipAction::Join | MembershipAction::Knock | MembershipAction::Invite, "ban") => {
+            Err(MembershipError::Banned(target))
+        }
+        (MembershipAction::Knock | MembershipAction::Invite, "join") => Err(MembershipError::AlreadyIn(target)),
+        (MembershipAction::Knock, "invite") => Err(MembershipError::NotAllowed("You are invited to this room already")),
+        (MembershipAction::Leave | MembershipAction::Kick, "none" | "leave" | "ban") => {
+            Err(MembershipError::NotIn(target))
+        }
+        (MembershipAction::Unban, "none" | "leave" | "join" | "invite" | "knock") => {
+            Err(MembershipError::NotBanned(target))
+        }
         _ => Ok(()),
     }
 }
@@ -163,11 +153,11 @@ fn content_of(change: &Change<'_>) -> Result<Map<String, Value>, MembershipError
     };
     content.remove("join_authorised_via_users_server");
     let membership = match change.action {
-        Action::Join => "join",
-        Action::Knock => "knock",
-        Action::Leave | Action::Kick | Action::Unban => "leave",
-        Action::Invite => "invite",
-        Action::Ban => "ban",
+        MembershipAction::Join => "join",
+        MembershipAction::Knock => "knock",
+        MembershipAction::Leave | MembershipAction::Kick | MembershipAction::Unban => "leave",
+        MembershipAction::Invite => "invite",
+        MembershipAction::Ban => "ban",
     };
     content.insert("membership".to_owned(), membership.into());
     if let Some(reason) = change.reason {

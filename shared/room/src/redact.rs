@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tern_model::{Pdu, RawJson};
 
 use crate::{
-    build::canonical_object,
+    canonical::canonical_object,
     draft::Draft,
     error::{BuildError, RedactError},
     power::Powers,

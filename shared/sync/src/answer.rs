@@ -8,11 +8,11 @@ use tern_model::{RawJson, RoomSeq};
 use crate::conn::{Body, Connection, SentState};
 use crate::extensions::{self, Known, Spoken};
 use crate::json::Object;
-use crate::list::ListSentState;
-use crate::memory::{Memory, Parts};
+use crate::memory::Memory;
 use crate::plan::Plan;
 use crate::request::Request;
 use crate::room::{Context, Shown};
+use crate::sent::{ListSentState, Parts};
 use crate::slice::Slices;
 use crate::view::{RoomView, UserView};
 

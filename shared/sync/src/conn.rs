@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use tern_model::{MatrixError, RawJson, StreamPos};
 
 use crate::extensions::ExtensionsSentState;
+use crate::fold::Fold;
 use crate::hash::fingerprint;
 use crate::lazy::Lazy;
 use crate::lines;
-use crate::list::ListSentState;
-use crate::memory::{Fold, Parts, RoomSentState};
 use crate::pos::{MARKS, Pos, number_at};
 use crate::request::Request;
+use crate::sent::{ListSentState, Parts, RoomSentState};
 use crate::state::StateNeed;
 use crate::view::TypingPos;
 

@@ -18,32 +18,35 @@ pub mod conn;
 mod event;
 mod extensions;
 mod filter;
+mod fold;
 mod gather;
 mod hash;
 mod json;
 mod lazy;
 mod lines;
 mod list;
-pub mod memory;
+mod memory;
 pub mod plan;
 mod pos;
 pub mod presence;
 pub mod request;
 mod room;
+pub mod sent;
 pub mod slice;
 pub mod state;
+mod token;
 pub mod view;
 
 pub use answer::{Outcome, Save, answer};
 pub use classic::{ClassicOutcome, ClassicPlan, ClassicRequest, Filter, classic_answer, classic_plan};
 pub use conn::{Begin, Body, Connection};
 pub use extensions::{ONE_TIME_ALGORITHM, ThreadRange, thread_page};
-pub use memory::Parts;
 pub use plan::{Plan, plan};
-pub use pos::stream_position;
 pub use presence::{Showing, presence_content};
 pub use request::{Request, Shape};
+pub use sent::Parts;
 pub use slice::{Slice, SliceAsk, Slices};
+pub use token::stream_position;
 pub use view::{
     AccountData, DeviceListChanges, Forgotten, KeyCounts, Membership, PresencePos, RoomView, Sticky,
     ThreadSubscription, ToDeviceMessage, TypingPos, Unread, UserView, is_bump, relists,

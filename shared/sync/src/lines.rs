@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use ruma::RoomId;
 
 use crate::json::push_text;
-use crate::memory::RoomSentState;
+use crate::sent::RoomSentState;
 
 /// One line. Neither JSON nor numbers have tabs or line breaks in them.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +106,7 @@ mod tests {
     use tern_model::RoomSeq;
 
     use super::{find, lines, push, renew, settled};
-    use crate::memory::RoomSentState;
+    use crate::sent::RoomSentState;
 
     fn sent(seq: u64) -> RoomSentState {
         RoomSentState { seq: RoomSeq(seq), members: vec![seq], ..RoomSentState::default() }

@@ -4,28 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use ruma::{OwnedRoomId, RoomId};
-use serde::{Deserialize, Serialize};
 use tern_model::StreamPos;
 
 use crate::conn::SentState;
 use crate::filter::Matcher;
 use crate::memory::Memory;
 use crate::request::{ListRequest, Request, RoomConfig};
+use crate::sent::ListSentState;
 use crate::view::{RoomView, UserView};
-
-/// What was found out about a list when it was last looked at as a whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ListSentState {
-    /// Rooms that match the filter.
-    #[serde(rename = "c")]
-    pub(crate) count: u64,
-    /// Activity of the last room inside the window; zero when the window holds the whole list.
-    #[serde(rename = "f", default)]
-    pub(crate) floor: StreamPos,
-    /// Rooms have risen into the window since, so that one at its lower end may have dropped out.
-    #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) drifted: bool,
-}
 
 /// A room that a rule of the request matches.
 #[derive(Clone, Debug)]

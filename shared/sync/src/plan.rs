@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use tern_model::StreamPos;
 
 use crate::conn::Connection;
-use crate::list::{ListSentState, Windows};
-use crate::memory::{Memory, Parts};
+use crate::list::Windows;
+use crate::memory::Memory;
 use crate::request::Request;
 use crate::room::RoomPlan;
+use crate::sent::{ListSentState, Parts};
 use crate::slice::{SliceAsk, Slices};
 use crate::view::UserView;
 

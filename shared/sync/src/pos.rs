@@ -5,7 +5,6 @@
 
 use tern_model::StreamPos;
 
-use crate::classic;
 use crate::view::TypingPos;
 
 /// A `pos` ends in three digits that mark its connection.
@@ -73,12 +72,6 @@ impl Pos {
     pub(crate) const fn at(self) -> StreamPos {
         StreamPos(self.number / ANSWERS)
     }
-}
-
-/// The position in the user's stream that a token of either sync names: a `next_batch` or a `pos`. `None` for what is no
-/// such token. Whose stream it is does not show.
-pub fn stream_position(token: &str) -> Option<StreamPos> {
-    classic::position(token).or_else(|| Pos::read(token).map(Pos::at))
 }
 
 /// The least number of an answer given at `at`.

@@ -1,15 +1,12 @@
 //! A sliding sync request, whichever of the two shapes it came in.
 
+mod read;
 mod stable;
 mod unstable;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ruma::{OwnedRoomId, RoomId, UserId};
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, Error},
-};
 use tern_model::{MatrixError, RawJson, StreamPos, news};
 
 use crate::hash::fingerprint;
@@ -19,8 +16,6 @@ use crate::state::StateNeed;
 const MOST_RULES: usize = 100;
 /// Longest `conn_id`.
 const LONGEST_CONN_ID: usize = 64;
-/// Most timeline events per room.
-pub(crate) const MOST_EVENTS: u32 = 100;
 
 /// The two ways sliding sync is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -228,19 +223,4 @@ impl Request {
         .filter_map(|(wanted, bit)| wanted.then_some(bit))
         .sum()
     }
-}
-
-/// Reads the `since` of an extension that is told in order.
-fn queue_since(text: Option<&str>) -> Result<Option<StreamPos>, MatrixError> {
-    let bad = |_| MatrixError::invalid_param("Unknown token in an extension");
-    text.map(|text| text.parse().map(StreamPos).map_err(bad)).transpose()
-}
-
-/// Reads an object as such: a struct could otherwise also be read from a list, field by field.
-fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<T, D::Error> {
-    let raw = RawJson::deserialize(deserializer)?;
-    if !raw.text().starts_with('{') {
-        return Err(D::Error::custom("expected an object"));
-    }
-    raw.read().map_err(D::Error::custom)
 }

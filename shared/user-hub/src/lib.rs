@@ -243,7 +243,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             UserCommand::ReadInvitee(command) => reply(&self.read_invitee(&command)),
             UserCommand::WriteProfile(command) => reply(&self.write_profile(*command).await),
             UserCommand::ListRooms(command) => reply(&self.list_rooms(&command)),
-            UserCommand::ListCompanions(command) => reply(&self.list_companions(&command)),
+            UserCommand::ListSharedUsers(command) => reply(&self.list_shared_users(&command)),
             UserCommand::ListMemberships(command) => reply(&self.list_memberships(&command)),
             UserCommand::ListIgnored(command) => reply(&self.list_ignored(&command)),
             UserCommand::NoteDelayedRoom(command) => reply(&self.note_delayed_room(&command)),

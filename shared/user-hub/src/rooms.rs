@@ -9,7 +9,7 @@ use tern_ports::{
     wire::{
         Done,
         delayed::{ListDelayedRooms, NoteDelayedRoom},
-        user::{ForgetRoom, ListCompanions, ListMemberships, ListRooms},
+        user::{ForgetRoom, ListMemberships, ListRooms, ListSharedUsers},
     },
 };
 use tern_push::UnreadCounts;
@@ -43,7 +43,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     }
 
     /// Those with whom some room is shared, as far as the hub has been told.
-    pub(super) fn list_companions(&self, command: &ListCompanions) -> Result<Vec<OwnedUserId>, MatrixError> {
+    pub(super) fn list_shared_users(&self, command: &ListSharedUsers) -> Result<Vec<OwnedUserId>, MatrixError> {
         self.admit(&command.session)?;
         Ok(shared_users::some(self.host.sql(), MOST_COMPANIONS)?)
     }

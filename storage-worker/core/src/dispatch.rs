@@ -5,21 +5,13 @@ use tern_model::MatrixError;
 use tern_ports::wire::{StorageCommand, frame};
 
 use crate::{
+    Storage,
     commands::{
         accounts, append, backup, clients, directory, keyring, media, public_keys, relations, rooms, search, state,
         sync, threepids, timeline, users,
     },
-    shard::ShardMap,
     sql::Databases,
 };
-
-/// The storage worker: its databases, and what it remembers of the shard map.
-pub struct Storage<'a, D> {
-    /// The databases.
-    pub databases: D,
-    /// The shard map, which outlives a request.
-    pub shards: &'a ShardMap,
-}
 
 impl<D: Databases> Storage<'_, D> {
     /// Answers one frame. A frame of another wire version, or none at all, is refused as the caller's build error.

@@ -16,7 +16,14 @@ pub mod media;
 mod rows;
 pub mod shard;
 pub mod sql;
-pub use dispatch::Storage;
 pub use media::MediaStore;
 pub use shard::{SHARDS, ShardMap};
 pub use sql::{Database, Databases, Statement};
+
+/// The storage worker: its databases, and what it remembers of the shard map.
+pub struct Storage<'a, D> {
+    /// The databases.
+    pub databases: D,
+    /// The shard map, which outlives a request.
+    pub shards: &'a ShardMap,
+}

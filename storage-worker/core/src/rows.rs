@@ -10,8 +10,14 @@ pub(crate) const MEMBER: &str = "m.room.member";
 /// The columns of an event `e`, to be read by [`stored_event`].
 macro_rules! event_columns {
     () => {
-        "e.pos & 4294967295 AS seq, e.event_id AS event_id, e.kind AS kind, e.sender AS sender, \
-         e.state_key AS state_key, e.ts AS ts, e.pdu AS pdu, e.unsigned AS unsigned, e.txn AS txn"
+        $crate::rows::event_columns!("e.state_key")
+    };
+    ($state_key:literal) => {
+        concat!(
+            "e.pos & 4294967295 AS seq, e.event_id AS event_id, e.kind AS kind, e.sender AS sender, ",
+            $state_key,
+            " AS state_key, e.ts AS ts, e.pdu AS pdu, e.unsigned AS unsigned, e.txn AS txn"
+        )
     };
 }
 
@@ -21,11 +27,11 @@ pub(crate) const EVENT_COLUMNS: usize = 9;
 /// As `event_columns!`, without the state key of events that did not become state.
 macro_rules! effective_columns {
     () => {
-        "e.pos & 4294967295 AS seq, e.event_id AS event_id, e.kind AS kind, e.sender AS sender, \
-         iif(e.state_key IS NULL OR EXISTS (SELECT 1 FROM state_deltas d WHERE d.room = e.pos >> 32 \
-             AND d.kind = e.kind AND d.state_key = e.state_key AND d.pos = e.pos AND d.event IS NULL), \
-           e.state_key, NULL) AS state_key, \
-         e.ts AS ts, e.pdu AS pdu, e.unsigned AS unsigned, e.txn AS txn"
+        $crate::rows::event_columns!(
+            "iif(e.state_key IS NULL OR EXISTS (SELECT 1 FROM state_deltas d WHERE d.room = e.pos >> 32 \
+               AND d.kind = e.kind AND d.state_key = e.state_key AND d.pos = e.pos AND d.event IS NULL), \
+             e.state_key, NULL)"
+        )
     };
 }
 

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value as Json;
 
 use crate::checkout::Checkout;
-use crate::dev;
 use crate::progress::Runner;
+use crate::script::{script, state_folder};
 use crate::tools::Toolbox;
 use crate::workers::{self, Profile};
 
@@ -48,7 +48,7 @@ pub(crate) fn run(
     server: &Server,
     call: impl FnOnce() -> Result<Call>,
 ) -> Result<ExitCode> {
-    let state = dev::state_folder(checkout, server.state.clone())?;
+    let state = state_folder(checkout, server.state.clone())?;
     if !state.join("keys.json").is_file() {
         bail!("{} is not the folder of a server; start one with `cargo xtask dev`", state.display());
     }
@@ -56,12 +56,12 @@ pub(crate) fn run(
     let tools = Toolbox::ensure(checkout, runner, &[])?;
     workers::build_if_missing(checkout, runner, &tools, Profile::Dev)?;
 
-    let mut script = dev::script(checkout, &tools, "admin.mjs", &state);
-    script.args(["--method", call.method, "--path", &call.path]);
+    let mut program = script(checkout, &tools, "admin.mjs", &state);
+    program.args(["--method", call.method, "--path", &call.path]);
     if let Some(port) = server.port {
-        script.args(["--port", &port.to_string()]);
+        program.args(["--port", &port.to_string()]);
     }
-    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("cannot start Node")?;
+    let mut child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("cannot start Node")?;
     let mut input = child.stdin.take().context("Node has no stdin")?;
     input.write_all(call.body.as_ref().map(Json::to_string).unwrap_or_default().as_bytes())?;
     drop(input);

@@ -1,9 +1,8 @@
 //! `cargo xtask dev`: from nothing to a running server.
 
-use std::env;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use lexopt::prelude::*;
@@ -11,10 +10,10 @@ use lexopt::prelude::*;
 use crate::checkout::Checkout;
 use crate::keys;
 use crate::progress::Runner;
+use crate::script::{script, state_folder};
 use crate::tools::Toolbox;
 use crate::workers::{self, Profile};
 
-const DEFAULT_STATE: &str = ".tern";
 const DEFAULT_PORT: u16 = 8787;
 
 pub(crate) struct Options {
@@ -60,19 +59,4 @@ pub(crate) fn run(checkout: &Checkout, runner: &Runner, options: Options) -> Res
     let mut launcher = script(checkout, &tools, "launch.mjs", &state);
     launcher.args(["--port", &options.port.to_string()]).args(options.switches);
     Err(launcher.exec()).context("cannot start Node")
-}
-
-/// Absolute: a folder given by hand is relative to where the command was typed, the default one to the checkout.
-pub(crate) fn state_folder(checkout: &Checkout, given: Option<PathBuf>) -> Result<PathBuf> {
-    match given {
-        Some(folder) => Ok(env::current_dir().context("the current folder is gone")?.join(folder)),
-        None => Ok(checkout.path(DEFAULT_STATE)),
-    }
-}
-
-/// One of the programs beside this package, on the state folder.
-pub(crate) fn script(checkout: &Checkout, tools: &Toolbox, name: &str, state: &Path) -> Command {
-    let mut command = tools.command("node");
-    command.arg(checkout.wrangler().join("tasks").join(name)).arg("--state").arg(state);
-    command
 }

@@ -21,6 +21,7 @@ mod node;
 mod progress;
 mod python;
 mod rust_target;
+mod script;
 mod steps;
 mod test;
 mod tools;

@@ -10,7 +10,12 @@ use tern_ports::{
     wire::accounts::{CreateRegistrationToken, DeleteRegistrationToken, ListRegistrationTokens, RegistrationToken},
 };
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Admin Get "/_tern/admin/v1/registration_tokens" => list;

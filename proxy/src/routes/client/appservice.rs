@@ -4,7 +4,12 @@ use serde::Deserialize;
 use tern_edge::appservice;
 use tern_model::MatrixError;
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Token Post "/_matrix/client/v1/appservice/{appserviceId}/ping" => ping;

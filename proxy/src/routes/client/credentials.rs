@@ -6,8 +6,13 @@ use tern_auth::{login_token, uia::Auth};
 use tern_edge::{account, admin};
 use tern_model::MatrixError;
 
-use super::session::end_tokens;
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    identity::end_tokens,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Optional Post "/_matrix/client/v3/account/password" => change_password;

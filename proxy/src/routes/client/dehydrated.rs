@@ -11,7 +11,12 @@ use tern_ports::{
     wire::keys::{DeleteDehydrated, PutDehydrated, ReadDehydrated, ReadDehydratedEvents},
 };
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Hub Put "/_matrix/client/unstable/org.matrix.msc3814.v1/dehydrated_device" => put;

@@ -15,8 +15,16 @@ use tern_ports::{
 };
 use tern_room_hub::room_of_delayed;
 
-use super::send::{admit, sticky, timestamp};
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use super::{
+    event_checks::admit,
+    send_query::{sticky, timestamp},
+};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Token(Message) Put "/_matrix/client/unstable/org.matrix.msc4140/rooms/{roomId}/delayed_event/{eventType}/{txnId}" => schedule_message;

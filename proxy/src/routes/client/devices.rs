@@ -11,8 +11,13 @@ use tern_ports::{
     wire::user::{Device, ListDevices, RenameDevice, Renamed},
 };
 
-use super::session::end_tokens;
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    identity::end_tokens,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Hub Get "/_matrix/client/v3/devices" => list;

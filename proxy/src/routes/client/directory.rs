@@ -14,7 +14,12 @@ use tern_ports::{
     wire::directory::{Directory, ReadSummary, ShownRoom},
 };
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Open Get "/_matrix/client/v3/directory/room/{roomAlias}" => resolve;

@@ -4,7 +4,12 @@ use serde_json::{Map, Value, json};
 use tern_edge::{admin::is_admin, create::room_versions};
 use tern_model::MatrixError;
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Fixed Get "/_matrix/client/versions" => versions;

@@ -13,7 +13,12 @@ use tern_ports::{
     },
 };
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Token(Ephemeral) Put "/_matrix/client/v3/rooms/{roomId}/typing/{userId}" => set_typing;

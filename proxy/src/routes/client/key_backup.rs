@@ -8,7 +8,12 @@ use serde_json::json;
 use tern_edge::backup::{self, Export, Method, Rooms, Scope, Session, Sessions};
 use tern_model::MatrixError;
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Token(Keys) Post "/_matrix/client/v3/room_keys/version" => create;

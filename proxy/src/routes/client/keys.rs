@@ -14,7 +14,12 @@ use tern_ports::{
     wire::keys::{ReadDeviceLists, UploadCrossSigning, UploadKeys},
 };
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Hub(Keys) Post "/_matrix/client/v3/keys/query" => query;

@@ -5,7 +5,12 @@ use tern_edge::legacy_sync::{self, Events};
 use tern_model::MatrixError;
 
 use super::history::page_limit;
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Token Get "/_matrix/client/v3/rooms/{roomId}/initialSync" => room;

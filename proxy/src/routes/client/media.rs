@@ -13,7 +13,12 @@ use tern_ports::{
 };
 use worker::ResponseBody;
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Token (Upload) Post streamed "/_matrix/media/v3/upload" => upload;

@@ -12,7 +12,13 @@ use tern_model::{Class, MatrixError};
 use tern_ports::wire::room::MembershipAction;
 
 use super::directory::check_alias;
-use crate::{edge::Edge, limits, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    limits,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Token(CreateRoom) Post "/_matrix/client/v3/createRoom" => create_room;

@@ -14,7 +14,12 @@ use tern_ports::{
     },
 };
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Token Get "/_matrix/client/v3/admin/whois/{userId}" => whois;

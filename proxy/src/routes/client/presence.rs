@@ -7,7 +7,12 @@ use tern_ports::{
     wire::presence::{ReadPresence, SetPresence},
 };
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Hub(Ephemeral) Put "/_matrix/client/v3/presence/{userId}/status" => set;

@@ -4,7 +4,12 @@ use tern_edge::preview;
 use tern_model::MatrixError;
 use tern_ports::Polls;
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Token (Preview) Get "/_matrix/client/v1/media/preview_url" => preview_url;

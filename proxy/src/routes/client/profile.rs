@@ -6,7 +6,12 @@ use tern_edge::profile;
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{ask_user, wire::user::WriteProfile};
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Open Get "/_matrix/client/v3/profile/{userId}" => read;

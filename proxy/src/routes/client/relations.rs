@@ -11,7 +11,12 @@ use tern_ports::{
 };
 
 use super::history::{from_and_to, in_room, page_limit, push_list, read, room_event_filter};
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Token Get "/_matrix/client/v3/rooms/{roomId}/context/{eventId}" => context;

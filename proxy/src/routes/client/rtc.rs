@@ -3,7 +3,12 @@
 use serde_json::json;
 use tern_model::MatrixError;
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Token Get "/_matrix/client/v1/rtc/transports" => transports;

@@ -4,7 +4,12 @@ use serde::{Deserialize, Serialize};
 use tern_edge::search::{self, Criteria, Found};
 use tern_model::MatrixError;
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Token(Search) Post "/_matrix/client/v3/search" => search;

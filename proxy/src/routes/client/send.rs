@@ -5,27 +5,34 @@ use std::collections::BTreeSet;
 use ruma::RoomId;
 use serde::Deserialize;
 use serde_json::json;
-use tern_edge::{directory, join};
-use tern_model::{MatrixError, Millis, RawJson};
+use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ask_room,
     wire::room::{Draft, ReadEvent, ReadStateEvent, SendEvent},
 };
 
-use super::delayed;
-use crate::{edge::Edge, limits, request::Incoming, respond::Answer, router::Route, routes::routes};
+use super::{
+    delayed,
+    event_checks::admit,
+    send_query::{sticky, timestamp},
+};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Token(Message) Put "/_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}" => send_message;
     Token(Message) Put "/_matrix/client/v3/rooms/{roomId}/state/{eventType}" => send_state;
+    Token(Message) Put "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/" => send_state;
     Token(Message) Put "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}" => send_state;
     Token Get "/_matrix/client/v3/rooms/{roomId}/state/{eventType}" => read_state_event;
+    Token Get "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/" => read_state_event;
     Token Get "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}" => read_state_event;
     Token(Redact) Put "/_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}" => redact;
 };
-
-/// The largest number that canonical JSON has.
-const LATEST: u64 = (1 << 53) - 1;
 
 /// `PUT /rooms/{roomId}/send/{eventType}/{txnId}`
 async fn send_message(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
@@ -74,7 +81,7 @@ async fn check_own(edge: &Edge, request: &Incoming) -> Result<(), MatrixError> {
     if event.sender == caller.user_id.as_str() { Ok(()) } else { Err(MatrixError::user_suspended()) }
 }
 
-/// `GET /rooms/{roomId}/state/{eventType}/{stateKey}`
+/// `GET /rooms/{roomId}/state/{eventType}/{stateKey}`, likewise
 async fn read_state_event(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     #[derive(Deserialize)]
     struct Content {
@@ -102,24 +109,6 @@ fn draft(request: &Incoming, kind: &str, state_key: Option<String>, content: Raw
     Ok(Draft { sender: request.caller()?.user_id.clone(), kind: kind.to_owned(), state_key, content, redacts: None })
 }
 
-/// For how many milliseconds the event is to be sticky (MSC4354). Only messages can be: on other paths the parameter means
-/// nothing.
-pub(super) fn sticky(request: &Incoming, draft: &Draft) -> Result<Option<u64>, MatrixError> {
-    if draft.state_key.is_some() || draft.redacts.is_some() {
-        return Ok(None);
-    }
-    request.query_number("org.matrix.msc4354.sticky_duration_ms")
-}
-
-/// What is looked at of an event before its room is asked, now or later, whatever endpoint it comes by.
-pub(super) async fn admit(edge: &Edge, request: &Incoming, room_id: &RoomId, draft: &Draft) -> Result<(), MatrixError> {
-    limits::admit_event(edge, request.identity()?, draft)?;
-    if draft.kind == "m.room.canonical_alias" && draft.state_key.as_deref() == Some("") {
-        directory::check_canonical(edge, &draft.sender, room_id, &draft.content).await?;
-    }
-    join::check_invite(edge, &edge.config, draft).await
-}
-
 async fn send(
     edge: &Edge,
     room_id: &RoomId,
@@ -136,16 +125,4 @@ async fn send(
     let sticky_ms = sticky(request, &draft)?;
     let event = SendEvent { draft, device_id, txn_id, ts, sticky_ms };
     Answer::json(&ask_room(edge, room_id, event).await?)
-}
-
-/// `ts`, which only application services may set (Application Service API, "Timestamp massaging").
-pub(super) fn timestamp(request: &Incoming) -> Result<Option<Millis>, MatrixError> {
-    if request.identity()?.service.is_none() {
-        return Ok(None);
-    }
-    let ts = request.query_number("ts")?;
-    if ts.is_some_and(|ts| ts > LATEST) {
-        return Err(MatrixError::invalid_param("ts is no timestamp of an event"));
-    }
-    Ok(ts.map(Millis))
 }

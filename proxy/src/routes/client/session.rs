@@ -1,6 +1,5 @@
 //! Signing up, in and out.
 
-use ruma::{OwnedDeviceId, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tern_auth::{
@@ -15,7 +14,14 @@ use tern_edge::{
 };
 use tern_model::{Class, MatrixError, appservice::Appservice};
 
-use crate::{edge::Edge, identity::bearer, limits, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    identity::{bearer, end_tokens},
+    limits,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Open Get "/_matrix/client/v3/login" => login_types;
@@ -139,11 +145,4 @@ async fn whoami(_: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
         answer.insert("device_id".to_owned(), caller.device_id.as_str().into());
     }
     Answer::json(&answer)
-}
-
-/// The tokens of these devices, or of all, are refused from now on in this isolate. Others notice within seconds.
-pub(crate) fn end_tokens(edge: &Edge, user_id: &UserId, devices: Option<&[OwnedDeviceId]>) {
-    edge.tokens.borrow_mut().end_where(|verified| {
-        verified.caller.user_id == user_id && devices.is_none_or(|devices| devices.contains(&verified.caller.device_id))
-    });
 }

@@ -5,7 +5,12 @@ use tern_edge::poll;
 use tern_model::{MatrixError, Presence, StateAfter};
 use tern_ports::wire::user::{ClassicSync, SlidingSync};
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Hub Post "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync" => sliding_unstable;

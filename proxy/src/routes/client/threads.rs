@@ -10,7 +10,12 @@ use tern_ports::{
     wire::threads::{ListThreadSubscriptions, ReadThreadSubscription},
 };
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Token Put "/_matrix/client/unstable/io.element.msc4306/rooms/{roomId}/thread/{eventId}/subscription" => subscribe;

@@ -10,7 +10,13 @@ use tern_edge::threepid::{self, CONFIRM_PAGE, ValidationRequest};
 use tern_model::MatrixError;
 
 use super::credentials::prove;
-use crate::{edge::Edge, pages::text, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+    text,
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Open Post "/_matrix/client/v3/register/email/requestToken" => for_registration;

@@ -8,11 +8,8 @@ use crate::{
     edge::Edge,
     request::Incoming,
     respond::Answer,
-    router::Route,
-    routes::{
-        client::media::{answer, awaited, question},
-        routes,
-    },
+    route::{Route, routes},
+    routes::client::media::{answer, awaited, question},
 };
 
 pub(crate) const ROUTES: &[Route] = routes! {

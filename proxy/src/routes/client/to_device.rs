@@ -7,7 +7,12 @@ use serde::Deserialize;
 use tern_edge::to_device;
 use tern_model::{MatrixError, RawJson};
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Token(Ephemeral) Put "/_matrix/client/v3/sendToDevice/{eventType}/{txnId}" => send;

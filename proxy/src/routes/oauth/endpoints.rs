@@ -12,8 +12,13 @@ use tern_edge::{
 use tern_model::MatrixError;
 
 use crate::{
-    edge::Edge, limits, pages::form::Form, request::Incoming, respond::Answer, router::Route,
-    routes::client::session::end_tokens, routes::routes,
+    edge::Edge,
+    form::Form,
+    identity::end_tokens,
+    limits,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
 };
 
 pub(crate) const ROUTES: &[Route] = routes! {

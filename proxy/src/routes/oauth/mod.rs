@@ -3,7 +3,7 @@
 mod endpoints;
 mod rendezvous;
 
-use crate::router::Route;
+use crate::route::Route;
 
 pub(crate) const ROUTES: &[Route] = endpoints::ROUTES;
 pub(crate) const RENDEZVOUS: &[Route] = rendezvous::ROUTES;

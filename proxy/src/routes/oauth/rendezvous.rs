@@ -9,7 +9,12 @@ use tern_ports::{
     wire::device_sign_in::{CloseRendezvous, Message, OpenRendezvous, ReadRendezvous, UpdateRendezvous},
 };
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Open Post "/_matrix/client/unstable/org.matrix.msc4108/rendezvous" => open_plain;

@@ -3,11 +3,13 @@
 
 mod id_token;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tern_model::{Config, upstream::Provider};
-use url::Url;
+use url::{
+    Url,
+    form_urlencoded::{Serializer, byte_serialize},
+};
 
 pub use self::id_token::{IdToken, Subject};
 use crate::secret::{base64, derived, same};
@@ -134,7 +136,7 @@ impl Discovery {
     pub fn exchange(&self, config: &Config, provider: &Provider, state: &str, code: &str) -> (String, Option<String>) {
         let basic = self.token_endpoint_auth_methods_supported.is_empty()
             || self.token_endpoint_auth_methods_supported.iter().any(|method| method == "client_secret_basic");
-        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
         let (callback, attempt) = (callback(config), attempt(config, state));
         let mut pairs = vec![
             ("grant_type", "authorization_code"),
@@ -150,8 +152,7 @@ impl Discovery {
             format!("Basic {}", STANDARD.encode(format!("{}:{}", encoded(&provider.client_id), encoded(secret))))
         });
         pairs.extend(secret.filter(|_| !basic).map(|secret| ("client_secret", secret)));
-        let body: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-        (body.join("&"), header)
+        (Serializer::new(String::new()).extend_pairs(pairs).finish(), header)
     }
 }
 

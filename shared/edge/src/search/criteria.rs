@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use tern_model::{MatrixError, RawJson};
 use tern_ports::wire::search::MatchedEvent;
 
-use super::token::Order;
 use tern_room::filter::RoomEventFilter;
+
+use super::order::Order;
 
 /// Longest search term in bytes, and most words of it.
 const LONGEST_TERM: usize = 500;

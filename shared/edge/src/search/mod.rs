@@ -25,13 +25,15 @@ use crate::ignored::Ignored;
 
 mod answer;
 mod criteria;
+mod order;
 mod token;
 
 pub use answer::Found;
 use answer::FoundGroup;
 use criteria::Group;
 pub use criteria::{Around, Criteria, Groupings};
-use token::{Order, Token};
+use order::Order;
+use token::Token;
 
 /// Results in one answer, unless the client says, and at most.
 const PAGE: (u32, u32) = (10, 50);

@@ -1,30 +1,13 @@
 //! The order of results, and how a page of them is followed by the next.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use ruma::OwnedEventId;
 use serde::{Deserialize, Serialize};
-use tern_model::{MatrixError, Millis};
-use tern_ports::wire::search::MatchedEvent;
+use tern_model::MatrixError;
 
-use super::criteria::Group;
-
-/// In which order results come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Order {
-    Rank,
-    Recent,
-}
-
-/// Where an event stands in an order: greater ones come first.
-pub(super) type Place = (u32, Millis, OwnedEventId);
-
-impl Order {
-    pub(super) fn place(self, event: &MatchedEvent) -> Place {
-        let score = if self == Self::Rank { event.score } else { 0 };
-        (score, event.ts, event.event_id.clone())
-    }
-}
+use super::{
+    criteria::Group,
+    order::{Order, Place},
+};
 
 /// `next_batch`: the place of the last result, how many there were up to there, and the group that is gone through.
 #[derive(Clone, Debug, Serialize, Deserialize)]

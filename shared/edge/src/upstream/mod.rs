@@ -6,7 +6,7 @@
 mod provider;
 mod ties;
 
-use self::provider::{ask_who, discover};
+use self::provider::{ask_who, discover, refused};
 pub use self::{
     provider::Known,
     ties::{tied, unlink},
@@ -14,8 +14,8 @@ pub use self::{
 use crate::{
     browser::{self, ClientInfo, open},
     limit,
+    random::random,
     register::{Made, check_terms, create_user},
-    session::random,
 };
 use ruma::{OwnedUserId, UserId};
 use serde::{Deserialize, Serialize};
@@ -286,8 +286,4 @@ fn store_name(state: &str) -> String {
 
 fn over() -> MatrixError {
     refused(Refused("This attempt is over, or was begun in another browser"))
-}
-
-fn refused(refused: Refused) -> MatrixError {
-    MatrixError::new(403, "M_UNKNOWN", refused.0)
 }

@@ -11,8 +11,6 @@ use tern_ports::{
 };
 use url::Url;
 
-use super::refused;
-
 /// How soon its keys are looked at again for one that is not known, in milliseconds.
 const KEYS_AGAIN: u64 = 60_000;
 /// How long what a provider says of itself is believed, in milliseconds.
@@ -112,4 +110,8 @@ fn address(url: &str) -> Result<Url, MatrixError> {
 
 fn bad_gateway() -> MatrixError {
     MatrixError::new(502, "M_UNKNOWN", "The provider does not answer as it should")
+}
+
+pub(super) fn refused(refused: Refused) -> MatrixError {
+    MatrixError::new(403, "M_UNKNOWN", refused.0)
 }

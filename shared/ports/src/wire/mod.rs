@@ -21,20 +21,22 @@ pub mod receive;
 pub mod relations;
 pub mod relay;
 pub mod room;
+pub mod room_command;
 pub mod search;
 pub mod storage;
 pub mod sync;
 pub mod threads;
 pub mod threepid;
 pub mod user;
+pub mod user_command;
 
 pub use device_sign_in::{DeviceSignInCommand, DeviceSignInRequest};
 pub use media::{MediaCommand, MediaRequest};
 pub use one_time_store::{OneTimeStoreCommand, OneTimeStoreRequest};
 pub use relay::{RelayCommand, RelayRequest};
-pub use room::{RoomCommand, RoomRequest};
+pub use room_command::{RoomCommand, RoomRequest};
 pub use storage::{StorageCommand, StorageRequest};
-pub use user::{UserCommand, UserRequest};
+pub use user_command::{UserCommand, UserRequest};
 
 /// What a command is called in frames and metrics: its name, or the one that it had before.
 macro_rules! wire_name {

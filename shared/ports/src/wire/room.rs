@@ -4,56 +4,10 @@ use std::collections::BTreeSet;
 
 use ruma::{OwnedDeviceId, OwnedEventId, OwnedUserId};
 use serde::{Deserialize, Serialize};
-use tern_model::{Caller, Millis, Notice, RawJson, RoomSeq};
+pub use tern_model::MembershipAction;
+use tern_model::{Caller, Millis, RawJson, RoomSeq};
 
-use super::{
-    Done, boundary,
-    delayed::{DelayEvent, Delayed, FindDelayed, ListDelayed, ManageDelayed, ScheduledEvent},
-    directory::{CheckAliasPermission, ReadSummary, SeenRoom},
-    receive::{Receipted, ReceiveEvents},
-    relations::{EventContext, EventTime, ReadContext, ReadEventByTime, ReadRelations, ReadThreads, RelationPage},
-    sync::{SyncAsk, SyncRoom},
-    threads::{FindThread, FoundThread},
-};
-
-boundary! {
-    /// A question to a room's hub.
-    RoomCommand,
-    /// A question to a room's hub and its answer.
-    RoomRequest,
-    {
-        CreateRoom => Sent,
-        SendEvent => Sent,
-        ChangeMembership => Sent,
-        SetMemberProfile => Done,
-        ForgetMember => Done,
-        SetTyping => Done,
-        SendReceipts => Done,
-        ReadMessages => Messages,
-        ReadEvent => RawJson,
-        ReadContext => EventContext,
-        ReadEventByTime => EventTime,
-        ReadRelations => RelationPage,
-        ReadThreads => RelationPage,
-        FindThread => FoundThread,
-        ReadState => Vec<RawJson>,
-        ReadStateEvent => RawJson,
-        ReadMembers => Vec<RawJson>,
-        ReadJoinedMembers => Vec<JoinedMember>,
-        ReadJoinedUsers as "ReadCompanions" => Vec<OwnedUserId>,
-        ReadSlice => SyncRoom,
-        SubscribeRoom as "AttendRoom" => Option<Notice>,
-        ReadSummary => SeenRoom,
-        CheckAliasPermission as "CheckCurator" => Done,
-        ReadForUpgrade => UpgradeSource,
-        DelayEvent => Delayed,
-        FindDelayed => Option<Delayed>,
-        ManageDelayed => Done,
-        ListDelayed => Vec<ScheduledEvent>,
-        ProbeRoom => RoomProbe,
-        ReceiveEvents => Vec<Receipted>,
-    }
-}
+use super::sync::SyncAsk;
 
 /// An event to be built, authorised and sent by a local user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,25 +60,6 @@ pub struct SendEvent {
     /// `origin_server_ts`, when an application service sets it; otherwise the server's clock does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ts: Option<Millis>,
-}
-
-/// What is done to a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum MembershipAction {
-    /// `POST join`: the caller joins; joining twice is no change.
-    Join,
-    /// `POST knock`.
-    Knock,
-    /// `POST leave`: the caller leaves, rejects an invite or retracts a knock.
-    Leave,
-    /// `POST invite`.
-    Invite,
-    /// `POST kick`.
-    Kick,
-    /// `POST ban`.
-    Ban,
-    /// `POST unban`.
-    Unban,
 }
 
 /// Changes a membership.

@@ -4,100 +4,7 @@ use std::collections::BTreeMap;
 
 use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId};
 use serde::{Deserialize, Serialize};
-use tern_model::{Caller, Millis, Notice, Presence, PresenceNote, RawJson, StateAfter};
-
-use super::{
-    Done,
-    accounts::{Retire, Retired, SetStanding},
-    boundary,
-    delayed::{ListDelayedRooms, NoteDelayedRoom},
-    grant::{
-        AllowReset, BrowserView, CloseBrowser, Granted, InspectGrant, Inspection, IssueGrant, OpenBrowser, ReadBrowser,
-        RedeemGrant, RefreshGrant, RevokeGrant,
-    },
-    keys::{
-        ClaimKeys, ClaimedKeys, CrossSigningUploaded, Dehydrated, DehydratedEvents, DeleteDehydrated, DeviceLists,
-        KeyCount, NoteDeviceList, OwnKeys, PutDehydrated, QueryKeys, QueryOwnKeys, ReadDehydrated,
-        ReadDehydratedEvents, ReadDeviceLists, SignatureFailures, UploadCrossSigning, UploadKeys, UploadSignatures,
-        UserKeys,
-    },
-    notifications::ListNotifications,
-    places::{Beside, FindPlaces, FindRecent, Place, ReadBeside},
-    presence::{NotePresence, ReadPresence, SetPresence},
-    threads::{ListThreadSubscriptions, ReadThreadSubscription, SubscribeThread, UnsubscribeThread},
-};
-
-boundary! {
-    /// A question to a user's hub.
-    UserCommand,
-    /// A question to a user's hub and its answer.
-    UserRequest,
-    {
-        OpenSession => Session,
-        RefreshSession => Session,
-        CheckSession => SessionState,
-        CloseSessions => Done,
-        ListDevices => Vec<Device>,
-        RenameDevice => Renamed,
-        SlidingSync => SyncStep,
-        ClassicSync => SyncStep,
-        Deliver => Delivered,
-        ReadAccountData => Option<RawJson>,
-        WriteAccountData => Done,
-        DeleteAccountData => Done,
-        ChangeTag => Done,
-        ChangePushRule => Done,
-        WriteFilter => String,
-        ReadFilter => Option<RawJson>,
-        ReadProfile => Profile,
-        ReadInvitee => Profile,
-        WriteProfile => Done,
-        ListRooms => Vec<OwnedRoomId>,
-        ListCompanions => Vec<OwnedUserId>,
-        ListMemberships => BTreeMap<OwnedRoomId, String>,
-        ForgetRoom => Done,
-        ListIgnored => Vec<OwnedUserId>,
-        FindPlaces => Vec<Place>,
-        ReadBeside => Vec<Beside>,
-        FindRecent => Option<OwnedRoomId>,
-        NoteDelayedRoom => Done,
-        ListDelayedRooms => Vec<OwnedRoomId>,
-        SetPresence => Done,
-        ReadPresence => RawJson,
-        NotePresence => PresenceNote,
-        SubscribeThread => Done,
-        UnsubscribeThread => Done,
-        ReadThreadSubscription => Option<bool>,
-        ListThreadSubscriptions => RawJson,
-        ListNotifications => RawJson,
-        DeliverToDevice => Done,
-        UploadKeys => KeyCount,
-        QueryKeys => UserKeys,
-        QueryOwnKeys => OwnKeys,
-        ClaimKeys => ClaimedKeys,
-        UploadCrossSigning => CrossSigningUploaded,
-        UploadSignatures => SignatureFailures,
-        PutDehydrated => Done,
-        ReadDehydrated => Option<Dehydrated>,
-        DeleteDehydrated => Option<OwnedDeviceId>,
-        ReadDehydratedEvents => DehydratedEvents,
-        NoteDeviceList => Done,
-        ReadDeviceLists => DeviceLists,
-        ProbeUser => UserProbe,
-        OpenBrowser => String,
-        ReadBrowser => BrowserView,
-        CloseBrowser => Done,
-        IssueGrant => String,
-        RedeemGrant => Granted,
-        RefreshGrant => Granted,
-        RevokeGrant => Option<OwnedDeviceId>,
-        InspectGrant => Option<Inspection>,
-        AllowReset => Done,
-        SetStanding => Done,
-        Retire => Retired,
-        ListSessions => Vec<Device>,
-    }
-}
+use tern_model::{Caller, Millis, Notice, Presence, RawJson, StateAfter};
 
 /// Signs a device in: makes it, or replaces the session of the one with this id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -445,7 +352,7 @@ pub struct ListRooms {
 
 /// Users with whom the user shares a room, in no order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListCompanions {
+pub struct ListSharedUsers {
     /// The session that asks.
     pub session: SessionRef,
 }

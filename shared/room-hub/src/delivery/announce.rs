@@ -16,7 +16,8 @@ use tern_ports::{ObjectHost, SqlError};
 use crate::{
     RoomActor,
     delivery::{
-        delivery_queue::{DeliveryQueue, Pending},
+        delivery_queue::DeliveryQueue,
+        pending::Pending,
         workers::{URGENT_WORKERS, WORKERS},
     },
 };

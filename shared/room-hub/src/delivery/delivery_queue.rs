@@ -7,13 +7,10 @@ use std::{
 
 use futures::channel::oneshot;
 use ruma::{OwnedUserId, UserId};
-use tern_model::{Millis, Receipt, RoomSeq, RoomSummary};
+use tern_model::{Millis, RoomSeq, RoomSummary};
 
-use crate::delivery::notice_batch::NoticeBatch;
+use crate::delivery::{notice_batch::NoticeBatch, pending::Pending};
 use tern_object_kit::fan_out::tree::SHARDS;
-
-/// Receipts that pile up for one user, at most; older ones are lost.
-const MOST_RECEIPTS: usize = 200;
 
 /// The queue and the books about it.
 #[derive(Default)]
@@ -42,34 +39,6 @@ pub(crate) struct DeliveryQueue {
     pub(crate) batch: Option<Rc<NoticeBatch>>,
     /// Requests that wait until a user was told.
     pub(crate) waiting: Vec<(OwnedUserId, oneshot::Sender<()>)>,
-}
-
-/// What one user has not been told.
-#[derive(Clone, Default)]
-pub(crate) struct Pending {
-    /// The first position.
-    pub(crate) from: Option<RoomSeq>,
-    pub(crate) typing: bool,
-    pub(crate) receipts: Vec<Rc<Receipt>>,
-}
-
-impl Pending {
-    fn merge(&mut self, other: Self) {
-        self.from = [self.from, other.from].into_iter().flatten().min();
-        self.typing |= other.typing;
-        self.receipts.extend(other.receipts);
-        let excess = self.receipts.len().saturating_sub(MOST_RECEIPTS);
-        self.receipts.drain(..excess);
-    }
-
-    /// The same is pending.
-    pub(crate) fn is_like(&self, other: &Self) -> bool {
-        let same = |(one, other): (&Rc<Receipt>, &Rc<Receipt>)| Rc::ptr_eq(one, other);
-        self.from == other.from
-            && self.typing == other.typing
-            && self.receipts.len() == other.receipts.len()
-            && self.receipts.iter().zip(&other.receipts).all(same)
-    }
 }
 
 impl DeliveryQueue {

@@ -3,13 +3,13 @@
 use std::{collections::BTreeSet, rc::Rc};
 
 use ruma::{OwnedUserId, UserId};
-use tern_model::{RoomSeq, StoredEvent};
+use tern_model::RoomSeq;
 use tern_ports::{ObjectHost, SqlError};
 use tern_room::Audience;
 
 use crate::{
     RoomActor,
-    delivery::delivery_queue::{DeliveryQueue, Pending},
+    delivery::{delivery_queue::DeliveryQueue, pending::Pending, summary::affects_summary},
     graph::resolution_changes::ResolutionChanges,
 };
 
@@ -113,22 +113,4 @@ impl<H: ObjectHost> RoomActor<H> {
     pub(crate) fn is_local(&self, user_id: &UserId) -> bool {
         user_id.server_name() == self.config.server_name
     }
-}
-
-/// The event may change what a summary says.
-pub(crate) fn affects_summary(event: &StoredEvent) -> bool {
-    matches!(
-        event.kind.as_str(),
-        "m.room.name"
-            | "m.room.avatar"
-            | "m.room.canonical_alias"
-            | "m.room.topic"
-            | "m.room.create"
-            | "m.room.join_rules"
-            | "m.room.encryption"
-            | "m.room.tombstone"
-            | "m.room.member"
-            | "m.room.redaction"
-            | "m.space.child"
-    )
 }

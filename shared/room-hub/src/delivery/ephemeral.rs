@@ -12,7 +12,7 @@ use tern_ports::{
     },
 };
 
-use crate::{RoomActor, delivery::delivery_queue::Pending, not_in_room};
+use crate::{RoomActor, delivery::pending::Pending, refusal::not_in_room};
 
 /// Longest typing notification believed.
 const LONGEST_TYPING_MS: u64 = 120_000;

@@ -6,7 +6,7 @@ use ruma::OwnedUserId;
 use tern_model::MatrixError;
 use tern_ports::{ObjectHost, SqlError, wire::room::ReadJoinedUsers};
 
-use crate::{RoomActor, not_in_room};
+use crate::{RoomActor, refusal::not_in_room};
 
 impl<H: ObjectHost> RoomActor<H> {
     /// Local members, for one of them.

@@ -7,5 +7,7 @@ pub(crate) mod ephemeral;
 pub(crate) mod joined_users;
 pub(crate) mod listeners;
 pub(crate) mod notice_batch;
+pub(crate) mod pending;
 pub(crate) mod shards;
+pub(crate) mod summary;
 pub(crate) mod workers;

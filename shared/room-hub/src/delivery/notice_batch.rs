@@ -19,7 +19,7 @@ use tern_room::{
 
 use crate::{
     RoomActor,
-    delivery::{delivery_queue::Pending, enqueue::affects_summary},
+    delivery::{pending::Pending, summary::affects_summary},
     graph::resolution_changes::{Move, ResolutionChanges},
     timeline::{
         store::{Head, damaged},

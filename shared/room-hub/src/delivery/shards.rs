@@ -16,7 +16,7 @@ use tern_ports::{
 
 use crate::{
     RoomActor,
-    delivery::delivery_queue::{DeliveryQueue, Pending},
+    delivery::{delivery_queue::DeliveryQueue, pending::Pending},
     timeline::{
         state::member_of,
         store::{Head, Store, damaged},

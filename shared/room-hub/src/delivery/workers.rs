@@ -11,8 +11,9 @@ use tern_object_kit::alarm::backed_off;
 use crate::{
     RoomActor,
     delivery::{
-        delivery_queue::{DeliveryQueue, Pending},
+        delivery_queue::DeliveryQueue,
         notice_batch::{MOST_EVENTS, NoticeBatch},
+        pending::Pending,
         shards::RelayShard,
     },
     timeline::store::Head,

@@ -1,13 +1,8 @@
 //! Events from elsewhere: checked, authorised where they stand, and taken in or kept as side events.
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-    rc::Rc,
-};
+use std::rc::Rc;
 
 use ruma::{
-    OwnedEventId,
     serde::{Base64, base64::Standard},
     signatures::PublicKeyMap,
 };
@@ -24,6 +19,7 @@ use crate::{
     RoomActor, SCHEMA,
     graph::{
         admit::Admitted,
+        batch::Batch,
         known::{Fetched, Graph},
         side_events::EventStatus,
     },
@@ -40,28 +36,6 @@ const MAX_OUTLIERS: usize = 500;
 
 /// How often what is missing is looked for.
 const SEARCHES: usize = 8;
-
-/// Events on their way into the room, with what the turns have made of them.
-pub(crate) struct Batch {
-    pub(crate) events: Vec<Pdu>,
-    outliers: Vec<Pdu>,
-    pub(crate) fetched: RefCell<Fetched>,
-    /// Events that were looked for in the storage worker.
-    pub(crate) sought: RefCell<BTreeSet<OwnedEventId>>,
-    results: RefCell<BTreeMap<OwnedEventId, PduResult>>,
-}
-
-impl Batch {
-    /// What is missing, except what is itself on its way.
-    fn missing(&self) -> BTreeSet<OwnedEventId> {
-        let results = self.results.borrow();
-        let missing = results.values().filter_map(|result| match result {
-            PduResult::Missing(missing) => Some(missing),
-            _ => None,
-        });
-        missing.flatten().filter(|event_id| !results.contains_key(*event_id)).cloned().collect()
-    }
-}
 
 impl<H: ObjectHost> RoomActor<H> {
     /// Takes events in. What they need and is not here is looked for in the storage worker; what is not there either is
@@ -197,13 +171,6 @@ impl<H: ObjectHost> RoomActor<H> {
             }
         }
         Ok(())
-    }
-}
-
-impl Batch {
-    fn of(events: Vec<Pdu>, outliers: Vec<Pdu>) -> Self {
-        let (fetched, sought, results) = Default::default();
-        Self { events, outliers, fetched, sought, results }
     }
 }
 

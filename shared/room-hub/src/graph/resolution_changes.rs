@@ -13,7 +13,7 @@ use tern_ports::{Row, Sql, SqlError, wire::storage::ResolutionChange};
 use tern_room::{Key, StateDelta};
 
 use crate::{
-    reads::access::fact_of,
+    reads::visibility_fact::fact_of,
     timeline::store::{Store, damaged},
 };
 use tern_object_kit::schema::Step;

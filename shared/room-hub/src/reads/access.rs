@@ -1,15 +1,20 @@
 //! What a reader may see.
 
 use ruma::UserId;
-use serde::Deserialize;
-use tern_model::{MatrixError, Pdu, RoomSeq, StoredEvent};
+use tern_model::{MatrixError, RoomSeq, StoredEvent};
 use tern_ports::{
     ObjectHost, SqlError, ask_storage,
     wire::{storage::PageEvents, sync::VisibilityFacts},
 };
 use tern_room::{StateAccess, may_see, state_access, visibility::Facts};
 
-use crate::{RoomActor, graph::resolution_changes::FactChange, not_in_room, timeline::store::Head};
+use crate::{
+    RoomActor,
+    graph::resolution_changes::FactChange,
+    reads::visibility_fact::{value_before, value_of},
+    refusal::not_in_room,
+    timeline::store::Head,
+};
 
 /// Where a reader's room ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,39 +167,4 @@ struct Changed {
     seq: RoomSeq,
     before: Option<String>,
     after: String,
-}
-
-/// What a visibility or member event says.
-#[derive(Default, Deserialize)]
-struct Content {
-    history_visibility: Option<String>,
-    membership: Option<String>,
-}
-
-impl Content {
-    fn value(self) -> String {
-        self.membership.or(self.history_visibility).unwrap_or_else(|| "shared".to_owned())
-    }
-}
-
-fn value_of(event: &StoredEvent) -> String {
-    #[derive(Deserialize)]
-    struct Pdu {
-        content: Content,
-    }
-    event.pdu.read::<Pdu>().map_or_else(|_| Content::default().value(), |pdu| pdu.content.value())
-}
-
-/// What an event of this type says about who may see what; nothing for other types.
-pub(crate) fn fact_of(kind: &str, pdu: &Pdu) -> Option<String> {
-    let says = matches!(kind, "m.room.member" | "m.room.history_visibility");
-    says.then(|| serde_json::from_str::<Content>(pdu.body().get()).unwrap_or_default().value())
-}
-
-fn value_before(event: &StoredEvent) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Unsigned {
-        prev_content: Content,
-    }
-    Some(event.unsigned.as_ref()?.read::<Unsigned>().ok()?.prev_content.value())
 }

@@ -10,3 +10,4 @@ pub(crate) mod related;
 pub(crate) mod relations;
 pub(crate) mod slice;
 pub(crate) mod timeline;
+pub(crate) mod visibility_fact;

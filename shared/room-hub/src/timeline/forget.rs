@@ -6,7 +6,7 @@ use tern_ports::{
     wire::{Done, room::ForgetMember},
 };
 
-use crate::{RoomActor, not_in_room};
+use crate::{RoomActor, refusal::not_in_room};
 
 impl<H: ObjectHost> RoomActor<H> {
     /// From now on the user reads nothing here, until the next change of membership.

@@ -4,18 +4,18 @@ use std::rc::Rc;
 
 use futures::future::join_all;
 use ruma::{OwnedRoomId, RoomId, UserId, events::StateEventType};
-use serde::Deserialize;
-use tern_model::{MatrixError, RawJson};
+use tern_model::{MatrixError, MembershipAction, RawJson};
 use tern_ports::{
     ObjectHost, ask_room,
     wire::{
         Done,
-        room::{ChangeMembership, MembershipAction, ReadStateEvent, Sent, SetMemberProfile},
+        room::{ChangeMembership, ReadStateEvent, Sent, SetMemberProfile},
     },
 };
 use tern_room::{
-    Action, Change, Outcome, RoomView,
+    Change, Outcome, RoomView,
     build::propose,
+    client::membership_of,
     membership::{allowed_rooms, decide, with_profile},
 };
 
@@ -59,7 +59,7 @@ impl<H: ObjectHost> RoomActor<H> {
         restricted_join: &[OwnedRoomId],
     ) -> Result<Plan, MatrixError> {
         let change = Change {
-            action: action(request.action),
+            action: request.action,
             actor: &request.caller,
             target: &request.target,
             reason: request.reason.as_deref(),
@@ -123,28 +123,4 @@ impl<H: ObjectHost> RoomActor<H> {
 
 async fn ask_member(host: &impl ObjectHost, room_id: &RoomId, ask: ReadStateEvent) -> Option<RawJson> {
     ask_room(host, room_id, ask).await.ok()
-}
-
-fn membership_of(event: &RawJson) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Content {
-        membership: String,
-    }
-    #[derive(Deserialize)]
-    struct Event {
-        content: Content,
-    }
-    Some(event.read::<Event>().ok()?.content.membership)
-}
-
-fn action(action: MembershipAction) -> Action {
-    match action {
-        MembershipAction::Join => Action::Join,
-        MembershipAction::Knock => Action::Knock,
-        MembershipAction::Leave => Action::Leave,
-        MembershipAction::Invite => Action::Invite,
-        MembershipAction::Kick => Action::Kick,
-        MembershipAction::Ban => Action::Ban,
-        MembershipAction::Unban => Action::Unban,
-    }
 }

@@ -19,8 +19,8 @@ use tern_room::{
 
 use crate::{
     RoomActor,
-    graph::{admit::Admitted, known::Fetched, receive::Batch},
-    not_in_room,
+    graph::{admit::Admitted, batch::Batch, known::Fetched},
+    refusal::not_in_room,
     timeline::view::{Entry, Transaction, redacts},
 };
 

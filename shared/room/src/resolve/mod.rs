@@ -5,22 +5,22 @@
 //! ([`conflict`]), so that a large room costs what it disagrees about, and one walk over its auth chains.
 
 mod conflict;
+mod fetch;
 mod v1;
 
 use std::{cell::RefCell, rc::Rc};
-
-use ruma::{
-    EventId, OwnedEventId,
-    room_version_rules::{StateResolutionV2Rules, StateResolutionVersion},
-    state_res::{self, utils::event_id_set::EventIdSet},
-};
-use tern_model::Pdu;
 
 use crate::{
     error::Unreadable,
     history::{History, StateDelta, StateMap},
 };
 use conflict::Conflict;
+use fetch::read;
+use ruma::{
+    EventId, OwnedEventId,
+    room_version_rules::{StateResolutionV2Rules, StateResolutionVersion},
+    state_res::{self, utils::event_id_set::EventIdSet},
+};
 
 /// Resolves `states`. The result depends on neither their order nor their number of repetitions. Time and memory go with
 /// what the states disagree about and not with the size of the room, but for one walk over its auth chains.
@@ -71,12 +71,4 @@ fn v2(history: &impl History, conflict: &Conflict, rules: StateResolutionV2Rules
         Some(failure) => Err(failure),
         None => resolved.map_err(|error| Unreadable(error.to_string())),
     }
-}
-
-/// An event that the algorithm asks for. What cannot be read must not look as if it did not exist, so the failure is kept.
-fn read(history: &impl History, event_id: &EventId, failure: &RefCell<Option<Unreadable>>) -> Option<Pdu> {
-    history.event(event_id).unwrap_or_else(|error| {
-        failure.borrow_mut().get_or_insert(error);
-        None
-    })
 }

@@ -9,6 +9,7 @@ use ruma::{OwnedEventId, events::StateEventType, state_res::check_state_dependen
 use sha1::{Digest, Sha1};
 use tern_model::Pdu;
 
+use super::fetch::read;
 use crate::{
     error::Unreadable,
     history::{History, Key, StateMap},
@@ -98,7 +99,7 @@ fn allowed(history: &impl History, state: &StateMap, event: &Pdu) -> Result<bool
     let rules = &history.version().rules.authorization;
     let verdict = check_state_dependent_auth_rules(rules, event, |kind, state_key| {
         let event_id = state.get(&(kind.clone(), state_key.to_owned()))?;
-        super::read(history, event_id, &failure)
+        read(history, event_id, &failure)
     });
     match failure.into_inner() {
         Some(failure) => Err(failure),

@@ -1,7 +1,7 @@
 use ruma::events::StateEventType;
 use serde_json::{Value, json};
-use tern_model::{Millis, RawJson};
-use tern_room::{Action, SUPPORTED, Signer, authorise, propose};
+use tern_model::{MembershipAction, Millis, RawJson};
+use tern_room::{SUPPORTED, Signer, authorise, propose};
 
 use crate::support::{ALICE, BOB, CAROL, Room, message, state};
 
@@ -20,7 +20,7 @@ fn a_message_by_a_non_member_is_refused() {
         assert_eq!(room.refused(&message(BOB)), forbidden());
         room.join(BOB);
         room.send(&message(BOB)).unwrap();
-        room.change(Action::Leave, BOB, BOB).unwrap();
+        room.change(MembershipAction::Leave, BOB, BOB).unwrap();
         assert_eq!(room.refused(&message(BOB)), forbidden());
     }
 }
@@ -60,11 +60,11 @@ fn a_banned_user_cannot_come_back() {
     for version in SUPPORTED {
         let mut room = public(version.id);
         room.join(BOB);
-        room.change(Action::Ban, ALICE, BOB).unwrap();
+        room.change(MembershipAction::Ban, ALICE, BOB).unwrap();
         assert_eq!(room.refused(&state(BOB, "m.room.member", BOB, &json!({ "membership": "join" }))), forbidden());
         let invite = json!({ "membership": "invite" });
         assert_eq!(room.refused(&state(ALICE, "m.room.member", BOB, &invite)), forbidden());
-        room.change(Action::Unban, ALICE, BOB).unwrap();
+        room.change(MembershipAction::Unban, ALICE, BOB).unwrap();
         room.join(BOB);
     }
 }
@@ -76,7 +76,7 @@ fn an_invite_only_room_wants_an_invite_from_a_member_with_the_level() {
         let mut room = Room::create(version.id, json!({ "power_level_content_override": levels }));
         let join = |user: &str| state(user, "m.room.member", user, &json!({ "membership": "join" }));
         assert_eq!(room.refused(&join(BOB)), forbidden());
-        room.change(Action::Invite, ALICE, BOB).unwrap();
+        room.change(MembershipAction::Invite, ALICE, BOB).unwrap();
         room.send(&join(BOB)).unwrap();
         let invite = state(BOB, "m.room.member", CAROL, &json!({ "membership": "invite" }));
         assert_eq!(room.refused(&invite), forbidden());
@@ -95,7 +95,7 @@ fn knocking_needs_the_rule_and_the_version() {
         } else {
             room.send(&knock).unwrap();
             assert_eq!(room.refused(&state(BOB, "m.room.member", BOB, &json!({ "membership": "join" }))), forbidden());
-            room.change(Action::Invite, ALICE, BOB).unwrap();
+            room.change(MembershipAction::Invite, ALICE, BOB).unwrap();
             room.join(BOB);
         }
     }
@@ -116,7 +116,7 @@ fn nobody_lets_themselves_into_a_restricted_room() {
         let mut escaped = forged.clone();
         escaped.content = RawJson::parse(named.to_string().replace("join_a", "join\\u005fa")).unwrap();
         assert_eq!(room.refused(&escaped), forbidden(), "however the name is written");
-        room.change(Action::Invite, ALICE, BOB).unwrap();
+        room.change(MembershipAction::Invite, ALICE, BOB).unwrap();
         room.send(&forged).unwrap();
         for name in [json!(ALICE), json!("@x:elsewhere.test"), json!(1)] {
             let repeated =
@@ -224,8 +224,8 @@ fn creators_stand_above_levels_in_version_12_and_are_not_listed() {
     edited["events"]["m.room.name"] = 9_007_199_254_740_991_i64.into();
     room.set(ALICE, "m.room.power_levels", &edited);
     room.set(ALICE, "m.room.name", &json!({ "name": "still hers" }));
-    assert!(room.change(Action::Kick, BOB, ALICE).is_err());
-    room.change(Action::Kick, ALICE, BOB).unwrap();
+    assert!(room.change(MembershipAction::Kick, BOB, ALICE).is_err());
+    room.change(MembershipAction::Kick, ALICE, BOB).unwrap();
     edited["users"][ALICE] = 100.into();
     let listed = state(ALICE, "m.room.power_levels", "", &edited);
     assert_eq!(room.refused(&listed), (400, "M_BAD_JSON".to_owned()));

@@ -1,7 +1,7 @@
 use ruma::signatures::{Verified, reference_hash, verify_event};
 use serde_json::{Value, json};
-use tern_model::{Pdu, RawJson};
-use tern_room::{Action, Draft, RedactError, SUPPORTED, Version, build, redact};
+use tern_model::{MembershipAction, Pdu, RawJson};
+use tern_room::{Draft, RedactError, SUPPORTED, Version, build, redact};
 
 use crate::support::{ALICE, BOB, CAROL, Room, message, object, public_keys, raw, signer, state, user};
 
@@ -103,7 +103,7 @@ fn what_remains_depends_on_the_version() {
 fn redacting_twice_changes_nothing_more() {
     for version in SUPPORTED {
         let mut room = Room::create(version.id, json!({ "preset": "public_chat" }));
-        room.change(Action::Invite, ALICE, BOB).unwrap();
+        room.change(MembershipAction::Invite, ALICE, BOB).unwrap();
         for pdu in &room.events {
             let once = redact::redact(version, pdu.raw()).unwrap();
             assert_eq!(redact::redact(version, &once).unwrap(), once);

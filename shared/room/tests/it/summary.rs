@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
-use tern_model::Hero;
-use tern_room::{Action, summary};
+use tern_model::{Hero, MembershipAction};
+use tern_room::summary;
 
 use crate::support::{ALICE, BOB, Room, state, user};
 
@@ -57,7 +57,7 @@ fn what_is_empty_or_of_a_wrong_shape_is_as_good_as_absent() {
 #[test]
 fn an_invite_comes_with_the_face_of_the_room() {
     let mut room = Room::create("12", json!({ "name": "N", "topic": "T" }));
-    let invite = room.change(Action::Invite, ALICE, BOB).unwrap();
+    let invite = room.change(MembershipAction::Invite, ALICE, BOB).unwrap();
     let stripped = summary::stripped_state(&room, &invite).unwrap();
     let kinds: Vec<(String, String)> = stripped
         .iter()

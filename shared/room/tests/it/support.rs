@@ -7,10 +7,10 @@ use ruma::{
     signatures::PublicKeyMap,
 };
 use serde_json::{Value, json};
-use tern_model::{MatrixError, Millis, Pdu, RawJson, RoomSeq, StoredEvent};
+use tern_model::{MatrixError, MembershipAction, Millis, Pdu, RawJson, RoomSeq, StoredEvent};
 use tern_room::{
-    Action, Change, CreateRoomRequest, Draft, Extremity, Outcome, RoomView, SendError, Signer, Unreadable, Version,
-    authorise, membership, plan, propose,
+    Change, CreateRoomRequest, Draft, Extremity, Outcome, RoomView, SendError, Signer, Unreadable, Version, authorise,
+    membership, plan, propose,
 };
 
 pub(crate) const SERVER: &str = "tern.test";
@@ -113,13 +113,13 @@ impl Room {
         self.send(&state(sender, kind, "", content)).unwrap();
     }
 
-    pub(crate) fn decide(&self, action: Action, actor: &str, target: &str) -> Result<Outcome, MatrixError> {
+    pub(crate) fn decide(&self, action: MembershipAction, actor: &str, target: &str) -> Result<Outcome, MatrixError> {
         self.decide_in(action, actor, target, &[])
     }
 
     pub(crate) fn decide_in(
         &self,
-        action: Action,
+        action: MembershipAction,
         actor: &str,
         target: &str,
         joined: &[&str],
@@ -130,7 +130,7 @@ impl Room {
     }
 
     /// Changes a membership and returns the new member event, or the old one if nothing changes.
-    pub(crate) fn change(&mut self, action: Action, actor: &str, target: &str) -> Result<Pdu, MatrixError> {
+    pub(crate) fn change(&mut self, action: MembershipAction, actor: &str, target: &str) -> Result<Pdu, MatrixError> {
         match self.decide(action, actor, target)? {
             Outcome::Unchanged(pdu) => Ok(pdu),
             Outcome::Send(draft) => Ok(self.send(&draft)?),
@@ -138,7 +138,7 @@ impl Room {
     }
 
     pub(crate) fn join(&mut self, user_id: &str) -> Pdu {
-        self.change(Action::Join, user_id, user_id).unwrap()
+        self.change(MembershipAction::Join, user_id, user_id).unwrap()
     }
 
     pub(crate) fn find(&self, kind: &str, key: &str) -> Option<Value> {

@@ -1,6 +1,7 @@
 //! Classic `GET /sync` (Client-Server API, "Syncing"): an all-rooms window over the same view. It has no connection; what
 //! a device has been told follows from its `since` token alone.
 
+mod events;
 mod fields;
 mod filter;
 mod relations;

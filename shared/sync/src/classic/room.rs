@@ -6,7 +6,7 @@ use std::rc::Rc;
 use ruma::OwnedRoomId;
 use tern_model::{Hero, NoticeEvent, RawJson, RoomSeq, StreamPos};
 
-use super::{ClassicRequest, filter::OfRoom, sides::write_sticky, summary::write_counts};
+use super::{ClassicRequest, events::write_sticky, filter::OfRoom, summary::write_counts};
 use crate::event::{add_remaining, client_json, ended_join, member_of};
 use crate::gather::{Gathered, Sources, Want};
 use crate::json::Object;

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ruma::OwnedRoomId;
-use tern_model::{NoticeEvent, Receipt};
+use tern_model::Receipt;
 
 use super::{
     Token,
+    events::write_some,
     filter::RoomEventFilter,
     room::{ClassicRoom, Section},
 };
-use crate::event::sticky_json;
 use crate::extensions::{event as account_data_event, receipt_content, typing_content};
 use crate::json::Object;
 use crate::view::{AccountData, UserView};
@@ -81,31 +81,4 @@ impl Sides {
         let receipts = receipts.map(|receipts| event("m.receipt", receipt_content(receipts)));
         [typing, receipts].into_iter().flatten().flatten().collect()
     }
-}
-
-/// A section, unless it is empty.
-fn write_some(out: &mut Object<'_>, section: &str, events: Vec<String>) {
-    out.object(section, |out| {
-        if !events.is_empty() {
-            out.array("events", events);
-        }
-    });
-}
-
-/// Sticky events since `since`, all there are for a room that is new to the client, whatever its filter (MSC4354,
-/// "Sync API changes"). There are as many as the room allows.
-pub(super) fn write_sticky(
-    out: &mut Object<'_>,
-    view: &dyn UserView,
-    room_id: &OwnedRoomId,
-    since: Option<Token>,
-    shown: &[&NoticeEvent],
-) {
-    let since = since.unwrap_or_default().stream;
-    if view.sticky_position() <= since {
-        return;
-    }
-    let events = view.room_sticky(room_id, since).into_iter();
-    let events = events.filter(|event| !shown.iter().any(|shown| shown.event_id == event.event_id));
-    write_some(out, "msc4354_sticky", events.map(|event| sticky_json(&event)).collect());
 }

@@ -1,25 +1,13 @@
 //! `e2ee` (MSC3884): device lists and key counts.
 
-use serde::{Deserialize, Serialize};
-use tern_model::StreamPos;
-
 use super::Known;
+use super::sent::E2eeSentState;
 use crate::hash::fingerprint;
 use crate::json::Object;
 use crate::view::{DeviceListChanges, KeyCounts};
 
 /// The algorithm of one-time keys whose count is told even when it is zero.
 pub const ONE_TIME_ALGORITHM: &str = "signed_curve25519";
-
-/// What was told.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct E2eeSentState {
-    #[serde(rename = "a")]
-    at: StreamPos,
-    /// Fingerprint of the key counts.
-    #[serde(rename = "k")]
-    keys: u64,
-}
 
 pub(super) fn write(out: &mut Object<'_>, known: &Known<'_>, before: Option<&E2eeSentState>) -> E2eeSentState {
     let keys = known.view.key_counts();

@@ -3,6 +3,7 @@
 mod account_data;
 mod e2ee;
 mod receipts;
+mod sent;
 mod sticky;
 mod threads;
 mod to_device;
@@ -11,13 +12,14 @@ mod typing;
 use std::collections::BTreeMap;
 
 use ruma::{OwnedRoomId, RoomId};
-use serde::{Deserialize, Serialize};
 use tern_model::StreamPos;
 
 pub(crate) use account_data::event;
 pub use e2ee::ONE_TIME_ALGORITHM;
 pub(crate) use e2ee::{write_device_lists, write_keys};
 pub(crate) use receipts::content as receipt_content;
+pub(crate) use sent::ExtensionsSentState;
+use sent::ScopeSentState;
 pub use threads::{ThreadRange, thread_page};
 pub(crate) use typing::content as typing_content;
 
@@ -27,64 +29,7 @@ use crate::list::in_scope;
 use crate::memory::Memory;
 use crate::request::{Request, Scope};
 use crate::room::Shown;
-use crate::view::{TypingPos, UserView};
-
-/// What extensions told the client.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ExtensionsSentState {
-    /// Token of the newest to-device message sent.
-    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
-    to_device: Option<StreamPos>,
-    /// More to-device messages wait than fitted.
-    #[serde(rename = "m", default, skip_serializing_if = "std::ops::Not::not")]
-    more: bool,
-    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
-    e2ee: Option<e2ee::E2eeSentState>,
-    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
-    account_data: Option<ScopeSentState>,
-    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
-    receipts: Option<ScopeSentState>,
-    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
-    threads: Option<StreamPos>,
-    #[serde(rename = "y", default, skip_serializing_if = "Option::is_none")]
-    typing: Option<typing::TypingSentState>,
-    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
-    sticky: Option<sticky::StickySentState>,
-}
-
-/// How far an extension that speaks of rooms has been told, in which scope.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct ScopeSentState {
-    #[serde(rename = "a")]
-    at: StreamPos,
-    #[serde(rename = "s")]
-    scope: u64,
-}
-
-impl ExtensionsSentState {
-    /// With an unchanged position there is nothing left to say.
-    pub(crate) fn is_settled(&self, request: &Request, typing: TypingPos) -> bool {
-        let sent = self.typing.as_ref().map_or(TypingPos(0), |sent| sent.at);
-        if request.extensions.typing.is_some() && typing > sent {
-            return false;
-        }
-        if let (Some(sticky), Some(sent)) = (&request.extensions.sticky, &self.sticky)
-            && (sent.more || sticky.since.unwrap_or_default() < sent.token.unwrap_or_default())
-        {
-            return false;
-        }
-        let Some(to_device) = &request.extensions.to_device else { return true };
-        // A client that lost its token asks for what it has been sent before.
-        !self.more && to_device.since.unwrap_or_default() >= self.to_device.unwrap_or_default()
-    }
-
-    /// The client was told of typing up to `at`.
-    pub(crate) fn saw_typing(&mut self, at: TypingPos) {
-        if let Some(sent) = &mut self.typing {
-            sent.at = sent.at.max(at);
-        }
-    }
-}
+use crate::view::UserView;
 
 /// What extensions had to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

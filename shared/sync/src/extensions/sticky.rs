@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use tern_model::StreamPos;
 
 use super::Known;
+use super::sent::StickySentState;
 use crate::event::sticky_json;
 use crate::filter::Matcher;
 use crate::hash::fingerprint;
@@ -16,20 +16,6 @@ use crate::view::Sticky;
 
 /// Events looked at in one go.
 const PAGE: usize = 100;
-
-/// What was told.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct StickySentState {
-    /// Token of the newest event sent.
-    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
-    pub(super) token: Option<StreamPos>,
-    /// More may wait than fitted.
-    #[serde(rename = "m", default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) more: bool,
-    /// Fingerprint of the lists' filters.
-    #[serde(rename = "s")]
-    scope: u64,
-}
 
 pub(super) fn write(
     out: &mut Object<'_>,

@@ -3,23 +3,12 @@
 use std::collections::BTreeMap;
 
 use ruma::OwnedUserId;
-use serde::{Deserialize, Serialize};
 
 use super::Known;
+use super::sent::TypingSentState;
 use crate::hash::fingerprint;
 use crate::json::Object;
 use crate::request::Scope;
-use crate::view::TypingPos;
-
-/// What was told.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct TypingSentState {
-    #[serde(rename = "a")]
-    pub(super) at: TypingPos,
-    /// Fingerprint of the rooms it is about.
-    #[serde(rename = "s")]
-    pub(super) scope: u64,
-}
 
 pub(super) fn write(
     out: &mut Object<'_>,

@@ -6,8 +6,9 @@ use ruma::{RoomId, UserId};
 use serde::Deserialize;
 use tern_model::{MatrixError, RawJson};
 
+use super::read::object;
 use super::unstable::{ExtensionsBody, Filters, capped, extensions, filter};
-use super::{ListRequest, Request, RoomConfig, Shape, object};
+use super::{ListRequest, Request, RoomConfig, Shape};
 use crate::state::{Selector, StateNeed, StateRule};
 
 #[derive(Deserialize)]

@@ -6,10 +6,8 @@ use ruma::{RoomId, UserId};
 use serde::Deserialize;
 use tern_model::{MatrixError, RawJson};
 
-use super::{
-    Extensions, ListFilter, ListRequest, MOST_EVENTS, Request, RoomConfig, Scope, Shape, StickyRequest,
-    ToDeviceRequest, object, queue_since,
-};
+use super::read::{MOST_EVENTS, object, queue_since};
+use super::{Extensions, ListFilter, ListRequest, Request, RoomConfig, Scope, Shape, StickyRequest, ToDeviceRequest};
 use crate::state::{MEMBER, Selector, StateNeed, StateRule};
 
 /// Changes of thread subscriptions per answer, at most and when the client does not say.

@@ -13,7 +13,7 @@ use tern_ports::{
 };
 
 use crate::{
-    dispatch::Storage,
+    Storage,
     sql::{Database, Databases, Statement, run},
 };
 

@@ -8,8 +8,8 @@ use tern_model::{MatrixError, RawJson, RoomSeq};
 use tern_ports::wire::storage::{AppendEvent, AppendEvents, Appended, Redaction};
 
 use crate::{
+    Storage,
     commands::{directory, search},
-    dispatch::Storage,
     sql::{Database, Databases, Statement, json_list, run, run_all},
 };
 

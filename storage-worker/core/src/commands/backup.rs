@@ -14,7 +14,7 @@ use tern_ports::{
 };
 
 use crate::{
-    dispatch::Storage,
+    Storage,
     sql::{Database, Databases, Statement, json_list, run, run_all},
 };
 

@@ -8,7 +8,7 @@ use tern_ports::wire::{
 };
 
 use crate::{
-    dispatch::Storage,
+    Storage,
     sql::{Database, Databases, Statement, run},
 };
 

@@ -15,7 +15,7 @@ use tern_ports::{
 };
 
 use crate::{
-    dispatch::Storage,
+    Storage,
     sql::{Database, Databases, Statement, json_list, run},
 };
 

@@ -4,7 +4,7 @@ use tern_model::MatrixError;
 use tern_ports::wire::storage::{LoadKeyring, SaveKeyring, StoredKeyring};
 
 use crate::{
-    dispatch::Storage,
+    Storage,
     sql::{Database, Databases, Statement, run},
 };
 

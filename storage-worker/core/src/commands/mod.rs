@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod append;
+pub(crate) mod ask;
 pub mod backup;
 pub mod clients;
 pub(crate) mod directory;

@@ -17,8 +17,8 @@ use tern_ports::{
 };
 
 use crate::{
-    commands::{sync::AskRow, timeline::PAGE_FACTS},
-    dispatch::Storage,
+    Storage,
+    commands::{ask::AskRow, timeline::PAGE_FACTS},
     rows::{event_columns, stored_event},
     sql::{Databases, Statement, json_list, run},
 };

@@ -14,8 +14,8 @@ use tern_ports::{
 };
 
 use crate::{
-    commands::{sync::AskRow, timeline::PAGE_FACTS},
-    dispatch::Storage,
+    Storage,
+    commands::{ask::AskRow, timeline::PAGE_FACTS},
     rows::add_fact,
     sql::{Database, Databases, Statement, json_list, run},
 };

@@ -1,32 +1,14 @@
 //! The state of a room at a position: the newest delta up to there for each type and state key.
 
-use serde::Serialize;
 use tern_model::{MatrixError, RoomSeq, StoredEvent};
 use tern_ports::{Row, wire::storage::StateAt};
 
 use crate::{
-    commands::sync::AskRow,
-    dispatch::Storage,
+    Storage,
+    commands::ask::{AskRow, Pattern},
     rows::{EVENT_COLUMNS, event_columns, span, stored_event},
     sql::{Databases, Statement, json_list, run},
 };
-
-/// A type and a state key, either of which may be left open (JSON `null`), and whether it does not matter since when.
-#[derive(Serialize)]
-pub(crate) struct Pattern(Option<String>, Option<String>, bool);
-
-impl Pattern {
-    /// Reads `*` as left open, as sliding sync's `required_state` does.
-    pub(crate) fn with_wildcards(kind: &str, state_key: &str) -> Self {
-        let open = |part: &str| (part != "*").then(|| part.to_owned());
-        Self(open(kind), open(state_key), false)
-    }
-
-    /// A user's member event, however old it is.
-    pub(crate) fn member(user_id: &str) -> Self {
-        Self(Some("m.room.member".to_owned()), Some(user_id.to_owned()), true)
-    }
-}
 
 /// State for each ask in `?1`: what its set of patterns in `?2` matches and what changed after `after`, and with `lazy`
 /// the members who sent events of the span, with `replaced` what was before it in the places that it sets. The three kinds of

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
-use serde::Serialize;
 use tern_model::{MatrixError, RoomSeq};
 use tern_ports::{
     Row,
@@ -14,8 +13,11 @@ use tern_ports::{
 };
 
 use crate::{
-    commands::state::{self, Pattern},
-    dispatch::Storage,
+    Storage,
+    commands::{
+        ask::{AskRow, Pattern},
+        state,
+    },
     rows::{add_fact, effective_columns, facts, span, stored_event},
     sql::{Database, Databases, Statement, json_list, run},
 };
@@ -30,20 +32,6 @@ const TIMELINES: &str = concat!(
 );
 
 const FACTS: &str = concat!(span!(), facts!());
-
-/// An ask as `span!` reads it.
-#[derive(Serialize)]
-pub(crate) struct AskRow<'a>(
-    pub(crate) &'a str,
-    pub(crate) &'a str,
-    pub(crate) u64,
-    pub(crate) Option<u64>,
-    pub(crate) u64,
-    pub(crate) bool,
-    pub(crate) usize,
-    pub(crate) bool,
-    pub(crate) bool,
-);
 
 /// One batch of four statements on each shard that holds one of the rooms, all shards at once; before that at most one
 /// read on GLOBAL for rooms that this isolate has not met.

@@ -16,8 +16,8 @@ use tern_ports::{
 };
 
 use crate::{
-    commands::sync::AskRow,
-    dispatch::Storage,
+    Storage,
+    commands::ask::AskRow,
     rows::{add_fact, event_columns, facts, span, stored_event},
     shard::SHARDS,
     sql::{Database, Databases, Statement, json_list, run},

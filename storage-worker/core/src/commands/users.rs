@@ -11,7 +11,7 @@ use tern_ports::{
 
 use super::threepids;
 use crate::{
-    dispatch::Storage,
+    Storage,
     sql::{Database, Databases, Statement, run},
 };
 

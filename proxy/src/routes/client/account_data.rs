@@ -9,7 +9,12 @@ use tern_ports::{
     wire::user::{ChangeTag, DeleteAccountData, ReadAccountData, ReadFilter, WriteAccountData, WriteFilter},
 };
 
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Hub Get "/_matrix/client/v3/user/{userId}/account_data/{type}" => read_global;

@@ -3,19 +3,24 @@
 use askama::Template;
 use tern_auth::{
     mail::{Creds, Occasion},
-    oauth::browser::own_page,
     uia::registration_flows,
 };
 use tern_edge::browser::{self as flow, ClientInfo, NewAccount};
 use tern_model::MatrixError;
 
 use super::{
+    address::{encoded, target},
     mail::{Mailed, address_page, proof_text},
-    page_request::{Page, PageRequest, encoded, page},
+    page_request::{Page, PageRequest, page},
     security::password_mistake,
     terms::{Policy, agreed, policies},
 };
-use crate::{edge::Edge, request::Incoming, respond::Answer, router::Route, routes::routes};
+use crate::{
+    edge::Edge,
+    request::Incoming,
+    respond::Answer,
+    route::{Route, routes},
+};
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Open Get "/account/sign-in" => show_sign_in;
@@ -151,7 +156,7 @@ fn sign_in_page(
         username,
         may_register: !registration_flows(&page_request.edge.config).is_empty(),
         may_recover: page_request.edge.config.accounts.mail.is_some(),
-        providers: providers(page_request.edge),
+        providers: page_request.providers(),
     })
 }
 
@@ -181,17 +186,6 @@ fn register_page(
     Ok(if closed { answer.with_status(403) } else { answer })
 }
 
-/// Where to go on, which is one of our pages whatever was asked for.
-pub(super) fn target(asked: Option<&str>) -> &str {
-    asked.and_then(own_page).unwrap_or("/account")
-}
-
 pub(super) fn client_info(request: &Incoming) -> ClientInfo {
     ClientInfo { ip: request.ip.clone(), agent: request.header("user-agent") }
-}
-
-/// The other providers: id, in letters that stand in an address as they are, and name.
-pub(super) fn providers(edge: &Edge) -> Vec<(&str, &str)> {
-    let all = edge.config.accounts.upstream.iter();
-    all.map(|provider| (provider.id.as_str(), provider.name.as_str())).collect()
 }

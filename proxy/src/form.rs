@@ -2,7 +2,7 @@
 
 use tern_model::MatrixError;
 
-use crate::router::parse_query;
+use crate::query::parse_query;
 
 /// Longest body of a form, in bytes.
 const MAX_BODY: usize = 32 << 10;

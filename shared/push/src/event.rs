@@ -1,0 +1,67 @@
+//! What rules look at: an event, and its circumstances.
+
+use ruma::RoomId;
+use tern_model::RawJson;
+
+use crate::json::Json;
+
+/// An event in client form, as rules look at it.
+#[derive(Clone, Debug)]
+pub struct Event<'a>(Json<'a>);
+
+impl<'a> Event<'a> {
+    /// Reads the client form; an event that is none matches nothing.
+    pub fn read(client: &'a RawJson) -> Self {
+        Self(client.read().unwrap_or(Json::Null))
+    }
+
+    /// The event was redacted: nobody is notified of what is left.
+    pub fn is_redacted(&self) -> bool {
+        self.at(&["unsigned", "redacted_because"]).is_some()
+    }
+
+    /// The root of the thread that the event says it is in (`m.thread`).
+    pub fn thread(&self) -> Option<&str> {
+        self.related(true)
+    }
+
+    /// The event it relates to in another way; should that be in a thread, so is this.
+    pub fn relates_to(&self) -> Option<&str> {
+        self.related(false)
+    }
+
+    /// The event it redacts.
+    pub fn redacts(&self) -> Option<&str> {
+        self.text(&["redacts"]).filter(|_| self.text(&["type"]) == Some("m.room.redaction"))
+    }
+
+    fn related(&self, thread: bool) -> Option<&str> {
+        let relation = self.at(&["content", "m.relates_to"])?;
+        let is_thread = relation.get("rel_type").and_then(Json::text) == Some("m.thread");
+        relation.get("event_id").and_then(Json::text).filter(|_| is_thread == thread)
+    }
+
+    pub(crate) fn at<K: AsRef<str>>(&self, path: &[K]) -> Option<&Json<'a>> {
+        self.0.at(path)
+    }
+
+    pub(crate) fn text<K: AsRef<str>>(&self, path: &[K]) -> Option<&str> {
+        self.at(path).and_then(Json::text)
+    }
+}
+
+/// What conditions ask beyond the event.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The room.
+    pub room_id: &'a RoomId,
+    /// The user's display name in the room.
+    pub display_name: Option<&'a str>,
+    /// Joined members.
+    pub members: u64,
+    /// The sender's power level is enough to notify the room.
+    pub pings_room: bool,
+    /// Whether the user is subscribed to the event's thread; `None` when it is in no thread, or when the user's clients
+    /// know of no subscriptions (MSC4306).
+    pub subscribed: Option<bool>,
+}
