@@ -15,15 +15,15 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tern_auth::TokenCache;
 use tern_model::{Accounts, Config, Limits, Millis};
 use tern_ports::{
-    Attachment, Clock, Entropy, PollReply, Polls, Sql, Target, Transport, Unreachable,
-    wire::{Done, RelayCommand, RoomCommand, UserCommand, frame, room::CreateRoom},
+    Attachment, Clock, Entropy, ObjectHost, PollReply, Polls, Sql, Target, Transport, Unreachable,
+    wire::{Done, RelayCommand, RoomCommand, UserCommand, frame, policy::Standing, room::CreateRoom},
 };
 use tern_room_hub::RoomActor;
 use tern_small_objects::relay::RelayActor;
 use tern_testkit::{
     Executor, Network, SeededEntropy, Sqlite, StorageNode, TestClock, TestHost, executor::yield_once, network::Exchange,
 };
-use tern_user_hub::{Handled, UserActor};
+use tern_user_hub::{Handled, SCHEMA, UserActor};
 
 use crate::host::{self, Host};
 
@@ -233,7 +233,13 @@ impl Parts {
     fn user(self: &Rc<Self>, user_id: &UserId) -> Object<UserActor<Host>> {
         let mut users = self.users.borrow_mut();
         let user = users.entry(user_id.to_owned());
-        user.or_insert_with(|| self.user_object(user_id, Host::new(self.host(false)))).clone()
+        let made = || {
+            let host = Host::new(self.host(false));
+            // Whoever is in a room has signed in once.
+            SCHEMA.create(host.sql()).expect("the tables are made");
+            self.user_object(user_id, host)
+        };
+        user.or_insert_with(made).clone()
     }
 
     fn relay(self: &Rc<Self>, name: String) -> Rc<RelayActor<Host>> {
@@ -362,6 +368,10 @@ impl Network for Wires {
 impl Transport for Cluster {
     async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
         self.0.exchange(target.clone(), frame).await
+    }
+
+    fn standing(&self) -> Standing {
+        Standing::Nobody
     }
 }
 

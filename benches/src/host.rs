@@ -9,6 +9,7 @@ use futures::{channel::oneshot, future::LocalBoxFuture};
 use tern_model::Millis;
 use tern_ports::{
     Attachment, Clock, Entropy, ObjectHost, Spawn, Target, Transport, Unreachable, WaitingPoll, WaitingPolls,
+    wire::policy::Standing,
 };
 use tern_testkit::{Sqlite, TestHost};
 
@@ -105,6 +106,10 @@ impl Spawn for Host {
 impl Transport for Host {
     async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
         self.inner.exchange(target, frame).await
+    }
+
+    fn standing(&self) -> Standing {
+        Standing::Nobody
     }
 }
 

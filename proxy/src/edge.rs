@@ -14,7 +14,10 @@ use tern_ports::{
     Cache, Charsets, Clock, ContentTransport, Crypto, CryptoError, Entropy, KeyPair, Outbound, Target, Transport,
     Unreachable,
     outbound::{Bounds, HttpAnswer, HttpError, HttpRequest, Reach},
-    wire::media::{StoreMedia, Stored},
+    wire::{
+        media::{StoreMedia, Stored},
+        policy::Standing,
+    },
 };
 use worker::Env;
 
@@ -65,7 +68,7 @@ impl Edge {
     pub(crate) fn of(env: &Env) -> worker::Result<Self> {
         Ok(Self {
             config: config(env)?,
-            wire: Rc::new(cf::wire::Wire::of(env)?),
+            wire: Rc::new(cf::wire::Wire::of(env, Standing::Unknown)?),
             dataset: cf::meter::Dataset::of(env),
             trace: Trace::default(),
             env: env.clone(),
@@ -105,6 +108,10 @@ impl Entropy for Edge {
 impl Transport for Edge {
     async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
         self.wire.exchange(target, frame).await
+    }
+
+    fn standing(&self) -> Standing {
+        self.wire.standing()
     }
 }
 

@@ -8,7 +8,10 @@ use tern_edge::appservice;
 use tern_model::{Caller, MatrixError, Millis};
 use tern_ports::{
     Clock, ask_user,
-    wire::user::{CheckSession, SessionRef},
+    wire::{
+        policy::Standing,
+        user::{CheckSession, SessionRef},
+    },
 };
 use worker::Headers;
 
@@ -40,20 +43,20 @@ pub(crate) struct Identity {
     session_id: String,
     token: String,
     pub(crate) rights: Rights,
-    /// The user is suspended, as far as that was asked; what does not ask is judged by the user's hub.
-    pub(crate) suspended: bool,
+    /// How the user stands, as far as that was asked.
+    pub(crate) standing: Standing,
     /// The id of the application service that acts as the user.
     pub(crate) service: Option<String>,
 }
 
 impl Identity {
-    fn of(verified: &Verified, token: &str) -> Self {
+    fn of(verified: &Verified, token: &str, standing: Standing) -> Self {
         Self {
             caller: verified.caller.clone(),
             session_id: verified.session_id.clone(),
             token: token.to_owned(),
             rights: verified.rights,
-            suspended: false,
+            standing,
             service: None,
         }
     }
@@ -96,17 +99,19 @@ pub(crate) async fn establish(
     if auth != Auth::AnyToken && !verified.rights.api {
         return Err(MatrixError::forbidden("This access token is not for the Client-Server API"));
     }
-    Ok(Some(Identity::of(&verified, &token)))
+    // Where the hub is asked anyway it judges, and whether the session was just confirmed makes no difference.
+    let standing = if auth == Auth::Hub { Standing::Unknown } else { Standing::Good };
+    Ok(Some(Identity::of(&verified, &token, standing)))
 }
 
 /// Asks the caller's hub whether the session is still open. That of a suspended user is asked after each time, so that a
 /// suspension counts at once.
 async fn confirm(edge: &Edge, verified: &Rc<Verified>, token: &str) -> Result<Identity, MatrixError> {
     let asked = edge.now();
-    let identity = Identity::of(verified, token);
+    let identity = Identity::of(verified, token, Standing::Good);
     let check = CheckSession { session: identity.session() };
     match ask_user(edge, &verified.caller.user_id, check).await {
-        Ok(state) if state.suspended => Ok(Identity { suspended: true, ..identity }),
+        Ok(state) if state.suspended => Ok(Identity { standing: Standing::Suspended, ..identity }),
         Ok(_) => {
             edge.tokens.borrow_mut().confirm(token, asked);
             Ok(identity)
@@ -134,7 +139,7 @@ async fn act_as(edge: &Edge, token: &str, query: &str) -> Result<Identity, Matri
         session_id: String::new(),
         token: String::new(),
         rights: Rights::LEGACY,
-        suspended: actor.suspended,
+        standing: if actor.suspended { Standing::Suspended } else { Standing::Good },
         service: Some(service.id.clone()),
     })
 }

@@ -3,7 +3,7 @@
 use futures::StreamExt;
 use matchit::InsertError;
 use tern_model::MatrixError;
-use tern_ports::Clock;
+use tern_ports::{Clock, wire::policy::Standing};
 use worker::{Method, Request};
 
 use crate::{
@@ -50,9 +50,8 @@ async fn run(edge: &Edge, mut request: Request, path: &str, query: &str) -> Resu
         established => established?,
     };
     limits::admit(edge, route.auth, route.class, identity.as_ref(), ip.as_deref())?;
-    if identity.as_ref().is_some_and(|identity| identity.suspended) && route.is_closed_to_suspended() {
-        return Err(MatrixError::user_suspended());
-    }
+    // What is closed to a suspended user is told by the commands that a handler sends.
+    edge.wire.stand(identity.as_ref().map_or(Standing::Nobody, |identity| identity.standing));
     let incoming = Incoming {
         params,
         query: parse_query(query),

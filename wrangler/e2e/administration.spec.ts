@@ -1,7 +1,7 @@
 // Administration of accounts: the documented interface, the specification's endpoints, and what they do to a user.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ask, at, login, okay, people, refused, register, text, unique, User, type Answer, type Json } from './support/client.ts';
+import { ask, at, eventually, login, okay, people, refused, register, text, unique, User, type Answer, type Json } from './support/client.ts';
 import { adminToken, shared } from './support/server.ts';
 
 const base = await shared();
@@ -72,11 +72,43 @@ test('a suspended user reads, leaves and takes back, and does nothing else', { s
   await deny('POST', at`/rooms/${room}/join`);
   await deny('PUT', at`/profile/${alice.id}/displayname`, { displayname: 'no' });
   await deny('PUT', at`/rooms/${room}/redact/${others}/${unique()}`);
+  // Whatever way an event is scheduled, nor is anything left of it.
+  const delay = { 'org.matrix.msc4140.delay': 600_000 };
+  const delayed = at`/_matrix/client/unstable/org.matrix.msc4140/rooms/${room}/delayed_event/`;
+  refused(await alice.call('PUT', at`/rooms/${room}/send/m.room.message/${unique()}`, { query: delay, body: text('no') }), 403, 'M_USER_SUSPENDED');
+  refused(await alice.call('PUT', at`/rooms/${room}/state/m.room.topic/`, { query: delay, body: { topic: 'no' } }), 403, 'M_USER_SUSPENDED');
+  await deny('PUT', `${delayed}m.room.message/${unique()}`, { delay: 600_000, content: text('no') });
+  await deny('PUT', `${delayed}m.room.topic/${unique()}`, { delay: 600_000, state_key: '', content: { topic: 'no' } });
+  assert.deepEqual((await alice.get('/_matrix/client/unstable/org.matrix.msc4140/delayed_events')).delayed_events, []);
   await alice.put(at`/rooms/${room}/redact/${own}/${unique()}`);
   assert.ok((await alice.get(at`/rooms/${room}/messages`, { dir: 'b' })).chunk.length > 0);
+  await alice.receipt(room, others);
+  await alice.put(at`/user/${alice.id}/account_data/org.example.note`, { kept: true });
+  okay(await login(base, alice.id, alice.password));
   await alice.leave(room);
   okay(await root.call('PUT', suspend(alice), { body: { suspended: false } }));
   await alice.createRoom();
+  okay(await root.call('PUT', suspend(alice), { body: { suspended: true } }));
+  okay(await alice.call('POST', '/logout'));
+});
+
+test('whoever asks about somebody who never was, or invites them, leaves no trace', { skip }, async () => {
+  const [alice, bob] = await people(base, 2);
+  const nobody = `@${unique()}:${alice.server}`;
+  const probe = () => admin('GET', at`/hubs/user/${nobody}`);
+  refused(await probe(), 404, 'M_NOT_FOUND');
+  const mutual = await alice.get('/_matrix/client/v1/mutual_rooms', { user_id: nobody });
+  assert.deepEqual(mutual.joined, []);
+  const room = await alice.createRoom({ invite: [nobody] });
+  await bob.join(room);
+  refused(await probe(), 404, 'M_NOT_FOUND');
+  // Nobody else's delivery waits for it.
+  const event = await alice.send(room, 'who is there?');
+  await eventually('the others are told', async () => {
+    const { rooms } = await bob.get('/sync');
+    return rooms.join[room].timeline.events.some(({ event_id }: Json) => event_id === event);
+  });
+  refused(await probe(), 404, 'M_NOT_FOUND');
 });
 
 test('administrators do not act on administrators, nor on users who are not there', { skip }, async () => {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tern_model::Millis;
 use tern_ports::{
     Attachment, Clock, Entropy, ObjectHost, Spawn, Sql, Target, Transport, Unreachable, WaitingPolls, meter::Spent,
+    wire::policy::Standing,
 };
 use wasm_bindgen::JsValue;
 use worker::{Delay, Env, State, Storage, WebSocket, WebSocketPair, wasm_bindgen_futures::JsFuture};
@@ -41,7 +42,7 @@ impl Host {
     /// The host around `state`.
     pub(crate) fn of(state: Rc<State>, env: &Env) -> worker::Result<Self> {
         let sql = ObjectSql::of(&state.storage());
-        let wire = Wire::of(env)?;
+        let wire = Wire::of(env, Standing::Nobody)?;
         Ok(Self { state, sql, wire, pending_yield: RefCell::default() })
     }
 }
@@ -80,6 +81,10 @@ impl Spawn for Host {
 impl Transport for Host {
     async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
         self.wire.exchange(target, frame).await
+    }
+
+    fn standing(&self) -> Standing {
+        self.wire.standing()
     }
 }
 

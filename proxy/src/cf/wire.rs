@@ -13,6 +13,7 @@ use tern_ports::{
     wire::{
         MediaRequest, frame,
         media::{COMMAND_HEADER as MEDIA_COMMAND, REPLY_HEADER},
+        policy::Standing,
     },
 };
 use wasm_bindgen::JsValue;
@@ -41,6 +42,8 @@ pub(crate) struct Wire {
     one_time_stores: ObjectNamespace,
     device_sign_ins: ObjectNamespace,
     relays: ObjectNamespace,
+    /// Of whoever causes what is sent.
+    standing: Cell<Standing>,
     spent: Cell<Spent>,
     /// Objects are asked for what they spend.
     asks_cost: Cell<bool>,
@@ -48,7 +51,7 @@ pub(crate) struct Wire {
 
 impl Wire {
     /// The bindings of `env`.
-    pub(crate) fn of(env: &Env) -> worker::Result<Self> {
+    pub(crate) fn of(env: &Env, standing: Standing) -> worker::Result<Self> {
         Ok(Self {
             storage: env.service("STORAGE")?,
             rooms: env.durable_object("ROOM_HUB")?,
@@ -56,9 +59,15 @@ impl Wire {
             one_time_stores: env.durable_object("GATE")?,
             device_sign_ins: env.durable_object("HANDOFF")?,
             relays: env.durable_object("RELAY")?,
+            standing: Cell::new(standing),
             spent: Cell::default(),
             asks_cost: Cell::default(),
         })
+    }
+
+    /// It is known how the caller stands.
+    pub(crate) fn stand(&self, standing: Standing) {
+        self.standing.set(standing);
     }
 
     /// From now on objects are asked for what they spend.
@@ -116,6 +125,7 @@ impl Wire {
         ask: R,
         content: Option<JsValue>,
     ) -> Result<(R::Reply, ResponseBody), MatrixError> {
+        self.standing().admit(ask.policy().suspended)?;
         let sent = self.send_content(&frame::write(&ask.into()), content).await;
         let (reply, content) = sent.map_err(|error| {
             console_error!("media: {error}");
@@ -175,6 +185,10 @@ fn timeout_response(header: String) -> Option<RawJson> {
 impl Transport for Wire {
     async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
         self.deliver(target, frame).await.map_err(|error| Unreachable(error.to_string()))
+    }
+
+    fn standing(&self) -> Standing {
+        self.standing.get()
     }
 }
 

@@ -11,6 +11,7 @@ use tern_auth::oauth::{
 };
 use tern_edge::browser::{self as flow, Signed};
 use tern_model::MatrixError;
+use tern_ports::wire::policy::Standing;
 
 use super::{address::sign_in_address, cookie};
 use crate::{
@@ -107,7 +108,11 @@ impl<'a> PageRequest<'a> {
 
     /// Who is signed in here: one hop, none for a visitor without a session.
     pub(crate) async fn signed_in(&self) -> Result<Option<Signed>, MatrixError> {
-        flow::read(self.edge, &self.edge.config, &self.cookie).await
+        let signed = flow::read(self.edge, &self.edge.config, &self.cookie).await?;
+        if signed.as_ref().is_some_and(|signed| signed.view.suspended) {
+            self.edge.wire.stand(Standing::Suspended);
+        }
+        Ok(signed)
     }
 
     /// Who is signed in here, or the way to the sign-in page and back.

@@ -11,7 +11,7 @@ use tern_model::{Class, Config, MatrixError};
 use tern_ports::{
     Transport, ask_one_time_store,
     wire::{
-        one_time_store::{AcquirePermit, ReturnTurn},
+        one_time_store::{AcquirePermit, ReturnPermit},
         room::Draft,
     },
 };
@@ -94,7 +94,7 @@ pub async fn guess<E: Transport>(
 /// one-time store cannot be reached.
 pub async fn right<E: Transport>(edge: &E, config: &Config, guess: Guess<'_>, user_id: &UserId) {
     if !config.unlimited {
-        let ask = ReturnTurn { per_hour: config.limits.of(Class::Password).per_hour, from: guess.from() };
+        let ask = ReturnPermit { per_hour: config.limits.of(Class::Password).per_hour, from: guess.from() };
         let _ = ask_one_time_store(edge, &guess.store_name(user_id), ask).await;
     }
 }

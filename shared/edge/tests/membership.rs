@@ -15,6 +15,7 @@ use tern_edge::{
 use tern_model::{MatrixError, RawJson};
 use tern_ports::wire::{
     RoomCommand, UserCommand,
+    policy::Standing,
     room::{ChangeMembership, CreateRoom, MembershipAction, Sent},
     user::{Profile, SessionRef},
 };
@@ -162,7 +163,7 @@ fn a_profile_is_there_also_before_the_first_login() {
     assert_eq!(read(user_id!("@alice:example.org")).unwrap().len(), 3);
     assert_eq!(code(read(user_id!("@bob:example.org"))), (404, "M_NOT_FOUND".to_owned()));
     assert_eq!(code(read(user_id!("@alice:example.com"))), (404, "M_NOT_FOUND".to_owned()));
-    edge.run(tern_edge::register::add_user(&edge, &config(), "bob", "secret", true)).unwrap();
+    edge.run(add_user(&edge, &config(), "bob", "secret", true)).unwrap();
     assert_eq!(read(user_id!("@bob:example.org")).unwrap().len(), 0);
 }
 
@@ -195,4 +196,38 @@ fn a_search_finds_those_with_whom_a_room_is_shared_unless_the_operator_wants_eve
     assert_eq!(find(true, "ann"), ["annabel", "annika"]);
     assert_eq!(find(false, "Ann"), ["annabel"]);
     assert_eq!(find(false, "@annika:example.org"), ["annika"]);
+}
+
+#[test]
+fn a_suspended_user_makes_no_room_and_comes_into_none_and_may_leave() {
+    let edge = edge();
+    edge.standing.set(Standing::Suspended);
+    let suspended = (403, "M_USER_SUSPENDED".to_owned());
+    assert_eq!(code(create(&edge, json!({}))), suspended);
+    assert_eq!(code(create(&edge, json!({ "room_alias_name": "nest" }))), suspended);
+    let (alice, bob) = (user_id!("@alice:example.org"), user_id!("@bob:example.org"));
+    let room_id = ruma::room_id!("!r:example.org");
+    let change = |action, target| {
+        edge.run(join::change(
+            &edge,
+            &config(),
+            room_id,
+            MembershipChange { caller: alice, action, target, reason: None },
+        ))
+    };
+    for (action, target) in [
+        (MembershipAction::Join, alice),
+        (MembershipAction::Knock, alice),
+        (MembershipAction::Invite, bob),
+        (MembershipAction::Kick, bob),
+        (MembershipAction::Ban, bob),
+        (MembershipAction::Unban, bob),
+    ] {
+        assert_eq!(code(change(action, target)), suspended, "{action:?}");
+    }
+    assert_eq!(edge.hubs.sent_to_rooms().len(), 0);
+    change(MembershipAction::Leave, alice).unwrap();
+
+    edge.standing.set(Standing::Good);
+    create(&edge, json!({ "room_alias_name": "nest" })).unwrap();
 }

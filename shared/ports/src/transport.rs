@@ -7,6 +7,7 @@ use tern_model::MatrixError;
 
 use crate::wire::{
     DeviceSignInRequest, OneTimeStoreRequest, RelayRequest, RoomRequest, StorageRequest, UserRequest, frame,
+    policy::{Cause, Standing},
 };
 
 /// A part of the server.
@@ -42,30 +43,38 @@ impl From<Unreachable> for MatrixError {
 pub trait Transport {
     /// Delivers `frame` to `target` and brings its answer.
     fn exchange(&self, target: &Target, frame: Vec<u8>) -> impl Future<Output = Result<Vec<u8>, Unreachable>>;
+
+    /// How whoever causes what is sent this way stands: what is closed to them is not sent.
+    fn standing(&self) -> Standing;
 }
 
 /// Asks a room's hub.
 ///
 /// # Errors
-/// The hub's own error, or 503 when it cannot be reached.
+/// The hub's own error, 503 when it cannot be reached, or 403 `M_USER_SUSPENDED`.
 pub async fn ask_room<R: RoomRequest>(
     via: &impl Transport,
     room_id: &RoomId,
     request: R,
 ) -> Result<R::Reply, MatrixError> {
+    via.standing().admit(request.policy().suspended)?;
     let target = Target::Room(room_id.to_owned());
     frame::read_reply(&via.exchange(&target, frame::write(&request.into())).await?)
 }
 
-/// Asks a local user's hub.
+/// Asks a local user's hub, which itself judges what carries a session of its user.
 ///
 /// # Errors
-/// The hub's own error, or 503 when it cannot be reached.
+/// The hub's own error, 503 when it cannot be reached, or 403 `M_USER_SUSPENDED`.
 pub async fn ask_user<R: UserRequest>(
     via: &impl Transport,
     user_id: &UserId,
     request: R,
 ) -> Result<R::Reply, MatrixError> {
+    let policy = request.policy();
+    if policy.cause == Cause::Server {
+        via.standing().admit(policy.suspended)?;
+    }
     let target = Target::User(user_id.to_owned());
     frame::read_reply(&via.exchange(&target, frame::write(&request.into())).await?)
 }
@@ -86,8 +95,9 @@ pub async fn ask_device_sign_in<R: DeviceSignInRequest>(
 /// Asks the storage worker.
 ///
 /// # Errors
-/// The worker's own error, or 503 when it cannot be reached.
+/// The worker's own error, 503 when it cannot be reached, or 403 `M_USER_SUSPENDED`.
 pub async fn ask_storage<R: StorageRequest>(via: &impl Transport, request: R) -> Result<R::Reply, MatrixError> {
+    via.standing().admit(request.policy().suspended)?;
     frame::read_reply(&via.exchange(&Target::Storage, frame::write(&request.into())).await?)
 }
 

@@ -25,6 +25,7 @@ use tern_ports::{
     wire::{
         RoomCommand,
         frame::write_reply,
+        policy::{Absent, RoomPolicy},
         room::{ProbeRoom, RoomProbe},
     },
 };
@@ -107,6 +108,9 @@ impl<H: ObjectHost> RoomActor<H> {
         if !self.awake.replace(true) {
             self.follow_up();
         }
+        if let Err(error) = self.admit(command.policy()) {
+            return write_reply::<()>(&Err(error));
+        }
         match command {
             RoomCommand::CreateRoom(request) => write_reply(&self.create_room(&request).await),
             RoomCommand::SendEvent(request) => write_reply(&self.send_event(*request).await),
@@ -138,6 +142,15 @@ impl<H: ObjectHost> RoomActor<H> {
             RoomCommand::ListDelayed(request) => write_reply(&self.list_delayed(&request)),
             RoomCommand::ProbeRoom(request) => write_reply(&self.probe(*request)),
             RoomCommand::ReceiveEvents(request) => write_reply(&self.receive_events(*request).await),
+        }
+    }
+
+    /// Refuses what makes sense only in a room that is there.
+    fn admit(&self, policy: RoomPolicy) -> Result<(), MatrixError> {
+        match policy.absent {
+            Absent::Forbidden => self.room().map(|_| ()),
+            // No other word is in the table of rooms.
+            _ => Ok(()),
         }
     }
 

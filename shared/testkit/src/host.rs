@@ -9,7 +9,9 @@ use std::{
 
 use futures::future::LocalBoxFuture;
 use tern_model::Millis;
-use tern_ports::{Attachment, Clock, Entropy, ObjectHost, Spawn, Target, Transport, Unreachable, WaitingPolls};
+use tern_ports::{
+    Attachment, Clock, Entropy, ObjectHost, Spawn, Target, Transport, Unreachable, WaitingPolls, wire::policy::Standing,
+};
 
 use crate::{Executor, Network, Nowhere, SeededEntropy, Sqlite, TestClock, executor::yield_once};
 
@@ -143,6 +145,10 @@ impl Transport for TestHost {
     async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
         self.sqlite.make_durable();
         self.network.exchange(target.clone(), frame).await
+    }
+
+    fn standing(&self) -> Standing {
+        Standing::Nobody
     }
 }
 

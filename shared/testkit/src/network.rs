@@ -8,7 +8,7 @@ use serde::Serialize;
 use tern_model::MatrixError;
 use tern_ports::{
     Target, Transport, Unreachable,
-    wire::{RoomCommand, StorageCommand, UserCommand, frame},
+    wire::{RoomCommand, StorageCommand, UserCommand, frame, policy::Standing},
 };
 
 use crate::executor::yield_once;
@@ -160,5 +160,9 @@ pub struct Wire(pub Rc<dyn Network>);
 impl Transport for Wire {
     async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
         self.0.exchange(target.clone(), frame).await
+    }
+
+    fn standing(&self) -> Standing {
+        Standing::Nobody
     }
 }

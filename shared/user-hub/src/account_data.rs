@@ -56,7 +56,6 @@ fn refuse_server_managed(room_id: Option<&RoomId>, kind: &str) -> Result<(), Mat
 
 impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn read_account_data(&self, command: &ReadAccountData) -> Result<Option<RawJson>, MatrixError> {
-        self.admit(&command.session)?;
         if command.kind == PUSH_RULES && command.room_id.is_none() {
             return Ok(Some(self.push_rules()?.to_content()));
         }
@@ -65,7 +64,6 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     }
 
     pub(super) fn write_account_data(&self, command: &WriteAccountData) -> Result<Done, MatrixError> {
-        self.admit(&command.session)?;
         refuse_server_managed(command.room_id.as_deref(), &command.kind)?;
         let content = command.content.read::<Map<String, Value>>();
         let content = content.map_err(|_| MatrixError::bad_json("The content must be an object"))?;
@@ -75,7 +73,6 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     }
 
     pub(super) fn delete_account_data(&self, command: &DeleteAccountData) -> Result<Done, MatrixError> {
-        self.admit(&command.session)?;
         refuse_server_managed(command.room_id.as_deref(), &command.kind)?;
         self.change(|tx| self.drop_account_data(tx, command.room_id.as_deref(), &command.kind))
     }
@@ -108,7 +105,6 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     }
 
     pub(super) fn change_tag(&self, command: &ChangeTag) -> Result<Done, MatrixError> {
-        self.admit(&command.session)?;
         if command.tag.is_empty() || command.tag.len() > LONGEST_NAME {
             return Err(MatrixError::invalid_param("The tag is empty or too long"));
         }
@@ -138,7 +134,6 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     }
 
     pub(super) fn change_push_rule(&self, command: &ChangePushRule) -> Result<Done, MatrixError> {
-        self.admit(&command.session)?;
         let mut rules = self.push_rules()?;
         let change = match &command.change {
             PushRuleChange::Put { rule, before, after } => {

@@ -68,7 +68,8 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             profile::read(sql)?.get("displayname").and_then(|name| serde_json::from_str(name.text()).ok());
         let clients = grants::clients(sql)?.into_iter();
         let clients = clients.map(|client| LetIn { client_id: client.client_id, scope: client.scope }).collect();
-        Ok(BrowserView { since, display_name, sessions: self.signed_in()?, clients })
+        let suspended = self.standing.get().suspended;
+        Ok(BrowserView { since, display_name, sessions: self.signed_in()?, clients, suspended })
     }
 
     fn signed_in(&self) -> Result<Vec<SignedInDevice>, MatrixError> {

@@ -20,6 +20,7 @@
 //! | who is there | [`presence`], [`acquaintance`] of whoever comes into a room |
 //! | account data, tags, push rules | [`account_data`]; [`room_upgrade`] when a room is replaced |
 //! | public keys, device lists | [`encryption`] |
+//! | what comes before every command: tables, sessions, suspension | [`prepare`] |
 //! | filters, profile, rooms, to-device | the files of these names |
 
 mod account_data;
@@ -40,6 +41,7 @@ mod missed;
 mod notifications;
 mod others;
 mod places;
+mod prepare;
 mod presence;
 mod probe;
 mod profile;
@@ -83,9 +85,7 @@ use tern_sync::Showing;
 
 pub use schema::SCHEMA;
 
-use self::{
-    encryption::publish::effect_of, room_cache::RoomCache, standing::Standing, store::hub::Hub, typing::Typing,
-};
+use self::{prepare::Prepared, room_cache::RoomCache, standing::Standing, store::hub::Hub, typing::Typing};
 
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,19 +204,25 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
 
     /// Handles one command.
     pub async fn handle(self: &Rc<Self>, command: UserCommand) -> Handled {
-        if let Err(error) = self.prepare(&command) {
-            return reply::<()>(&Err(error));
+        let policy = command.policy();
+        match self.prepare(&policy).await {
+            Ok(Prepared::Ready) => {}
+            Ok(Prepared::Absent(answer)) => return answer,
+            Err(error) => return reply::<()>(&Err(error)),
         }
         if self.unfinished.take() {
             self.host.spawn(Box::pin(Rc::clone(self).take_up()));
         }
-        let effect = effect_of(&command);
+        if let Err(error) = self.admit_cause(&policy) {
+            return reply::<()>(&Err(error));
+        }
+        let tells = policy.tells;
         let handled = self.dispatch(command).await;
         self.answer_waiting();
         self.spread_presence();
         // Between the look that holds a poll and the holding nothing may be awaited; such a command changes no devices.
         match handled {
-            Handled::Reply(_) => self.after_keys(handled, effect).await,
+            Handled::Reply(_) => self.after_keys(handled, tells).await,
             Handled::Hold { .. } => handled,
         }
     }
@@ -228,7 +234,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             UserCommand::RefreshSession(command) => reply(&self.refresh_session(&command)),
             UserCommand::CheckSession(command) => reply(&self.check_session(&command)),
             UserCommand::CloseSessions(command) => reply(&self.close_sessions(&command)),
-            UserCommand::ListDevices(command) => reply(&self.list_devices(&command)),
+            UserCommand::ListDevices(_) => reply(&self.list_devices()),
             UserCommand::RenameDevice(command) => reply(&self.rename_device(*command)),
             UserCommand::SlidingSync(_) | UserCommand::ClassicSync(_) => self.sync_step(command).await,
             UserCommand::Deliver(command) => reply(&self.deliver(&command.notices)),
@@ -242,12 +248,12 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             UserCommand::ReadProfile(_) => reply(&self.read_profile()),
             UserCommand::ReadInvitee(command) => reply(&self.read_invitee(&command)),
             UserCommand::WriteProfile(command) => reply(&self.write_profile(*command).await),
-            UserCommand::ListRooms(command) => reply(&self.list_rooms(&command)),
-            UserCommand::ListSharedUsers(command) => reply(&self.list_shared_users(&command)),
-            UserCommand::ListMemberships(command) => reply(&self.list_memberships(&command)),
-            UserCommand::ListIgnored(command) => reply(&self.list_ignored(&command)),
+            UserCommand::ListRooms(_) => reply(&self.list_rooms()),
+            UserCommand::ListSharedUsers(_) => reply(&self.list_shared_users()),
+            UserCommand::ListMemberships(_) => reply(&self.list_memberships()),
+            UserCommand::ListIgnored(_) => reply(&self.list_ignored()),
             UserCommand::NoteDelayedRoom(command) => reply(&self.note_delayed_room(&command)),
-            UserCommand::ListDelayedRooms(command) => reply(&self.list_delayed_rooms(&command)),
+            UserCommand::ListDelayedRooms(_) => reply(&self.list_delayed_rooms()),
             UserCommand::ForgetRoom(command) => reply(&self.forget_room(&command)),
             UserCommand::FindPlaces(command) => reply(&self.find_places(&command)),
             UserCommand::ReadBeside(command) => reply(&self.read_beside(&command)),
@@ -268,8 +274,8 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             UserCommand::UploadCrossSigning(command) => reply(&self.upload_cross_signing(&command)),
             UserCommand::UploadSignatures(command) => reply(&self.upload_signatures(&command)),
             UserCommand::PutDehydrated(command) => reply(&self.put_dehydrated(&command)),
-            UserCommand::ReadDehydrated(command) => reply(&self.read_dehydrated(&command)),
-            UserCommand::DeleteDehydrated(command) => reply(&self.delete_dehydrated(&command)),
+            UserCommand::ReadDehydrated(_) => reply(&self.read_dehydrated()),
+            UserCommand::DeleteDehydrated(_) => reply(&self.delete_dehydrated()),
             UserCommand::ReadDehydratedEvents(command) => reply(&self.read_dehydrated_events(&command)),
             UserCommand::NoteDeviceList(command) => reply(&self.note_device_list(&command)),
             UserCommand::ReadDeviceLists(command) => reply(&self.read_device_lists(&command)),
@@ -289,18 +295,6 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         }
     }
 
-    /// Makes the tables when the command needs them.
-    fn prepare(&self, command: &UserCommand) -> Result<(), MatrixError> {
-        if self.ready.get() {
-            return Ok(());
-        }
-        if !SCHEMA.renew(self.host.sql())? {
-            ask_nobody(command)?;
-            SCHEMA.create(self.host.sql())?;
-        }
-        Ok(self.load()?)
-    }
-
     fn load(&self) -> Result<(), SqlError> {
         let sql = self.host.sql();
         let mut hub = store::hub::read(sql)?;
@@ -314,31 +308,6 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         self.unfinished.set(self.load_publication()? || missed || carrying || announcing);
         self.ready.set(true);
         Ok(())
-    }
-}
-
-/// Answers a question about somebody who never was; other commands go on.
-fn ask_nobody(command: &UserCommand) -> Result<(), MatrixError> {
-    match command {
-        UserCommand::ReadProfile(_)
-        | UserCommand::ReadInvitee(_)
-        | UserCommand::ReadPresence(_)
-        | UserCommand::NotePresence(_)
-        | UserCommand::DeliverToDevice(_)
-        | UserCommand::QueryKeys(_)
-        | UserCommand::ClaimKeys(_)
-        | UserCommand::NoteDeviceList(_) => Err(profile::unknown_user()),
-        UserCommand::CheckSession(_)
-        | UserCommand::RefreshSession(_)
-        | UserCommand::ReadBrowser(_)
-        | UserCommand::CloseBrowser(_)
-        | UserCommand::IssueGrant(_)
-        | UserCommand::AllowReset(_) => Err(MatrixError::unknown_token(false)),
-        UserCommand::RedeemGrant(_)
-        | UserCommand::RefreshGrant(_)
-        | UserCommand::RevokeGrant(_)
-        | UserCommand::InspectGrant(_) => Err(grants::invalid_grant()),
-        _ => Ok(()),
     }
 }
 

@@ -18,7 +18,6 @@ const MOST_POSITIONS: usize = 2;
 
 impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn find_places(&self, command: &FindPlaces) -> Result<Vec<Place>, MatrixError> {
-        self.admit(&command.session)?;
         let at = command.at.iter().take(MOST_POSITIONS);
         at.map(|at| Ok(self.place_at(&command.room_id, *at)?)).collect()
     }
@@ -45,7 +44,6 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     }
 
     pub(super) fn read_beside(&self, command: &ReadBeside) -> Result<Vec<Beside>, MatrixError> {
-        self.admit(&command.session)?;
         command.rooms.iter().map(|room_id| Ok(self.beside(room_id)?)).collect()
     }
 
@@ -65,7 +63,6 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
 
     /// Only what rooms have not said to be stored is looked at: a few events of each.
     pub(super) fn find_recent(&self, command: &FindRecent) -> Result<Option<OwnedRoomId>, MatrixError> {
-        self.admit(&command.session)?;
         let rows = self.host.sql().query(
             "SELECT r.room_id FROM room r CROSS JOIN inbox i ON i.room_id = r.room_id AND i.seq > r.forwarded
              WHERE i.event_id = ? LIMIT 1",

@@ -61,7 +61,6 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     }
 
     pub(super) fn set_presence(&self, command: SetPresence) -> Result<Done, MatrixError> {
-        self.admit(&command.session)?;
         if !self.config.accounts.presence {
             return Ok(Done {});
         }

@@ -54,10 +54,6 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     }
 
     pub(super) async fn write_profile(self: &Rc<Self>, command: WriteProfile) -> Result<Done, MatrixError> {
-        if let Some(session) = &command.session {
-            self.admit(session)?;
-            self.standing.get().admit_writing()?;
-        }
         let value = command.value.as_ref().filter(|value| value.text() != "null");
         self.check_field(&command.field, value)?;
         let carried = self.change(|tx| {

@@ -1,15 +1,13 @@
 //! The user's list of rooms.
 
-use std::collections::BTreeMap;
-
 use ruma::{OwnedRoomId, OwnedUserId};
 use tern_model::{MatrixError, news};
 use tern_ports::{
     ObjectHost, Sql, WaitingPolls,
     wire::{
         Done,
-        delayed::{ListDelayedRooms, NoteDelayedRoom},
-        user::{ForgetRoom, ListMemberships, ListRooms, ListSharedUsers},
+        delayed::NoteDelayedRoom,
+        user::{ForgetRoom, Memberships},
     },
 };
 use tern_push::UnreadCounts;
@@ -23,34 +21,25 @@ use super::{
 /// Rooms read at a time.
 const ALL: u64 = 1_000_000;
 /// Most of those with whom rooms are shared, in one answer.
-const MOST_COMPANIONS: u64 = 5_000;
+const MAX_SHARED_USERS: u64 = 5_000;
 
 impl<H: ObjectHost + WaitingPolls> UserActor<H> {
-    pub(super) fn list_rooms(&self, command: &ListRooms) -> Result<Vec<OwnedRoomId>, MatrixError> {
-        self.admit(&command.session)?;
+    pub(super) fn list_rooms(&self) -> Result<Vec<OwnedRoomId>, MatrixError> {
         Ok(rooms::joined(self.host.sql(), "", ALL)?)
     }
 
-    pub(super) fn list_memberships(
-        &self,
-        command: &ListMemberships,
-    ) -> Result<BTreeMap<OwnedRoomId, String>, MatrixError> {
-        if let Some(session) = &command.session {
-            self.admit(session)?;
-        }
+    pub(super) fn list_memberships(&self) -> Result<Memberships, MatrixError> {
         let rooms = rooms::all(self.host.sql())?.into_iter();
         Ok(rooms.map(|room| (room.room_id, room.membership.as_str().to_owned())).collect())
     }
 
     /// Those with whom some room is shared, as far as the hub has been told.
-    pub(super) fn list_shared_users(&self, command: &ListSharedUsers) -> Result<Vec<OwnedUserId>, MatrixError> {
-        self.admit(&command.session)?;
-        Ok(shared_users::some(self.host.sql(), MOST_COMPANIONS)?)
+    pub(super) fn list_shared_users(&self) -> Result<Vec<OwnedUserId>, MatrixError> {
+        Ok(shared_users::some(self.host.sql(), MAX_SHARED_USERS)?)
     }
 
     /// Remembers where the user has scheduled something (MSC4140), or forgets it.
     pub(super) fn note_delayed_room(&self, command: &NoteDelayedRoom) -> Result<Done, MatrixError> {
-        self.admit(&command.session)?;
         let sql = self.host.sql();
         let room_id = [command.room_id.as_str().into()];
         if command.done {
@@ -61,15 +50,13 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         Ok(Done {})
     }
 
-    pub(super) fn list_delayed_rooms(&self, command: &ListDelayedRooms) -> Result<Vec<OwnedRoomId>, MatrixError> {
-        self.admit(&command.session)?;
+    pub(super) fn list_delayed_rooms(&self) -> Result<Vec<OwnedRoomId>, MatrixError> {
         let rows = self.host.sql().query("SELECT room_id FROM delayed_room ORDER BY room_id", &[])?;
         Ok(rows.iter().filter_map(|row| row.text(0)?.try_into().ok()).collect())
     }
 
     /// The row stays, so that a notice told again does not bring the room back.
     pub(super) fn forget_room(&self, command: &ForgetRoom) -> Result<Done, MatrixError> {
-        self.admit(&command.session)?;
         let room_id = &command.room_id;
         self.change(|tx| {
             let row = rooms::load(tx.sql, room_id)?;

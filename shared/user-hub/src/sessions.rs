@@ -9,8 +9,7 @@ use tern_ports::{
     wire::{
         Done,
         user::{
-            CheckSession, CloseSessions, Device, ListDevices, OpenSession, RenameDevice, Renamed, Session, SessionRef,
-            SessionState,
+            CheckSession, CloseSessions, Device, OpenSession, RenameDevice, Renamed, Session, SessionRef, SessionState,
         },
     },
 };
@@ -41,14 +40,6 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn admit(&self, session: &SessionRef) -> Result<(), MatrixError> {
         self.admit_open(session)?;
         self.standing.get().admit()
-    }
-
-    /// As [`Self::admit`], for what belongs to a device, which an application service has to name.
-    pub(super) fn admit_device(&self, session: &SessionRef) -> Result<(), MatrixError> {
-        if session.device_id.as_str().is_empty() {
-            return Err(MatrixError::missing_param("device_id is missing"));
-        }
-        self.admit(session)
     }
 
     /// As [`Self::admit`], whatever became of the user.
@@ -213,14 +204,12 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         encryption::remove_keys(tx, self.user_id.as_str(), device_id)
     }
 
-    pub(super) fn list_devices(&self, command: &ListDevices) -> Result<Vec<Device>, MatrixError> {
-        self.admit(&command.session)?;
+    pub(super) fn list_devices(&self) -> Result<Vec<Device>, MatrixError> {
         let devices = devices::all(self.host.sql())?;
         Ok(devices.into_iter().map(Device::from).collect())
     }
 
     pub(super) fn rename_device(&self, command: RenameDevice) -> Result<Renamed, MatrixError> {
-        self.admit(&command.session)?;
         if command.display_name.as_ref().is_some_and(|name| name.len() > LONGEST_NAME) {
             return Err(MatrixError::too_large("The device's name is too long"));
         }

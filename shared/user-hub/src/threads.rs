@@ -40,7 +40,6 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     }
 
     pub(super) fn subscribe_thread(&self, command: &SubscribeThread) -> Result<Done, MatrixError> {
-        self.admit(&command.session)?;
         let (room_id, root) = (&*command.room_id, &*command.root);
         self.change(|tx| {
             let before = threads::read(tx.sql, room_id, root)?;
@@ -58,7 +57,6 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     }
 
     pub(super) fn unsubscribe_thread(&self, command: &UnsubscribeThread) -> Result<Done, MatrixError> {
-        self.admit(&command.session)?;
         let (room_id, root) = (&*command.room_id, &*command.root);
         self.change(|tx| {
             let before = threads::read(tx.sql, room_id, root)?;
@@ -75,13 +73,11 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         &self,
         command: &ReadThreadSubscription,
     ) -> Result<Option<bool>, MatrixError> {
-        self.admit(&command.session)?;
         let row = threads::read(self.host.sql(), &command.room_id, &command.root)?;
         Ok(row.and_then(|row| row.state.automatic()))
     }
 
     pub(super) fn list_thread_subscriptions(&self, command: &ListThreadSubscriptions) -> Result<RawJson, MatrixError> {
-        self.admit(&command.session)?;
         let range = match command.from.as_deref() {
             Some(token) => ThreadRange::parse(token).ok_or_else(|| MatrixError::invalid_param("Unknown token"))?,
             None => ThreadRange { after: StreamPos(0), until: self.hub.get().position },

@@ -6,10 +6,7 @@ use std::rc::Rc;
 use ruma::OwnedDeviceId;
 use tern_ports::{
     Attachment, ObjectHost, WaitingPolls,
-    wire::{
-        UserCommand, frame,
-        user::{SessionRef, SyncStep},
-    },
+    wire::{UserCommand, frame, user::SyncStep},
 };
 
 use super::{Handled, UserActor, reply, sync::Look};
@@ -19,7 +16,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) async fn sync_step(self: &Rc<Self>, command: UserCommand) -> Handled {
         self.note_poll();
         if self.has_unsubscribed.get()
-            && let Some(session) = session_of(&command)
+            && let Some(session) = command.policy().cause.session()
             && self.admit(session).is_ok()
         {
             // What could not be written down now is tried again with the next step.
@@ -73,13 +70,5 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             // No await between the last look and this: news cannot slip between them.
             Handled::Hold { kinds, .. } => self.host.keep(poll_socket, Attachment { kinds, ..attachment }),
         }
-    }
-}
-
-const fn session_of(command: &UserCommand) -> Option<&SessionRef> {
-    match command {
-        UserCommand::SlidingSync(command) => Some(&command.session),
-        UserCommand::ClassicSync(command) => Some(&command.session),
-        _ => None,
     }
 }

@@ -8,7 +8,10 @@ use serde_json::json;
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ask_room,
-    wire::room::{Draft, ReadEvent, ReadStateEvent, SendEvent},
+    wire::{
+        policy::Standing,
+        room::{Draft, ReadEvent, ReadStateEvent, SendEvent},
+    },
 };
 
 use super::{
@@ -58,7 +61,7 @@ async fn redact(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> 
         reason: Option<String>,
     }
     let body: Body = request.json()?;
-    if request.identity()?.suspended {
+    if request.identity()?.standing == Standing::Suspended {
         check_own(edge, request).await?;
     }
     let content = body.reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }));

@@ -1,13 +1,17 @@
 //! The proxy of a test: a real storage worker, hubs made of closures, a clock that stands still.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
 
 use futures::future::FutureExt;
 use ruma::owned_server_name;
 use tern_model::{Accounts, Algorithm, Config, Jwk, Limits, MatrixError, Millis};
 use tern_ports::{
     Clock, Crypto, CryptoError, Entropy, KeyPair, Target, Transport, Unreachable,
-    wire::{UserCommand, frame, user::Session},
+    wire::{UserCommand, frame, policy::Standing, user::Session},
 };
 use tern_small_objects::one_time_store::OneTimeStoreActor;
 use tern_testkit::{
@@ -21,6 +25,8 @@ pub(crate) struct Edge {
     pub(crate) clock: TestClock,
     /// Those that were ever asked.
     pub(crate) gates: RefCell<BTreeMap<String, Rc<OneTimeStoreActor<TestHost>>>>,
+    /// How the caller stands.
+    pub(crate) standing: Cell<Standing>,
     entropy: SeededEntropy,
     crypto: FakeCrypto,
 }
@@ -32,6 +38,7 @@ impl Edge {
             hubs: Routes::new(),
             clock: TestClock::default(),
             gates: RefCell::default(),
+            standing: Cell::new(Standing::Good),
             entropy: SeededEntropy::new(1),
             crypto: FakeCrypto::new(2),
         };
@@ -121,6 +128,10 @@ impl Transport for Edge {
             }
         };
         exchange.await
+    }
+
+    fn standing(&self) -> Standing {
+        self.standing.get()
     }
 }
 

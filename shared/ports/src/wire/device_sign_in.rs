@@ -5,7 +5,10 @@ use ruma::OwnedDeviceId;
 use serde::{Deserialize, Serialize};
 use tern_model::Millis;
 
-use super::{Done, boundary};
+use super::{
+    Done, boundary,
+    policy::{ObjectPolicy, object_policy},
+};
 
 /// How long a device waits between two questions (RFC 8628, 3.5), in milliseconds.
 pub const DEVICE_INTERVAL_MS: u64 = 5_000;
@@ -15,15 +18,18 @@ boundary! {
     DeviceSignInCommand,
     /// A question to a device sign-in object and its answer.
     DeviceSignInRequest,
+    ObjectPolicy,
+    object_policy,
     {
-        OpenDeviceGrant => bool,
-        ReadDeviceGrant => Option<DeviceRequest>,
-        DecideDeviceGrant => bool,
-        PollDeviceGrant => String,
-        OpenRendezvous => Message,
-        ReadRendezvous => Option<Message>,
-        UpdateRendezvous => Message,
-        CloseRendezvous => Done,
+        // when there is nothing here, access
+        OpenDeviceGrant => bool, [Create Write];
+        ReadDeviceGrant => Option<DeviceRequest>, [Own Read];
+        DecideDeviceGrant => bool, [Own Write];
+        PollDeviceGrant => String, [Own Write];
+        OpenRendezvous => Message, [Create Write];
+        ReadRendezvous => Option<Message>, [Own Read];
+        UpdateRendezvous => Message, [Own Write];
+        CloseRendezvous => Done, [Own Write];
     }
 }
 

@@ -37,6 +37,9 @@ pub struct BrowserView {
     /// The clients that were let in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<LetIn>,
+    /// The user may only read for the time being.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspended: bool,
 }
 
 /// A client that was let in.

@@ -7,7 +7,7 @@ use ruma::{OwnedDeviceId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use tern_model::RawJson;
 
-use super::user::SessionRef;
+use super::{policy::Tells, user::SessionRef};
 
 /// `POST /keys/upload`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,12 @@ pub struct UploadKeys {
     /// `fallback_keys`, by `algorithm:id`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fallback_keys: BTreeMap<String, RawJson>,
+}
+
+impl UploadKeys {
+    pub(super) const fn tells(&self) -> Tells {
+        if self.device_keys.is_some() { Tells::Change } else { Tells::Nobody }
+    }
 }
 
 /// How many one-time keys wait to be claimed, by algorithm.

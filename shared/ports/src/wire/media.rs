@@ -5,7 +5,10 @@ use ruma::{OwnedServerName, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use tern_model::Millis;
 
-use super::boundary;
+use super::{
+    boundary,
+    policy::{StoragePolicy, storage_policy},
+};
 
 /// Carries the frame of a [`MediaCommand`], in unpadded URL-safe base64, while the body carries the content.
 pub const COMMAND_HEADER: &str = "x-tern-command";
@@ -18,10 +21,13 @@ boundary! {
     MediaCommand,
     /// A question to the storage worker with content on the way there or back, and the answer beside the content.
     MediaRequest,
+    StoragePolicy,
+    storage_policy,
     {
-        StoreMedia => Stored,
-        FetchMedia => Fetched,
-        FetchThumbnail => Fetched,
+        // access, while suspended
+        StoreMedia => Stored, [Write Allowed];
+        FetchMedia => Fetched, [Read Allowed];
+        FetchThumbnail => Fetched, [Read Allowed];
     }
 }
 

@@ -16,6 +16,7 @@ pub mod media;
 pub mod notifications;
 pub mod one_time_store;
 pub mod places;
+pub mod policy;
 pub mod presence;
 pub mod receive;
 pub mod relations;
@@ -49,10 +50,13 @@ macro_rules! wire_name {
 }
 pub(crate) use wire_name;
 
-/// Declares a boundary: the enum of commands, for each command its name in frames if it is another, and the type of its
-/// reply.
+/// Declares a boundary: the enum of commands, and for each command its name in frames if it is another, the type of its reply
+/// and what it says of itself ([`policy`]).
 macro_rules! boundary {
-    ($(#[$doc:meta])* $command:ident, $(#[$trait_doc:meta])* $request:ident, { $($name:ident $(as $wire:literal)? => $reply:ty,)* }) => {
+    (
+        $(#[$doc:meta])* $command:ident, $(#[$trait_doc:meta])* $request:ident, $policy:ty, $declare:ident,
+        { $($name:ident $(as $wire:literal)? => $reply:ty, $declaration:tt;)* }
+    ) => {
         $(#[$doc])*
         #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
         pub enum $command {
@@ -64,19 +68,38 @@ macro_rules! boundary {
             pub const fn name(&self) -> &'static str {
                 match self { $(Self::$name(_) => crate::wire::wire_name!($name $($wire)?),)* }
             }
+
+            /// Every command with its row of the table.
+            #[cfg(test)]
+            pub(crate) const DECLARED: &'static [(&'static str, &'static str)] =
+                &[$((stringify!($name), stringify!($declaration)),)*];
+
+            /// What the command says of itself.
+            pub fn policy(&self) -> $policy {
+                match self { $(Self::$name(ask) => $request::policy(&**ask),)* }
+            }
         }
 
         $(#[$trait_doc])*
         pub trait $request: Into<$command> {
             /// What comes back.
             type Reply: serde::Serialize + serde::de::DeserializeOwned;
+
+            /// What the command says of itself.
+            fn policy(&self) -> $policy;
         }
 
         $(
             impl From<$name> for $command {
                 fn from(request: $name) -> Self { Self::$name(Box::new(request)) }
             }
-            impl $request for $name { type Reply = $reply; }
+            impl $request for $name {
+                type Reply = $reply;
+
+                fn policy(&self) -> $policy {
+                    $declare!(self, $declaration)
+                }
+            }
         )*
     };
 }

@@ -5,23 +5,29 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tern_model::{Millis, RawJson};
 
-use super::{Done, boundary};
+use super::{
+    Done, boundary,
+    policy::{ObjectPolicy, object_policy},
+};
 
 boundary! {
     /// A question to a one-time store.
     OneTimeStoreCommand,
     /// A question to a one-time store and its answer.
     OneTimeStoreRequest,
+    ObjectPolicy,
+    object_policy,
     {
-        AcquirePermit as "TakeTurn" => Permit,
-        ReturnTurn => Done,
-        StoreEntry as "LeaveNote" => Done,
-        ReadEntries as "ReadNotes" => Entries,
-        TakeEntries as "TakeNotes" => Entries,
-        OpenProof => bool,
-        ConfirmProof => bool,
-        SpendProof => Option<Proof>,
-        DropProof => Done,
+        // when there is nothing here, access
+        AcquirePermit as "TakeTurn" => Permit, [Create Write];
+        ReturnPermit => Done, [Own Write];
+        StoreEntry as "LeaveNote" => Done, [Create Write];
+        ReadEntries as "ReadNotes" => Entries, [Own Read];
+        TakeEntries as "TakeNotes" => Entries, [Own Write];
+        OpenProof => bool, [Create Write];
+        ConfirmProof => bool, [Own Write];
+        SpendProof => Option<Proof>, [Own Write];
+        DropProof => Done, [Own Write];
     }
 }
 
@@ -47,7 +53,7 @@ pub struct Permit {
 
 /// What a [`AcquirePermit`] was for has succeeded: it does not count.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReturnTurn {
+pub struct ReturnPermit {
     /// How many an hour in the long run.
     pub per_hour: u32,
     /// Where it was tried from, to be remembered.

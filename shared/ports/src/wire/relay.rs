@@ -4,15 +4,21 @@ use ruma::OwnedUserId;
 use serde::{Deserialize, Serialize};
 use tern_model::RawJson;
 
-use super::{boundary, frame};
+use super::{
+    boundary, frame,
+    policy::{ObjectPolicy, object_policy},
+};
 
 boundary! {
     /// A question to a relay.
     RelayCommand,
     /// A question to a relay and its answer.
     RelayRequest,
+    ObjectPolicy,
+    object_policy,
     {
-        PassOn => PassedOn,
+        // when there is nothing here, access
+        PassOn => PassedOn, [Own Write];
     }
 }
 

@@ -1,12 +1,13 @@
 //! Every question to a room's hub, with its answer.
 
 use ruma::OwnedUserId;
-use tern_model::{Notice, RawJson};
+use tern_model::{MembershipAction, Notice, RawJson};
 
 use super::{
     Done, boundary,
     delayed::{DelayEvent, Delayed, FindDelayed, ListDelayed, ManageDelayed, ScheduledEvent},
     directory::{CheckAliasPermission, ReadSummary, SeenRoom},
+    policy::{RoomPolicy, Suspended, room_policy},
     receive::{Receipted, ReceiveEvents},
     relations::{EventContext, EventTime, ReadContext, ReadEventByTime, ReadRelations, ReadThreads, RelationPage},
     room::{
@@ -23,36 +24,53 @@ boundary! {
     RoomCommand,
     /// A question to a room's hub and its answer.
     RoomRequest,
+    RoomPolicy,
+    room_policy,
     {
-        CreateRoom => Sent,
-        SendEvent => Sent,
-        ChangeMembership => Sent,
-        SetMemberProfile => Done,
-        ForgetMember => Done,
-        SetTyping => Done,
-        SendReceipts => Done,
-        ReadMessages => Messages,
-        ReadEvent => RawJson,
-        ReadContext => EventContext,
-        ReadEventByTime => EventTime,
-        ReadRelations => RelationPage,
-        ReadThreads => RelationPage,
-        FindThread => FoundThread,
-        ReadState => Vec<RawJson>,
-        ReadStateEvent => RawJson,
-        ReadMembers => Vec<RawJson>,
-        ReadJoinedMembers => Vec<JoinedMember>,
-        ReadJoinedUsers as "ReadCompanions" => Vec<OwnedUserId>,
-        ReadSlice => SyncRoom,
-        SubscribeRoom as "AttendRoom" => Option<Notice>,
-        ReadSummary => SeenRoom,
-        CheckAliasPermission as "CheckCurator" => Done,
-        ReadForUpgrade => UpgradeSource,
-        DelayEvent => Delayed,
-        FindDelayed => Option<Delayed>,
-        ManageDelayed => Done,
-        ListDelayed => Vec<ScheduledEvent>,
-        ProbeRoom => RoomProbe,
-        ReceiveEvents => Vec<Receipted>,
+        // when there is no such room, access, while suspended
+        CreateRoom => Sent, [Create Write Refused];
+        SendEvent => Sent, [Forbidden Write (Self::suspended)];
+        ChangeMembership => Sent, [Own Write (Self::suspended)];
+        SetMemberProfile => Done, [Own Write Allowed];
+        ForgetMember => Done, [Forbidden Write Allowed];
+        SetTyping => Done, [Forbidden Write Allowed];
+        SendReceipts => Done, [Forbidden Write Allowed];
+        ReadMessages => Messages, [Forbidden Read Allowed];
+        ReadEvent => RawJson, [Own Read Allowed];
+        ReadContext => EventContext, [Own Read Allowed];
+        ReadEventByTime => EventTime, [Forbidden Read Allowed];
+        ReadRelations => RelationPage, [Own Read Allowed];
+        ReadThreads => RelationPage, [Forbidden Read Allowed];
+        FindThread => FoundThread, [Own Read Allowed];
+        ReadState => Vec<RawJson>, [Forbidden Read Allowed];
+        ReadStateEvent => RawJson, [Forbidden Read Allowed];
+        ReadMembers => Vec<RawJson>, [Forbidden Read Allowed];
+        ReadJoinedMembers => Vec<JoinedMember>, [Forbidden Read Allowed];
+        ReadJoinedUsers as "ReadCompanions" => Vec<OwnedUserId>, [Forbidden Read Allowed];
+        ReadSlice => SyncRoom, [Forbidden Read Allowed];
+        SubscribeRoom as "AttendRoom" => Option<Notice>, [Forbidden Write Allowed];
+        ReadSummary => SeenRoom, [Own Read Allowed];
+        CheckAliasPermission as "CheckCurator" => Done, [Forbidden Read Allowed];
+        ReadForUpgrade => UpgradeSource, [Forbidden Read Allowed];
+        DelayEvent => Delayed, [Forbidden Write Refused];
+        FindDelayed => Option<Delayed>, [Own Read Allowed];
+        ManageDelayed => Done, [Own Write Allowed];
+        ListDelayed => Vec<ScheduledEvent>, [Own Read Allowed];
+        ProbeRoom => RoomProbe, [Own Read Allowed];
+        ReceiveEvents => Vec<Receipted>, [Create Write Allowed];
+    }
+}
+
+impl SendEvent {
+    /// A suspended user may take back what is his own, which whoever sends the redaction sees to.
+    const fn suspended(&self) -> Suspended {
+        if self.draft.redacts.is_some() { Suspended::Allowed } else { Suspended::Refused }
+    }
+}
+
+impl ChangeMembership {
+    /// A suspended user may leave, and do nothing else.
+    const fn suspended(&self) -> Suspended {
+        if matches!(self.action, MembershipAction::Leave) { Suspended::Allowed } else { Suspended::Refused }
     }
 }

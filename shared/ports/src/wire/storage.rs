@@ -22,6 +22,7 @@ use super::{
     keys::{KeysPage, PublishKeys, ReadPublicKeys},
     media::{PurgeMedia, Purged, QuarantineMedia, ReserveMedia},
     places::LocateEvent,
+    policy::{StoragePolicy, storage_policy},
     relations::{FindByTime, LoadAggregations, PageRelations, PageThreads, StoredAggregation, ThreadPage},
     search::{Matches, SearchEvents},
     sync::{SyncAsk, SyncRoom, VisibilityFacts},
@@ -33,69 +34,72 @@ boundary! {
     StorageCommand,
     /// A question to the storage worker and its answer.
     StorageRequest,
+    StoragePolicy,
+    storage_policy,
     {
-        AppendEvents => Appended,
-        SyncRooms => Vec<SyncRoom>,
-        PageEvents => EventPage,
-        LoadEvent => Option<LoadedEvent>,
-        LocateEvent => Option<OwnedRoomId>,
-        StateAt => Vec<StoredEvent>,
-        PageRelations => EventPage,
-        LoadAggregations => Vec<StoredAggregation>,
-        PageThreads => ThreadPage,
-        FindByTime => Option<RoomSeq>,
-        LoadAuthChain => Vec<AuthLink>,
-        SearchEvents => Matches,
-        RegisterRoom => Done,
-        ResolveAlias => Option<OwnedRoomId>,
-        ReleaseAlias => Done,
-        AddAlias => Done,
-        LoadAlias => Option<AliasRow>,
-        RemoveAlias => Done,
-        ListAliases => Vec<OwnedRoomAliasId>,
-        MoveAliases => Done,
-        ListRoom => Done,
-        IsListed => Option<bool>,
-        PageDirectory => DirectoryPage,
-        LoadFacts => Vec<ShownRoom>,
-        PublishProfile => Done,
-        SearchUsers => Vec<FoundUser>,
-        FileReport => Done,
-        CreateUser => Done,
-        LoadUser => Option<UserRow>,
-        SetPassword => Done,
-        DeactivateUser => Done,
-        AddThreepid => Done,
-        RemoveThreepid => Done,
-        RemoveSignIn => bool,
-        ListThreepids => Vec<Threepid>,
-        FindThreepid => Option<OwnedUserId>,
-        ReserveMedia => Done,
-        QuarantineMedia => Done,
-        PurgeMedia => Purged,
-        CreateBackup => u64,
-        ReadBackup => Option<Backup>,
-        UpdateBackup => bool,
-        DeleteBackup => bool,
-        DropBackups => Done,
-        StoreBackupKeys => BackupStored,
-        ReadBackupKeys => Option<Vec<BackupKey>>,
-        DeleteBackupKeys => Option<BackupState>,
-        PublishKeys => Done,
-        ReadPublicKeys => KeysPage,
-        SaveClient => Done,
-        UseClient => Done,
-        LoadClient => Option<ClientRow>,
-        ListUsers => Vec<UserEntry>,
-        ChangeUser => Done,
-        CheckRegistrationToken => bool,
-        CreateRegistrationToken => Done,
-        ListRegistrationTokens => Vec<RegistrationToken>,
-        DeleteRegistrationToken => Done,
-        RecordAudit => Done,
-        ReadAudit => Vec<NumberedEntry>,
-        LoadKeyring => Option<StoredKeyring>,
-        SaveKeyring => bool,
+        // access, while suspended
+        AppendEvents => Appended, [Write Allowed];
+        SyncRooms => Vec<SyncRoom>, [Read Allowed];
+        PageEvents => EventPage, [Read Allowed];
+        LoadEvent => Option<LoadedEvent>, [Read Allowed];
+        LocateEvent => Option<OwnedRoomId>, [Read Allowed];
+        StateAt => Vec<StoredEvent>, [Read Allowed];
+        PageRelations => EventPage, [Read Allowed];
+        LoadAggregations => Vec<StoredAggregation>, [Read Allowed];
+        PageThreads => ThreadPage, [Read Allowed];
+        FindByTime => Option<RoomSeq>, [Read Allowed];
+        LoadAuthChain => Vec<AuthLink>, [Read Allowed];
+        SearchEvents => Matches, [Read Allowed];
+        RegisterRoom => Done, [Write Refused];
+        ResolveAlias => Option<OwnedRoomId>, [Read Allowed];
+        ReleaseAlias => Done, [Write Allowed];
+        AddAlias => Done, [Write Allowed];
+        LoadAlias => Option<AliasRow>, [Read Allowed];
+        RemoveAlias => Done, [Write Allowed];
+        ListAliases => Vec<OwnedRoomAliasId>, [Read Allowed];
+        MoveAliases => Done, [Write Allowed];
+        ListRoom => Done, [Write Allowed];
+        IsListed => Option<bool>, [Read Allowed];
+        PageDirectory => DirectoryPage, [Read Allowed];
+        LoadFacts => Vec<ShownRoom>, [Read Allowed];
+        PublishProfile => Done, [Write Allowed];
+        SearchUsers => Vec<FoundUser>, [Read Allowed];
+        FileReport => Done, [Write Allowed];
+        CreateUser => Done, [Write Allowed];
+        LoadUser => Option<UserRow>, [Read Allowed];
+        SetPassword => Done, [Write Allowed];
+        DeactivateUser => Done, [Write Allowed];
+        AddThreepid => Done, [Write Allowed];
+        RemoveThreepid => Done, [Write Allowed];
+        RemoveSignIn => bool, [Write Allowed];
+        ListThreepids => Vec<Threepid>, [Read Allowed];
+        FindThreepid => Option<OwnedUserId>, [Read Allowed];
+        ReserveMedia => Done, [Write Allowed];
+        QuarantineMedia => Done, [Write Allowed];
+        PurgeMedia => Purged, [Write Allowed];
+        CreateBackup => u64, [Write Allowed];
+        ReadBackup => Option<Backup>, [Read Allowed];
+        UpdateBackup => bool, [Write Allowed];
+        DeleteBackup => bool, [Write Allowed];
+        DropBackups => Done, [Write Allowed];
+        StoreBackupKeys => BackupStored, [Write Allowed];
+        ReadBackupKeys => Option<Vec<BackupKey>>, [Read Allowed];
+        DeleteBackupKeys => Option<BackupState>, [Write Allowed];
+        PublishKeys => Done, [Write Allowed];
+        ReadPublicKeys => KeysPage, [Read Allowed];
+        SaveClient => Done, [Write Allowed];
+        UseClient => Done, [Write Allowed];
+        LoadClient => Option<ClientRow>, [Read Allowed];
+        ListUsers => Vec<UserEntry>, [Read Allowed];
+        ChangeUser => Done, [Write Allowed];
+        CheckRegistrationToken => bool, [Read Allowed];
+        CreateRegistrationToken => Done, [Write Allowed];
+        ListRegistrationTokens => Vec<RegistrationToken>, [Read Allowed];
+        DeleteRegistrationToken => Done, [Write Allowed];
+        RecordAudit => Done, [Write Allowed];
+        ReadAudit => Vec<NumberedEntry>, [Read Allowed];
+        LoadKeyring => Option<StoredKeyring>, [Read Allowed];
+        SaveKeyring => bool, [Write Allowed];
     }
 }
 

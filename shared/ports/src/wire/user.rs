@@ -365,6 +365,9 @@ pub struct ListMemberships {
     pub session: Option<SessionRef>,
 }
 
+/// Memberships by room.
+pub type Memberships = BTreeMap<OwnedRoomId, String>;
+
 /// The users that the user ignores.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListIgnored {

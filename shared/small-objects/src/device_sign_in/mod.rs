@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tern_model::{MatrixError, Millis};
 use tern_ports::{
     ObjectHost, Sql,
-    wire::{DeviceSignInCommand, frame},
+    wire::{DeviceSignInCommand, frame, policy::Absent},
 };
 
 use tern_object_kit::schema::{NUMBER, READ_NUMBER, Schema, Step, WRITE_NUMBER};
@@ -49,6 +49,11 @@ impl<H: ObjectHost> DeviceSignInActor<H> {
 
     /// Handles one command; answers with a reply frame. A question about what was never here leaves nothing behind.
     pub async fn handle(&self, command: DeviceSignInCommand) -> Vec<u8> {
+        if command.policy().absent == Absent::Create
+            && let Err(error) = self.prepare()
+        {
+            return reply::<()>(&Err(error));
+        }
         match command {
             DeviceSignInCommand::OpenDeviceGrant(command) => reply(&self.open_device_grant(*command).await),
             DeviceSignInCommand::ReadDeviceGrant(_) => reply(&self.read_device_grant()),
@@ -82,6 +87,15 @@ impl<H: ObjectHost> DeviceSignInActor<H> {
         Ok(self.ready.get())
     }
 
+    /// Makes the table, for something that is to be kept.
+    fn prepare(&self) -> Result<(), MatrixError> {
+        if !self.ready.get() {
+            SCHEMA.create(self.host.sql())?;
+            self.ready.set(true);
+        }
+        Ok(())
+    }
+
     /// What is kept, if its time is not over.
     fn load<T: DeserializeOwned>(&self) -> Result<Option<(T, Millis)>, MatrixError> {
         if !self.is_there()? {
@@ -93,10 +107,6 @@ impl<H: ObjectHost> DeviceSignInActor<H> {
     }
 
     fn save(&self, content: &impl Serialize, expires: Millis) -> Result<(), MatrixError> {
-        if !self.ready.get() {
-            SCHEMA.create(self.host.sql())?;
-            self.ready.set(true);
-        }
         // Our own types always serialise.
         let content = serde_json::to_string(content).unwrap_or_default();
         self.host.sql().query(

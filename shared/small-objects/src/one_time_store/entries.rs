@@ -17,7 +17,6 @@ use super::OneTimeStoreActor;
 
 impl<H: ObjectHost> OneTimeStoreActor<H> {
     pub(super) async fn store_entry(&self, ask: StoreEntry) -> Result<Done, MatrixError> {
-        self.prepare()?;
         self.host.sql().query(
             "INSERT INTO note (name, value, until) VALUES (?, ?, ?)
              ON CONFLICT DO UPDATE SET value = excluded.value, until = excluded.until",

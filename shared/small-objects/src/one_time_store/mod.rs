@@ -21,7 +21,7 @@ use serde::Serialize;
 use tern_model::{MatrixError, Millis};
 use tern_ports::{
     ObjectHost, SqlError,
-    wire::{OneTimeStoreCommand, frame},
+    wire::{OneTimeStoreCommand, frame, policy::Absent},
 };
 
 use tern_object_kit::schema::{NUMBER, READ_NUMBER, Schema, Step, WRITE_NUMBER};
@@ -66,9 +66,14 @@ impl<H: ObjectHost> OneTimeStoreActor<H> {
 
     /// Handles one command; the result is a reply frame. A question about what was never here leaves nothing behind.
     pub async fn handle(&self, command: OneTimeStoreCommand) -> Vec<u8> {
+        if command.policy().absent == Absent::Create
+            && let Err(error) = self.prepare()
+        {
+            return reply::<()>(&Err(error.into()));
+        }
         match command {
             OneTimeStoreCommand::AcquirePermit(ask) => reply(&self.acquire_permit(*ask).await),
-            OneTimeStoreCommand::ReturnTurn(ask) => reply(&self.return_turn(*ask).await),
+            OneTimeStoreCommand::ReturnPermit(ask) => reply(&self.return_permit(*ask).await),
             OneTimeStoreCommand::StoreEntry(ask) => reply(&self.store_entry(*ask).await),
             OneTimeStoreCommand::ReadEntries(_) => reply(&self.read_entries()),
             OneTimeStoreCommand::TakeEntries(_) => reply(&self.take_entries()),

@@ -11,7 +11,7 @@ use tern_ports::{
     ObjectHost, Sql, SqlError,
     wire::{
         Done,
-        one_time_store::{AcquirePermit, Permit, ReturnTurn},
+        one_time_store::{AcquirePermit, Permit, ReturnPermit},
     },
 };
 
@@ -29,7 +29,6 @@ pub(super) const KNOWN: Step = &["CREATE TABLE IF NOT EXISTS known_address (
 
 impl<H: ObjectHost> OneTimeStoreActor<H> {
     pub(super) async fn acquire_permit(&self, ask: AcquirePermit) -> Result<Permit, MatrixError> {
-        self.prepare()?;
         let (sql, now) = (self.host.sql(), self.host.now());
         let rate = Rate { burst: ask.burst, per_hour: ask.per_hour };
         let own = own_bucket(sql, ask.from.as_deref(), now)?;
@@ -42,7 +41,7 @@ impl<H: ObjectHost> OneTimeStoreActor<H> {
         Ok(Permit::default())
     }
 
-    pub(super) async fn return_turn(&self, ask: ReturnTurn) -> Result<Done, MatrixError> {
+    pub(super) async fn return_permit(&self, ask: ReturnPermit) -> Result<Done, MatrixError> {
         self.prepare()?;
         let (sql, now) = (self.host.sql(), self.host.now());
         let own = own_bucket(sql, ask.from.as_deref(), now)?;

@@ -24,7 +24,6 @@ struct ProofRow {
 
 impl<H: ObjectHost> OneTimeStoreActor<H> {
     pub(super) async fn open_proof(&self, ask: OpenProof) -> Result<bool, MatrixError> {
-        self.prepare()?;
         if self.proof()?.is_some_and(|proof| proof.confirmed.is_some() || proof.attempt >= ask.attempt) {
             return Ok(false);
         }

@@ -21,7 +21,10 @@ use ruma::{OwnedServerName, RoomId, UserId};
 use tern_model::{Accounts, Config, Limits, Millis};
 use tern_ports::{
     Clock, Entropy, PollReply, Polls, Sql, Target, Transport, Unreachable, WaitingPoll, ask_room,
-    wire::room::{ProbeRoom, RoomProbe},
+    wire::{
+        policy::Standing,
+        room::{ProbeRoom, RoomProbe},
+    },
 };
 
 pub use client::{Client, Reader};
@@ -330,6 +333,10 @@ impl Cluster {
 impl Transport for World {
     async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
         self.0.exchange(target.clone(), frame).await
+    }
+
+    fn standing(&self) -> Standing {
+        Standing::Nobody
     }
 }
 

@@ -9,7 +9,8 @@ use std::{
 use futures::{channel::oneshot, future::LocalBoxFuture};
 use tern_model::{Millis, RawJson};
 use tern_ports::{
-    Attachment, Clock, Entropy, ObjectHost, Spawn, Target, Transport, Unreachable, WaitingPolls, wire::frame,
+    Attachment, Clock, Entropy, ObjectHost, Spawn, Target, Transport, Unreachable, WaitingPolls,
+    wire::{frame, policy::Standing},
 };
 use tern_room_hub::RoomActor;
 use tern_small_objects::relay::RelayActor;
@@ -283,6 +284,10 @@ impl Transport for LifeHost {
     async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
         self.gate().await;
         self.cluster().exchange(target.clone(), frame).await
+    }
+
+    fn standing(&self) -> Standing {
+        Standing::Nobody
     }
 }
 

@@ -83,6 +83,10 @@ fn whoever_is_locked_or_gone_is_signed_in_nowhere() {
     let open = || OpenBrowser { user_id: alice().to_owned(), ip: None, agent: None };
     let cookie = hub.ask(open()).unwrap();
     let read = || ReadBrowser { cookie: cookie.clone() };
+    stand(&hub, None, Some(true));
+    assert!(hub.ask(read()).unwrap().suspended, "what the pages send is judged by it");
+    stand(&hub, None, Some(false));
+    assert!(!hub.ask(read()).unwrap().suspended);
     stand(&hub, Some(true), None);
     assert_eq!(hub.ask(read()).unwrap_err().status, 401);
     assert_eq!(hub.ask(open()).unwrap_err().errcode, "M_USER_LOCKED");

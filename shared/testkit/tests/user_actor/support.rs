@@ -16,6 +16,7 @@ use tern_ports::{
     ObjectHost as _, Sql as _,
     wire::{
         Done, RoomCommand, StorageCommand, UserCommand, UserRequest, frame,
+        storage::UserRow,
         sync::{SyncAsk, SyncRoom, VisibilityFacts},
         user::{ClassicSync, Deliver, OpenSession, SessionRef, SlidingSync, SyncStep},
     },
@@ -180,6 +181,7 @@ impl Hub {
             StorageCommand::SyncRooms(command) => {
                 reply(command.rooms.iter().map(|ask| some.slice(ask)).collect::<Vec<_>>())
             }
+            StorageCommand::LoadUser(_) => reply(Some(registered())),
             StorageCommand::PublishProfile(_) | StorageCommand::PublishKeys(_) => reply(Done {}),
             other => panic!("{other:?}"),
         });
@@ -342,6 +344,18 @@ pub(crate) fn open(device: Option<&str>, refresh: bool) -> OpenSession {
         refresh,
         ip: Some("::1".to_owned()),
         user_id: alice().to_owned(),
+    }
+}
+
+/// Somebody whom the registry knows.
+pub(crate) fn registered() -> UserRow {
+    UserRow {
+        password_hash: None,
+        admin: false,
+        deactivated: false,
+        locked: false,
+        suspended: false,
+        created: Millis(0),
     }
 }
 

@@ -7,7 +7,7 @@ use tern_ports::{
     ObjectHost, WaitingPolls,
     wire::{
         Done,
-        keys::{Dehydrated, DehydratedEvents, DeleteDehydrated, PutDehydrated, ReadDehydrated, ReadDehydratedEvents},
+        keys::{Dehydrated, DehydratedEvents, PutDehydrated, ReadDehydratedEvents},
     },
 };
 
@@ -29,7 +29,6 @@ const PAGE: u64 = 100;
 
 impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(crate) fn put_dehydrated(&self, command: &PutDehydrated) -> Result<Done, MatrixError> {
-        self.admit(&command.session)?;
         let device_id = &command.device_id;
         if !(1..=LONGEST_DEVICE_ID).contains(&device_id.as_str().len()) {
             return Err(MatrixError::invalid_param("The device id is empty or too long"));
@@ -63,13 +62,11 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         })
     }
 
-    pub(crate) fn read_dehydrated(&self, command: &ReadDehydrated) -> Result<Option<Dehydrated>, MatrixError> {
-        self.admit(&command.session)?;
+    pub(crate) fn read_dehydrated(&self) -> Result<Option<Dehydrated>, MatrixError> {
         Ok(keys::dehydrated(self.host.sql())?)
     }
 
-    pub(crate) fn delete_dehydrated(&self, command: &DeleteDehydrated) -> Result<Option<OwnedDeviceId>, MatrixError> {
-        self.admit(&command.session)?;
+    pub(crate) fn delete_dehydrated(&self) -> Result<Option<OwnedDeviceId>, MatrixError> {
         self.change(|tx| {
             let Some(Dehydrated { device_id, .. }) = keys::dehydrated(tx.sql)? else { return Ok(None) };
             self.remove_device(tx, &device_id)?;
@@ -82,7 +79,6 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         &self,
         command: &ReadDehydratedEvents,
     ) -> Result<DehydratedEvents, MatrixError> {
-        self.admit(&command.session)?;
         let sql = self.host.sql();
         if keys::dehydrated(sql)?.is_none_or(|device| device.device_id != command.device_id) {
             return Err(MatrixError::forbidden("This is not your dehydrated device"));

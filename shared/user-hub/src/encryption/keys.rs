@@ -24,8 +24,11 @@ const MOST_ALGORITHMS: usize = 8;
 
 impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(crate) fn upload_keys(&self, command: &UploadKeys) -> Result<KeyCount, MatrixError> {
-        self.admit_device(&command.session)?;
         let device_id = &*command.session.device_id;
+        if device_id.as_str().is_empty() {
+            // An application service has to name one.
+            return Err(MatrixError::missing_param("device_id is missing"));
+        }
         self.change(|tx| {
             if let Some(keys) = &command.device_keys {
                 self.take_identity(tx, device_id, keys)?;
@@ -84,7 +87,6 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     }
 
     pub(crate) fn query_own_keys(&self, command: QueryOwnKeys) -> Result<OwnKeys, MatrixError> {
-        self.admit(&command.session)?;
         let sql = self.host.sql();
         let keys = match command.devices {
             Some(devices) => Some(UserKeys {

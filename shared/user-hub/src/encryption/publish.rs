@@ -11,8 +11,8 @@ use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ObjectHost, SqlError, WaitingPolls, ask_storage,
     wire::{
-        UserCommand,
         keys::{PublicKeys, PublishKeys, UserKeys},
+        policy::Tells,
     },
 };
 
@@ -84,16 +84,16 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     }
 
     /// Lets the answer to a command go when the copy has what it tells.
-    pub(crate) async fn after_keys(self: &Rc<Self>, handled: Handled, effect: KeyEffect) -> Handled {
+    pub(crate) async fn after_keys(self: &Rc<Self>, handled: Handled, tells: Tells) -> Handled {
         let (changed, unannounced) = (self.keys_changed.take(), self.unannounced.take());
         if changed || unannounced {
             self.request_alarm(self.host.now().plus(announce::RESUME_MS)).await;
         }
         let wait = changed
-            || match effect {
-                KeyEffect::Nothing => false,
-                KeyEffect::Change | KeyEffect::End => true,
-                KeyEffect::Keys => self.is_overtaken(),
+            || match tells {
+                Tells::Nobody => false,
+                Tells::Change | Tells::End => true,
+                Tells::Keys => self.is_overtaken(),
             };
         let copied = if wait { self.publish_keys().await } else { Ok(()) };
         if unannounced || copied.is_err() {
@@ -102,7 +102,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         match copied {
             Ok(()) => handled,
             // What is still to be done must not wait for it.
-            Err(_) if effect == KeyEffect::End => handled,
+            Err(_) if tells == Tells::End => handled,
             Err(_) => reply::<()>(&Err(MatrixError::unavailable())),
         }
     }
@@ -110,34 +110,5 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// The copy shows keys that are not true any more. Before the first there is none that could.
     fn is_overtaken(&self) -> bool {
         !matches!(self.due_publication(), Ok(None | Some(Publication { version: 1, .. })))
-    }
-}
-
-/// What the answer to a command tells of the public keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum KeyEffect {
-    Nothing,
-    /// That they were changed, now or, when the command is a repeated one, before.
-    Change,
-    /// That there are none any more, since the account ends.
-    End,
-    /// How they are.
-    Keys,
-}
-
-pub(crate) fn effect_of(command: &UserCommand) -> KeyEffect {
-    match command {
-        UserCommand::UploadKeys(upload) if upload.device_keys.is_none() => KeyEffect::Nothing,
-        UserCommand::UploadKeys(_)
-        | UserCommand::UploadCrossSigning(_)
-        | UserCommand::UploadSignatures(_)
-        | UserCommand::PutDehydrated(_)
-        | UserCommand::DeleteDehydrated(_)
-        | UserCommand::CloseSessions(_)
-        | UserCommand::RenameDevice(_)
-        | UserCommand::RevokeGrant(_) => KeyEffect::Change,
-        UserCommand::Retire(_) => KeyEffect::End,
-        UserCommand::QueryKeys(_) => KeyEffect::Keys,
-        _ => KeyEffect::Nothing,
     }
 }
