@@ -6,7 +6,7 @@ use ruma::{EventId, OwnedEventId, OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
 use tern_auth::{Check, token::mint};
 use tern_edge::poll::long_poll;
-use tern_model::{Caller, RawJson};
+use tern_model::{BoundedVec, Caller, EventRef, Name, RawJson};
 use tern_ports::{
     Clock, ask_room, ask_user,
     wire::{
@@ -133,8 +133,9 @@ impl Phone {
     /// `POST receipt/m.read/{eventId}`.
     pub async fn read(&self, room_id: &RoomId, event_id: &EventId) {
         self.admit().await;
-        let receipt = ReceiptDraft { kind: "m.read".to_owned(), event_id: event_id.to_owned(), thread_id: None };
-        let receipts = SendReceipts { user_id: self.user_id.clone(), receipts: vec![receipt] };
+        let event_id = EventRef::new(event_id).expect("the id is short");
+        let receipt = ReceiptDraft { kind: Name::cut("m.read"), event_id, thread_id: None };
+        let receipts = SendReceipts { user_id: self.user_id.clone(), receipts: BoundedVec::cut(vec![receipt]) };
         ask_room(&self.cluster, room_id, receipts).await.expect("members may read");
     }
 

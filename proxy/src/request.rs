@@ -4,7 +4,7 @@ use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use tern_auth::uia::Parameters;
-use tern_model::{Caller, MatrixError, RawJson};
+use tern_model::{Caller, EventRef, MatrixError, RawJson};
 use tern_ports::wire::user::SessionRef;
 use worker::{Headers, web_sys::ReadableStream};
 
@@ -129,7 +129,10 @@ impl Incoming {
 
     /// The path parameter `eventId`.
     pub(crate) fn event_id(&self) -> Result<OwnedEventId, MatrixError> {
-        OwnedEventId::try_from(self.param("eventId")).map_err(|_| MatrixError::invalid_param("Not an event id"))
+        // ruma bounds those alone that name a server.
+        let event_id = Some(self.param("eventId")).filter(|text| text.len() <= EventRef::MOST);
+        let event_id = event_id.and_then(|text| OwnedEventId::try_from(text).ok());
+        event_id.ok_or_else(|| MatrixError::invalid_param("Not an event id"))
     }
 
     /// The path parameter `userId`.

@@ -30,14 +30,6 @@ pub(crate) struct Route {
     pub(crate) handler: Handler,
 }
 
-impl Route {
-    /// What a suspended user may not do (Client-Server API, "Account suspension").
-    pub(crate) fn is_closed_to_suspended(&self) -> bool {
-        use Class::{CreateRoom, Invite, Join, Message, Profile};
-        matches!(self.class, Some(CreateRoom | Invite | Join | Message | Profile))
-    }
-}
-
 /// Writes a table of routes: auth class, rate limit where it is not the general one, method, `streamed` where the handler
 /// takes the body unread, path, handler.
 macro_rules! routes {

@@ -4,6 +4,8 @@
 //! (`tern-room`, `tern-sync`, `tern-auth`, `tern-push`) both speak of it.
 
 pub mod appservice;
+pub mod bounded;
+pub mod bounds;
 pub mod caller;
 pub mod config;
 pub mod ed25519;
@@ -27,6 +29,8 @@ pub mod support;
 pub mod time;
 pub mod upstream;
 
+pub use bounded::{Bounded, BoundedId, BoundedJson, BoundedMap, BoundedVec, TooLong};
+pub use bounds::{EventRef, Name, ThreadId};
 pub use caller::{Caller, TxnRef};
 pub use config::{Accounts, Config};
 pub use error::MatrixError;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 
-use crate::{Millis, RawJson, RoomSeq, RoomSummary, StickyEvent, TxnRef};
+use crate::{Millis, RawJson, RoomSeq, RoomSummary, StickyEvent, ThreadId, TxnRef};
 
 /// News of one room for one user. A hint, not the truth: it may be lost or repeated. `(room_id, seq)` of each event
 /// removes repeats; a first `seq` beyond the last known one plus one shows that something was missed.
@@ -113,7 +113,7 @@ pub struct Receipt {
     pub seq: Option<RoomSeq>,
     /// `main`, a thread root's id, or nothing for an unthreaded receipt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thread_id: Option<String>,
+    pub thread_id: Option<ThreadId>,
     /// When.
     pub ts: Millis,
 }

@@ -1,5 +1,7 @@
 //! Synchronous SQL, as a Durable Object's SQLite offers it.
 
+use tern_model::Bounded;
+
 /// A bound parameter or a column. Integers stay below 2^53, since they cross JavaScript numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -24,6 +26,12 @@ impl From<&str> for Value {
 impl From<String> for Value {
     fn from(value: String) -> Self {
         Self::Text(value)
+    }
+}
+
+impl<const N: usize> From<Bounded<N>> for Value {
+    fn from(value: Bounded<N>) -> Self {
+        Self::Text(value.into_string())
     }
 }
 

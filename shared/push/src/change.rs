@@ -14,6 +14,13 @@ pub(crate) const MAX_RULES: usize = 1_000;
 /// Bytes of a rule's id, as for other Matrix identifiers.
 const MAX_ID: usize = 255;
 
+/// Bytes of a pattern: as many as an identifier has, which is what most are made of.
+const MAX_PATTERN: usize = 255;
+/// Conditions of one rule.
+const MAX_CONDITIONS: usize = 32;
+/// Actions of one rule.
+const MAX_ACTIONS: usize = 32;
+
 /// Names of actions. The last two were withdrawn; older clients still send them, and they do nothing.
 const ACTIONS: [&str; 3] = ["notify", "dont_notify", "coalesce"];
 
@@ -78,14 +85,13 @@ fn decide_rule(kind: RuleKind, rule_id: &str, body: &RawJson) -> Result<Rule, Pu
     check_id(kind, rule_id)?;
     let body: Body = body.read().map_err(|error| malformed(&error))?;
     check_actions(&body.actions)?;
-    for condition in &body.conditions {
-        condition.read::<PushCondition>().map_err(|error| malformed(&error))?;
-    }
+    check_conditions(&body.conditions)?;
     let conditional = matches!(kind, RuleKind::Override | RuleKind::PostContent | RuleKind::Underride);
     let pattern = body.pattern.filter(|_| kind == RuleKind::Content);
     if kind == RuleKind::Content && pattern.is_none() {
         return Err(PushRuleError::Malformed("a content rule needs a pattern".to_owned()));
     }
+    check_pattern(pattern.as_deref())?;
     Ok(Rule {
         actions: body.actions,
         conditions: conditional.then_some(body.conditions),
@@ -112,7 +118,30 @@ pub(crate) fn check_id(kind: RuleKind, rule_id: &str) -> Result<(), PushRuleErro
     }
 }
 
+fn check_conditions(conditions: &[RawJson]) -> Result<(), PushRuleError> {
+    if conditions.len() > MAX_CONDITIONS {
+        return Err(PushRuleError::Malformed(format!("there are more than {MAX_CONDITIONS} conditions")));
+    }
+    conditions.iter().try_for_each(|condition| {
+        match condition.read::<PushCondition>().map_err(|error| malformed(&error))? {
+            PushCondition::EventMatch(condition) => check_pattern(Some(&condition.pattern)),
+            _ => Ok(()),
+        }
+    })
+}
+
+/// What would take too long to look for in every event is refused.
+fn check_pattern(pattern: Option<&str>) -> Result<(), PushRuleError> {
+    if pattern.is_some_and(|pattern| pattern.len() > MAX_PATTERN) {
+        return Err(PushRuleError::Malformed(format!("the pattern is longer than {MAX_PATTERN} bytes")));
+    }
+    Ok(())
+}
+
 fn check_actions(actions: &[RawJson]) -> Result<(), PushRuleError> {
+    if actions.len() > MAX_ACTIONS {
+        return Err(PushRuleError::Malformed(format!("there are more than {MAX_ACTIONS} actions")));
+    }
     actions.iter().try_for_each(check_action)
 }
 

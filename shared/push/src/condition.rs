@@ -68,7 +68,7 @@ impl Condition {
         let value = || written.value.clone().unwrap_or(Json::Null).into_owned();
         Some(match written.kind.as_str() {
             "event_match" => {
-                let (path, glob) = (path()?, Glob::new(written.pattern.as_deref()?));
+                let (path, glob) = (path()?, Glob::new(written.pattern.as_deref()?)?);
                 match path {
                     path if path == BODY => Self::Words(glob),
                     path if path == ROOM => Self::RoomLike(glob),
@@ -87,13 +87,13 @@ impl Condition {
     }
 
     pub(crate) fn words(pattern: &str) -> Self {
-        Self::Words(Glob::new(pattern))
+        Glob::new(pattern).map_or(Self::Never, Self::Words)
     }
 
     pub(crate) fn holds(&self, event: &Event<'_>, context: &Context<'_>) -> bool {
         match self {
-            Self::Match(path, glob) => event.text(path).is_some_and(|text| glob.matches(text)),
-            Self::Words(glob) => event.text(&BODY).is_some_and(|text| glob.matches_words(text)),
+            Self::Match(path, glob) => event.text(path).is_some_and(|text| glob.matches(text, &event.steps)),
+            Self::Words(glob) => event.text(&BODY).is_some_and(|text| glob.matches_words(text, &event.steps)),
             Self::Is(path, wanted) => event.at(path).is_some_and(|value| value.is_scalar() && value == wanted),
             Self::Contains(path, wanted) => match event.at(path) {
                 Some(Json::Array(items)) => items.iter().any(|item| item.is_scalar() && item == wanted),
@@ -102,14 +102,15 @@ impl Condition {
             Self::DisplayName => {
                 let name = context.display_name.filter(|name| !name.is_empty());
                 // The name is meant as it is, so its signs are no signs of a pattern.
-                name.zip(event.text(&BODY)).is_some_and(|(name, body)| Glob::literal(name).matches_words(body))
+                let glob = name.and_then(Glob::literal);
+                glob.zip(event.text(&BODY)).is_some_and(|(name, body)| name.matches_words(body, &event.steps))
             }
             Self::Members(is) => {
                 ruma::UInt::try_from(context.members).is_ok_and(|members| RangeBounds::contains(is, &members))
             }
             Self::RoomPermission => context.pings_room,
             Self::Subscription(wanted) => context.subscribed == Some(*wanted),
-            Self::RoomLike(glob) => glob.matches(context.room_id.as_str()),
+            Self::RoomLike(glob) => glob.matches(context.room_id.as_str(), &event.steps),
             Self::Room(room_id) => context.room_id.as_str() == room_id,
             Self::Sender(user_id) => event.text(&["sender"]) == Some(user_id),
             Self::Never => false,

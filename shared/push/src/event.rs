@@ -3,16 +3,20 @@
 use ruma::RoomId;
 use tern_model::RawJson;
 
-use crate::json::Json;
+use crate::{glob::Steps, json::Json};
 
 /// An event in client form, as rules look at it.
 #[derive(Clone, Debug)]
-pub struct Event<'a>(Json<'a>);
+pub struct Event<'a> {
+    json: Json<'a>,
+    /// What patterns may still cost.
+    pub(crate) steps: Steps,
+}
 
 impl<'a> Event<'a> {
     /// Reads the client form; an event that is none matches nothing.
     pub fn read(client: &'a RawJson) -> Self {
-        Self(client.read().unwrap_or(Json::Null))
+        Self { json: client.read().unwrap_or(Json::Null), steps: Steps::default() }
     }
 
     /// The event was redacted: nobody is notified of what is left.
@@ -42,7 +46,7 @@ impl<'a> Event<'a> {
     }
 
     pub(crate) fn at<K: AsRef<str>>(&self, path: &[K]) -> Option<&Json<'a>> {
-        self.0.at(path)
+        self.json.at(path)
     }
 
     pub(crate) fn text<K: AsRef<str>>(&self, path: &[K]) -> Option<&str> {

@@ -9,6 +9,7 @@ mod condition;
 mod error;
 mod evaluate;
 mod event;
+mod folded;
 mod glob;
 mod json;
 mod polls;

@@ -164,3 +164,40 @@ fn threads_notify_by_subscription_once_a_client_uses_it() {
         assert_eq!(judged(&defaults(), &event, &Context { subscribed, ..context() }).0, expected, "{subscribed:?}");
     }
 }
+
+/// A content rule for each pattern, the last one the most important.
+fn with_patterns<'a>(patterns: impl IntoIterator<Item = &'a str>) -> PushRules {
+    let mut rules = defaults();
+    for (number, pattern) in patterns.into_iter().enumerate() {
+        let rule = raw(&json!({"actions": ["notify", {"set_tweak": "highlight"}], "pattern": pattern}));
+        rules.apply("content", &number.to_string(), Change::Put { rule: &rule, before: None, after: None }).unwrap();
+    }
+    rules
+}
+
+#[test]
+fn a_hundred_words_are_looked_for_in_the_longest_message() {
+    let words: Vec<String> = (0..100).map(|number| format!("word{number}")).collect();
+    let rules = with_patterns(words.iter().map(String::as_str));
+    let body = format!("{} word0", "x ".repeat(32_000));
+    assert_eq!(judged(&rules, &message(&json!({"body": body})), &context()), (true, true));
+}
+
+/// Patterns whose every place a message reaches, and one below them that does match: it is not looked for any more.
+#[test]
+fn what_patterns_cost_for_one_event_is_bounded() {
+    let costly = format!("{}b", "a?".repeat(127));
+    let rules = with_patterns(["end"].into_iter().chain(vec![costly.as_str(); 900]));
+    let body = |length: usize| message(&json!({"body": format!("{} end", "a-".repeat(length))}));
+    assert_eq!(judged(&rules, &body(32_000), &context()), (true, false));
+    assert_eq!(judged(&rules, &body(10), &context()), (true, true));
+}
+
+#[test]
+fn a_pattern_of_an_earlier_build_that_is_too_long_matches_nothing() {
+    let mut content: Value = with_patterns(["short"]).to_content().read().unwrap();
+    content["global"]["content"][0]["pattern"] = "a?".repeat(10_000).into();
+    let rules = PushRules::from_content(user_id!("@alice:x"), &raw(&content)).unwrap();
+    let event = message(&json!({"body": "a-".repeat(10_000)}));
+    assert_eq!(judged(&rules, &event, &context()), (true, false));
+}

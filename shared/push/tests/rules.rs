@@ -179,6 +179,28 @@ fn an_action_is_a_known_name_or_a_tweak_also_for_rules_that_exist() {
     }
 }
 
+/// Every hub of a room looks for patterns in every event of it.
+#[test]
+fn a_rule_has_a_bounded_number_of_conditions_and_actions_and_short_patterns() {
+    let mut rules = rules();
+    let mut put = |kind: &str, rule: &Value| {
+        let rule = raw(rule);
+        rules.apply(kind, "rule", Change::Put { rule: &rule, before: None, after: None })
+    };
+    let like = |pattern: &str| json!({"kind": "event_match", "key": "content.body", "pattern": pattern});
+    let (long, longest) = ("x".repeat(256), "x".repeat(255));
+    for (kind, rule) in [
+        ("content", json!({"actions": [], "pattern": long})),
+        ("override", json!({"actions": [], "conditions": [like(&long)]})),
+        ("override", json!({"actions": [], "conditions": vec![like("x"); 33]})),
+        ("override", json!({"actions": vec!["notify"; 33], "conditions": []})),
+    ] {
+        assert!(matches!(put(kind, &rule), Err(PushRuleError::Malformed(_))), "{kind}");
+    }
+    put("content", &json!({"actions": [], "pattern": longest})).unwrap();
+    put("override", &json!({"actions": vec!["notify"; 32], "conditions": vec![like(&longest); 32]})).unwrap();
+}
+
 #[test]
 fn rules_of_one_kind_are_limited() {
     let mut rules = rules();

@@ -21,34 +21,31 @@ impl<H: ObjectHost> RoomActor<H> {
         self.alarm.rang();
         let cold = !self.awake.replace(true);
         let now = self.host.now();
-        match self.work_off(cold, now) {
-            Ok(false) => return,
-            Ok(true) => {}
+        match self.head() {
+            Ok(None) => return,
+            Ok(Some(_)) => {}
             Err(_) => return self.request_alarm(now.plus(LEFTOVERS_MS)).await,
         }
-        // What cannot be read now is due at the next alarm.
-        let _ = self.send_delayed(now).await;
-        if let Some(at) = self.next_due(now) {
+        let worked_off = self.work_off(cold, now);
+        let sent = self.send_delayed(now).await;
+        let again = worked_off.and(sent).is_err().then(|| now.plus(LEFTOVERS_MS));
+        if let Some(at) = [again, self.next_due(now)].into_iter().flatten().min() {
             self.request_alarm(at).await;
         }
     }
 
-    /// False when there is no room to look after.
-    fn work_off(self: &Rc<Self>, cold: bool, now: Millis) -> Result<bool, SqlError> {
-        if self.head()?.is_none() {
-            return Ok(false);
-        }
-        self.retry_failed_recipients(now)?;
-        self.flush_receipts()?;
+    /// Does every duty, whatever becomes of the others. The error of one that failed, which is due again.
+    fn work_off(self: &Rc<Self>, cold: bool, now: Millis) -> Result<(), SqlError> {
+        let told = self.retry_failed_recipients(now);
+        let written = self.flush_receipts();
         if cold && self.failed_recipients_due(now).is_none() {
             self.forget_typing();
         } else {
             self.expire_typing();
         }
         self.follow_up();
-        self.expire_sticky(now)?;
-        self.save_cursors()?;
-        Ok(true)
+        let expired = self.expire_sticky(now);
+        told.and(written).and(expired).and(self.save_cursors())
     }
 
     /// Sees to it that what follows from a commit is resumed if this object dies after the reply.
@@ -77,7 +74,8 @@ impl<H: ObjectHost> RoomActor<H> {
             self.forward_due().map(|due| due.max(now.plus(SOON_MS))),
             self.failed_recipients_due(now.plus(LEFTOVERS_MS)).map(|due| due.max(now.plus(SOON_MS))),
             self.typing_due(),
-            self.receipts_due(),
+            // What is still due could not be written.
+            self.receipts_due().map(|due| if due > now { due } else { now.plus(LEFTOVERS_MS) }),
             // What is still due could not be sent.
             self.delayed_due().map(|due| if due > now { due } else { now.plus(SOON_MS) }),
         ];

@@ -15,6 +15,7 @@ pub const SCHEMA: Schema = Schema {
         crate::timeline::sticky::TABLE,
         crate::timeline::finalised::TABLES,
         crate::reads::related::ANNOTATIONS,
+        crate::timeline::receipts::BOUNDED,
     ],
     read: READ_NUMBER,
     write: WRITE_NUMBER,

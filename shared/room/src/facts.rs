@@ -3,13 +3,25 @@
 
 use ruma::{OwnedRoomId, RoomId, events::StateEventType};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use tern_model::{Millis, Pdu, RawJson, RoomFacts};
+use serde_json::Value;
+use tern_model::{Bounded, Millis, Pdu, RawJson, RoomFacts};
 
-use crate::{error::Unreadable, membership::allowed_rooms, view::RoomView};
+use crate::{
+    error::Unreadable,
+    membership::allowed_rooms,
+    summary::{MOST_CHILDREN, MOST_LOOKED_AT},
+    view::RoomView,
+};
 
-/// Most children that a space shows.
-const MOST_CHILDREN: usize = 1_000;
+/// Most bytes of all children that a space shows. With the rest it has to fit into a row of the database.
+const MOST_BYTES: usize = 512 * 1024;
+
+/// Most servers by which a child can be joined, and most bytes of the name of each.
+const MOST_SERVERS: usize = 20;
+const MOST_SERVER_BYTES: usize = 261;
+
+/// Most bytes of one text that is shown.
+type Text = Bounded<8_192>;
 
 /// Event types that change what is shown.
 pub fn affects(kind: &str) -> bool {
@@ -34,10 +46,15 @@ pub fn affects(kind: &str) -> bool {
 ///
 /// # Errors
 /// When state cannot be read. Content of a wrong shape is as good as absent.
-pub fn facts(view: &impl RoomView, joined: u64, children: &[Pdu]) -> Result<RoomFacts, Unreadable> {
+pub fn facts(
+    view: &impl RoomView,
+    joined: u64,
+    children: impl IntoIterator<Item = Pdu>,
+) -> Result<RoomFacts, Unreadable> {
     let text = |kind: StateEventType, field: &str| -> Result<Option<String>, Unreadable> {
         let event = view.state(&kind, "")?;
-        Ok(event.and_then(|event| text_of(&event, field)).filter(|text| !text.is_empty()))
+        let text = event.and_then(|event| text_of(&event, field)).filter(|text| !text.is_empty());
+        Ok(text.map(|text| Text::cut(text).into_string()))
     };
     let is =
         |kind: StateEventType, field: &str, wanted: &str| text(kind, field).map(|text| text.as_deref() == Some(wanted));
@@ -54,7 +71,7 @@ pub fn facts(view: &impl RoomView, joined: u64, children: &[Pdu]) -> Result<Room
         num_joined_members: joined,
         guest_can_join: is(StateEventType::RoomGuestAccess, "guest_access", "can_join")?,
         world_readable: is(StateEventType::RoomHistoryVisibility, "history_visibility", "world_readable")?,
-        children: children.iter().filter_map(child).take(MOST_CHILDREN).collect(),
+        children: shown_children(children),
     })
 }
 
@@ -118,37 +135,68 @@ fn is_order(order: &str) -> bool {
     (1..=50).contains(&order.len()) && order.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
-/// A child event with `origin_server_ts`; nothing when it names no server to join by, which means it was removed.
+/// The children that name a server, as many as fit.
+fn shown_children(children: impl IntoIterator<Item = Pdu>) -> Vec<RawJson> {
+    let mut bytes = 0;
+    let shown = children.into_iter().take(MOST_LOOKED_AT).filter_map(|event| child(&event));
+    let fits = |child: &RawJson| {
+        bytes += child.text().len();
+        bytes <= MOST_BYTES
+    };
+    shown.take(MOST_CHILDREN).take_while(fits).collect()
+}
+
+/// A child event with `origin_server_ts` and what the specification knows of its content; nothing when it names no server
+/// to join by, which means it was removed.
 fn child(event: &Pdu) -> Option<RawJson> {
-    #[derive(Deserialize)]
-    struct Content {
-        via: Vec<String>,
-    }
     #[derive(Serialize)]
     struct Stripped<'a> {
-        content: &'a RawValue,
+        content: ChildContent,
         origin_server_ts: Millis,
         sender: &'a str,
         state_key: &'a str,
         #[serde(rename = "type")]
         kind: &'a str,
     }
-    let content: Content = serde_json::from_str(event.body().get()).ok()?;
-    let (sender, state_key) = (event.from().as_str(), RoomId::parse(event.key()?).ok()?);
+    let state_key = RoomId::parse(event.key()?).ok()?;
     let stripped = Stripped {
-        content: event.body(),
+        content: child_content(event)?,
         origin_server_ts: event.ts(),
-        sender,
+        sender: event.from().as_str(),
         state_key: state_key.as_str(),
         kind: "m.space.child",
     };
-    RawJson::from_value(&stripped).ok().filter(|_| !content.via.is_empty())
+    RawJson::from_value(&stripped).ok()
+}
+
+/// What is shown of the content of a child event (Client-Server API, `m.space.child`).
+#[derive(Serialize)]
+struct ChildContent {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suggested: Option<bool>,
+    via: Vec<String>,
+}
+
+fn child_content(event: &Pdu) -> Option<ChildContent> {
+    #[derive(Deserialize)]
+    struct Content {
+        order: Option<Value>,
+        suggested: Option<Value>,
+        via: Vec<String>,
+    }
+    let Content { order, suggested, mut via } = serde_json::from_str(event.body().get()).ok()?;
+    via.retain(|server| server.len() <= MOST_SERVER_BYTES);
+    via.truncate(MOST_SERVERS);
+    let order = order.as_ref().and_then(Value::as_str).filter(|order| is_order(order)).map(str::to_owned);
+    (!via.is_empty()).then(|| ChildContent { order, suggested: suggested.as_ref().and_then(Value::as_bool), via })
 }
 
 fn text_of(event: &Pdu, field: &str) -> Option<String> {
-    let mut content: serde_json::Value = serde_json::from_str(event.body().get()).ok()?;
+    let mut content: Value = serde_json::from_str(event.body().get()).ok()?;
     match content.get_mut(field)?.take() {
-        serde_json::Value::String(text) => Some(text),
+        Value::String(text) => Some(text),
         _ => None,
     }
 }

@@ -21,11 +21,21 @@ pub struct Members {
     pub heroes: Vec<Pdu>,
 }
 
+/// Most children of a space that are looked at: those that were removed are among them.
+pub const MOST_LOOKED_AT: usize = 5_000;
+
+/// Most children of a space that are shown.
+pub const MOST_CHILDREN: usize = 1_000;
+
 /// The summary of a room. `children` are its `m.space.child` events.
 ///
 /// # Errors
 /// When state cannot be read. Content of a wrong shape is as good as absent.
-pub fn summarise(view: &impl RoomView, members: &Members, children: &[Pdu]) -> Result<RoomSummary, Unreadable> {
+pub fn summarise(
+    view: &impl RoomView,
+    members: &Members,
+    children: impl IntoIterator<Item = Pdu>,
+) -> Result<RoomSummary, Unreadable> {
     let text = |kind: StateEventType, field: &str| -> Result<Option<String>, Unreadable> {
         Ok(view.state(&kind, "")?.and_then(|event| text_of(&event, field)))
     };
@@ -43,7 +53,12 @@ pub fn summarise(view: &impl RoomView, members: &Members, children: &[Pdu]) -> R
         join_rule: text(StateEventType::RoomJoinRules, "join_rule")?,
         encrypted: view.state(&StateEventType::RoomEncryption, "")?.is_some(),
         tombstone: tombstone.map(|event| text_of(&event, "replacement_room").unwrap_or_default()),
-        children: children.iter().filter_map(child).collect(),
+        children: children
+            .into_iter()
+            .take(MOST_LOOKED_AT)
+            .filter_map(|event| child(&event))
+            .take(MOST_CHILDREN)
+            .collect(),
         joined: members.joined,
         invited: members.invited,
         heroes: members.heroes.iter().take(HEROES).filter_map(hero).collect(),

@@ -40,12 +40,13 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             EphemeralNotice::Receipts(receipts) => receipts.as_slice(),
             EphemeralNotice::Typing(_) => &[],
         });
-        let mut fresh: Vec<&Receipt> = Vec::new();
+        let mut fresh: Vec<(&Receipt, bool)> = Vec::new();
         let ignored = self.ignored()?;
         for receipt in told.filter(|receipt| !ignored.contains(&receipt.user_id)) {
             let old = receipts::same_place(tx.sql, &notice.room_id, receipt)?;
+            let new_thread = old.is_none() && receipt.thread_id.is_some();
             if old.is_none_or(|old| old != *receipt && old.ts <= receipt.ts) {
-                fresh.push(receipt);
+                fresh.push((receipt, new_thread));
             }
         }
         if fresh.is_empty() {
@@ -53,8 +54,11 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         }
         let pos = tx.advance(news::RECEIPTS);
         let mut moved = false;
-        for receipt in fresh {
+        for (receipt, new_thread) in fresh {
             receipts::write(tx.sql, &notice.room_id, receipt, pos)?;
+            if new_thread {
+                receipts::drop_oldest_threads(tx.sql, &notice.room_id, receipt)?;
+            }
             moved |= self.read_up_to(tx, row, receipt)?;
         }
         if moved {

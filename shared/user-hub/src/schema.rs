@@ -4,8 +4,8 @@
 //! `pos` are positions of the user's stream at which the row last changed.
 
 use super::store::{
-    connections, devices, grants, keys, places, publication, resolved, shared_users, sticky, subscription, threads,
-    to_device, upgraded,
+    connections, devices, grants, keys, places, publication, receipts, resolved, shared_users, sticky, subscription,
+    threads, to_device, upgraded,
 };
 use tern_object_kit::schema::{Schema, Step};
 
@@ -31,6 +31,7 @@ pub const SCHEMA: Schema = Schema {
         devices::SETTLED,
         upgraded::TABLE,
         to_device::SENDERS,
+        receipts::BOUNDED,
     ],
     read: "SELECT version FROM hub",
     write:

@@ -1,10 +1,10 @@
 //! Typing, receipts and read markers: no storage call on these paths.
 
-use ruma::{EventId, OwnedEventId};
+use ruma::EventId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tern_edge::threads::MAIN;
-use tern_model::{MatrixError, RawJson};
+use tern_model::{EventRef, MatrixError, Name, RawJson, ThreadId};
 use tern_ports::{
     ask_room, ask_user,
     wire::{
@@ -53,7 +53,8 @@ async fn send_receipt(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixE
     let thread_id = body.thread_id.map(thread_id).transpose()?;
     match request.param("receiptType") {
         kind @ ("m.read" | "m.read.private") => {
-            let receipt = ReceiptDraft { kind: kind.to_owned(), event_id: request.event_id()?, thread_id };
+            let receipt =
+                ReceiptDraft { kind: Name::cut(kind), event_id: EventRef::new(request.event_id()?)?, thread_id };
             send_receipts(edge, request, vec![receipt]).await?;
         }
         "m.fully_read" if thread_id.is_some() => {
@@ -66,11 +67,12 @@ async fn send_receipt(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixE
 }
 
 /// A `thread_id`: `main`, or the id of a root (Client-Server API, "Threaded read receipts").
-fn thread_id(value: Value) -> Result<String, MatrixError> {
-    match value {
-        Value::String(text) if text == MAIN || EventId::parse(&text).is_ok() => Ok(text),
-        _ => Err(MatrixError::invalid_param("thread_id is neither `main` nor an event id")),
-    }
+fn thread_id(value: Value) -> Result<ThreadId, MatrixError> {
+    let named = match value {
+        Value::String(text) if text == MAIN || EventId::parse(&text).is_ok() => ThreadId::new(text).ok(),
+        _ => None,
+    };
+    named.ok_or_else(|| MatrixError::invalid_param("thread_id is neither `main` nor an event id"))
 }
 
 /// `POST /rooms/{roomId}/read_markers`
@@ -78,17 +80,17 @@ async fn set_read_markers(edge: &Edge, request: &Incoming) -> Result<Answer, Mat
     #[derive(Deserialize)]
     struct Body {
         #[serde(rename = "m.fully_read")]
-        fully_read: Option<OwnedEventId>,
+        fully_read: Option<EventRef>,
         #[serde(rename = "m.read")]
-        read: Option<OwnedEventId>,
+        read: Option<EventRef>,
         #[serde(rename = "m.read.private")]
-        read_private: Option<OwnedEventId>,
+        read_private: Option<EventRef>,
     }
     let body: Body = request.json()?;
     let receipts: Vec<ReceiptDraft> = [("m.read", body.read), ("m.read.private", body.read_private)]
         .into_iter()
         .filter_map(|(kind, event_id)| {
-            event_id.map(|event_id| ReceiptDraft { kind: kind.to_owned(), event_id, thread_id: None })
+            event_id.map(|event_id| ReceiptDraft { kind: Name::cut(kind), event_id, thread_id: None })
         })
         .collect();
     // Also without receipts: this is where the room refuses a stranger.
@@ -100,7 +102,7 @@ async fn set_read_markers(edge: &Edge, request: &Incoming) -> Result<Answer, Mat
 }
 
 async fn send_receipts(edge: &Edge, request: &Incoming, receipts: Vec<ReceiptDraft>) -> Result<(), MatrixError> {
-    let user_id = request.caller()?.user_id.clone();
+    let (user_id, receipts) = (request.caller()?.user_id.clone(), receipts.try_into()?);
     ask_room(edge, &request.room_id()?, SendReceipts { user_id, receipts }).await?;
     Ok(())
 }

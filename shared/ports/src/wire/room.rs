@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ruma::{OwnedDeviceId, OwnedEventId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 pub use tern_model::MembershipAction;
-use tern_model::{Caller, Millis, RawJson, RoomSeq};
+use tern_model::{BoundedVec, Caller, EventRef, Millis, Name, RawJson, RoomSeq, ThreadId};
 
 use super::sync::SyncAsk;
 
@@ -113,19 +113,19 @@ pub struct SendReceipts {
     /// Who.
     pub user_id: OwnedUserId,
     /// One or two (`m.read`, `m.read.private`).
-    pub receipts: Vec<ReceiptDraft>,
+    pub receipts: BoundedVec<ReceiptDraft, 2>,
 }
 
 /// One receipt to send.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceiptDraft {
     /// `m.read` or `m.read.private`.
-    pub kind: String,
+    pub kind: Name,
     /// Up to which event.
-    pub event_id: OwnedEventId,
+    pub event_id: EventRef,
     /// `main`, a thread root's id, or nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thread_id: Option<String>,
+    pub thread_id: Option<ThreadId>,
 }
 
 /// `GET messages`.

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use ruma::{OwnedUserId, UserId};
-use tern_model::{EphemeralNotice, MatrixError, Millis, Receipt};
+use tern_model::{EphemeralNotice, MatrixError, Millis, Receipt, ThreadId};
 use tern_ports::{
     ObjectHost, Sql, SqlError,
     wire::{
@@ -21,7 +21,7 @@ const LONGEST_TYPING_MS: u64 = 120_000;
 const FLUSH_MS: u64 = 5_000;
 
 /// User, kind, thread.
-type ReceiptKey = (OwnedUserId, String, String);
+type ReceiptKey = (OwnedUserId, String, ThreadId);
 
 /// What of the room is only in memory.
 #[derive(Default)]
@@ -120,9 +120,9 @@ impl<H: ObjectHost> RoomActor<H> {
             };
             let Some(seq) = self.receipt_position(&request.user_id, &draft).await? else { continue };
             let receipt = Receipt {
-                kind: draft.kind,
+                kind: draft.kind.into_string(),
                 user_id: request.user_id.clone(),
-                event_id: draft.event_id,
+                event_id: draft.event_id.into_id(),
                 seq: Some(seq),
                 thread_id: draft.thread_id,
                 ts: now,

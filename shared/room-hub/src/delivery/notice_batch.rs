@@ -22,6 +22,7 @@ use crate::{
     delivery::{pending::Pending, summary::affects_summary},
     graph::resolution_changes::{Move, ResolutionChanges},
     timeline::{
+        children::Children,
         store::{Head, damaged},
         view::{Transaction, parsed},
     },
@@ -312,10 +313,8 @@ impl<H: ObjectHost> RoomActor<H> {
             invited: head.invited,
             heroes: heroes.iter().map(parsed).collect::<Result<_, _>>()?,
         };
-        let children = store.state_like("m.space.child", "*", RoomSeq::default())?;
-        let children = children.iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
         let tx = Transaction::new(&self.room_id, self.host.sql(), &self.cache, head.clone());
-        summarise(&tx, &members, &children).map_err(damaged)
+        summarise(&tx, &members, Children::of(store)).map_err(damaged)
     }
 }
 

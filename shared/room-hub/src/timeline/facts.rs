@@ -17,18 +17,17 @@ use tern_room::{facts, power::Powers, upgrade};
 use crate::{
     RoomActor,
     timeline::{
+        children::Children,
         store::{Head, damaged},
-        view::{Transaction, parsed},
+        view::Transaction,
     },
 };
 
 impl<H: ObjectHost> RoomActor<H> {
     /// What the room shows now.
     pub(crate) fn facts(&self, head: &Head) -> Result<RoomFacts, SqlError> {
-        let children = self.store().state_like("m.space.child", "*", RoomSeq::default())?;
-        let children = children.iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
         let tx = Transaction::new(&self.room_id, self.host.sql(), &self.cache, head.clone());
-        facts::facts(&tx, head.joined, &children).map_err(damaged)
+        facts::facts(&tx, head.joined, Children::of(self.store())).map_err(damaged)
     }
 
     /// What the room shows to somebody in particular, or to anybody.

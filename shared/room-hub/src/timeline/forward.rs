@@ -99,7 +99,9 @@ impl<H: ObjectHost> RoomActor<H> {
         let shows = events.iter().any(|event| {
             event.is_state && affects(&event.event.kind) || event.redaction.is_some() || resolutions(event)
         });
-        let facts = if shows { Some(FactsAsOf { as_of: head.newest, facts: self.facts(&head).ok()? }) } else { None };
+        // Facts that cannot be made do not hold the journal back: the next event that changes them tries again.
+        let facts = shows.then(|| self.facts(&head).ok()).flatten();
+        let facts = facts.map(|facts| FactsAsOf { as_of: head.newest, facts });
         Some(AppendEvents { room_id: self.room_id.clone(), room_version: head.version.id.to_owned(), events, facts })
     }
 

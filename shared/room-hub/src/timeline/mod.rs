@@ -1,5 +1,6 @@
 //! Changes of the room: what is decided, committed, and given to the storage worker.
 
+pub(crate) mod children;
 pub(crate) mod create;
 pub(crate) mod delayed;
 pub(crate) mod facts;
@@ -7,6 +8,7 @@ pub(crate) mod finalised;
 pub(crate) mod forget;
 pub(crate) mod forward;
 pub(crate) mod membership;
+pub(crate) mod receipts;
 pub(crate) mod send;
 pub(crate) mod state;
 pub(crate) mod sticky;

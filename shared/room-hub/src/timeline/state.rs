@@ -219,7 +219,7 @@ impl<S: Sql> Store<'_, S> {
              DO UPDATE SET event_id = excluded.event_id, seq = excluded.seq, ts = excluded.ts",
             &params,
         )?;
-        Ok(())
+        if receipt.thread_id.is_some() { self.drop_oldest_threads(receipt) } else { Ok(()) }
     }
 
     /// Users whose hubs could not be told, with the first position they miss.
@@ -249,7 +249,10 @@ fn receipt_of(row: &Row) -> Result<Receipt, SqlError> {
     Ok(Receipt {
         user_id: OwnedUserId::try_from(row.text(0).unwrap_or_default()).map_err(damaged)?,
         kind: row.string(1).unwrap_or_default(),
-        thread_id: row.string(2).filter(|thread_id| !thread_id.is_empty()),
+        thread_id: row
+            .text(2)
+            .filter(|thread_id| !thread_id.is_empty())
+            .and_then(|thread_id| thread_id.try_into().ok()),
         event_id: OwnedEventId::try_from(row.text(3).unwrap_or_default()).map_err(damaged)?,
         seq: row.int(4).map(RoomSeq),
         ts: Millis(row.int(5).unwrap_or_default()),

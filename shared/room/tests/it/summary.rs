@@ -27,7 +27,7 @@ fn a_summary_is_read_from_the_state() {
         child(&mut room, "!c:tern.test", json!("tern.test")),
     ];
     let members = summary::Members { joined: 1, invited: 2, heroes: vec![alice; 9] };
-    let made = summary::summarise(&room, &members, &children).unwrap();
+    let made = summary::summarise(&room, &members, children).unwrap();
     assert_eq!(made.version, "12");
     assert_eq!(made.name.as_deref(), Some("N"));
     assert_eq!(made.topic.as_deref(), Some("T"));
@@ -49,7 +49,7 @@ fn what_is_empty_or_of_a_wrong_shape_is_as_good_as_absent() {
     let mut room = Room::create("12", json!({ "name": "N", "creation_content": creation }));
     room.set(ALICE, "m.room.name", &json!({ "name": "" }));
     room.set(ALICE, "m.room.topic", &json!({ "topic": 5 }));
-    let made = summary::summarise(&room, &summary::Members::default(), &[]).unwrap();
+    let made = summary::summarise(&room, &summary::Members::default(), []).unwrap();
     assert_eq!((made.name, made.topic, made.tombstone, made.encrypted), (None, None, None, false));
     assert_eq!((made.room_type, made.predecessor), (None, None));
 }

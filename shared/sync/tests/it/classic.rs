@@ -341,7 +341,7 @@ fn account_data_receipts_and_typing_stand_beside_the_timeline() {
         user_id: user("other").as_str().try_into().unwrap(),
         event_id: event.as_str().try_into().unwrap(),
         seq: None,
-        thread_id: Some("main".to_owned()),
+        thread_id: Some("main".try_into().unwrap()),
         ts: Millis(5),
     };
     world.receipts.push((at, id("a"), receipt));

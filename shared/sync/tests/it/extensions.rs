@@ -158,7 +158,7 @@ fn read(world: &mut World, room: &str, who: &str, event_id: &str, thread_id: Opt
         user_id: who.try_into().unwrap(),
         event_id: event_id.try_into().unwrap(),
         seq: None,
-        thread_id: thread_id.map(str::to_owned),
+        thread_id: thread_id.map(|thread_id| thread_id.try_into().unwrap()),
         ts: Millis(7),
     };
     world.receipts.push((at, id(room), receipt));

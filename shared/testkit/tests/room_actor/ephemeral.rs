@@ -2,7 +2,7 @@
 
 use ruma::OwnedEventId;
 use serde_json::{Value, json};
-use tern_model::EphemeralNotice;
+use tern_model::{EphemeralNotice, EventRef};
 use tern_ports::{
     Clock as _, Sql as _,
     wire::room::{MembershipAction, ReceiptDraft, SendReceipts, SetTyping},
@@ -89,11 +89,12 @@ fn a_receipt_of_another_thread_than_the_events_is_refused() {
     let about_root = relate(json!({ "rel_type": "m.reference", "event_id": root }), "about root");
     let read = |event_id: &OwnedEventId, thread_id: &str| {
         let receipt = ReceiptDraft {
-            kind: "m.read".to_owned(),
-            event_id: event_id.clone(),
-            thread_id: Some(thread_id.to_owned()),
+            kind: "m.read".try_into().unwrap(),
+            event_id: EventRef::new(event_id.clone()).unwrap(),
+            thread_id: Some(thread_id.try_into().unwrap()),
         };
-        let answer = scene.ask(SendReceipts { user_id: user(ALICE), receipts: vec![receipt] });
+        let receipts = vec![receipt].try_into().unwrap();
+        let answer = scene.ask(SendReceipts { user_id: user(ALICE), receipts });
         answer.map_or_else(|error| error.errcode.into_owned(), |_| "taken".to_owned())
     };
     for event_id in [&inside, &about_inside] {
@@ -114,8 +115,9 @@ fn receipts_move_forward_only_and_are_written_together() {
     scene.calm();
     let written = scene.host.sqlite.rows_written();
     let read = |scene: &Scene, who: &str, kind: &str, event_id: &OwnedEventId| {
-        let receipt = ReceiptDraft { kind: kind.to_owned(), event_id: event_id.clone(), thread_id: None };
-        scene.ask(SendReceipts { user_id: user(who), receipts: vec![receipt] })
+        let event_id = EventRef::new(event_id.clone()).unwrap();
+        let receipt = ReceiptDraft { kind: kind.try_into().unwrap(), event_id, thread_id: None };
+        scene.ask(SendReceipts { user_id: user(who), receipts: vec![receipt].try_into().unwrap() })
     };
     read(&scene, BOB, "m.read", &first).unwrap();
     read(&scene, BOB, "m.read", &second).unwrap();

@@ -4,6 +4,7 @@
 
 mod announcing;
 mod around;
+mod bounds;
 mod delayed;
 mod durability;
 mod ephemeral;

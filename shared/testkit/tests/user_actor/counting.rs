@@ -66,7 +66,7 @@ impl Hub {
             user_id: alice().to_owned(),
             event_id: format!("$e{seq}").try_into().unwrap(),
             seq: Some(RoomSeq(seq)),
-            thread_id: thread_id.map(str::to_owned),
+            thread_id: thread_id.map(|thread_id| thread_id.try_into().unwrap()),
             ts: Millis(ts),
         };
         self.deliver(vec![Notice { ephemeral: vec![EphemeralNotice::Receipts(vec![receipt])], ..notice("r", vec![]) }]);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod absent;
+mod bounds;
 mod chaos;
 mod copies;
 mod counting;

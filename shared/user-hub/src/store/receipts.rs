@@ -5,6 +5,17 @@ use tern_model::{Millis, Receipt, RoomSeq, StreamPos};
 use tern_ports::{Row, Sql, SqlError};
 
 use super::Span;
+use tern_object_kit::schema::Step;
+
+/// Receipts of earlier builds that are longer than any may be.
+pub(crate) const BOUNDED: Step =
+    &["DELETE FROM receipt WHERE length(CAST(thread_id AS BLOB)) > 255 OR length(CAST(event_id AS BLOB)) > 255"];
+
+/// Of the receipts of threads that a user has sent in a room, the newest 200 stay. Parameters: room, user and kind.
+const DROP_OLDEST_THREADS: &str = "DELETE FROM receipt
+    WHERE room_id = +?1 AND user_id = +?2 AND kind = +?3 AND thread_id IN (
+        SELECT thread_id FROM receipt WHERE room_id = +?1 AND user_id = +?2 AND kind = +?3 AND thread_id <> ''
+        ORDER BY ts DESC LIMIT -1 OFFSET 200)";
 
 const COLUMNS: &str = "room_id, user_id, kind, thread_id, event_id, seq, ts";
 
@@ -12,7 +23,7 @@ fn receipt(row: &Row) -> Option<(OwnedRoomId, Receipt)> {
     let receipt = Receipt {
         user_id: row.text(1)?.try_into().ok()?,
         kind: row.string(2)?,
-        thread_id: row.string(3).filter(|thread| !thread.is_empty()),
+        thread_id: row.text(3).filter(|thread| !thread.is_empty()).and_then(|thread| thread.try_into().ok()),
         event_id: row.text(4)?.try_into().ok()?,
         seq: row.int(5).map(RoomSeq),
         ts: Millis(row.int(6)?),
@@ -36,6 +47,13 @@ pub(crate) fn write(sql: &impl Sql, room_id: &RoomId, receipt: &Receipt, pos: St
             pos.0.into(),
         ],
     )?;
+    Ok(())
+}
+
+/// A receipt of a thread is new: the oldest of its user's make room.
+pub(crate) fn drop_oldest_threads(sql: &impl Sql, room_id: &RoomId, new: &Receipt) -> Result<(), SqlError> {
+    let place = [room_id.as_str().into(), new.user_id.as_str().into(), new.kind.as_str().into()];
+    sql.query(DROP_OLDEST_THREADS, &place)?;
     Ok(())
 }
 
