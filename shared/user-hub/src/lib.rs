@@ -48,6 +48,7 @@ mod profile;
 mod queue_shares;
 mod redaction;
 mod refresh;
+mod reply;
 mod room_cache;
 mod room_upgrade;
 mod rooms;
@@ -73,35 +74,18 @@ use std::{
 };
 
 use ruma::{OwnedDeviceId, OwnedUserId};
-use serde::Serialize;
-use tern_model::{Config, MatrixError, Millis, RawJson, StreamPos};
+use tern_model::{Config, Millis, StreamPos};
 use tern_object_kit::alarm::AlarmClock;
-use tern_ports::{
-    ObjectHost, SqlError, WaitingPolls,
-    wire::{UserCommand, frame},
-};
+use tern_ports::{ObjectHost, SqlError, WaitingPolls, wire::UserCommand};
 use tern_room::InviteRules;
 use tern_sync::Showing;
 
+pub use reply::Handled;
 pub use schema::SCHEMA;
 
-use self::{prepare::Prepared, room_cache::RoomCache, standing::Standing, store::hub::Hub, typing::Typing};
-
-/// What became of a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Handled {
-    /// Answered: a reply frame.
-    Reply(Vec<u8>),
-    /// Nothing to say yet: the host holds the question, in the same turn.
-    Hold {
-        /// The device that asks.
-        device_id: OwnedDeviceId,
-        /// What wakes it: bits of `tern_model::news`.
-        kinds: u32,
-        /// The answer if nothing comes in time.
-        timeout_response: RawJson,
-    },
-}
+use self::{
+    prepare::Prepared, reply::reply, room_cache::RoomCache, standing::Standing, store::hub::Hub, typing::Typing,
+};
 
 /// The actor in a user's hub.
 pub struct UserActor<H> {
@@ -309,8 +293,4 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         self.ready.set(true);
         Ok(())
     }
-}
-
-fn reply<T: Serialize>(result: &Result<T, MatrixError>) -> Handled {
-    Handled::Reply(frame::write_reply(result))
 }

@@ -12,7 +12,10 @@ use tern_ports::{
     },
 };
 
-use super::{Handled, SCHEMA, UserActor, grants, profile, reply};
+use super::{
+    SCHEMA, UserActor, grants, profile,
+    reply::{Handled, reply},
+};
 
 /// Whether a command can be handled.
 pub(super) enum Prepared {

@@ -60,7 +60,7 @@ const SHARED: [&str; 24] = [
 fn is_shared(home: &str) -> bool {
     match home.split('.').collect::<Vec<_>>().as_slice() {
         [_] => true,
-        [name, country] if country.len() == 2 => name.len() <= 3,
+        [name, country] if country.len() == 2 && name.len() <= 3 => true,
         _ => SHARED.contains(&home),
     }
 }

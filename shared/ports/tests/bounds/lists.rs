@@ -16,7 +16,7 @@ pub(crate) const OURS: &[(&str, &[&str])] = &[
     (
         "a room's hub says of events that it has, so many at a time",
         &[
-            "AppendEvent.turns",
+            "AppendEvent.resolutions",
             "AppendEvents.events",
             "AppendEvents.room_version",
             "Deliver.notices",
@@ -29,8 +29,8 @@ pub(crate) const OURS: &[(&str, &[&str])] = &[
             "Redaction.event_id",
             "Redaction.pdu",
             "Redaction.unsigned",
-            "StateTurn.kind",
-            "StateTurn.state_key",
+            "ResolutionChange.kind",
+            "ResolutionChange.state_key",
         ],
     ),
     (
@@ -60,6 +60,21 @@ pub(crate) const OURS: &[(&str, &[&str])] = &[
         ],
     ),
     ("rooms of a space, a level at a time", &["LoadFacts.rooms"]),
+    (
+        "the caller's hub says whom he ignores, in account data of bounded size, or with whom he shares rooms, 5,000 at most",
+        &[
+            "LoadAggregations.ignored",
+            "PageThreads.ignored",
+            "ReadContext.ignored",
+            "ReadEvent.ignored",
+            "ReadMessages.ignored",
+            "ReadRelations.ignored",
+            "ReadThreads.ignored",
+            "SearchUsers.among",
+        ],
+    ),
+    ("an address as the platform names it", &["AcquirePermit.from", "ReturnPermit.from"]),
+    ("a client that the storage worker was asked for before", &["UseClient.client_id"]),
     (
         "hashes, and what this server seals or records",
         &[
@@ -144,8 +159,8 @@ pub(crate) const ELSEWHERE: &[&str] = &[
     "IssueGrant.cookie",
     "KeyRange.from",
     "KeyRange.until",
-    "LeaveNote.name",
-    "LeaveNote.value",
+    "StoreEntry.name",
+    "StoreEntry.value",
     "ListNotifications.from",
     "ListRoom.network",
     "ListThreadSubscriptions.from",
@@ -205,7 +220,7 @@ pub(crate) const ELSEWHERE: &[&str] = &[
     "ReadStateEvent.state_key",
     "ReadThreadSubscription.root",
     "ReadThreads.from",
-    "ReceiveEvents.cited",
+    "ReceiveEvents.outliers",
     "ReceiveEvents.events",
     "ReceiveEvents.keys",
     "ReceiveEvents.version",

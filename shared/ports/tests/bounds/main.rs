@@ -45,7 +45,9 @@ impl Wire {
             if code.starts_with("//") || code.starts_with("#[") {
                 continue;
             }
-            if let Some((command, _)) = line.strip_prefix("        ").and_then(|rest| rest.split_once(" => "))
+            let row = line.strip_prefix("        ").and_then(|rest| rest.split_once(" => "));
+            // Some have another name in frames: `Command as "Name" => Reply`.
+            if let Some(command) = row.and_then(|(command, _)| command.split(" as ").next())
                 && command.chars().all(char::is_alphanumeric)
                 && within.is_none()
             {

@@ -45,7 +45,7 @@ fn a_summary_is_read_from_the_state() {
 
 #[test]
 fn what_is_empty_or_of_a_wrong_shape_is_as_good_as_absent() {
-    let creation = json!({ "type": 5, "predecessor": { "room_id": "before" } });
+    let creation = json!({ "predecessor": { "room_id": "before" } });
     let mut room = Room::create("12", json!({ "name": "N", "creation_content": creation }));
     room.set(ALICE, "m.room.name", &json!({ "name": "" }));
     room.set(ALICE, "m.room.topic", &json!({ "topic": 5 }));

@@ -8,7 +8,7 @@ use tern_auth::limit::Bucket;
 use tern_model::{MatrixError, Millis, Rate};
 use tern_object_kit::schema::Step;
 use tern_ports::{
-    ObjectHost, Sql, SqlError,
+    ObjectHost, Sql, SqlError, Value,
     wire::{
         Done,
         one_time_store::{AcquirePermit, Permit, ReturnPermit},
@@ -20,7 +20,7 @@ use super::OneTimeStoreActor;
 /// How long an address is known after a success, in milliseconds.
 const KNOWN_FOR: u64 = 30 * 24 * 60 * 60 * 1_000;
 /// Most addresses that are known; the one that was used longest ago is forgotten.
-const MOST_KNOWN: u64 = 20;
+const MAX_KNOWN: u64 = 20;
 
 /// Addresses with buckets of their own.
 pub(super) const KNOWN: Step = &["CREATE TABLE IF NOT EXISTS known_address (
@@ -48,16 +48,16 @@ impl<H: ObjectHost> OneTimeStoreActor<H> {
         let bucket = own.map_or_else(|| load(sql), Ok)?.put_back(ask.per_hour);
         save(sql, ask.from.as_deref().filter(|_| own.is_some()), bucket)?;
         if let Some(from) = ask.from {
-            let until = now.plus(KNOWN_FOR);
+            let (newest, until) = (Value::from(from), now.plus(KNOWN_FOR));
             sql.query(
                 "INSERT INTO known_address (address, full_at, until) VALUES (?, 0, ?)
                  ON CONFLICT DO UPDATE SET until = excluded.until",
-                &[from.into(), until.0.into()],
+                &[newest.clone(), until.0.into()],
             )?;
             sql.query(
                 "DELETE FROM known_address WHERE until < ? OR address NOT IN
-                 (SELECT address FROM known_address ORDER BY until DESC LIMIT +?)",
-                &[now.0.into(), MOST_KNOWN.into()],
+                 (SELECT address FROM known_address ORDER BY until DESC, address = +? DESC LIMIT +?)",
+                &[now.0.into(), newest, MAX_KNOWN.into()],
             )?;
             self.look_again(until).await;
         }

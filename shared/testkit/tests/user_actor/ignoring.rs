@@ -162,23 +162,19 @@ fn threads_and_references_are_told_without_them_even_where_their_state_is() {
     let hub = Hub::new();
     let session = hub.login("D");
     hub.joins("r");
-    let relates = |rel_type: &str| json!({"m.relates_to": {"rel_type": rel_type, "event_id": "$e2"}});
+    let relates = |rel_type: &str| json!({"m.relates_to": {"rel_type": rel_type, "event_id": "$e20"}});
     let (thread, reference) = (relates("m.thread"), relates("m.reference"));
     let client = json!({
-        "type": "m.room.name", "event_id": "$e6", "sender": bob(), "state_key": "", "origin_server_ts": 1_006,
-        "content": {"name": "Nest", "m.relates_to": {"rel_type": "m.thread", "event_id": "$e2"}},
+        "type": "m.room.name", "event_id": "$e24", "sender": bob(), "state_key": "", "origin_server_ts": 1_024,
+        "content": {"name": "Nest", "m.relates_to": {"rel_type": "m.thread", "event_id": "$e20"}},
     });
-    let state = NoticeEvent { client: raw(&client), ..named(6, "Nest") };
-    let events = vec![
-        spoken(2, carol(), &json!({})),
-        spoken(3, carol(), &thread),
-        spoken(4, bob(), &thread),
-        spoken(5, bob(), &reference),
-        state,
-    ];
+    let state = NoticeEvent { client: raw(&client), ..named(24, "Nest") };
+    // More than a timeline shows: where it begins anew, it tells what its events say of each other.
+    let mut events: Vec<_> = (2..=20).map(|seq| spoken(seq, carol(), &json!({}))).collect();
+    events.extend([spoken(21, carol(), &thread), spoken(22, bob(), &thread), spoken(23, bob(), &reference), state]);
     hub.deliver(vec![notice("r", events)]);
     for (ignored, thread, latest, references) in
-        [(vec![bob()], 1, "$e3", Value::Null), (vec![], 3, "$e6", json!({"chunk": [{"event_id": "$e5"}]}))]
+        [(vec![bob()], 1, "$e21", Value::Null), (vec![], 3, "$e24", json!({"chunk": [{"event_id": "$e23"}]}))]
     {
         hub.ignore(&session, &ignored);
         let sliding = hub.sliding(&session, &rooms_only(), None, false).unwrap().body();
@@ -186,7 +182,7 @@ fn threads_and_references_are_told_without_them_even_where_their_state_is() {
         let timelines =
             [&sliding["rooms"]["!r:x"]["timeline"], &classic["rooms"]["join"]["!r:x"]["timeline"]["events"]];
         for timeline in timelines {
-            let root = timeline.as_array().unwrap().iter().find(|event| event["event_id"] == "$e2").unwrap();
+            let root = timeline.as_array().unwrap().iter().find(|event| event["event_id"] == "$e20").unwrap();
             let told = &root["unsigned"]["m.relations"];
             assert_eq!((&told["m.thread"]["count"], &told["m.reference"]), (&json!(thread), &references));
             assert_eq!(told["m.thread"]["latest_event"]["event_id"], latest);

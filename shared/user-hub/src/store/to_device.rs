@@ -79,7 +79,7 @@ pub(crate) fn keep_newest(
 ) -> Result<(), SqlError> {
     sql.query(
         "DELETE FROM to_device WHERE device_id = +?1 AND sender IS +?2 AND pos <=
-         (SELECT pos FROM to_device WHERE device_id = +?1 AND sender IS +?2 ORDER BY pos DESC LIMIT 1 OFFSET ?3)",
+         (SELECT pos FROM to_device WHERE device_id = +?1 AND sender IS +?2 ORDER BY pos DESC LIMIT 1 OFFSET +?3)",
         &[device_id.as_str().into(), sender.map(str::to_owned).into(), keep.into()],
     )?;
     Ok(())
