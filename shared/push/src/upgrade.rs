@@ -48,7 +48,7 @@ fn copy(kind: RuleKind, rule: &Rule, old: &RoomId, new: &RoomId) -> Option<Rule>
     let renamed = rule.rule_id.replace(old.as_str(), new.as_str());
     let rule_id = if renamed == rule.rule_id { new.to_string() } else { renamed };
     check_id(kind, &rule_id).ok()?;
-    Some(Rule { rule_id, conditions, ..rule.clone() })
+    Some(Rule { conditions, rule_id, ..rule.clone() })
 }
 
 /// The condition that an event is in the old room, for the new one.

@@ -88,11 +88,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
                 move_room(&mut row, heard(), pos);
             }
             self.take_membership(tx, &mut row, notice, &fresh, pos);
-            let own =
-                |resolved: &&&ResolvedState| resolved.kind == MEMBER && resolved.state_key == self.user_id.as_str();
-            if let (Membership::Join, Some(own)) = (row.membership, resolved.iter().rfind(own)) {
-                row.joined = row.joined.max(own.seq);
-            }
+            self.take_resolved_join(&mut row, &resolved);
             let first = fresh.first().map_or(previous.newest, |event| event.seq);
             self.begin_counting(tx, &mut row, &previous, first)?;
             self.file(tx, &mut row, (notice, &fresh), pos, previous.membership)?;
@@ -127,6 +123,14 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             self.rooms.borrow_mut().changed(room_id);
         }
         upgrades.iter().try_for_each(|upgrade| self.copy_settings(tx, upgrade))
+    }
+
+    /// A join that state resolution restored counts from there.
+    fn take_resolved_join(&self, row: &mut RoomRow, resolved: &[&ResolvedState]) {
+        let own = |resolved: &&&ResolvedState| resolved.kind == MEMBER && resolved.state_key == self.user_id.as_str();
+        if let (Membership::Join, Some(own)) = (row.membership, resolved.iter().rfind(own)) {
+            row.joined = row.joined.max(own.seq);
+        }
     }
 
     /// Puts new events into the inbox, each with its mark.

@@ -63,7 +63,7 @@ pub(crate) struct Share {
 pub(crate) fn shares(sql: &impl Sql, device_id: &DeviceId) -> Result<Vec<Share>, SqlError> {
     let rows = sql.query(
         "SELECT sender, count(*), EXISTS (SELECT 1 FROM companion WHERE user_id = sender) FROM to_device
-         WHERE device_id = ? GROUP BY sender",
+         WHERE device_id = +? GROUP BY sender",
         &[device_id.as_str().into()],
     )?;
     let share = |row: &Row| Some(Share { sender: row.string(0), messages: row.int(1)?, shared_user: row.flag(2) });
