@@ -3,13 +3,11 @@
 
 mod id_token;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tern_model::{Config, upstream::Provider};
-use url::{
-    Url,
-    form_urlencoded::{Serializer, byte_serialize},
-};
+use url::{Url, form_urlencoded::Serializer};
 
 pub use self::id_token::{IdToken, Subject};
 use crate::secret::{base64, derived, same};
@@ -136,7 +134,8 @@ impl Discovery {
     pub fn exchange(&self, config: &Config, provider: &Provider, state: &str, code: &str) -> (String, Option<String>) {
         let basic = self.token_endpoint_auth_methods_supported.is_empty()
             || self.token_endpoint_auth_methods_supported.iter().any(|method| method == "client_secret_basic");
-        let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+        // A space as %20, which those who decode forms read as well as those who decode URIs.
+        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let (callback, attempt) = (callback(config), attempt(config, state));
         let mut pairs = vec![
             ("grant_type", "authorization_code"),

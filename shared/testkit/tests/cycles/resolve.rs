@@ -81,7 +81,7 @@ impl Modules {
         // A name that leads to itself is one of another crate.
         match self.resolve(&at, &brought.path, depth.checked_add(1).filter(|depth| *depth < 16)?)? {
             Target::Module(module) => self.descend(module, rest, depth),
-            item => Some(item),
+            item @ Target::Item { .. } => Some(item),
         }
     }
 }

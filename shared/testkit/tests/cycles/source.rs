@@ -65,34 +65,33 @@ impl Modules {
 
     fn from(root: &Path, texts: Texts<'_>) -> Self {
         let mut modules = Self::default();
-        modules.file(Place { path: Vec::new(), file: root.to_owned(), folder: PathBuf::new() }, texts);
+        modules.file(&Place { path: Vec::new(), file: root.to_owned(), folder: PathBuf::new() }, texts);
         modules
     }
 
-    fn file(&mut self, place: Place, texts: Texts<'_>) {
+    fn file(&mut self, place: &Place, texts: Texts<'_>) {
         let text = texts(&place.file).unwrap_or_else(|| panic!("{} is missing", place.file.display()));
         let tokens: TokenStream = text.parse().unwrap();
-        self.module(&place, tokens, texts);
+        self.module(place, tokens, texts);
     }
 
     fn module(&mut self, place: &Place, tokens: TokenStream, texts: Texts<'_>) {
         let mut reader = Reader::default();
         reader.items(tokens);
         let Reader { mut module, children } = reader;
-        module.file = place.file.to_str().unwrap().to_owned();
+        place.file.to_str().unwrap().clone_into(&mut module.file);
         self.0.insert(place.path.clone(), module);
         for (name, body) in children {
             let mut path = place.path.clone();
             path.push(name.clone());
             let folder = place.folder.join(&name);
-            match body {
-                Some(body) => self.module(&Place { path, file: place.file.clone(), folder }, body.stream(), texts),
-                None => {
-                    let files = [place.folder.join(format!("{name}.rs")), folder.join("mod.rs")];
-                    let file = files.into_iter().find(|file| texts(file).is_some());
-                    let file = file.unwrap_or_else(|| panic!("mod {name} of {} has no file", place.file.display()));
-                    self.file(Place { path, file, folder }, texts);
-                }
+            if let Some(body) = body {
+                self.module(&Place { path, file: place.file.clone(), folder }, body.stream(), texts);
+            } else {
+                let files = [place.folder.join(format!("{name}.rs")), folder.join("mod.rs")];
+                let file = files.into_iter().find(|file| texts(file).is_some());
+                let file = file.unwrap_or_else(|| panic!("mod {name} of {} has no file", place.file.display()));
+                self.file(&Place { path, file, folder }, texts);
             }
         }
     }
@@ -228,7 +227,9 @@ fn flatten(tree: TokenStream, before: &[String], names: &mut Vec<(String, Vec<St
         }
     }
     end(&mut path, name);
-    groups.into_iter().for_each(|(tree, path)| flatten(tree, &path, names));
+    for (tree, path) in groups {
+        flatten(tree, &path, names);
+    }
 }
 
 /// `::`, if it comes.

@@ -23,8 +23,8 @@ fn write_direct(hub: &Hub, session: &SessionRef, content: &Value) {
     hub.ask(WriteAccountData { session: session.clone(), room_id: None, kind, content }).unwrap();
 }
 
-fn tag(hub: &Hub, session: &SessionRef, name: &str, tag: &str, content: Option<Value>) {
-    let content = content.as_ref().map(raw);
+fn tag(hub: &Hub, session: &SessionRef, name: &str, tag: &str, content: Option<&Value>) {
+    let content = content.map(raw);
     hub.ask(ChangeTag { session: session.clone(), room_id: room(name), tag: tag.to_owned(), content }).unwrap();
 }
 
@@ -61,7 +61,7 @@ fn settled() -> (Hub, SessionRef) {
     let hub = Hub::new();
     let session = hub.login("D");
     hub.joins("old");
-    tag(&hub, &session, "old", "m.favourite", Some(json!({"order": 0.5})));
+    tag(&hub, &session, "old", "m.favourite", Some(&json!({"order": 0.5})));
     write_direct(&hub, &session, &json!({bob().as_str(): [OLD, "!else:x"], "@c:x": ["!else:x"]}));
     mute(&hub, &session, OLD);
     change_rule(&hub, &session, "room", OLD, PushRuleChange::Enable(false));
@@ -159,7 +159,7 @@ fn a_room_that_only_claims_to_replace_another_one_gets_nothing() {
     // It leads there, but Alice has never been in it, whatever she has set for it.
     let (hub, session) = settled();
     mute(&hub, &session, "!foreign:x");
-    tag(&hub, &session, "foreign", "u.x", Some(json!({})));
+    tag(&hub, &session, "foreign", "u.x", Some(&json!({})));
     let invite = notice("foreign", vec![member(1, alice(), "invite")]);
     hub.deliver(vec![Notice { membership: Some("invite".to_owned()), ..invite }]);
     tombstone(&hub, "foreign", 2, NEW);
@@ -215,8 +215,8 @@ fn a_lost_join_is_told_again_and_brings_settings() {
 #[test]
 fn what_the_new_room_has_of_its_own_stays() {
     let (hub, session) = settled();
-    tag(&hub, &session, "old", "u.old", Some(json!({})));
-    tag(&hub, &session, "new", "m.favourite", Some(json!({"order": 0.1})));
+    tag(&hub, &session, "old", "u.old", Some(&json!({})));
+    tag(&hub, &session, "new", "m.favourite", Some(&json!({"order": 0.1})));
     mute(&hub, &session, NEW);
     change_rule(&hub, &session, "override", NEW, PushRuleChange::Enable(false));
     tombstone(&hub, "old", 2, NEW);
