@@ -9,7 +9,7 @@ use crate::{edge::Edge, identity::Auth, request::Incoming, respond::Answer};
 /// What is done with the body of a request before its handler runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Intake {
-    /// It is read to its end, up to [`MAX_BODY`].
+    /// It is read to its end, up to a limit.
     Whole,
     /// Nothing: the handler passes it on unread, and sees to its limits.
     Streamed,

@@ -12,7 +12,7 @@
 //! - [`appservice`]: whose token a token is, and which names belong to whom.
 //! - [`mail`]: proof that a mail address is somebody's.
 //! - [`sso`], [`upstream`]: signing an app in by the browser, and somebody with an account of another provider.
-//! - [`turn`]: what opens the relays of calls.
+//! - [`turn_server`]: what opens the relays of calls.
 //! - [`oauth`]: the OAuth 2.0 provider's rules.
 //!
 //! Time and random bytes are parameters.

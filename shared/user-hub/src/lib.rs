@@ -1,7 +1,7 @@
 //! The actor of a user's hub: sessions, rooms, inbox, account data, queues, and the sync answers made of them.
 //!
 //! Its truth is its SQLite; what it holds in memory is a cache, except typing, which rooms tell again. A command that
-//! changes something does so in one transaction ([`tx`]) and one synchronous turn. Only a sync step that needs events
+//! changes something does so in one transaction ([`transaction`]) and one synchronous turn. Only a sync step that needs events
 //! from outside, and carrying a profile into rooms, await anything; both look again at what they stand on afterwards.
 //!
 //! | command | file |
