@@ -10,6 +10,7 @@ use tern_model::{MatrixError, Millis, RawJson};
 use tern_ports::{
     PollReply, Polls, Target, Transport, Unreachable, WaitingPoll,
     meter::Spent,
+    platform_limits::check_frame,
     wire::{
         MediaRequest, frame,
         media::{COMMAND_HEADER as MEDIA_COMMAND, REPLY_HEADER},
@@ -184,7 +185,10 @@ fn timeout_response(header: String) -> Option<RawJson> {
 
 impl Transport for Wire {
     async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
-        self.deliver(target, frame).await.map_err(|error| Unreachable(error.to_string()))
+        check_frame(&frame)?;
+        let answer = self.deliver(target, frame).await.map_err(|error| Unreachable(error.to_string()))?;
+        check_frame(&answer)?;
+        Ok(answer)
     }
 
     fn standing(&self) -> Standing {

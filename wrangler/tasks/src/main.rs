@@ -15,6 +15,7 @@ mod checkout;
 mod chromium;
 mod dev;
 mod fingerprint;
+mod fuzz;
 mod gate;
 mod keys;
 mod node;
@@ -50,7 +51,7 @@ cargo xtask user deactivate NAME [--erase] | audit
 cargo xtask user token list | token add [TOKEN] [--uses N] [--expires SECONDS] | token remove TOKEN
     Administer accounts of a running or stopped server. Lists have one JSON object a line.
 cargo xtask test [--full]
-    Every check. --full adds the slow ones.
+    Every check. --full adds the slow ones, and fuzzing when there is a nightly compiler.
 cargo xtask build [--release]
     Build both workers.
 cargo xtask wrangler ARGUMENTS…

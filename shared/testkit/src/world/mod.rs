@@ -21,6 +21,7 @@ use ruma::{OwnedServerName, RoomId, UserId};
 use tern_model::{Accounts, Config, Limits, Millis};
 use tern_ports::{
     Clock, Entropy, PollReply, Polls, Sql, Target, Transport, Unreachable, WaitingPoll, ask_room,
+    platform_limits::check_frame,
     wire::{
         policy::Standing,
         room::{ProbeRoom, RoomProbe},
@@ -216,8 +217,9 @@ fn config() -> Config {
 impl Cluster {
     /// Carries a frame to a part and its answer back, if the day allows.
     async fn exchange(self: &Rc<Self>, target: Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
+        check_frame(&frame)?;
         match self.carry(target, frame).await? {
-            Answer::Reply(reply) => Ok(reply),
+            Answer::Reply(reply) => check_frame(&reply).map(|()| reply),
             Answer::Waiting(..) => Err(Unreachable("a question was parked that cannot be".to_owned())),
         }
     }
