@@ -39,7 +39,7 @@ pub(crate) static ALL: &[&[Route]] = &[
     client::openid::ROUTES,
     client::voip::ROUTES,
     client::rtc::ROUTES,
-    client::credentials::ROUTES,
+    client::account_management::ROUTES,
     client::moderation::ROUTES,
     client::threepids::ROUTES,
     client::appservice::ROUTES,

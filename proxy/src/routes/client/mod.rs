@@ -2,7 +2,7 @@
 
 pub(super) mod account_data;
 pub(super) mod appservice;
-pub(super) mod credentials;
+pub(super) mod account_management;
 pub(super) mod dehydrated;
 pub(super) mod delayed;
 pub(super) mod devices;
