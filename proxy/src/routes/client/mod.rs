@@ -1,8 +1,8 @@
 //! Client-Server API.
 
 pub(super) mod account_data;
-pub(super) mod appservice;
 pub(super) mod account_management;
+pub(super) mod appservice;
 pub(super) mod dehydrated;
 pub(super) mod delayed;
 pub(super) mod devices;
