@@ -12,6 +12,7 @@ use tern_sync::{Membership, is_bump, relists};
 
 use super::{
     UserActor,
+    alarm::Duty,
     counting::{Place, discount, pack_before},
     ephemeral::is_typing_alone,
     ignored::is_unheard,
@@ -42,7 +43,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             self.take_typing(notices)?;
         }
         if self.behind.take() {
-            self.host.spawn(Box::pin(Rc::clone(self).count_missed(usize::MAX)));
+            self.host.spawn(Box::pin(Rc::clone(self).see_to(Duty::Missed)));
         }
         Ok(Delivered { idle })
     }

@@ -137,6 +137,8 @@ pub struct UserActor<H> {
     /// stream alone.
     key_counts_at: RefCell<BTreeMap<OwnedDeviceId, StreamPos>>,
     alarm: AlarmClock,
+    /// What is left for the alarm.
+    duties: alarm::Duties,
     /// Work of an earlier life has to be taken up.
     unfinished: Cell<bool>,
     /// News that waiting polls have not been told of: of one device or of all, and their kinds.
@@ -176,6 +178,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             failed_copies: Cell::new(0),
             key_counts_at: RefCell::default(),
             alarm: AlarmClock::default(),
+            duties: alarm::Duties::default(),
             unfinished: Cell::new(false),
             news: RefCell::default(),
         };

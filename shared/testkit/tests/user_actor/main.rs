@@ -10,6 +10,7 @@ mod counting;
 mod counting_model;
 mod data;
 mod delivery;
+mod duties;
 mod identities;
 mod ignoring;
 mod keys;
