@@ -36,6 +36,11 @@ impl PusherData {
         let no_counts = NO_COUNTS.iter().any(|key| rest.get(*key) == Some(&Value::Bool(true)));
         Self { url, format, no_counts, rest }
     }
+
+    /// Notifications name the event and say nothing of it.
+    pub fn is_brief(&self) -> bool {
+        self.format.as_deref() == Some(EVENT_ID_ONLY)
+    }
 }
 
 /// A device as its gateway knows it.
@@ -82,7 +87,7 @@ struct Parts {
 /// The request about an event, with the number of rooms that are unread. Nothing when the event cannot be read.
 pub fn notification(device: &Device<'_>, told: &Told<'_>, unread: u64) -> Option<Vec<u8>> {
     let event: Parts = told.client.read().ok()?;
-    let brief = device.data.format.as_deref() == Some(EVENT_ID_ONLY);
+    let brief = device.data.is_brief();
     let mut notification = Map::new();
     let mut put = |key: &str, value: Value| drop(notification.insert(key.to_owned(), value));
     put("event_id", event.event_id.as_str().into());

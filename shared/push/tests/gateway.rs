@@ -11,7 +11,8 @@ use tern_push::{
 };
 
 fn data(more: Value) -> PusherData {
-    let mut data = json!({"url": "https://push.example.org/_matrix/push/v1/notify", "default_payload": {"cs": "secret"}});
+    let mut data =
+        json!({"url": "https://push.example.org/_matrix/push/v1/notify", "default_payload": {"cs": "secret"}});
     data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     PusherData::read(&RawJson::from_value(&data).unwrap())
 }
@@ -95,7 +96,9 @@ fn answers_are_judged_by_status_and_only_the_own_key_is_rejected() {
     assert_eq!(of(200, None, "{}"), (Outcome::Delivered, false));
     assert_eq!(of(200, None, "[]"), (Outcome::Delivered, false));
     assert_eq!(of(200, None, r#"{"rejected":["other", "key"]}"#), (Outcome::Delivered, true));
-    for odd in [r#"{"rejected":["other"]}"#, r#"{"rejected":null}"#, r#"{"rejected":"key"}"#, r#"{"rejected":[["key"]]}"#] {
+    for odd in
+        [r#"{"rejected":["other"]}"#, r#"{"rejected":null}"#, r#"{"rejected":"key"}"#, r#"{"rejected":[["key"]]}"#]
+    {
         assert_eq!(of(200, None, odd), (Outcome::Delivered, false), "{odd}");
     }
     assert_eq!(of(200, None, "<html>"), (Outcome::Failed(None), false));

@@ -83,7 +83,9 @@ fn pauses_grow_and_the_gateway_may_ask_for_longer_ones() {
         pauses.push(at.since(Millis(now)) / 1_000);
         now = at.0;
     }
-    assert!(pauses.iter().zip([5, 15, 45, 135, 405, 1_215, 3_600, 3_600, 3_600]).all(|(is, about)| is.abs_diff(about) <= 1));
+    assert!(
+        pauses.iter().zip([5, 15, 45, 135, 405, 1_215, 3_600, 3_600, 3_600]).all(|(is, about)| is.abs_diff(about) <= 1)
+    );
     let choice = chosen(&progress, &pending, now).unwrap();
     let pause = |outcome| progress.after(&choice, outcome, Millis(now), 0).outage.unwrap().next_at.since(Millis(now));
     assert_eq!(pause(Outcome::Failed(Some(3_500_000))), 3_500_000);

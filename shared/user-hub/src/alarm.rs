@@ -25,21 +25,23 @@ pub(crate) enum Duty {
     Missed,
     /// Whether the user is still there.
     Presence,
+    /// What notifies is handed over to pushers.
+    Push,
 }
 
 /// The duties of a hub.
 pub(crate) type Duties = duties::Duties<{ Duty::ALL.len() }>;
 
 impl Duty {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Subscription, Self::Sticky, Self::Profile, Self::Devices, Self::Missed, Self::Presence];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Subscription, Self::Sticky, Self::Profile, Self::Devices, Self::Missed, Self::Presence, Self::Push];
 
     /// Shortest and longest pause after failures in a row, in milliseconds.
     const fn pauses(self) -> (u64, u64) {
         match self {
             Self::Subscription => (5_000, 60_000),
             Self::Missed => (30_000, 600_000),
-            Self::Sticky | Self::Profile | Self::Devices | Self::Presence => (5_000, 600_000),
+            Self::Sticky | Self::Profile | Self::Devices | Self::Presence | Self::Push => (5_000, 600_000),
         }
     }
 }
@@ -50,6 +52,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         self.alarm.rang();
         if self.ready.get() {
             Rc::clone(self).take_up().await;
+            self.after_push().await;
             self.spread_presence();
             self.answer_waiting();
         }
@@ -76,6 +79,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             Duty::Devices => self.announce_devices().await,
             Duty::Missed => self.count_missed(usize::MAX).await,
             Duty::Presence => self.check_presence().await,
+            Duty::Push => self.look_after_push().unwrap_or(Outcome::Failed),
         };
         self.end(duty, outcome).await;
     }

@@ -85,13 +85,14 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     fn take_page(&self, tx: &Transaction<'_, H::Sql>, missed: &Missed, page: &SyncRoom) -> Result<(), MatrixError> {
         unread::drop_missed(tx.sql, missed)?;
         let Some(mut row) = rooms::load(tx.sql, &missed.room_id)? else { return Ok(()) };
-        let before = (row.unread_counts.clone(), row.bump);
+        let before = row.clone();
         let within: Vec<&StoredEvent> = page.timeline.iter().filter(|event| event.seq >= missed.first).collect();
         self.count_page(tx, &mut row, page, &within)?;
         if let Some(first) = within.first().map(|event| event.seq).filter(|first| *first > missed.first) {
             unread::note_missed(tx.sql, &Missed { last: first.previous(), ..missed.clone() })?;
         }
-        if (&row.unread_counts, row.bump) != (&before.0, before.1) {
+        self.note_unread(Some(&before), &row);
+        if (&row.unread_counts, row.bump) != (&before.unread_counts, before.bump) {
             row.pos = tx.advance(news::ROOMS);
         }
         self.rooms.borrow_mut().changed(&row.room_id);

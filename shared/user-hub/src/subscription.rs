@@ -35,10 +35,10 @@ const HELD: usize = 60;
 const PAGES_BEFORE: usize = 10;
 
 impl<H: ObjectHost + WaitingPolls> UserActor<H> {
-    /// A client is there, or was just now.
+    /// A client is there, or was just now, or is woken by a pusher.
     pub(super) fn is_active(&self) -> bool {
         let recent = || self.polled.get().is_some_and(|polled| self.host.now().since(polled) < RECENT_MS);
-        self.subscribing.get() > 0 || recent() || self.host.waiting_polls() > 0
+        self.subscribing.get() > 0 || self.pushes() || recent() || self.host.waiting_polls() > 0
     }
 
     /// A poll has come, or has ended.
@@ -95,6 +95,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
                 self.host.spawn(Box::pin(Rc::clone(self).see_to(Duty::Missed)));
             }
         }
+        self.after_push().await;
         self.answer_waiting();
         Ok(all)
     }

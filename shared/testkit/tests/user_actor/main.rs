@@ -17,6 +17,7 @@ mod keys;
 mod notifications;
 mod places;
 mod presence;
+mod push;
 mod resolution;
 mod room_upgrade;
 mod sessions;
