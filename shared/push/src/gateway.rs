@@ -87,44 +87,48 @@ struct Parts {
 /// The request about an event, with the number of rooms that are unread. Nothing when the event cannot be read.
 pub fn notification(device: &Device<'_>, told: &Told<'_>, unread: u64) -> Option<Vec<u8>> {
     let event: Parts = told.client.read().ok()?;
-    let brief = device.data.is_brief();
-    let mut notification = Map::new();
-    let mut put = |key: &str, value: Value| drop(notification.insert(key.to_owned(), value));
-    put("event_id", event.event_id.as_str().into());
-    put("room_id", told.room_id.as_str().into());
-    put("prio", if is_urgent(&event.r#type, &told.tweaks) { "high" } else { "low" }.into());
-    if !device.data.no_counts {
-        put("counts", json!({ "unread": unread }));
+    let mut notification = named(device, told, &event, unread);
+    if device.data.is_brief() {
+        notification.insert("devices".to_owned(), json!([entry(device)]));
+        return Some(body(&notification));
     }
     let mut entry = entry(device);
-    if !brief {
-        entry.insert("tweaks".to_owned(), Value::Object(told.tweaks.iter().cloned().collect()));
-        put("type", event.r#type.as_str().into());
-        put("sender", event.sender.as_str().into());
-        let names = [("sender_display_name", &told.sender_name), ("room_name", &told.room_name)];
-        for (key, name) in names {
-            if let Some(name) = name {
-                put(key, name.as_str().into());
-            }
-        }
-        if let (Some(state_key), Some(membership)) = (&event.state_key, membership(&event)) {
-            put("membership", membership.into());
-            put("user_is_target", (state_key == told.user_id.as_str()).into());
+    entry.insert("tweaks".to_owned(), Value::Object(told.tweaks.iter().cloned().collect()));
+    notification.insert("devices".to_owned(), json!([entry]));
+    describe(&mut notification, told, &event);
+    let without_content = body(&notification);
+    notification.insert("content".to_owned(), event.content);
+    let whole = body(&notification);
+    Some(if whole.len() <= LONGEST_WITH_CONTENT { whole } else { without_content })
+}
+
+/// What both formats say of an event.
+fn named(device: &Device<'_>, told: &Told<'_>, event: &Parts, unread: u64) -> Map<String, Value> {
+    let prio = if is_urgent(&event.r#type, &told.tweaks) { "high" } else { "low" };
+    let fields = [
+        ("event_id", event.event_id.as_str().into()),
+        ("room_id", told.room_id.as_str().into()),
+        ("prio", prio.into()),
+    ];
+    let counts = ("counts", json!({ "unread": unread }));
+    let counts = Some(counts).filter(|_| !device.data.no_counts);
+    fields.into_iter().chain(counts).map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// What the full format says beyond that, the content excepted.
+fn describe(notification: &mut Map<String, Value>, told: &Told<'_>, event: &Parts) {
+    let mut put = |key: &str, value: Value| drop(notification.insert(key.to_owned(), value));
+    put("type", event.r#type.as_str().into());
+    put("sender", event.sender.as_str().into());
+    for (key, name) in [("sender_display_name", &told.sender_name), ("room_name", &told.room_name)] {
+        if let Some(name) = name {
+            put(key, name.as_str().into());
         }
     }
-    put("devices", json!([entry]));
-    if !brief {
-        let length = told.client.text().len();
-        if length <= LONGEST_WITH_CONTENT {
-            put("content", event.content);
-        }
-        let body = body(&notification);
-        if body.len() <= LONGEST_WITH_CONTENT {
-            return Some(body);
-        }
-        notification.remove("content");
+    if let (Some(state_key), Some(membership)) = (&event.state_key, membership(event)) {
+        put("membership", membership.into());
+        put("user_is_target", (state_key == told.user_id.as_str()).into());
     }
-    Some(body(&notification))
 }
 
 /// The request that tells the number of unread rooms and nothing else: zero, too, which clears the badge.

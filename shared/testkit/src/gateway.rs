@@ -50,7 +50,7 @@ impl Gateway {
 
     /// The ids of the events in them; empty for a number alone.
     pub fn take_events(&self) -> Vec<String> {
-        let event_id = |sent: &Value| sent["event_id"].as_str().unwrap_or_default().to_owned();
+        let event_id = |sent: &Value| sent.get("event_id").and_then(Value::as_str).unwrap_or_default().to_owned();
         self.take().iter().map(event_id).collect()
     }
 
@@ -60,8 +60,9 @@ impl Gateway {
     /// When it is silent.
     pub fn serve(&self, request: &HttpRequest) -> Result<HttpAnswer, HttpError> {
         let body = request.body.as_deref().unwrap_or_default();
-        let mut body: Value = serde_json::from_slice(body).unwrap_or_default();
-        self.0.sent.borrow_mut().push(body["notification"].take());
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let notification = body.get("notification").cloned().unwrap_or_default();
+        self.0.sent.borrow_mut().push(notification);
         if self.0.silent.get() {
             return Err(HttpError::Late);
         }

@@ -6,7 +6,7 @@ use ruma::DeviceId;
 use serde_json::{Value, json};
 use tern_model::{MatrixError, RawJson, StreamPos};
 use tern_ports::{
-    ObjectHost, WaitingPolls,
+    ObjectHost, Sql, WaitingPolls,
     wire::{
         Done,
         pushers::{DeletePusher, SetPusher},
@@ -41,7 +41,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
                 return Err(MatrixError::new(400, "M_LIMIT_EXCEEDED", "Too many pushers"));
             }
             pushers::write(tx.sql, &self.row_of(command, known))?;
-            self.pushers_changed(tx)
+            note_number(tx)
         })?;
         self.reload_pushers()?;
         // Large rooms tell a hub with a pusher, too.
@@ -60,7 +60,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn drop_pusher(&self, app_id: &str, pushkey: &str) -> Result<(), MatrixError> {
         self.change(|tx| {
             pushers::delete(tx.sql, app_id, pushkey)?;
-            self.pushers_changed(tx)
+            note_number(tx)
         })?;
         self.reload_pushers()
     }
@@ -73,15 +73,10 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     ) -> Result<(), MatrixError> {
         pushers::delete_device(tx.sql, device_id)?;
         if self.pushes() {
-            self.pushers_changed(tx)?;
+            note_number(tx)?;
             // Whether or not this is committed: those that are left are read again.
             self.push.live.take();
         }
-        Ok(())
-    }
-
-    fn pushers_changed(&self, tx: &Transaction<'_, H::Sql>) -> Result<(), MatrixError> {
-        tx.set_pushers(pushers::count_enabled(tx.sql)?);
         Ok(())
     }
 
@@ -150,6 +145,12 @@ impl State {
         }
         Self { progress: Cell::new(progress), busy: Cell::new(false), told: Cell::new(None) }
     }
+}
+
+/// How many are enabled is in the hub's row, so that those without any pay nothing.
+fn note_number(tx: &Transaction<'_, impl Sql>) -> Result<(), MatrixError> {
+    tx.set_pushers(pushers::count_enabled(tx.sql)?);
+    Ok(())
 }
 
 fn shown(row: &PusherRow) -> Value {
