@@ -94,6 +94,9 @@ impl Costs {
         room.reader.is_online();
         let reading = room.reader.read(&room.room_id, &event_id);
         self.add(format!("receipt_{members}"), request(&room, reading, |()| EMPTY));
+        if members == 2 {
+            self.of_pushes(&room);
+        }
     }
 
     /// A room of a thousand of whom ten are there, and somebody who comes back to it.

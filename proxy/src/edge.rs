@@ -93,6 +93,11 @@ pub(crate) fn config(env: &Env) -> worker::Result<Rc<Config>> {
     Ok(config)
 }
 
+/// Which addresses that others chose may be asked.
+pub(crate) const fn reach(config: &Config) -> Reach {
+    if config.outbound_private { Reach::Anywhere } else { Reach::Public }
+}
+
 impl Clock for Edge {
     fn now(&self) -> Millis {
         cf::ambient::now()
@@ -117,7 +122,7 @@ impl Transport for Edge {
 
 impl Outbound for Edge {
     fn reach(&self) -> Reach {
-        if self.config.outbound_private { Reach::Anywhere } else { Reach::Public }
+        reach(&self.config)
     }
 
     async fn exchange(&self, request: &HttpRequest, bounds: &Bounds) -> Result<HttpAnswer, HttpError> {

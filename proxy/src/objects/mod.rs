@@ -28,8 +28,9 @@ fn build<A>(
     actor: impl FnOnce(Rc<Host>, Rc<Config>, String) -> Result<A, String>,
 ) -> Object<A> {
     let name = state.id().name().ok_or("the object was not addressed by name")?;
-    let host = Rc::new(Host::of(Rc::clone(state), env).map_err(|error| error.to_string())?);
     let config = edge::config(env).map_err(|error| error.to_string())?;
+    let host = Host::of(Rc::clone(state), env, edge::reach(&config)).map_err(|error| error.to_string())?;
+    let host = Rc::new(host);
     Ok((Rc::clone(&host), actor(host, config, name)?))
 }
 

@@ -7,6 +7,7 @@
 //! - [`network`]: where frames go: closures per kind of target, or nowhere.
 //! - [`d1`]: the storage worker's databases, with the real migrations, and the worker itself on top of them.
 //! - [`host`]: [`TestHost`], which offers all of it to one actor as its Durable Object would.
+//! - [`gateway`]: a push gateway.
 //! - [`web`]: servers that are not ours.
 //! - [`world`]: a whole cluster of real actors in which anything may go wrong.
 //!
@@ -19,6 +20,7 @@ pub mod bucket;
 pub mod crypto;
 pub mod d1;
 pub mod executor;
+pub mod gateway;
 pub mod host;
 mod keyring;
 pub mod network;
@@ -30,6 +32,7 @@ pub use ambient::{SeededEntropy, TestClock};
 pub use crypto::FakeCrypto;
 pub use d1::{D1, StorageNode};
 pub use executor::Executor;
+pub use gateway::Gateway;
 pub use host::{TestHost, Wake};
 pub use keyring::SigningKey;
 pub use network::{Network, Nowhere, Routes};

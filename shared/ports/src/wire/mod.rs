@@ -18,6 +18,7 @@ pub mod one_time_store;
 pub mod places;
 pub mod policy;
 pub mod presence;
+pub mod pushers;
 pub mod receive;
 pub mod relations;
 pub mod relay;
