@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
-use tern_model::Millis;
+use tern_model::{Millis, OldSigningKey};
 
 use crate::{
     canonical::object_without,
@@ -150,15 +150,6 @@ pub fn is_key_id(text: &str) -> bool {
     !id.is_empty() && text.len() <= LONGEST_KEY_ID && id.bytes().all(known)
 }
 
-/// A key that this server had before.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct OldKey {
-    /// The public half, in base64.
-    pub key: String,
-    /// When it was last used.
-    pub expired_ts: Millis,
-}
-
 /// What this server says of its keys, signed: `GET /_matrix/key/v2/server`.
 ///
 /// # Errors
@@ -166,7 +157,7 @@ pub struct OldKey {
 pub fn publish(
     server_name: &str,
     key: &PrivateKey,
-    old: &BTreeMap<String, OldKey>,
+    old: &BTreeMap<String, OldSigningKey>,
     valid_until: Millis,
 ) -> Result<String, KeysError> {
     let answer = serde_json::json!({

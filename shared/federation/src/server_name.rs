@@ -9,7 +9,7 @@ use std::{
 const LONGEST_HOST: usize = 255;
 
 /// The host of a server name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Host {
     /// An IPv4 literal.
     V4(Ipv4Addr),
@@ -20,7 +20,7 @@ pub enum Host {
 }
 
 /// A server name. DNS knows no capitals, so a name has small letters here, however it was written.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerName {
     /// The host.
     pub host: Host,

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tern_federation::{
-    server_keys::{KeysError, LONGEST_VALIDITY, OldKey, ServerKey, countersign, publish, read},
+    server_keys::{KeysError, LONGEST_VALIDITY, ServerKey, countersign, publish, read},
     server_name::ServerName,
     signature::PrivateKey,
 };
-use tern_model::Millis;
+use tern_model::{Millis, OldSigningKey};
 
 const NOW: Millis = Millis(1_000_000);
 const VALID_UNTIL: Millis = Millis(2_000_000);
@@ -134,7 +134,7 @@ fn requests_need_a_key_that_is_good_now_and_events_one_of_their_time() {
 
 #[test]
 fn what_this_server_publishes_is_believed() {
-    let old = OldKey { key: key("", 9).public().text(), expired_ts: Millis(500) };
+    let old = OldSigningKey { key: key("", 9).public().text(), expired_ts: Millis(500) };
     let old = [("ed25519:0".to_owned(), old)].into_iter().collect();
     let text = publish("a.org:8448", &key("ed25519:1", 1), &old, VALID_UNTIL).unwrap();
     assert_eq!(ids(&text).unwrap(), ["ed25519:1", "ed25519:0"]);

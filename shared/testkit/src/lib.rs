@@ -8,6 +8,7 @@
 //! - [`d1`]: the storage worker's databases, with the real migrations, and the worker itself on top of them.
 //! - [`host`]: [`TestHost`], which offers all of it to one actor as its Durable Object would.
 //! - [`web`]: servers that are not ours.
+//! - [`peer`]: another server, as far as one can be told by what it signs.
 //! - [`world`]: a whole cluster of real actors in which anything may go wrong.
 //!
 //! Never a normal dependency of anything but the benchmarks.
@@ -22,6 +23,7 @@ pub mod executor;
 pub mod host;
 mod keyring;
 pub mod network;
+pub mod peer;
 pub mod sqlite;
 pub mod web;
 pub mod world;

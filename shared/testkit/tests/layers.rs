@@ -77,6 +77,7 @@ const RINGS: [(&str, &[&str]); 21] = [
         "tern-testkit",
         &[
             "tern-edge",
+            "tern-federation",
             "tern-model",
             "tern-ports",
             "tern-room-hub",
