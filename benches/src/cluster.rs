@@ -203,6 +203,7 @@ fn config() -> Config {
         outbound_private: false,
         default_room_version: None,
         support: None,
+        federation: tern_model::Federation::default(),
     }
 }
 
@@ -272,7 +273,7 @@ impl Parts {
                 PollReply::Waiting { .. } => Err(Unreachable("a question was parked that cannot be".to_owned())),
             },
             Target::Relay(name) => self.ask_relay(name, bytes).await,
-            Target::OneTimeStore(_) | Target::DeviceSignIn(_) => {
+            Target::OneTimeStore(_) | Target::DeviceSignIn(_) | Target::Destination(_) => {
                 Err(Unreachable("nothing measured here needs it".to_owned()))
             }
         }

@@ -42,7 +42,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// The host around `state`, from which these addresses may be asked.
+    /// The host around `state`, which asks servers that are not ours within `reach`.
     pub(crate) fn of(state: Rc<State>, env: &Env, reach: Reach) -> worker::Result<Self> {
         let sql = ObjectSql::of(&state.storage());
         let wire = Wire::of(env, Standing::Nobody)?;

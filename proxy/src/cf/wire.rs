@@ -43,6 +43,7 @@ pub(crate) struct Wire {
     one_time_stores: ObjectNamespace,
     device_sign_ins: ObjectNamespace,
     relays: ObjectNamespace,
+    destinations: ObjectNamespace,
     /// Of whoever causes what is sent.
     standing: Cell<Standing>,
     spent: Cell<Spent>,
@@ -60,6 +61,7 @@ impl Wire {
             one_time_stores: env.durable_object("GATE")?,
             device_sign_ins: env.durable_object("HANDOFF")?,
             relays: env.durable_object("RELAY")?,
+            destinations: env.durable_object("DESTINATION")?,
             standing: Cell::new(standing),
             spent: Cell::default(),
             asks_cost: Cell::default(),
@@ -111,6 +113,9 @@ impl Wire {
             Target::OneTimeStore(name) => self.one_time_stores.get_by_name(name)?.fetch_with_request(request).await?,
             Target::DeviceSignIn(name) => self.device_sign_ins.get_by_name(name)?.fetch_with_request(request).await?,
             Target::Relay(name) => self.relays.get_by_name(name)?.fetch_with_request(request).await?,
+            Target::Destination(name) => {
+                self.destinations.get_by_name(name.as_str())?.fetch_with_request(request).await?
+            }
         };
         self.note(*target == Target::Storage, began, &response);
         if response.status_code() != 200 {

@@ -2,11 +2,12 @@
 
 mod admin;
 mod client;
+mod federation;
 mod oauth;
 
 use crate::route::Route;
 
-/// Every endpoint that clients call, the busiest families first.
+/// Every endpoint that clients and other servers call, the busiest families first.
 pub(crate) static ALL: &[&[Route]] = &[
     client::sync::ROUTES,
     client::send::ROUTES,
@@ -46,6 +47,8 @@ pub(crate) static ALL: &[&[Route]] = &[
     admin::ROUTES,
     admin::users::ROUTES,
     admin::tokens::ROUTES,
+    federation::keys::ROUTES,
+    federation::queries::ROUTES,
     oauth::ROUTES,
     oauth::RENDEZVOUS,
 ];

@@ -11,6 +11,7 @@
 //! - [`threepid`] is mail addresses of accounts, and [`mail`] how mail is sent.
 //! - [`preview`] looks at a page that somebody names, [`remote_media`] brings what another homeserver has.
 //! - [`appservice`] is what application services ask.
+//! - [`federation`] is what other servers ask.
 //! - [`upstream`] is signing in with an account of another provider.
 
 pub mod account;
@@ -21,6 +22,7 @@ pub mod browser;
 pub mod create;
 mod credentials;
 pub mod directory;
+pub mod federation;
 pub mod ignored;
 pub mod join;
 pub mod keys;

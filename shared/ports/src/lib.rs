@@ -31,5 +31,6 @@ pub use outbound::Outbound;
 pub use poll::{PollReply, Polls, WaitingPoll};
 pub use sql::{Row, Sql, SqlError, Value};
 pub use transport::{
-    Target, Transport, Unreachable, ask_device_sign_in, ask_one_time_store, ask_relay, ask_room, ask_storage, ask_user,
+    Target, Transport, Unreachable, ask_destination, ask_device_sign_in, ask_one_time_store, ask_relay, ask_room,
+    ask_storage, ask_user,
 };

@@ -9,6 +9,7 @@
 //! - [`host`]: [`TestHost`], which offers all of it to one actor as its Durable Object would.
 //! - [`gateway`]: a push gateway.
 //! - [`web`]: servers that are not ours.
+//! - [`peer`]: another server, as far as one can be told by what it signs.
 //! - [`world`]: a whole cluster of real actors in which anything may go wrong.
 //!
 //! Never a normal dependency of anything but the benchmarks.
@@ -24,6 +25,7 @@ pub mod gateway;
 pub mod host;
 mod keyring;
 pub mod network;
+pub mod peer;
 pub mod sqlite;
 pub mod web;
 pub mod world;

@@ -117,7 +117,9 @@ impl Routes {
                 let answer = self.users.borrow().clone().ok_or_else(nobody)?;
                 answer(user_id, frame::read(bytes).map_err(unread)?)
             }
-            Target::OneTimeStore(_) | Target::DeviceSignIn(_) | Target::Relay(_) => Err(nobody()),
+            Target::OneTimeStore(_) | Target::DeviceSignIn(_) | Target::Relay(_) | Target::Destination(_) => {
+                Err(nobody())
+            }
         }
     }
 }

@@ -7,8 +7,8 @@ use tern_ports::wire::{StorageCommand, frame};
 use crate::{
     Storage,
     commands::{
-        accounts, append, backup, clients, directory, keyring, media, public_keys, relations, rooms, search, state,
-        sync, threepids, timeline, users,
+        accounts, append, backup, clients, directory, keyring, media, public_keys, relations, rooms, search,
+        server_keys, state, sync, threepids, timeline, users,
     },
     sql::Databases,
 };
@@ -91,6 +91,9 @@ impl<D: Databases> Storage<'_, D> {
             StorageCommand::ReadAudit(ask) => reply(&accounts::read_audit(self, *ask).await),
             StorageCommand::LoadKeyring(ask) => reply(&keyring::load_keyring(self, *ask).await),
             StorageCommand::SaveKeyring(ask) => reply(&keyring::save_keyring(self, *ask).await),
+            StorageCommand::StoreServerKeys(ask) => reply(&server_keys::store(self, *ask).await),
+            StorageCommand::LoadServerKeys(ask) => reply(&server_keys::load(self, *ask).await),
+            StorageCommand::LoadKeyResponses(ask) => reply(&server_keys::load_responses(self, *ask).await),
         }
     }
 }

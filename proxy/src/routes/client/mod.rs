@@ -6,7 +6,7 @@ pub(super) mod appservice;
 pub(super) mod dehydrated;
 pub(super) mod delayed;
 pub(super) mod devices;
-pub(super) mod directory;
+pub(in crate::routes) mod directory;
 pub(super) mod discovery;
 pub(super) mod ephemeral;
 mod event_checks;

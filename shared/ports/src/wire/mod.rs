@@ -25,6 +25,7 @@ pub mod relay;
 pub mod room;
 pub mod room_command;
 pub mod search;
+pub mod server_keys;
 pub mod storage;
 pub mod sync;
 pub mod threads;
@@ -37,6 +38,7 @@ pub use media::{MediaCommand, MediaRequest};
 pub use one_time_store::{OneTimeStoreCommand, OneTimeStoreRequest};
 pub use relay::{RelayCommand, RelayRequest};
 pub use room_command::{RoomCommand, RoomRequest};
+pub use server_keys::{DestinationCommand, DestinationRequest};
 pub use storage::{StorageCommand, StorageRequest};
 pub use user_command::{UserCommand, UserRequest};
 

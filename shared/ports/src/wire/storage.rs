@@ -25,6 +25,7 @@ use super::{
     policy::{StoragePolicy, storage_policy},
     relations::{FindByTime, LoadAggregations, PageRelations, PageThreads, StoredAggregation, ThreadPage},
     search::{Matches, SearchEvents},
+    server_keys::{LoadKeyResponses, LoadServerKeys, StoreServerKeys, StoredKeyResponse, StoredServerKey},
     sync::{SyncAsk, SyncRoom, VisibilityFacts},
     threepid::{AddThreepid, FindThreepid, ListThreepids, RemoveSignIn, RemoveThreepid, Threepid},
 };
@@ -100,6 +101,9 @@ boundary! {
         ReadAudit => Vec<NumberedEntry>, [Read Allowed];
         LoadKeyring => Option<StoredKeyring>, [Read Allowed];
         SaveKeyring => bool, [Write Allowed];
+        StoreServerKeys => Vec<StoredServerKey>, [Write Allowed];
+        LoadServerKeys => Vec<StoredServerKey>, [Read Allowed];
+        LoadKeyResponses => Vec<StoredKeyResponse>, [Read Allowed];
     }
 }
 

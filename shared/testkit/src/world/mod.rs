@@ -203,7 +203,8 @@ impl World {
     }
 }
 
-fn config() -> Config {
+/// The configuration of a server of the simulator.
+pub fn config() -> Config {
     Config {
         server_name: OwnedServerName::try_from("tern.test").expect("the name is valid"),
         public_url: None,
@@ -219,6 +220,7 @@ fn config() -> Config {
         outbound_private: false,
         default_room_version: None,
         support: None,
+        federation: tern_model::Federation::default(),
     }
 }
 

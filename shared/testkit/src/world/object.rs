@@ -186,7 +186,7 @@ impl Actor {
             Target::Relay(name) => {
                 Self::Relay(Rc::new(RelayActor::new(Rc::clone(host), name.clone(), config.limits.relay_above)))
             }
-            Target::Storage | Target::OneTimeStore(_) | Target::DeviceSignIn(_) => {
+            Target::Storage | Target::OneTimeStore(_) | Target::DeviceSignIn(_) | Target::Destination(_) => {
                 unreachable!("not part of this world")
             }
         }

@@ -12,6 +12,7 @@ pub(crate) mod public_keys;
 pub(crate) mod relations;
 pub(crate) mod rooms;
 pub(crate) mod search;
+pub(crate) mod server_keys;
 pub(crate) mod state;
 pub(crate) mod sync;
 pub(crate) mod threepids;

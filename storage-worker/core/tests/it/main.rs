@@ -18,6 +18,7 @@ mod public_keys;
 mod remote;
 mod rooms;
 mod search;
+mod server_keys;
 mod support;
 mod sync;
 mod thumbnail;
