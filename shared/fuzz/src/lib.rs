@@ -6,6 +6,7 @@
 
 #![expect(clippy::expect_used, reason = "a target panics when something does not hold")]
 
+mod federation;
 mod frame;
 mod multipart;
 mod oauth;
@@ -20,7 +21,7 @@ mod sync;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets; each has a folder of seeds and a binary in `fuzz/fuzz_targets` of its name.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("filter", query::filter),
     ("frame", frame::frame),
     ("multipart", multipart::multipart),
@@ -30,6 +31,7 @@ pub const TARGETS: [Target; 9] = [
     ("push_rule", push::push_rule),
     ("range", range::range),
     ("sync_request", sync::sync_request),
+    ("x_matrix", federation::x_matrix),
 ];
 
 /// Runs the target called `name`.

@@ -86,7 +86,19 @@ const RINGS: [(&str, &[&str]); 22] = [
             "tern-user-hub",
         ],
     ),
-    ("tern-fuzz", &["tern-auth", "tern-media", "tern-model", "tern-ports", "tern-push", "tern-room", "tern-sync"]),
+    (
+        "tern-fuzz",
+        &[
+            "tern-auth",
+            "tern-federation",
+            "tern-media",
+            "tern-model",
+            "tern-ports",
+            "tern-push",
+            "tern-room",
+            "tern-sync",
+        ],
+    ),
     (
         "tern-benches",
         &[
