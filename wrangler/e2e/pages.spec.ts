@@ -125,6 +125,7 @@ for (const [name, look] of Object.entries(LOOKS)) {
     await post('/oauth2/token', { grant_type: DEVICE_GRANT, device_code: pairing.device_code });
 
     await follow('Your account');
+    assert.equal(await page.getByLabel('Display name').inputValue(), user, 'a new account is named as its user wrote it');
     await page.getByLabel('Display name').fill('Ada <3 Lovelace');
     await press('Save');
     await page.getByRole('status').waitFor();
