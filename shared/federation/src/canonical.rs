@@ -67,8 +67,8 @@ struct Member<'a> {
 impl<'a> Walk<'a> {
     fn value(&mut self, deeper: usize) -> Result<(), CanonicalError> {
         match self.peek() {
-            Some('{') => self.object(self.within(deeper)?, &[]),
-            Some('[') => self.array(self.within(deeper)?),
+            Some('{') => self.object(within(deeper)?, &[]),
+            Some('[') => self.array(within(deeper)?),
             Some('"') => self.string().map(|_| ()),
             Some(_) => {
                 let end = self.rest.find(|char: char| ",]}".contains(char) || BLANKS.contains(&char));
@@ -79,10 +79,6 @@ impl<'a> Walk<'a> {
             }
             None => Err(CanonicalError::NotJson),
         }
-    }
-
-    fn within(&self, deeper: usize) -> Result<usize, CanonicalError> {
-        deeper.checked_sub(1).ok_or(CanonicalError::TooDeep)
     }
 
     fn array(&mut self, deeper: usize) -> Result<(), CanonicalError> {
@@ -174,6 +170,11 @@ impl<'a> Walk<'a> {
     fn split(&self, at: usize) -> Result<(&'a str, &'a str), CanonicalError> {
         self.rest.split_at_checked(at).ok_or(CanonicalError::NotJson)
     }
+}
+
+/// How much deeper what is in a value may be.
+fn within(deeper: usize) -> Result<usize, CanonicalError> {
+    deeper.checked_sub(1).ok_or(CanonicalError::TooDeep)
 }
 
 /// Where the string ends that a text begins with, its quotation marks included.

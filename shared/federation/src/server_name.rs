@@ -31,15 +31,12 @@ pub struct ServerName {
 impl ServerName {
     /// Reads a name; `None` for what is none.
     pub fn parse(text: &str) -> Option<Self> {
-        let (host, rest) = match text.strip_prefix('[') {
-            Some(literal) => {
-                let (address, rest) = literal.split_once(']')?;
-                (Host::V6(address.parse().ok()?), rest)
-            }
-            None => {
-                let (host, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
-                (dns_or_v4(host)?, rest)
-            }
+        let (host, rest) = if let Some(literal) = text.strip_prefix('[') {
+            let (address, rest) = literal.split_once(']')?;
+            (Host::V6(address.parse().ok()?), rest)
+        } else {
+            let (host, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
+            (dns_or_v4(host)?, rest)
         };
         let port = match rest.strip_prefix(':') {
             Some(digits) => Some(port(digits)?),
