@@ -1,14 +1,16 @@
 //! Setting pushers (Client-Server API, `POST /pushers/set`; MSC3881): what a client may ask for, and where its gateway may
 //! be.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ruma::UserId;
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 use tern_model::{Bounded, MatrixError, Name, RawJson};
 use tern_ports::{
-    Outbound, Transport, ask_user,
+    Clock, Outbound, Transport, ask_storage, ask_user,
     outbound::{Reach, address},
     wire::{
-        pushers::{AppId, DeletePusher, PusherFields, PusherJson, Pushkey, SetPusher},
+        pushers::{AppId, DeletePusher, FindPushkey, PusherFields, PusherJson, Pushkey, SavePushkey, SetPusher},
         user::SessionRef,
     },
 };
@@ -28,7 +30,7 @@ const LONGEST_APP_ID: usize = 64;
 /// # Errors
 /// `M_MISSING_PARAM` or `M_INVALID_PARAM` when the body does not say what it must, `M_LIMIT_EXCEEDED` for one pusher too
 /// many.
-pub async fn set<E: Transport + Outbound>(
+pub async fn set<E: Transport + Outbound + Clock>(
     edge: &E,
     user_id: &UserId,
     session: SessionRef,
@@ -43,12 +45,34 @@ pub async fn set<E: Transport + Outbound>(
         }
         Some(Value::String(kind)) if kind == "http" => {
             let pusher = fields(&body, edge.reach())?;
-            // No other user can be asked what they have: the key is theirs as well as long as they say so.
-            optional_flag(&body, "append")?;
-            ask_user(edge, user_id, SetPusher { session, app_id, pushkey, pusher }).await.map(drop)
+            let append = optional_flag(&body, "append")?.unwrap_or(false);
+            let (app, key) = (app_id.clone(), pushkey.clone());
+            ask_user(edge, user_id, SetPusher { session, app_id, pushkey, pusher }).await?;
+            take_over(edge, user_id, (app, key), append).await
         }
         Some(_) => Err(MatrixError::invalid_param("kind must be http or null")),
     }
+}
+
+/// The device is this user's now, and nobody else's unless they share it. Should this end half-way, setting the pusher again
+/// goes on with it.
+async fn take_over<E: Transport + Clock>(
+    edge: &E,
+    user_id: &UserId,
+    (app_id, pushkey): (AppId, Pushkey),
+    append: bool,
+) -> Result<(), MatrixError> {
+    let key = Name::cut(URL_SAFE_NO_PAD.encode(Sha256::digest(format!("{app_id}\0{pushkey}"))));
+    let known = ask_storage(edge, FindPushkey { key: key.clone() }).await?;
+    let others = known.iter().filter(|other| *other != user_id && !append);
+    for other in others.clone() {
+        let gone = DeletePusher { session: None, app_id: app_id.clone(), pushkey: pushkey.clone() };
+        ask_user(edge, other, gone).await?;
+    }
+    if others.count() > 0 || !known.iter().any(|known| known == user_id) {
+        ask_storage(edge, SavePushkey { key, user_id: user_id.to_owned(), append, ts: edge.now() }).await?;
+    }
+    Ok(())
 }
 
 fn app_id(body: &Map<String, Value>) -> Result<AppId, MatrixError> {

@@ -7,11 +7,11 @@ use std::{cell::RefCell, rc::Rc};
 use ruma::user_id;
 use serde_json::{Value, json};
 use tern_edge::pushers;
-use tern_model::RawJson;
+use tern_model::{Millis, RawJson};
 use tern_ports::{
-    Outbound, Target, Transport, Unreachable,
+    Clock, Outbound, Target, Transport, Unreachable,
     outbound::{Bounds, HttpAnswer, HttpError, HttpRequest, Reach},
-    wire::{Done, UserCommand, policy::Standing, user::SessionRef},
+    wire::{Done, StorageCommand, UserCommand, policy::Standing, user::SessionRef},
 };
 use tern_testkit::{Executor, Network, Routes, network::reply};
 
@@ -27,6 +27,12 @@ impl Transport for Edge {
 
     fn standing(&self) -> Standing {
         Standing::Good
+    }
+}
+
+impl Clock for Edge {
+    fn now(&self) -> Millis {
+        Millis(1)
     }
 }
 
@@ -50,8 +56,7 @@ fn body() -> Value {
 
 /// The code of the refusal, or the command that the hub got.
 fn set(body: &Value, reach: Reach) -> Result<UserCommand, String> {
-    let hubs = Routes::new();
-    hubs.users(|_, _| reply(Done {}));
+    let hubs = registry(&[]);
     let asked = RefCell::new(None);
     let edge = Edge { hubs: Rc::clone(&hubs), reach };
     let session = SessionRef { device_id: "PHONE".into(), session_id: "s".to_owned() };
@@ -60,6 +65,44 @@ fn set(body: &Value, reach: Reach) -> Result<UserCommand, String> {
     set.map_err(|error| format!("{} {}", error.status, error.errcode))?;
     asked.replace(hubs.sent_to_users().pop());
     Ok(asked.take().unwrap().1)
+}
+
+/// Hubs that do as they are told, and a registry in which the device is these users'.
+fn registry(known: &'static [&'static str]) -> Rc<Routes> {
+    let hubs = Routes::new();
+    hubs.users(|_, _| reply(Done {}));
+    hubs.storage(move |command| match command {
+        StorageCommand::FindPushkey(_) => reply(known),
+        _ => reply(Done {}),
+    });
+    hubs
+}
+
+/// Whose pusher goes, and what is noted, when `@a:x` sets one for a device of these users.
+fn taken_over(known: &'static [&'static str], append: bool) -> (Vec<String>, Vec<bool>) {
+    let edge = Edge { hubs: registry(known), reach: Reach::Public };
+    let session = SessionRef { device_id: "PHONE".into(), session_id: "s".to_owned() };
+    let body = RawJson::from_value(&with("/append", json!(append))).unwrap();
+    Executor::new().run(pushers::set(&edge, user_id!("@a:x"), session, &body)).unwrap();
+    let gone = edge
+        .hubs
+        .sent_to_users()
+        .into_iter()
+        .filter(|(_, command)| matches!(command, UserCommand::DeletePusher(command) if command.session.is_none()));
+    let saved = edge.hubs.sent_to_storage().into_iter().filter_map(|command| match command {
+        StorageCommand::SavePushkey(command) => Some(command.append),
+        _ => None,
+    });
+    (gone.map(|(user_id, _)| user_id.to_string()).collect(), saved.collect())
+}
+
+#[test]
+fn a_device_is_taken_from_whoever_had_it_unless_they_share_it() {
+    assert_eq!(taken_over(&[], false), (vec![], vec![false]));
+    assert_eq!(taken_over(&["@a:x"], false), (vec![], vec![]), "nothing is new");
+    assert_eq!(taken_over(&["@b:x", "@c:x"], false), (vec!["@b:x".to_owned(), "@c:x".to_owned()], vec![false]));
+    assert_eq!(taken_over(&["@b:x"], true), (vec![], vec![true]));
+    assert_eq!(taken_over(&["@a:x", "@b:x"], true), (vec![], vec![]));
 }
 
 fn with(path: &str, value: Value) -> Value {

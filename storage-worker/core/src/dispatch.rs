@@ -7,7 +7,7 @@ use tern_ports::wire::{StorageCommand, frame};
 use crate::{
     Storage,
     commands::{
-        accounts, append, backup, clients, directory, keyring, media, public_keys, relations, rooms, search,
+        accounts, append, backup, clients, directory, keyring, media, public_keys, pushkeys, relations, rooms, search,
         server_keys, state, sync, threepids, timeline, users,
     },
     sql::Databases,
@@ -60,6 +60,8 @@ impl<D: Databases> Storage<'_, D> {
             StorageCommand::RemoveThreepid(ask) => reply(&threepids::remove(self, *ask).await),
             StorageCommand::RemoveSignIn(ask) => reply(&threepids::remove_sign_in(self, *ask).await),
             StorageCommand::ListThreepids(ask) => reply(&threepids::list(self, *ask).await),
+            StorageCommand::FindPushkey(ask) => reply(&pushkeys::find(self, *ask).await),
+            StorageCommand::SavePushkey(ask) => reply(&pushkeys::save(self, *ask).await),
             StorageCommand::FindThreepid(ask) => reply(&threepids::find(self, *ask).await),
             StorageCommand::ReserveMedia(ask) => reply(&media::reserve_media(self, *ask).await),
             StorageCommand::QuarantineMedia(ask) => reply(&media::quarantine_media(self, *ask).await),

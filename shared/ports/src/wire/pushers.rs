@@ -1,7 +1,8 @@
 //! Pushers: the devices that are woken by way of a push gateway (Client-Server API, "Push Notifications").
 
+use ruma::OwnedUserId;
 use serde::{Deserialize, Serialize};
-use tern_model::{Bounded, BoundedJson, Name};
+use tern_model::{Bounded, BoundedJson, Millis, Name};
 
 use super::user::SessionRef;
 
@@ -60,4 +61,24 @@ pub struct DeletePusher {
     pub app_id: AppId,
     /// The device's name at the gateway.
     pub pushkey: Pushkey,
+}
+
+/// Who has a pusher for a device, as far as it is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindPushkey {
+    /// A hash of `app_id` and `pushkey`.
+    pub key: Name,
+}
+
+/// A user has a pusher for a device, and nobody else has one any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavePushkey {
+    /// A hash of `app_id` and `pushkey`.
+    pub key: Name,
+    /// The user.
+    pub user_id: OwnedUserId,
+    /// Others keep theirs.
+    pub append: bool,
+    /// Now.
+    pub ts: Millis,
 }

@@ -23,6 +23,7 @@ use super::{
     media::{PurgeMedia, Purged, QuarantineMedia, ReserveMedia},
     places::LocateEvent,
     policy::{StoragePolicy, storage_policy},
+    pushers::{FindPushkey, SavePushkey},
     relations::{FindByTime, LoadAggregations, PageRelations, PageThreads, StoredAggregation, ThreadPage},
     search::{Matches, SearchEvents},
     server_keys::{LoadKeyResponses, LoadServerKeys, StoreServerKeys, StoredKeyResponse, StoredServerKey},
@@ -75,6 +76,8 @@ boundary! {
         RemoveSignIn => bool, [Write Allowed];
         ListThreepids => Vec<Threepid>, [Read Allowed];
         FindThreepid => Option<OwnedUserId>, [Read Allowed];
+        FindPushkey => Vec<OwnedUserId>, [Read Allowed];
+        SavePushkey => Done, [Write Allowed];
         ReserveMedia => Done, [Write Allowed];
         QuarantineMedia => Done, [Write Allowed];
         PurgeMedia => Purged, [Write Allowed];

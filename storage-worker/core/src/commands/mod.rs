@@ -9,6 +9,7 @@ pub(crate) mod directory;
 pub(crate) mod keyring;
 pub(crate) mod media;
 pub(crate) mod public_keys;
+pub(crate) mod pushkeys;
 pub(crate) mod relations;
 pub(crate) mod rooms;
 pub(crate) mod search;

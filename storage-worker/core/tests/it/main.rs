@@ -15,6 +15,7 @@ mod cost;
 mod keyring;
 mod media;
 mod public_keys;
+mod pushkeys;
 mod remote;
 mod rooms;
 mod search;
