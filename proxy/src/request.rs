@@ -1,6 +1,6 @@
 //! A request after routing, and the ways to read it. Every way fails with the spec's `errcode`.
 
-use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId};
+use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, ServerName};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use tern_auth::uia::Parameters;
@@ -21,6 +21,8 @@ pub(crate) struct Incoming {
     pub(crate) query: Vec<(String, String)>,
     /// Who asks; present whenever the route's auth class asks for a token.
     pub(crate) identity: Option<Identity>,
+    /// The server that asks, in small letters; present whenever the route's auth class asks for its signature.
+    pub(crate) origin: Option<OwnedServerName>,
     /// The body as it came; empty when the route's is streamed.
     pub(crate) body: Vec<u8>,
     /// The unread body of a route whose body is streamed; `None` also when the request has none.
@@ -120,6 +122,12 @@ impl Incoming {
     /// The session that asks.
     pub(crate) fn session(&self) -> Result<SessionRef, MatrixError> {
         self.identity().map(Identity::session)
+    }
+
+    /// The server that asks.
+    pub(crate) fn origin(&self) -> Result<&ServerName, MatrixError> {
+        let unsigned = || MatrixError::new(401, "M_UNAUTHORIZED", "The request is not signed");
+        self.origin.as_deref().ok_or_else(unsigned)
     }
 
     /// The path parameter `roomId`.

@@ -59,13 +59,15 @@ async fn run(edge: &Edge, mut request: Request, path: &str, query: &str) -> Resu
         Intake::Streamed => Vec::new(),
     };
     let address = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
-    if route.auth == Auth::Federation {
-        admit_server(edge, &request, &address, &body, ip.as_deref()).await?;
-    }
+    let origin = match route.auth {
+        Auth::Federation => Some(origin(edge, &request, &address, &body, ip.as_deref()).await?),
+        _ => None,
+    };
     let incoming = Incoming {
         params,
         query: parse_query(query),
         identity,
+        origin,
         body,
         stream: if route.intake == Intake::Streamed { request.inner().body() } else { None },
         headers: request.headers().clone(),
@@ -75,14 +77,14 @@ async fn run(edge: &Edge, mut request: Request, path: &str, query: &str) -> Resu
     (route.handler)(edge, &incoming).await
 }
 
-/// Lets a request in that another server has signed.
-async fn admit_server(
+/// The server that has signed a request.
+async fn origin(
     edge: &Edge,
     request: &Request,
     address: &str,
     body: &[u8],
     ip: Option<&str>,
-) -> Result<(), MatrixError> {
+) -> Result<OwnedServerName, MatrixError> {
     let (method, began) = (request.method().to_string(), edge.now());
     let authorization = request.headers().get("authorization").ok().flatten();
     let authorization = authorization.as_deref();
@@ -95,7 +97,8 @@ async fn admit_server(
     }
     let server = verified?.to_string();
     let server = OwnedServerName::try_from(server).map_err(|_| MatrixError::internal())?;
-    limits::admit_server(edge, &server)
+    limits::admit_server(edge, &server)?;
+    Ok(server)
 }
 
 thread_local! {

@@ -49,6 +49,7 @@ pub(crate) static ALL: &[&[Route]] = &[
     admin::tokens::ROUTES,
     federation::keys::ROUTES,
     federation::queries::ROUTES,
+    federation::rooms::ROUTES,
     oauth::ROUTES,
     oauth::RENDEZVOUS,
 ];

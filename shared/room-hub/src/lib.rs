@@ -10,7 +10,7 @@
 //! | `timeline` | changes, and what is stored of them | `send`, `membership`, `create`, `delayed`, `finalised`, `sticky`, `facts`, `forward` |
 //! | `graph` | events from other servers, and what is kept of a room that forked | `receive`, `fetch`, `admit`, `known`; `state_groups`, `resolution_changes`, `side_events`, `state_history` |
 //! | `delivery` | who is told what, one by one or by relays; typing and receipts | `enqueue`, `delivery_queue`, `workers`, `shards`, `notice_batch`, `listeners`, `ephemeral` |
-//! | `reads` | reads, each after the reader's access was checked (`access`) | `history`, `read`, `relations`, `slice`; `aggregate`, `related`, `receipt_place`; `timeline`, the tail joined with what the storage worker has |
+//! | `reads` | reads, each after the reader's access was checked (`access`) | `history`, `read`, `relations`, `slice`; `server`, `server_state`, `server_history` for other servers; `aggregate`, `related`, `receipt_place`; `timeline`, the tail joined with what the storage worker has |
 
 use std::{
     cell::{Cell, RefCell},
@@ -142,6 +142,7 @@ impl<H: ObjectHost> RoomActor<H> {
             RoomCommand::ListDelayed(request) => write_reply(&self.list_delayed(&request)),
             RoomCommand::ProbeRoom(request) => write_reply(&self.probe(*request)),
             RoomCommand::ReceiveEvents(request) => write_reply(&self.receive_events(*request).await),
+            RoomCommand::ReadForServer(request) => write_reply(&self.read_for_server(*request).await),
         }
     }
 

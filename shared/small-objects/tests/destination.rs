@@ -178,10 +178,10 @@ fn a_notary_tells_of_a_server_that_is_gone() {
     let named = Peer::new("a.org:8448", "ed25519:1", 1).keys(NOW.plus(DAY), &BTreeMap::new());
     let body = format!(r#"{{"server_keys":[{old},{named}]}}"#);
     let pages = vec![(notary, Page::of("application/json", body))];
-    let scene = Scene::new("a.org:8448", pages, &["m.org:1", "n.org:1234"]);
+    let scene = Scene::new("a.org:8448", pages, &["m.org:1235", "n.org:1234"]);
     let fetched = scene.fetch_one().unwrap();
     assert_eq!((fetched.len(), fetched[0].valid_until), (1, NOW.plus(DAY)));
-    assert_eq!(scene.asked(), [KEYS, "https://m.org:1/_matrix/key/v2/query", notary]);
+    assert_eq!(scene.asked(), [KEYS, "https://m.org:1235/_matrix/key/v2/query", notary]);
 }
 
 #[test]

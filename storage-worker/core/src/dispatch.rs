@@ -29,6 +29,7 @@ impl<D: Databases> Storage<'_, D> {
             StorageCommand::SyncRooms(ask) => reply(&sync::sync_rooms(self, *ask).await),
             StorageCommand::PageEvents(ask) => reply(&timeline::page_events(self, *ask).await),
             StorageCommand::LocateEvent(ask) => reply(&timeline::locate_event(self, *ask).await),
+            StorageCommand::LoadEvents(ask) => reply(&timeline::load_events(self, *ask).await),
             StorageCommand::LoadEvent(ask) => reply(&timeline::load_event(self, *ask).await),
             StorageCommand::StateAt(ask) => reply(&state::state_at(self, *ask).await),
             StorageCommand::PageRelations(ask) => reply(&relations::page_relations(self, *ask).await),

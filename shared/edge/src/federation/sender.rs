@@ -40,7 +40,7 @@ pub async fn verify<E: Transport + Clock>(
     let signatures = x_matrix::read(request.authorization.unwrap_or_default());
     let mut signatures = signatures.map_err(|error| unauthorized(error.to_string()))?.into_iter().peekable();
     let content = content(request.body).map_err(refused)?;
-    let origin = signatures.peek().map(|first| first.origin.clone()).unwrap_or_else(|| own_name(config));
+    let origin = signatures.peek().map_or_else(|| own_name(config), |first| first.origin.clone());
     // Several signatures are those of several keys of one server.
     for signature in signatures.filter(|signature| signature.origin == origin) {
         if !is_for(config, &signature) {

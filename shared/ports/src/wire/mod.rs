@@ -26,6 +26,7 @@ pub mod room;
 pub mod room_command;
 pub mod search;
 pub mod server_keys;
+pub mod server_reads;
 pub mod storage;
 pub mod sync;
 pub mod threads;

@@ -15,6 +15,7 @@ use super::{
         ReadJoinedMembers, ReadJoinedUsers, ReadMembers, ReadMessages, ReadSlice, ReadState, ReadStateEvent, RoomProbe,
         SendEvent, SendReceipts, Sent, SetMemberProfile, SetTyping, SubscribeRoom, UpgradeSource,
     },
+    server_reads::{ReadForServer, ServedEvents},
     sync::SyncRoom,
     threads::{FindThread, FoundThread},
 };
@@ -58,6 +59,7 @@ boundary! {
         ListDelayed => Vec<ScheduledEvent>, [Own Read Allowed];
         ProbeRoom => RoomProbe, [Own Read Allowed];
         ReceiveEvents => Vec<Receipted>, [Create Write Allowed];
+        ReadForServer => ServedEvents, [Own Read Allowed];
     }
 }
 

@@ -44,6 +44,7 @@ boundary! {
         SyncRooms => Vec<SyncRoom>, [Read Allowed];
         PageEvents => EventPage, [Read Allowed];
         LoadEvent => Option<LoadedEvent>, [Read Allowed];
+        LoadEvents => Vec<StoredEvent>, [Read Allowed];
         LocateEvent => Option<OwnedRoomId>, [Read Allowed];
         StateAt => Vec<StoredEvent>, [Read Allowed];
         PageRelations => EventPage, [Read Allowed];
@@ -215,6 +216,15 @@ pub struct LoadEvent {
     pub event_id: OwnedEventId,
     /// Whose visibility facts to return.
     pub user_id: OwnedUserId,
+}
+
+/// Several events by their ids; those that are not stored are missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadEvents {
+    /// The room they must be in.
+    pub room_id: OwnedRoomId,
+    /// The events; at most five hundred.
+    pub event_ids: Vec<OwnedEventId>,
 }
 
 /// The answer to [`LoadEvent`].

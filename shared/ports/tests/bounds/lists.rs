@@ -22,6 +22,7 @@ pub(crate) const OURS: &[(&str, &[&str])] = &[
             "Deliver.notices",
             "LoadAggregations.targets",
             "LoadAuthChain.events",
+            "LoadEvents.event_ids",
             "PageThreads.known",
             "PassOn.notice",
             "PassOn.users",

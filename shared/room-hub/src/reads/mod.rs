@@ -1,4 +1,4 @@
-//! What readers ask for, each after the reader's access was checked.
+//! What readers and other servers ask for, each after the reader's access was checked.
 
 pub(crate) mod access;
 pub(crate) mod aggregate;
@@ -8,6 +8,9 @@ pub(crate) mod read;
 pub(crate) mod receipt_place;
 pub(crate) mod related;
 pub(crate) mod relations;
+pub(crate) mod server;
+pub(crate) mod server_history;
+pub(crate) mod server_state;
 pub(crate) mod slice;
 pub(crate) mod timeline;
 pub(crate) mod visibility_fact;

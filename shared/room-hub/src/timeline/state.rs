@@ -158,6 +158,16 @@ impl<S: Sql> Store<'_, S> {
         Ok(!rows.is_empty())
     }
 
+    /// Some users of a server who are or were members, those first who are, and of them whose membership is the oldest.
+    pub(crate) fn users_of(self, server: &str) -> Result<Vec<OwnedUserId>, SqlError> {
+        let rows = self.0.query(
+            "SELECT state_key FROM state WHERE membership IS NOT NULL AND substr(state_key, instr(state_key, ':') + 1) = +?
+             ORDER BY membership <> 'join', seq LIMIT 10",
+            &[server.into()],
+        )?;
+        rows.iter().map(|row| OwnedUserId::try_from(row.text(0).unwrap_or_default()).map_err(damaged)).collect()
+    }
+
     /// The first member events of these memberships, by position.
     pub(crate) fn first_members(self, memberships: [&str; 2], limit: usize) -> Result<Vec<StoredEvent>, SqlError> {
         let sql = concat!(

@@ -18,6 +18,7 @@ mod relays;
 mod resolution;
 mod scene;
 mod sending;
+mod servers;
 mod slice;
 mod sticky;
 mod threads;

@@ -21,12 +21,12 @@ use tern_testkit::TestHost;
 
 use super::scene::{ALICE, BOB, CAROL, Scene, config, raw, user};
 
-const MOD: &str = "@mod:far.test";
+pub(crate) const MOD: &str = "@mod:far.test";
 const HOME: (&str, &str, u8) = ("tern.test", "ed25519:t", 7);
 const AWAY: (&str, &str, u8) = ("far.test", "ed25519:f", 9);
 
 /// The same room on another server.
-struct Far {
+pub(crate) struct Far {
     host: Rc<TestHost>,
     actor: Rc<RoomActor<TestHost>>,
     sent: u64,
@@ -61,7 +61,7 @@ fn receive(origin: &str, events: Vec<RawJson>, version: Option<&str>) -> Receive
 
 impl Far {
     /// Gets the room from its first event on; then `MOD` is in it, with power.
-    fn of(scene: &Scene) -> Self {
+    pub(crate) fn of(scene: &Scene) -> Self {
         let (server, key_id, seed) = AWAY;
         let config = Config {
             server_name: server.try_into().unwrap(),
@@ -89,15 +89,22 @@ impl Far {
         frame::read_reply(&self.host.run(self.actor.handle(request.into())))
     }
 
+    /// `MOD` goes.
+    pub(crate) fn leave(&self) {
+        let (caller, target) = (user(MOD), user(MOD));
+        self.ask(ChangeMembership { caller, action: MembershipAction::Leave, target, reason: None, content: None })
+            .unwrap();
+    }
+
     /// Takes in what the others have said.
-    fn hear(&self, scene: &Scene) {
+    pub(crate) fn hear(&self, scene: &Scene) {
         let events = own_events(&scene.host, 0, "tern.test");
         let results = self.ask(receive("tern.test", events, Some("11"))).unwrap();
         assert!(results.iter().all(|receipt| receipt.result == PduResult::Accepted), "{results:?}");
     }
 
     /// Tells the others what was said here since.
-    fn tell(&mut self, scene: &Scene) -> Vec<PduResult> {
+    pub(crate) fn tell(&mut self, scene: &Scene) -> Vec<PduResult> {
         let events = own_events(&self.host, self.sent, "far.test");
         let newest = self.host.sqlite.query("SELECT newest FROM head", &[]).unwrap();
         self.sent = newest[0].int(0).unwrap();
@@ -118,7 +125,7 @@ impl Far {
 }
 
 /// Alice's public room, in which `MOD` may do everything and Carol half of it.
-fn shared_room() -> (Scene, Far) {
+pub(crate) fn shared_room() -> (Scene, Far) {
     let scene = Scene::of(&json!({ "preset": "public_chat", "room_version": "11", "name": "Nest" }));
     scene.act(CAROL, MembershipAction::Join, CAROL).unwrap();
     scene.set(ALICE, "m.room.power_levels", "", &levels(50)).unwrap();
@@ -131,7 +138,7 @@ fn levels(carol: i64) -> Value {
     json!({ "users": { ALICE: 100, MOD: 90, CAROL: carol }, "state_default": 50 })
 }
 
-fn topic(text: &str) -> Value {
+pub(crate) fn topic(text: &str) -> Value {
     json!({ "topic": text })
 }
 

@@ -4,13 +4,13 @@ use std::cmp::Reverse;
 
 use futures::future::try_join_all;
 use ruma::{EventId, OwnedRoomId, RoomId};
-use tern_model::{MatrixError, RoomSeq};
+use tern_model::{MatrixError, RoomSeq, StoredEvent};
 use tern_ports::{
     Row,
     wire::{
         places::LocateEvent,
         relations::FindByTime,
-        storage::{AuthLink, EventPage, LoadAuthChain, LoadEvent, LoadedEvent, PageEvents},
+        storage::{AuthLink, EventPage, LoadAuthChain, LoadEvent, LoadEvents, LoadedEvent, PageEvents},
         sync::VisibilityFacts,
     },
 };
@@ -37,6 +37,14 @@ const EVENT: &str = concat!(
     "SELECT ",
     event_columns!(),
     " FROM events e CROSS JOIN rooms r ON r.num = e.pos >> 32 WHERE e.event_id = ?1 AND r.room_id = ?2"
+);
+
+/// The events in `?1`, in the room `?2`.
+const EVENTS: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM json_each(?1) j CROSS JOIN events e ON e.event_id = j.value CROSS JOIN rooms r ON r.num = e.pos >> 32 \
+     WHERE r.room_id = ?2"
 );
 
 /// As [`EVENT`]; `?3` is the user.
@@ -135,6 +143,19 @@ pub(crate) async fn load_event<D: Databases>(
     let Some(row) = events.first() else { return Ok(None) };
     let successor = successor.first().map(|row| stored_event(row, 0)).transpose()?;
     Ok(Some(LoadedEvent { event: stored_event(row, 0)?, facts: read_facts(&facts), successor }))
+}
+
+/// One read on the room's shard.
+pub(crate) async fn load_events<D: Databases>(
+    storage: &Storage<'_, D>,
+    ask: LoadEvents,
+) -> Result<Vec<StoredEvent>, MatrixError> {
+    let Some(shard) = storage.shards.find_one(&storage.databases, &ask.room_id).await? else {
+        return Ok(Vec::new());
+    };
+    let load = Statement::new(EVENTS, [json_list(&ask.event_ids)?, ask.room_id.as_str().into()]);
+    let [rows] = run(&storage.databases, shard, [load]).await?;
+    rows.iter().map(|row| stored_event(row, 0)).collect()
 }
 
 /// One read on each shard, all at once: an event's id does not tell its room.

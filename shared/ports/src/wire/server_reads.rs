@@ -1,0 +1,76 @@
+//! What another server may read of a room (Server-Server API, "Backfilling and retrieving missing events", "Retrieving
+//! events").
+
+use ruma::{OwnedEventId, OwnedServerName};
+use serde::{Deserialize, Serialize};
+use tern_model::{BoundedVec, EventRef, RawJson};
+
+/// Most events that a server names in one question.
+pub const MOST_NAMED: usize = 50;
+
+/// Reads for another server, which has to be in the room and be let in by its access control list: 403 `M_FORBIDDEN`
+/// otherwise, also for a room that is not here. What the server may not see comes redacted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadForServer {
+    /// The server, in small letters.
+    pub origin: OwnedServerName,
+    /// What.
+    pub read: ServerRead,
+}
+
+/// What a server reads. 404 `M_NOT_FOUND` for an event that is not known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServerRead {
+    /// An event; the access control list does not apply.
+    Event {
+        /// Which.
+        event_id: EventRef,
+    },
+    /// The state before an event, with its auth chain.
+    State {
+        /// Which event.
+        event_id: EventRef,
+        /// Events rather than their ids.
+        full: bool,
+    },
+    /// The auth chain of an event.
+    AuthChain {
+        /// Which event.
+        event_id: EventRef,
+    },
+    /// These events and those before them, newest first.
+    Backfill {
+        /// Where to begin; those that are not known are passed over.
+        from: BoundedVec<EventRef, MOST_NAMED>,
+        /// At most this many.
+        limit: u32,
+    },
+    /// What is between some events and others, oldest first, neither among it.
+    Missing {
+        /// The newest that the server has heard of; those that are not known are passed over.
+        latest: BoundedVec<EventRef, MOST_NAMED>,
+        /// The newest that it has.
+        earliest: BoundedVec<EventRef, MOST_NAMED>,
+        /// Nothing of a lower depth.
+        min_depth: u64,
+        /// At most this many.
+        limit: u32,
+    },
+}
+
+/// The answer to [`ReadForServer`]; what was not asked for is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedEvents {
+    /// Events in federation form.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<RawJson>,
+    /// Ids of state events.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub event_ids: Vec<OwnedEventId>,
+    /// The auth chain in federation form.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub auth_chain: Vec<RawJson>,
+    /// The ids of the auth chain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub auth_chain_ids: Vec<OwnedEventId>,
+}
