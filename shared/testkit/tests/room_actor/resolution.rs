@@ -26,10 +26,10 @@ const HOME: (&str, &str, u8) = ("tern.test", "ed25519:t", 7);
 const AWAY: (&str, &str, u8) = ("far.test", "ed25519:f", 9);
 
 /// The same room on another server.
-struct Far {
+pub(crate) struct Far {
     host: Rc<TestHost>,
     actor: Rc<RoomActor<TestHost>>,
-    sent: u64,
+    pub(crate) sent: u64,
 }
 
 fn keys() -> Vec<ServerKey> {
@@ -97,7 +97,7 @@ impl Far {
     }
 
     /// Tells the others what was said here since.
-    fn tell(&mut self, scene: &Scene) -> Vec<PduResult> {
+    pub(crate) fn tell(&mut self, scene: &Scene) -> Vec<PduResult> {
         let events = own_events(&self.host, self.sent, "far.test");
         let newest = self.host.sqlite.query("SELECT newest FROM head", &[]).unwrap();
         self.sent = newest[0].int(0).unwrap();
@@ -105,7 +105,7 @@ impl Far {
         receipts.into_iter().map(|receipt| receipt.result).collect()
     }
 
-    fn set(&self, kind: &str, content: &Value) -> Sent {
+    pub(crate) fn set(&self, kind: &str, content: &Value) -> Sent {
         let draft = Draft {
             sender: user(MOD),
             kind: kind.to_owned(),
@@ -118,7 +118,7 @@ impl Far {
 }
 
 /// Alice's public room, in which `MOD` may do everything and Carol half of it.
-fn shared_room() -> (Scene, Far) {
+pub(crate) fn shared_room() -> (Scene, Far) {
     let scene = Scene::of(&json!({ "preset": "public_chat", "room_version": "11", "name": "Nest" }));
     scene.act(CAROL, MembershipAction::Join, CAROL).unwrap();
     scene.set(ALICE, "m.room.power_levels", "", &levels(50)).unwrap();
