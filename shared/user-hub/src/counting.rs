@@ -75,7 +75,9 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         let notifies = self.evaluate_event(place, event, &read, thread.as_deref())?;
         let highlights = notifies.filter(|_| counts(row, event.seq));
         if let Some(highlight) = highlights {
+            let thread = row.unread_counts.counted_in(thread);
             row.unread_counts.add(&Notification { seq: event.seq, highlight, thread: thread.clone() });
+            return Ok(Filed { thread, highlights });
         }
         Ok(Filed { thread, highlights })
     }
