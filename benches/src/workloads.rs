@@ -94,6 +94,10 @@ impl Costs {
         room.reader.is_online();
         let reading = room.reader.read(&room.room_id, &event_id);
         self.add(format!("receipt_{members}"), request(&room, reading, |()| EMPTY));
+        if members > LARGE {
+            let late = Phone::sign_in(&room.cluster, "late");
+            self.add(format!("join_{members}"), request(&room, late.join(&room.room_id), |()| EMPTY));
+        }
     }
 
     /// A room of a thousand of whom ten are there, and somebody who comes back to it.
