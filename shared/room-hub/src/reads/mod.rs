@@ -9,5 +9,6 @@ pub(crate) mod receipt_place;
 pub(crate) mod related;
 pub(crate) mod relations;
 pub(crate) mod slice;
+pub(crate) mod state_page;
 pub(crate) mod timeline;
 pub(crate) mod visibility_fact;
