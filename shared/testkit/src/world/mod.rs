@@ -7,6 +7,7 @@
 
 mod client;
 mod faults;
+mod measure;
 mod object;
 
 use std::{

@@ -53,6 +53,8 @@ pub(super) struct Object {
     life: RefCell<Option<Life>>,
     /// How often an actor was built.
     pub(super) lives: Cell<u64>,
+    /// How often the alarm rang.
+    pub(super) alarms: Cell<u64>,
 }
 
 struct Life {
@@ -78,6 +80,7 @@ impl Object {
             sockets: RefCell::default(),
             life: RefCell::default(),
             lives: Cell::default(),
+            alarms: Cell::default(),
         })
     }
 
@@ -114,6 +117,7 @@ impl Object {
 
     /// Runs the alarm handler.
     pub(super) fn ring(self: &Rc<Self>) {
+        self.alarms.set(self.alarms.get() + 1);
         self.alarm.set(None);
         self.flush();
         let (host, actor) = self.wake_up();
