@@ -7,7 +7,6 @@
 
 mod client;
 mod faults;
-mod measure;
 mod object;
 
 use std::{

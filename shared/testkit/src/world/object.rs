@@ -53,8 +53,6 @@ pub(super) struct Object {
     life: RefCell<Option<Life>>,
     /// How often an actor was built.
     pub(super) lives: Cell<u64>,
-    /// How often the alarm rang.
-    pub(super) alarms: Cell<u64>,
 }
 
 struct Life {
@@ -80,7 +78,6 @@ impl Object {
             sockets: RefCell::default(),
             life: RefCell::default(),
             lives: Cell::default(),
-            alarms: Cell::default(),
         })
     }
 
@@ -117,7 +114,6 @@ impl Object {
 
     /// Runs the alarm handler.
     pub(super) fn ring(self: &Rc<Self>) {
-        self.alarms.set(self.alarms.get() + 1);
         self.alarm.set(None);
         self.flush();
         let (host, actor) = self.wake_up();

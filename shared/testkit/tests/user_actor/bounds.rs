@@ -72,6 +72,7 @@ fn what_an_earlier_build_kept_of_threads_is_brought_within_bounds() {
     let hub = Hub::new();
     let session = hub.login("D");
     hub.joins("r");
+    let first = hub.unread(&session).total().0;
     hub.tell(vec![in_thread(2, "$root")]);
     let many: std::collections::BTreeMap<String, (u64, u64, u64)> =
         (0..300).map(|number| (format!("$root{number}{}", "x".repeat(number)), (1, 0, 0))).collect();
@@ -80,7 +81,7 @@ fn what_an_earlier_build_kept_of_threads_is_brought_within_bounds() {
     let hub = hub.slept();
     let before = hub.unread(&session);
     assert!(before.threads.len() <= 200);
-    assert_eq!(before.total().0, 300);
+    assert_eq!(before.total().0, first + 300);
 }
 
 fn crowd(number: u64) -> Vec<OwnedUserId> {
