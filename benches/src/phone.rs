@@ -11,7 +11,7 @@ use tern_ports::{
     Clock, ask_room, ask_user,
     wire::{
         room::{ChangeMembership, Draft, MembershipAction, ReceiptDraft, SendEvent, SendReceipts, SetTyping},
-        user::{CheckSession, OpenSession, SessionRef, SlidingSync},
+        user::{CheckSession, ClassicSync, OpenSession, SessionRef, SlidingSync},
     },
 };
 
@@ -137,6 +137,27 @@ impl Phone {
         let receipt = ReceiptDraft { kind: Name::cut("m.read"), event_id, thread_id: None };
         let receipts = SendReceipts { user_id: self.user_id.clone(), receipts: BoundedVec::cut(vec![receipt]) };
         ask_room(&self.cluster, room_id, receipts).await.expect("members may read");
+    }
+
+    /// A first classic sync.
+    pub async fn classic(&self) -> RawJson {
+        let session = self.session.clone();
+        let question = |may_wait| {
+            let session = session.clone();
+            let (since, filter, state_after, presence) = Default::default();
+            ClassicSync {
+                session,
+                since,
+                filter,
+                full_state: false,
+                state_after,
+                may_wait,
+                presence,
+                rooms_alone: false,
+            }
+            .into()
+        };
+        long_poll(&self.cluster, &self.cluster, &self.user_id, question, 0).await.expect("the hub answers").body
     }
 
     /// Sliding sync on the unstable path.

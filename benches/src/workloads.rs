@@ -97,6 +97,10 @@ impl Costs {
         if members == 2 {
             self.of_pushes(&room);
         }
+        if members > LARGE {
+            let late = Phone::sign_in(&room.cluster, "late");
+            self.add(format!("join_{members}"), request(&room, late.join(&room.room_id), |()| EMPTY));
+        }
     }
 
     /// A room of a thousand of whom ten are there, and somebody who comes back to it.

@@ -4,7 +4,7 @@ use tern_ports::{Row, SqlError, Value, platform_limits::check_statement};
 use tern_storage::{Database, Databases, Statement};
 use worker::{
     Env, console_error,
-    js_sys::{Array, JsString, Object},
+    js_sys::{Array, JsString, Object, Reflect},
     wasm_bindgen::{JsCast, JsValue},
     wasm_bindgen_futures::JsFuture,
     worker_sys::types,
@@ -15,7 +15,7 @@ pub(crate) struct Bindings(pub(crate) Env);
 
 impl Databases for Bindings {
     async fn batch(&self, database: Database, statements: Vec<Statement>) -> Result<Vec<Vec<Row>>, SqlError> {
-        let name = binding(database);
+        let name = database.name();
         let result = self.run(&name, statements).await;
         // The message names tables and columns, never values.
         if let Err(error) = &result {
@@ -23,10 +23,33 @@ impl Databases for Bindings {
         }
         result
     }
+
+    /// As many as are bound without a gap.
+    fn shards(&self) -> u8 {
+        let bound = |shard: &u8| self.0.d1(&Database::Shard(*shard).name()).is_ok();
+        u8::try_from((0..MOST_SHARDS).take_while(bound).count()).unwrap_or(MOST_SHARDS)
+    }
+
+    async fn size(&self, database: Database) -> Result<u64, SqlError> {
+        let results = self.results(&database.name(), vec![Statement::new("SELECT 1 AS one", [])]).await?;
+        let size = |result: JsValue| {
+            let meta = result.unchecked_into::<types::D1Result>().meta().map_err(refused)?;
+            let size = Reflect::get(&meta, &"size_after".into()).map_err(refused)?;
+            from_number(&size).ok_or_else(|| SqlError("D1 tells no size".to_owned()))
+        };
+        size(results.get(0))
+    }
 }
+
+/// Shards that there may be.
+const MOST_SHARDS: u8 = 100;
 
 impl Bindings {
     async fn run(&self, name: &str, statements: Vec<Statement>) -> Result<Vec<Vec<Row>>, SqlError> {
+        self.results(name, statements).await?.iter().map(rows).collect()
+    }
+
+    async fn results(&self, name: &str, statements: Vec<Statement>) -> Result<Array, SqlError> {
         let database = self.0.d1(name).map_err(|error| SqlError(error.to_string()))?;
         // Below the worker crate's own wrapper, which would deserialise each row by field name.
         let database: types::D1Database = JsValue::from(database).unchecked_into();
@@ -36,15 +59,13 @@ impl Bindings {
         }
         let promise = database.batch(prepared).map_err(refused)?;
         let results = JsFuture::from(promise).await.map_err(refused)?;
-        results.unchecked_into::<Array>().iter().map(rows).collect()
+        Ok(results.unchecked_into::<Array>())
     }
 }
 
-fn binding(database: Database) -> String {
-    match database {
-        Database::Global => "GLOBAL".to_owned(),
-        Database::Shard(shard) => format!("EV_{shard:02}"),
-    }
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and in range, as checked")]
+fn from_number(value: &JsValue) -> Option<u64> {
+    value.as_f64().filter(|number| (0.0..9.0e15).contains(number)).map(|number| number as u64)
 }
 
 fn prepare(database: &types::D1Database, statement: &Statement) -> Result<JsValue, SqlError> {

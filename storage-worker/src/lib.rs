@@ -12,7 +12,13 @@ mod r2;
 
 use tern_model::Millis;
 use tern_ports::wire::media::COMMAND_HEADER;
-use tern_storage::{ShardMap, Storage, commands::clients};
+use tern_storage::{
+    ShardMap, Storage,
+    commands::{
+        clients,
+        levels::{self, CLOSED_ABOVE, MAX_BYTES},
+    },
+};
 use worker::{Context, Env, Method, Request, Response, Result, ScheduleContext, ScheduledEvent, console_error, event};
 
 thread_local! {
@@ -42,7 +48,22 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
     if let Err(error) = clients::expire(&d1::Bindings(env.clone()), now).await {
         console_error!("sweep of clients: {error}");
     }
+    measure(&d1::Bindings(env.clone()), now).await;
     if let Err(error) = media::sweep(env).await {
         console_error!("sweep: {error}");
+    }
+}
+
+/// Notes how full the databases are, and says so in the log long before one is.
+async fn measure(databases: &d1::Bindings, now: Millis) {
+    match levels::measure(databases, now).await {
+        Ok(full) => {
+            for (database, bytes) in full {
+                let (name, percent) = (database.name(), bytes * 100 / MAX_BYTES);
+                let what = if bytes > CLOSED_ABOVE { "takes no new rooms" } else { "fills up" };
+                console_error!("{name} {what}: {percent} % full; add a shard (README.md, \"Shards\")");
+            }
+        }
+        Err(error) => console_error!("levels: {error}"),
     }
 }

@@ -10,6 +10,7 @@ use tern_ports::{
     wire::{
         media::{Purge, PurgeMedia, QuarantineMedia},
         room::ProbeRoom,
+        storage::ReadLevels,
         user::ProbeUser,
     },
 };
@@ -25,6 +26,7 @@ use crate::{
 pub(crate) const ROUTES: &[Route] = routes! {
     Admin Get "/_tern/admin/v1/hubs/user/{userId}" => probe_user;
     Admin Get "/_tern/admin/v1/hubs/room/{roomId}" => probe_room;
+    Admin Get "/_tern/admin/v1/storage" => storage_levels;
     Admin Delete "/_tern/admin/v1/media/{serverName}/{mediaId}" => purge_media;
     Admin Delete "/_tern/admin/v1/users/{userId}/media" => purge_media_of_user;
     Admin Put "/_tern/admin/v1/media/{serverName}/{mediaId}/quarantine" => quarantine_media;
@@ -43,6 +45,11 @@ async fn probe_user(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErr
 /// `GET /_tern/admin/v1/hubs/room/{roomId}`
 async fn probe_room(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     Answer::json(&ask_room(edge, &request.room_id()?, ProbeRoom {}).await?)
+}
+
+/// `GET /_tern/admin/v1/storage`: how full the databases are.
+async fn storage_levels(edge: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
+    Answer::json(&json!({ "databases": ask_storage(edge, ReadLevels {}).await? }))
 }
 
 /// `DELETE /_tern/admin/v1/media/{serverName}/{mediaId}`: nobody finds it any more; its bytes go with the next sweep.

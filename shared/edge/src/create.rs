@@ -121,11 +121,8 @@ async fn profiles(
     stream::iter(reads).buffer_unordered(AT_ONCE).try_collect().await
 }
 
-/// Reserves alias and listing; false when the room wants neither.
+/// Reserves alias and listing; false when the room wants neither. In any case asks whether there is a place for the room.
 async fn register<E: Transport + Clock>(edge: &E, creator: &UserId, plan: &Plan) -> Result<bool, MatrixError> {
-    if plan.alias.is_none() && !plan.published {
-        return Ok(false);
-    }
     let register = RegisterRoom {
         room_id: plan.room_id.clone(),
         creator: creator.to_owned(),
@@ -134,7 +131,7 @@ async fn register<E: Transport + Clock>(edge: &E, creator: &UserId, plan: &Plan)
         ts: edge.now(),
     };
     ask_storage(edge, register).await?;
-    Ok(true)
+    Ok(plan.alias.is_some() || plan.published)
 }
 
 fn command(plan: Plan) -> CreateRoom {

@@ -3,8 +3,9 @@
 //! - [`limit`] asks a one-time store for rate limits that must be exact.
 //! - [`poll`] is the waiting of a long poll, which happens in the proxy worker.
 //! - [`keys`], [`to_device`] and [`backup`] are what end-to-end encryption asks of the proxy.
-//! - [`session`], [`register`], [`uia`], [`account`], [`admin`], [`browser`], [`oauth`], [`profile`], [`push`], [`pushers`], [`create`],
-//!   [`join`], [`directory`], [`search`], [`spaces`], [`user_search`], [`report`] and [`upgrade`] are the colder use-cases of the proxy, one
+//! - [`session`], [`register`], [`uia`], [`account`], [`admin`], [`browser`], [`oauth`], [`profile`], [`push`], [`pushers`],
+//!   [`create`], [`join`], [`directory`], [`search`], [`spaces`], [`user_search`], [`report`], [`room_state`] and [`upgrade`] are
+//!   the colder use-cases of the proxy, one
 //!   function per endpoint.
 //! - [`places`] finds where in a room a token of a sync is; [`legacy_sync`] is the syncs that clients had before `GET /sync`.
 //! - [`signing`] keeps the keys of id tokens.
@@ -40,6 +41,7 @@ mod random;
 pub mod register;
 pub mod remote_media;
 pub mod report;
+pub mod room_state;
 pub mod search;
 pub mod session;
 pub mod signing;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ruma::{OwnedRoomId, UserId};
-use tern_model::{Config, MatrixError};
+use tern_model::{Config, MatrixError, Name};
 use tern_ports::{
     Transport, ask_storage, ask_user,
     wire::{
@@ -30,6 +30,10 @@ pub struct Found {
 /// `POST /user_directory/search`: the users of this server whose id or name contains the term. Unless the operator wants
 /// everybody to be found, only those with whom a room is shared, and who is named in full.
 ///
+/// Of those, the user's hub tells at most 500, those first whose id contains the term. So somebody who shares rooms with
+/// more people than that may not find one of them by the display name, and finds them by the id. Of large rooms that are
+/// not encrypted no hub keeps who is in them: their members are found by their whole id.
+///
 /// # Errors
 /// 503 when they cannot be looked up.
 pub async fn search<E: Transport>(
@@ -48,7 +52,8 @@ pub async fn search<E: Transport>(
     let among = if config.accounts.everybody_is_found {
         None
     } else {
-        Some(ask_user(edge, caller, ListSharedUsers { session }).await?)
+        let named = Name::new(term.as_str()).map_err(|_| MatrixError::invalid_param("The term is too long"))?;
+        Some(ask_user(edge, caller, ListSharedUsers { session, term: named }).await?)
     };
     let mut users = ask_storage(edge, SearchUsers { term, except: caller.to_owned(), among, limit: more }).await?;
     let limited = users.len() > limit;

@@ -11,5 +11,8 @@ pub type EventRef = BoundedId<OwnedEventId>;
 /// API, "Size limits"; Appendices, "Common identifier format").
 pub type Name = Bounded<255>;
 
+/// A `type` or `state_key` of an event that is there already: of old ones it is only certain that they fit into an event.
+pub type EventField = Bounded<65_536>;
+
 /// `thread_id` of a receipt: `main`, or the id of a thread's root.
 pub type ThreadId = Name;

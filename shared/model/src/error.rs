@@ -122,6 +122,12 @@ impl MatrixError {
         Self::new(503, "M_UNKNOWN", "Temporarily unavailable")
     }
 
+    /// 507 `M_RESOURCE_LIMIT_EXCEEDED`: a database has no room left. What was acknowledged stands; the request may be repeated
+    /// once the operator has made room.
+    pub fn storage_full() -> Self {
+        Self::new(507, "M_RESOURCE_LIMIT_EXCEEDED", "The server has no storage left for this")
+    }
+
     /// The JSON object of the response body.
     pub fn to_json(&self) -> serde_json::Value {
         let mut object = self.body.clone().unwrap_or_default();

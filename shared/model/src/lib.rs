@@ -30,7 +30,7 @@ pub mod time;
 pub mod upstream;
 
 pub use bounded::{Bounded, BoundedId, BoundedJson, BoundedMap, BoundedVec, TooLong};
-pub use bounds::{EventRef, Name, ThreadId};
+pub use bounds::{EventField, EventRef, Name, ThreadId};
 pub use caller::{Caller, TxnRef};
 pub use config::{Accounts, Config, Federation, OldSigningKey};
 pub use error::MatrixError;

@@ -116,9 +116,16 @@ impl Row {
 #[error("sql: {0}")]
 pub struct SqlError(pub String);
 
+impl SqlError {
+    /// The database has no room left (`SQLITE_FULL`), in the words of SQLite or of D1.
+    pub fn is_full(&self) -> bool {
+        ["SQLITE_FULL", "database or disk is full", "Exceeded maximum DB size"].iter().any(|said| self.0.contains(said))
+    }
+}
+
 impl From<SqlError> for tern_model::MatrixError {
-    fn from(_: SqlError) -> Self {
-        Self::internal()
+    fn from(error: SqlError) -> Self {
+        if error.is_full() { Self::storage_full() } else { Self::internal() }
     }
 }
 

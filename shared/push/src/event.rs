@@ -5,6 +5,9 @@ use tern_model::RawJson;
 
 use crate::{glob::Steps, json::Json};
 
+/// Bytes of an event's id (Appendices, "Common identifier format"). What is longer is the id of no event.
+pub(crate) const LONGEST_ID: usize = 255;
+
 /// An event in client form, as rules look at it.
 #[derive(Clone, Debug)]
 pub struct Event<'a> {
@@ -42,7 +45,8 @@ impl<'a> Event<'a> {
     fn related(&self, thread: bool) -> Option<&str> {
         let relation = self.at(&["content", "m.relates_to"])?;
         let is_thread = relation.get("rel_type").and_then(Json::text) == Some("m.thread");
-        relation.get("event_id").and_then(Json::text).filter(|_| is_thread == thread)
+        let related = relation.get("event_id").and_then(Json::text);
+        related.filter(|related| is_thread == thread && related.len() <= LONGEST_ID)
     }
 
     pub(crate) fn at<K: AsRef<str>>(&self, path: &[K]) -> Option<&Json<'a>> {

@@ -12,6 +12,10 @@ use tern_model::RoomSeq;
 /// The `thread_id` of the main timeline in receipts.
 const MAIN: &str = "main";
 
+/// Threads of a room that are counted apart, as many as a room keeps receipts of. What is unread in further ones counts as
+/// part of the main timeline: the room's sums are right, and nobody makes a row grow by naming ever new threads.
+const MAX_THREADS: usize = 200;
+
 /// An event that notifies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notification {
@@ -140,6 +144,11 @@ impl UnreadCounts {
         notification.seq > self.read_in(notification.thread.as_deref())
     }
 
+    /// In which thread an event of `thread` is to be counted: there, or in the main timeline when there are too many.
+    pub fn counted_in(&self, thread: Option<String>) -> Option<String> {
+        thread.filter(|root| self.has_place(root))
+    }
+
     /// Counts a new notification, unless it was read already; true when it counts.
     pub fn add(&mut self, notification: &Notification) -> bool {
         let unread = self.is_unread(notification);
@@ -152,7 +161,7 @@ impl UnreadCounts {
     /// Takes off a notification whose event was redacted; false when it was read already.
     pub fn take(&mut self, notification: &Notification) -> bool {
         let unread = self.is_unread(notification);
-        if unread {
+        if unread && self.has_slot(notification.thread.as_deref()) {
             self.slot(notification.thread.as_deref()).counts.take(notification);
         }
         unread
@@ -178,7 +187,7 @@ impl UnreadCounts {
         }
         match scope {
             Scope::Room => self.read = self.read.max(seq),
-            Scope::Thread(thread) if seq > self.read => {
+            Scope::Thread(thread) if seq > self.read && thread.is_none_or(|root| self.has_place(root)) => {
                 let slot = self.slot(thread);
                 slot.read = slot.read.max(seq);
             }
@@ -193,7 +202,12 @@ impl UnreadCounts {
                 self.main.counts = Counts::default();
                 self.threads.clear();
             }
-            Scope::Thread(thread) => self.slot(thread).counts = Counts::default(),
+            Scope::Thread(None) => self.main.counts = Counts::default(),
+            Scope::Thread(Some(root)) => {
+                if let Some(slot) = self.threads.get_mut(root) {
+                    slot.counts = Counts::default();
+                }
+            }
         }
         self.read(scope, seq, []);
     }
@@ -219,7 +233,45 @@ impl UnreadCounts {
     fn slot(&mut self, thread: Option<&str>) -> &mut Slot {
         match thread {
             None => &mut self.main,
-            Some(root) => self.threads.entry(root.to_owned()).or_default(),
+            Some(root) => {
+                if self.threads.len() >= MAX_THREADS && !self.threads.contains_key(root) {
+                    self.drop_read_thread();
+                }
+                self.threads.entry(root.to_owned()).or_default()
+            }
+        }
+    }
+
+    fn has_slot(&self, thread: Option<&str>) -> bool {
+        thread.is_none_or(|root| self.threads.contains_key(root))
+    }
+
+    /// What an earlier build kept, within the bounds of this one: what is too much counts as part of the main timeline.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        let threads = std::mem::take(&mut self.threads);
+        for (root, slot) in threads {
+            if root.len() <= crate::event::LONGEST_ID && self.threads.len() < MAX_THREADS {
+                self.threads.insert(root, slot);
+            } else {
+                self.main.counts.notifications += slot.counts.notifications;
+                self.main.counts.highlights += slot.counts.highlights;
+            }
+        }
+        self
+    }
+
+    /// The thread has a slot, or there is a place for one.
+    fn has_place(&self, root: &str) -> bool {
+        let one_is_read = || self.threads.values().any(|slot| slot.counts.is_zero());
+        self.threads.contains_key(root) || self.threads.len() < MAX_THREADS || one_is_read()
+    }
+
+    /// Forgets how far one thread was read in which nothing is unread: the one that was left first.
+    fn drop_read_thread(&mut self) {
+        let read = self.threads.iter().filter(|(_, slot)| slot.counts.is_zero());
+        if let Some(root) = read.min_by_key(|(_, slot)| slot.read).map(|(root, _)| root.clone()) {
+            self.threads.remove(&root);
         }
     }
 }

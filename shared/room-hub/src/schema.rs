@@ -16,6 +16,7 @@ pub const SCHEMA: Schema = Schema {
         crate::timeline::finalised::TABLES,
         crate::reads::related::ANNOTATIONS,
         crate::timeline::receipts::BOUNDED,
+        crate::timeline::state_bytes::COLUMNS,
     ],
     read: READ_NUMBER,
     write: WRITE_NUMBER,

@@ -21,6 +21,7 @@
 //! | what does a room show to those who look for one? | [`facts`] |
 //! | what do others say about it? | [`relations`] |
 //! | whom does it reach even when it is old? | [`sticky`] |
+//! | how much state may a room have? | [`state_budget`] |
 //! | in which thread is it? | [`thread`] |
 //! | who is told? | [`audience`] |
 //! | what does a client get? | [`client`], [`unsigned`], [`summary`] |
@@ -67,6 +68,7 @@ pub mod redact;
 pub mod relations;
 pub mod resolve;
 pub mod signer;
+pub mod state_budget;
 pub mod sticky;
 pub mod summary;
 pub mod thread;

@@ -19,6 +19,9 @@ use crate::view::{RoomView, UserView};
 /// A connection is stored anew when it has looked past this many changes without finding anything to tell.
 const FAR_BEHIND: u64 = 64;
 
+/// An answer that has become longer than this, in bytes, has no further rooms: they are owed to the next one.
+const FULL_BYTES: usize = 8 << 20;
+
 /// What comes out of a step.
 #[derive(Debug)]
 pub struct Outcome {
@@ -26,7 +29,7 @@ pub struct Outcome {
     pub body: RawJson,
     /// There is nothing in it: if there is time, wait for [`Request::interest`] instead.
     pub quiet: bool,
-    /// Some rooms could not be read and are left out: the next step tries again, so do not wait long for it.
+    /// Some rooms could not be read, or did not fit, and are left out: the next step tries again, so do not wait long for it.
     pub owed: bool,
     /// The connection to store before the body is sent or the poll waits; `None` leaves it as it is.
     pub save: Option<Save>,
@@ -71,8 +74,8 @@ pub fn answer(
         out.text("txn_id", txn_id);
     }
     let empty = out.len();
-    let shown = write_rooms(&mut out, view, &mut conn, request, &plan, slices);
-    sent.owed = unmet(&plan, slices);
+    let (shown, owed) = write_rooms(&mut out, view, &mut conn, request, &plan, slices);
+    sent.owed = owed;
     let extensions = {
         let memory = FoldedParts { fresh: &folded, stored: parts };
         let memory = Memory::new(&conn, &memory);
@@ -169,18 +172,22 @@ fn write_rooms(
     request: &Request,
     plan: &Plan,
     slices: &Slices,
-) -> BTreeMap<OwnedRoomId, Shown> {
+) -> (BTreeMap<OwnedRoomId, Shown>, BTreeSet<OwnedRoomId>) {
+    let (mut all, mut owed) = (BTreeMap::new(), BTreeSet::new());
     out.object("rooms", |out| {
-        let met = plan.rooms.iter().filter(|room| room.is_met(slices));
-        met.filter_map(|planned| {
-            let need = conn.intern(planned.need());
+        for planned in &plan.rooms {
             let room = &planned.room;
+            if !planned.is_met(slices) || out.bytes() > FULL_BYTES {
+                owed.insert(room.room_id.clone());
+                continue;
+            }
+            let need = conn.intern(planned.need());
             let context = Context { at: plan.at, live_from: live_from(view, conn, room), need };
-            let shown = planned.write(view, request.shape, slices.get(&room.room_id), context, out)?;
-            Some((room.room_id.clone(), shown))
-        })
-        .collect()
-    })
+            let shown = planned.write(view, request.shape, slices.get(&room.room_id), context, out);
+            all.extend(shown.map(|shown| (room.room_id.clone(), shown)));
+        }
+    });
+    (all, owed)
 }
 
 /// The newest position of the room when the connection last looked; nothing is live in its first answer.
@@ -191,10 +198,6 @@ fn live_from(view: &dyn UserView, conn: &Connection, room: &RoomView) -> Option<
     let at = conn.sent().at;
     let known = view.seq_at(&room.room_id, at);
     known.or_else(|| (room.activity > at).then(|| room.newest.previous()))
-}
-
-fn unmet(plan: &Plan, slices: &Slices) -> BTreeSet<OwnedRoomId> {
-    plan.rooms.iter().filter(|room| !room.is_met(slices)).map(|room| room.room.room_id.clone()).collect()
 }
 
 /// Parts as they will be once the outcome is stored.

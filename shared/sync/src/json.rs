@@ -25,6 +25,11 @@ impl<'a> Object<'a> {
         self.fields
     }
 
+    /// Bytes of the whole text so far.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.out.len()
+    }
+
     fn key(&mut self, key: &str) -> &mut String {
         if self.fields > 0 {
             self.out.push(',');

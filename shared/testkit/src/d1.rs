@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
     rc::Rc,
@@ -10,7 +10,10 @@ use std::{
 
 use futures::future::FutureExt;
 use tern_ports::{Row, Sql, SqlError, Target, Unreachable};
-use tern_storage::{Database, Databases, SHARDS, ShardMap, Statement, Storage};
+use tern_storage::{Database, Databases, ShardMap, Statement, Storage};
+
+/// Shards of a storage worker under test, as `wrangler/storage-worker.jsonc` has them.
+pub const SHARDS: u8 = 4;
 
 use crate::{Network, Sqlite, executor::yield_once, network::Exchange};
 
@@ -21,6 +24,10 @@ pub struct D1 {
     shards: Vec<Sqlite>,
     /// While set, every batch fails.
     pub outage: Cell<bool>,
+    /// How many of the shards are configured.
+    pub configured: Cell<u8>,
+    /// Sizes that are told instead of the real ones.
+    pub sizes: RefCell<BTreeMap<Database, u64>>,
     batches: RefCell<Vec<(Database, Vec<Statement>)>>,
 }
 
@@ -28,8 +35,11 @@ impl Default for D1 {
     fn default() -> Self {
         Self {
             global: migrated("global"),
-            shards: (0..SHARDS).map(|_| migrated("events")).collect(),
+            // One more, should a test add it.
+            shards: (0..=SHARDS).map(|_| migrated("events")).collect(),
             outage: Cell::new(false),
+            configured: Cell::new(SHARDS),
+            sizes: RefCell::default(),
             batches: RefCell::default(),
         }
     }
@@ -80,6 +90,15 @@ impl Databases for D1 {
         let rows = self.run(database, &statements);
         self.batches.borrow_mut().push((database, statements));
         rows
+    }
+
+    fn shards(&self) -> u8 {
+        self.configured.get()
+    }
+
+    async fn size(&self, database: Database) -> Result<u64, SqlError> {
+        let told = self.sizes.borrow().get(&database).copied();
+        Ok(told.unwrap_or_else(|| self.database(database).bytes()))
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Sqlite {
     rows_written: Cell<u64>,
     /// How often statements were planned anew; nothing where that is nobody's concern.
     planned: Option<RefCell<BTreeMap<String, u32>>>,
+    /// Where the database is full.
+    most_pages: Cell<Option<u64>>,
 }
 
 impl Sqlite {
@@ -74,6 +76,7 @@ impl Sqlite {
             steps: Cell::new(0),
             rows_written: Cell::new(0),
             planned: Some(RefCell::default()),
+            most_pages: Cell::new(None),
         }
     }
 
@@ -161,6 +164,43 @@ impl Sqlite {
         names.filter(holds).collect()
     }
 
+    /// Bytes of the database.
+    ///
+    /// # Panics
+    /// When SQLite does not know.
+    pub fn bytes(&self) -> u64 {
+        self.pragma("page_count") * self.pragma("page_size")
+    }
+
+    /// Lets the database use so many pages more than it does, or any number: then statements that write are refused as by a
+    /// full database, all but deletions.
+    ///
+    /// # Panics
+    /// When SQLite does not know.
+    pub fn bound(&self, pages: Option<u64>) {
+        self.most_pages.set(pages.map(|pages| self.used_pages() + pages));
+    }
+
+    fn used_pages(&self) -> u64 {
+        self.pragma("page_count") - self.pragma("freelist_count")
+    }
+
+    fn pragma(&self, name: &str) -> u64 {
+        let connection = self.connection.borrow();
+        let number: i64 = connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0)).expect("a number");
+        u64::try_from(number).unwrap_or_default()
+    }
+
+    fn refuse_when_full(&self, sql: &str) -> Result<(), SqlError> {
+        let deletes = || sql.trim_start().starts_with("DELETE");
+        match self.most_pages.get() {
+            Some(most) if !deletes() && self.used_pages() > most => {
+                Err(SqlError("database or disk is full: SQLITE_FULL".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Statements run so far.
     pub fn statements(&self) -> u64 {
         self.statements.get()
@@ -179,6 +219,9 @@ impl Sql for Sqlite {
         check_statement(sql, params)?;
         let connection = self.connection.borrow();
         let mut statement = connection.prepare_cached(sql).map_err(refused)?;
+        if !statement.readonly() {
+            self.refuse_when_full(sql)?;
+        }
         let width = statement.column_count();
         for (index, param) in params.iter().enumerate() {
             bind(&mut statement, index + 1, param)?;

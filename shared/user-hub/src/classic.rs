@@ -7,13 +7,15 @@ use tern_sync::{ClassicRequest, Slices, UserView as _, classic_answer, classic_p
 
 use super::{
     UserActor,
+    slices::{Bounds, Over},
     store::filters,
     sync::{Look, MOST_ROUNDS, refuse_failed},
     view::View,
 };
 
-/// Rooms' hubs asked for one answer, which must have them all.
-const MOST_HUBS: usize = 900;
+/// Rooms' hubs asked for one answer, and bytes of rooms, which must all be in it: with more the hub would not outlive it. Two
+/// rooms with the largest state there may be fit.
+const BOUNDS: Bounds = Bounds { hubs: 900, bytes: 24 << 20, over: Over::Refused };
 
 impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) async fn classic_sync(&self, command: ClassicSync) -> Result<Look, MatrixError> {
@@ -50,7 +52,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         let slices = if asks.is_empty() {
             Slices::new()
         } else {
-            let slices = self.load_slices(asks, MOST_HUBS, |slices| plan.unmet(slices)).await?;
+            let slices = self.load_slices(asks, BOUNDS, |slices| plan.unmet(slices)).await?;
             self.admit(&command.session)?;
             slices
         };

@@ -77,11 +77,13 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         let notifies = self.evaluate_event(place, event, &read, thread.as_deref())?;
         let counted = notifies.filter(|_| counts(row, event.seq));
         if let Some(highlight) = counted {
+            let thread = row.unread_counts.counted_in(thread);
             row.unread_counts.add(&Notification { seq: event.seq, highlight, thread: thread.clone() });
+            return Ok(Filed { thread, highlights: counted });
         }
         // An invite counts by being one; pushers hear of it all the same.
         let invites = row.membership == Membership::Invite && is_member_event_of(event, &self.user_id);
-        Ok(Filed { thread, highlights: notifies.filter(|_| invites).or(counted) })
+        Ok(Filed { thread, highlights: notifies.filter(|_| invites) })
     }
 
     /// Whether the event, of this thread if any, notifies, and if so, whether it highlights.

@@ -243,7 +243,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             UserCommand::ReadInvitee(command) => reply(&self.read_invitee(&command)),
             UserCommand::WriteProfile(command) => reply(&self.write_profile(*command).await),
             UserCommand::ListRooms(_) => reply(&self.list_rooms()),
-            UserCommand::ListSharedUsers(_) => reply(&self.list_shared_users()),
+            UserCommand::ListSharedUsers(command) => reply(&self.list_shared_users(&command)),
             UserCommand::ListMemberships(_) => reply(&self.list_memberships()),
             UserCommand::ListIgnored(_) => reply(&self.list_ignored()),
             UserCommand::NoteDelayedRoom(command) => reply(&self.note_delayed_room(&command)),

@@ -159,6 +159,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         let Some(highlight) = notifies.filter(|_| counts(row, event.seq)) else {
             return Ok(None);
         };
+        let thread = row.unread_counts.counted_in(thread);
         let notification = Notification { seq: event.seq, highlight, thread };
         let unread = row.unread_counts.add(&notification);
         Ok(unread.then(|| PackedNotification::new(notification, event.event_id.as_str())))

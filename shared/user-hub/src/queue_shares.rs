@@ -15,6 +15,9 @@ const LONGEST: u64 = 5_000;
 const OF_STRANGERS: u64 = 1_000;
 /// Of those, messages of one of them.
 const OF_ONE_STRANGER: u64 = 100;
+/// Bytes of what one sender has there, somebody known and a stranger.
+const BYTES: u64 = 8 << 20;
+const BYTES_OF_ONE_STRANGER: u64 = 512 << 10;
 
 /// Who has too many messages in a queue of `owner`, and how many of them stay.
 pub(crate) fn too_many(shares: Vec<Share>, owner: &UserId) -> Vec<(Option<String>, u64)> {
@@ -24,12 +27,25 @@ pub(crate) fn too_many(shares: Vec<Share>, owner: &UserId) -> Vec<(Option<String
     let strangers_level = level(&strangers, OF_STRANGERS).min(OF_ONE_STRANGER);
     let kept: u64 = strangers.iter().map(|share| share.messages.min(strangers_level)).sum();
     let known_level = level(&known, LONGEST.saturating_sub(kept));
-    let over = |level: u64| move |share: Share| (share.messages > level).then_some((share.sender, level));
+    let over = |level: u64, bytes: u64| {
+        move |share: Share| {
+            let keep = level.min(within(&share, bytes));
+            (share.messages > keep).then_some((share.sender, keep))
+        }
+    };
     known
         .into_iter()
-        .filter_map(over(known_level))
-        .chain(strangers.into_iter().filter_map(over(strangers_level)))
+        .filter_map(over(known_level, BYTES))
+        .chain(strangers.into_iter().filter_map(over(strangers_level, BYTES_OF_ONE_STRANGER)))
         .collect()
+}
+
+/// How many messages of a share have so many bytes, if all are as long as they are on average; one stays in any case.
+fn within(share: &Share, bytes: u64) -> u64 {
+    if share.bytes <= bytes {
+        return u64::MAX;
+    }
+    (share.messages.saturating_mul(bytes) / share.bytes.max(1)).max(1)
 }
 
 /// The most that each may keep so that all together keep at most `room`: who has less keeps everything.
@@ -55,7 +71,7 @@ mod tests {
     use super::{Share, too_many};
 
     fn share(sender: &str, messages: u64, shared_user: bool) -> Share {
-        Share { sender: Some(sender.to_owned()), messages, shared_user }
+        Share { sender: Some(sender.to_owned()), messages, bytes: 0, shared_user }
     }
 
     fn left(shares: &[Share]) -> Vec<(String, u64)> {
@@ -75,8 +91,17 @@ mod tests {
     }
 
     #[test]
+    fn long_messages_count_by_their_bytes() {
+        let long = |sender, messages, bytes, shared| Share { bytes, ..share(sender, messages, shared) };
+        assert_eq!(left(&[long("a", 1_000, 8 << 20, true), long("s", 90, 512 << 10, false)]), []);
+        assert_eq!(left(&[long("a", 1_000, 16 << 20, true)]), [("a".to_owned(), 500)]);
+        assert_eq!(left(&[long("s", 80, 10 << 20, false)]), [("s".to_owned(), 4)]);
+        assert_eq!(left(&[long("a", 1, 1 << 30, true)]), []);
+    }
+
+    #[test]
     fn what_an_earlier_build_queued_is_kept_as_somebodys() {
-        let old = Share { sender: None, messages: 4_990, shared_user: false };
+        let old = Share { sender: None, messages: 4_990, bytes: 0, shared_user: false };
         assert_eq!(left(&[old.clone(), share("a", 10, true)]), []);
         assert_eq!(left(&[old, share("a", 20, true)]), [(String::new(), 4_980)]);
     }

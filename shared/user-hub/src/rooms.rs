@@ -7,7 +7,7 @@ use tern_ports::{
     wire::{
         Done,
         delayed::NoteDelayedRoom,
-        user::{ForgetRoom, Memberships},
+        user::{ForgetRoom, ListSharedUsers, Memberships},
     },
 };
 use tern_push::UnreadCounts;
@@ -20,8 +20,9 @@ use super::{
 
 /// Rooms read at a time.
 const ALL: u64 = 1_000_000;
-/// Most of those with whom rooms are shared, in one answer.
-const MAX_SHARED_USERS: u64 = 5_000;
+/// Of those with whom rooms are shared, so many in one answer whose id contains what is looked for, and others up to as many
+/// again: their names are known elsewhere.
+const MAX_SHARED_USERS: u64 = 250;
 
 impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn list_rooms(&self) -> Result<Vec<OwnedRoomId>, MatrixError> {
@@ -33,9 +34,16 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         Ok(rooms.map(|room| (room.room_id, room.membership.as_str().to_owned())).collect())
     }
 
-    /// Those with whom some room is shared, as far as the hub has been told.
-    pub(super) fn list_shared_users(&self) -> Result<Vec<OwnedUserId>, MatrixError> {
-        Ok(shared_users::some(self.host.sql(), MAX_SHARED_USERS)?)
+    /// Those with whom some room is shared, as far as the hub has been told, and no more of them than one search is worth.
+    pub(super) fn list_shared_users(&self, command: &ListSharedUsers) -> Result<Vec<OwnedUserId>, MatrixError> {
+        let sql = self.host.sql();
+        let mut users = shared_users::named(sql, &command.term, MAX_SHARED_USERS)?;
+        for user_id in shared_users::some(sql, MAX_SHARED_USERS)? {
+            if !users.contains(&user_id) {
+                users.push(user_id);
+            }
+        }
+        Ok(users)
     }
 
     /// Remembers where the user has scheduled something (MSC4140), or forgets it.

@@ -1,8 +1,10 @@
 //! What a sync needs of rooms beyond the inbox: one question to the storage worker for all of them, and what it cannot
 //! answer from the rooms' own hubs.
 
-use futures::{StreamExt, stream};
-use ruma::RoomId;
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use ruma::{OwnedRoomId, RoomId};
 use tern_model::{MatrixError, NoticeEvent, StoredEvent};
 use tern_ports::{
     ObjectHost, SqlError, WaitingPolls, ask_room, ask_storage,
@@ -24,39 +26,117 @@ use super::{UserActor, ignored::is_unheard, store::rooms};
 /// Rooms asked at a time: as many as an object may have connections.
 const AT_A_TIME: usize = 6;
 
+/// How much is loaded for one answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Rooms asked themselves.
+    pub(super) hubs: usize,
+    /// Bytes after which nothing more is asked for.
+    pub(super) bytes: usize,
+    /// What becomes of an answer to which that is not enough.
+    pub(super) over: Over,
+}
+
+/// What becomes of an answer that is not complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    /// The rest is in the next one.
+    Owed,
+    /// There is none.
+    Refused,
+}
+
+/// What was loaded so far.
+struct Loading {
+    bounds: Bounds,
+    bytes: usize,
+    slices: Slices,
+}
+
+impl Loading {
+    /// There is room for more.
+    fn goes_on(&self) -> Result<bool, MatrixError> {
+        if self.bytes > self.bounds.bytes && self.bounds.over == Over::Refused {
+            return Err(MatrixError::too_large(
+                "The rooms are too large for one answer: name fewer in a filter, or use sliding sync",
+            ));
+        }
+        Ok(self.bytes <= self.bounds.bytes)
+    }
+}
+
+fn bytes(room: &SyncRoom) -> usize {
+    let unsigned = |event: &StoredEvent| event.unsigned.as_ref().map_or(0, |unsigned| unsigned.text().len());
+    room.timeline.iter().chain(&room.state).map(|event| event.pdu.text().len() + unsigned(event)).sum()
+}
+
+/// The pair stands for any number of events.
+fn is_wildcard((kind, state_key): &(String, String)) -> bool {
+    kind == "*" || state_key == "*"
+}
+
 impl<H: ObjectHost + WaitingPolls> UserActor<H> {
-    /// Loads `asks`; `unmet` tells which of them the slices so far do not answer. At most `hubs` rooms are asked themselves.
+    /// Loads `asks` within `bounds`; `unmet` tells which of them the slices so far do not answer.
+    ///
+    /// # Errors
+    /// 413 when all of it is too much for an answer that must have it all.
     pub(super) async fn load_slices(
         &self,
         asks: Vec<SliceAsk>,
-        hubs: usize,
+        bounds: Bounds,
         unmet: impl Fn(&Slices) -> Vec<SliceAsk>,
     ) -> Result<Slices, MatrixError> {
-        let mut slices = Slices::new();
+        let mut loading = Loading { bounds, bytes: 0, slices: Slices::new() };
         let mut stored = Vec::new();
         for ask in &asks {
             if self.may_be_stored(ask)? {
                 stored.push(self.wire(ask));
             }
         }
-        if !stored.is_empty()
-            && let Ok(rooms) = ask_storage(&*self.host, SyncRooms { rooms: stored }).await
-        {
+        let left = self.load_stored(&mut loading, stored).await?;
+        let unmet = unmet(&loading.slices).into_iter().filter(|ask| !left.contains(&ask.room_id));
+        let missing: Vec<_> = unmet.take(bounds.hubs).map(|ask| self.wire(&ask)).collect();
+        self.load_from_hubs(&mut loading, missing).await?;
+        Ok(loading.slices)
+    }
+
+    /// What the storage worker has, an answer at a time. The rooms that it has more of than is wanted; none when it is out, so
+    /// that the rooms' hubs are asked.
+    async fn load_stored(
+        &self,
+        loading: &mut Loading,
+        mut asks: Vec<SyncAsk>,
+    ) -> Result<BTreeSet<OwnedRoomId>, MatrixError> {
+        while !asks.is_empty() && loading.goes_on()? {
+            let Ok(rooms) = ask_storage(&*self.host, SyncRooms { rooms: asks.clone() }).await else {
+                return Ok(BTreeSet::new());
+            };
+            let over: BTreeSet<_> = rooms.iter().filter(|room| room.over).map(|room| room.room_id.clone()).collect();
             // A room that is not stored comes back at position zero.
             for room in rooms.into_iter().filter(|room| room.through.0 > 0) {
-                self.take(&mut slices, room)?;
+                self.take(loading, room)?;
+            }
+            asks.retain(|ask| over.contains(&ask.room_id));
+        }
+        loading.goes_on()?;
+        Ok(asks.into_iter().map(|ask| ask.room_id).collect())
+    }
+
+    /// What only the rooms' hubs have: those one by one that may answer with all their state.
+    async fn load_from_hubs(&self, loading: &mut Loading, asks: Vec<SyncAsk>) -> Result<(), MatrixError> {
+        let (large, small): (Vec<_>, Vec<_>) = asks.into_iter().partition(|ask| ask.state.iter().any(is_wildcard));
+        for (asks, at_a_time) in [(small, AT_A_TIME), (large, 1)] {
+            for asks in asks.chunks(at_a_time) {
+                if !loading.goes_on()? {
+                    return Ok(());
+                }
+                let asked = asks.iter().map(|ask| ask_room(&*self.host, &ask.room_id, ReadSlice { ask: ask.clone() }));
+                for room in join_all(asked).await.into_iter().flatten() {
+                    self.take(loading, room)?;
+                }
             }
         }
-        let missing: Vec<_> = unmet(&slices).into_iter().take(hubs).map(|ask| self.wire(&ask)).collect();
-        let asked = missing.into_iter().map(|ask| async move {
-            let room_id = ask.room_id.clone();
-            ask_room(&*self.host, &room_id, ReadSlice { ask }).await
-        });
-        let answers: Vec<_> = stream::iter(asked).buffer_unordered(AT_A_TIME).collect().await;
-        for room in answers.into_iter().flatten() {
-            self.take(&mut slices, room)?;
-        }
-        Ok(slices)
+        loading.goes_on().map(drop)
     }
 
     /// Whether, by what is known here, storage reaches as far as the inbox begins.
@@ -79,7 +159,8 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         }
     }
 
-    fn take(&self, slices: &mut Slices, mut room: SyncRoom) -> Result<(), SqlError> {
+    fn take(&self, loading: &mut Loading, mut room: SyncRoom) -> Result<(), SqlError> {
+        loading.bytes += bytes(&room);
         self.add_own_join(&mut room)?;
         let version = self.room_version(&room.room_id)?;
         let ignored = self.ignored()?;
@@ -103,7 +184,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             limited: room.limited,
             state: room.state.iter().filter_map(client).collect(),
         };
-        slices.insert(room.room_id, slice);
+        loading.slices.insert(room.room_id, slice);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use tern_sync::{Begin, Connection, Outcome, Parts, Request, Shape, answer, plan}
 
 use super::{
     UserActor,
+    slices::{Bounds, Over},
     store::connections::{self, Key},
     view::View,
 };
@@ -21,8 +22,8 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 const MOST_CONNECTIONS: usize = 16;
 /// How often a step starts over before the client is asked to come again.
 pub(super) const MOST_ROUNDS: usize = 5;
-/// Rooms' hubs asked for one answer; what is left over is owed to the next.
-const MOST_HUBS: usize = 60;
+/// Rooms' hubs asked for one answer, and bytes after which no more is loaded for it; what is left over is owed to the next.
+const BOUNDS: Bounds = Bounds { hubs: 60, bytes: 8 << 20, over: Over::Owed };
 
 /// What a look brought.
 pub(super) enum Look {
@@ -80,7 +81,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         let slices = if asks.is_empty() {
             tern_sync::Slices::new()
         } else {
-            let slices = self.load_slices(asks, MOST_HUBS, |slices| plan.unmet(slices)).await?;
+            let slices = self.load_slices(asks, BOUNDS, |slices| plan.unmet(slices)).await?;
             self.admit(&command.session)?;
             if connections::revision(self.host.sql(), key)? != revision {
                 return Ok(None);

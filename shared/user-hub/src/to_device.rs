@@ -16,6 +16,8 @@ use super::{
 
 /// About how many messages of a device pass between two looks at its queue.
 const TIDY_EVERY: u64 = 64;
+/// As long as a message mostly is, in bytes.
+const ORDINARY_MESSAGE: usize = 4 * 1024;
 /// Longest message, in bytes.
 const LONGEST_MESSAGE: usize = 128 * 1024;
 /// How long a transaction is remembered, in milliseconds.
@@ -57,15 +59,21 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
                 let message = message.map_err(|_| MatrixError::internal())?;
                 let pos = tx.advance_device(&device_id, news::TO_DEVICE);
                 to_device::queue(tx.sql, &device_id, pos, (&command.sender.user_id, message.text()))?;
-                self.tidy(tx, &device_id, pos)?;
+                self.tidy(tx, &device_id, pos, message.text().len())?;
             }
             Ok(Done {})
         })
     }
 
     /// Keeps queues and memory of transactions bounded.
-    fn tidy(&self, tx: &Transaction<'_, H::Sql>, device_id: &DeviceId, pos: StreamPos) -> Result<(), MatrixError> {
-        if is_turn(pos) {
+    fn tidy(
+        &self,
+        tx: &Transaction<'_, H::Sql>,
+        device_id: &DeviceId,
+        pos: StreamPos,
+        bytes: usize,
+    ) -> Result<(), MatrixError> {
+        if is_turn(pos, bytes) {
             for (sender, keep) in queue_shares::too_many(to_device::shares(tx.sql, device_id)?, &self.user_id) {
                 to_device::keep_newest(tx.sql, device_id, sender.as_deref(), keep)?;
             }
@@ -92,7 +100,10 @@ fn transaction(command: &DeliverToDevice) -> String {
     format!("{}:{kind}{txn_id}", kind.len())
 }
 
-/// One position of [`TIDY_EVERY`], without a period: a device that gets every second position has its turn as well.
-const fn is_turn(pos: StreamPos) -> bool {
-    pos.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) < u64::MAX / TIDY_EVERY
+/// One position of [`TIDY_EVERY`], and with long messages more of them, without a period: a device that gets every second
+/// position has its turn as well.
+const fn is_turn(pos: StreamPos, bytes: usize) -> bool {
+    let turns = 1 + (bytes / ORDINARY_MESSAGE) as u64;
+    let turns = if turns < TIDY_EVERY { turns } else { TIDY_EVERY };
+    pos.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) < u64::MAX / TIDY_EVERY * turns
 }

@@ -7,8 +7,8 @@ use tern_ports::wire::{StorageCommand, frame};
 use crate::{
     Storage,
     commands::{
-        accounts, append, backup, clients, directory, keyring, media, public_keys, pushkeys, relations, rooms, search,
-        server_keys, state, sync, threepids, timeline, users,
+        accounts, append, backup, clients, directory, keyring, levels, media, public_keys, pushkeys, relations, rooms,
+        search, server_keys, state, sync, threepids, timeline, users,
     },
     sql::Databases,
 };
@@ -39,6 +39,7 @@ impl<D: Databases> Storage<'_, D> {
             StorageCommand::LoadAuthChain(ask) => reply(&timeline::load_auth_chain(self, *ask).await),
             StorageCommand::SearchEvents(ask) => reply(&search::search_events(self, *ask).await),
             StorageCommand::RegisterRoom(ask) => reply(&rooms::register_room(self, *ask).await),
+            StorageCommand::ReadLevels(ask) => reply(&levels::read_levels(self, *ask).await),
             StorageCommand::ResolveAlias(ask) => reply(&rooms::resolve_alias(self, *ask).await),
             StorageCommand::ReleaseAlias(ask) => reply(&rooms::release_alias(self, *ask).await),
             StorageCommand::AddAlias(ask) => reply(&directory::add_alias(self, *ask).await),

@@ -17,7 +17,7 @@ mod rows;
 pub mod shard;
 pub mod sql;
 pub use media::MediaStore;
-pub use shard::{SHARDS, ShardMap};
+pub use shard::ShardMap;
 pub use sql::{Database, Databases, Statement};
 
 /// The storage worker: its databases, and what it remembers of the shard map.

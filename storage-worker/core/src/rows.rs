@@ -81,7 +81,38 @@ macro_rules! facts {
     };
 }
 
-pub(crate) use {effective_columns, event_columns, facts, span};
+/// Columns that say of each row how large it is: `bytes` of its ask and of those before it, its `place` in its ask.
+macro_rules! sizes {
+    ($ask:literal) => {
+        concat!(
+            "sum(length(CAST(e.pdu AS BLOB)) + coalesce(length(CAST(e.unsigned AS BLOB)), 0)) OVER (ORDER BY ",
+            $ask,
+            ".i) AS bytes, row_number() OVER (PARTITION BY ",
+            $ask,
+            ".i) AS place"
+        )
+    };
+}
+
+/// Rows of `sized`, which has `event_columns!` and `sizes!`: of the first asks as many as have `?3` bytes together, of ask
+/// `?4` in any case, and of each other one the first row, without PDU.
+macro_rules! within {
+    ($more:literal) => {
+        concat!(
+            "SELECT i AS i, seq AS seq, event_id AS event_id, kind AS kind, sender AS sender, state_key AS state_key, \
+               ts AS ts, iif(fits, pdu, NULL) AS pdu, iif(fits, unsigned, NULL) AS unsigned, txn AS txn",
+            $more,
+            " FROM (SELECT *, bytes <= ?3 OR i = ?4 AS fits FROM sized) WHERE fits OR place = 1"
+        )
+    };
+}
+
+pub(crate) use {effective_columns, event_columns, facts, sizes, span, within};
+
+/// A row of `within!` stands for an ask that did not fit.
+pub(crate) fn is_over(row: &Row, from: usize) -> bool {
+    row.text(from + 6).is_none()
+}
 
 /// Reads the columns of `event_columns!`, the first of which is at `from`.
 pub(crate) fn stored_event(row: &Row, from: usize) -> Result<StoredEvent, MatrixError> {

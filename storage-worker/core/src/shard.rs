@@ -13,8 +13,9 @@ use tern_ports::Row;
 
 use crate::sql::{Database, Databases, Statement, json_list, run};
 
-/// How many shards new rooms are spread over. May grow: placed rooms stay where they are.
-pub const SHARDS: u8 = 4;
+/// How far above the least full shard another one may be, in bytes, to be given a new room: what is about as full gets its
+/// part, so that not all new rooms come to one place.
+const SPREAD: u64 = 500_000_000;
 
 /// How many placements are remembered, at about 100 bytes each.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
@@ -22,7 +23,14 @@ const REMEMBERED: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
 const FIND: &str = "SELECT p.room_id AS room_id, p.shard AS shard \
     FROM json_each(?1) ids CROSS JOIN placements p ON p.room_id = ids.value";
 
-const PLACE: &str = "INSERT INTO placements (room_id, shard, version) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+/// Of the shards `?4`, the one that `?2` falls on among those that are hardly fuller than the least full one.
+const PLACE: &str = "INSERT INTO placements (room_id, shard, version) \
+    SELECT ?1, c.shard, ?3 FROM ( \
+      SELECT f.shard AS shard, row_number() OVER (ORDER BY f.shard) - 1 AS place, count(*) OVER () AS many FROM ( \
+        SELECT j.value AS shard, coalesce(l.bytes, 0) AS bytes, min(coalesce(l.bytes, 0)) OVER () AS least \
+        FROM json_each(?4) j LEFT JOIN levels l ON l.shard = j.value) f \
+      WHERE f.bytes <= f.least + ?5) c \
+    WHERE c.place = CAST(?2 AS INTEGER) % c.many ON CONFLICT DO NOTHING";
 
 /// The stored map from room to shard, as far as this isolate has met it. A placement never changes, so what is remembered
 /// stays true.
@@ -94,7 +102,9 @@ impl ShardMap {
         if let Some(shard) = self.known(room_id) {
             return Ok(Database::Shard(shard));
         }
-        let place = Statement::new(PLACE, [room_id.as_str().into(), choose(room_id).into(), version.into()]);
+        let shards = json_list(&(0..databases.shards()).collect::<Vec<_>>())?;
+        let params = [room_id.as_str().into(), hash(room_id).into(), version.into(), shards, SPREAD.into()];
+        let place = Statement::new(PLACE, params);
         let find = Statement::new(FIND, [json_list(&[room_id])?]);
         let [_, rows] = run(databases, Database::Global, [place, find]).await?;
         let shard = self.learn(&rows).get(room_id).copied().ok_or_else(MatrixError::unavailable)?;
@@ -102,11 +112,10 @@ impl ShardMap {
     }
 }
 
-/// Where a new room goes: spread evenly by a hash of its id (FNV-1a), which costs no read. The choice is stored, so it
-/// need not be repeatable.
-fn choose(room_id: &RoomId) -> u64 {
+/// A hash of a room's id (FNV-1a), by which new rooms are spread evenly. The choice is stored, so it need not be repeatable.
+fn hash(room_id: &RoomId) -> u64 {
     let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3);
     let hash = room_id.as_bytes().iter().fold(0xCBF2_9CE4_8422_2325, mix);
     // The low bits of FNV follow the low bits of the bytes; the high ones are mixed.
-    (hash >> 32) % u64::from(SHARDS)
+    hash >> 32
 }

@@ -14,6 +14,16 @@ pub enum Database {
     Shard(u8),
 }
 
+impl Database {
+    /// Its binding: `GLOBAL`, or `EV_00` for shard 0.
+    pub fn name(self) -> String {
+        match self {
+            Self::Global => "GLOBAL".to_owned(),
+            Self::Shard(shard) => format!("EV_{shard:02}"),
+        }
+    }
+}
+
 /// One statement with positional parameters.
 ///
 /// Result columns need names of their own (`AS`): D1 hands rows over as objects, in which equal names collapse. Lists
@@ -41,6 +51,12 @@ pub trait Databases {
         database: Database,
         statements: Vec<Statement>,
     ) -> impl Future<Output = Result<Vec<Vec<Row>>, SqlError>>;
+
+    /// How many shards there are, from 0 on.
+    fn shards(&self) -> u8;
+
+    /// Bytes of a database.
+    fn size(&self, database: Database) -> impl Future<Output = Result<u64, SqlError>>;
 }
 
 impl<D: Databases> Databases for &D {
@@ -51,10 +67,18 @@ impl<D: Databases> Databases for &D {
     ) -> impl Future<Output = Result<Vec<Vec<Row>>, SqlError>> {
         (**self).batch(database, statements)
     }
+
+    fn shards(&self) -> u8 {
+        (**self).shards()
+    }
+
+    fn size(&self, database: Database) -> impl Future<Output = Result<u64, SqlError>> {
+        (**self).size(database)
+    }
 }
 
-/// Runs a batch of a fixed number of statements. A database that fails or cannot be reached is a 503: whatever was asked
-/// may be asked again.
+/// Runs a batch of a fixed number of statements. A database that fails or cannot be reached is a 503, one that is full a 507:
+/// whatever was asked may be asked again.
 pub(crate) async fn run<const N: usize>(
     databases: &impl Databases,
     database: Database,
@@ -70,7 +94,10 @@ pub(crate) async fn run_all(
     database: Database,
     statements: Vec<Statement>,
 ) -> Result<Vec<Vec<Row>>, MatrixError> {
-    databases.batch(database, statements).await.map_err(|_| MatrixError::unavailable())
+    databases
+        .batch(database, statements)
+        .await
+        .map_err(|error| if error.is_full() { MatrixError::storage_full() } else { MatrixError::unavailable() })
 }
 
 /// A list as one parameter.

@@ -1,17 +1,19 @@
 //! Reading rooms: events, state, members, history.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, rc::Rc};
 
+use futures::{StreamExt, future::ready, stream};
 use serde_json::{Map, Value, json};
 use tern_edge::{
     ignored::{self, Aggregating, Ignored},
     places::{self, Side},
+    room_state::StatePieces,
 };
-use tern_model::{MatrixError, RawJson};
+use tern_model::{MatrixError, Name, RawJson};
 use tern_ports::{
     ask_room, ask_user,
     wire::{
-        room::{ReadEvent, ReadJoinedMembers, ReadMembers, ReadMessages, ReadState},
+        room::{MembersFilter, ReadEvent, ReadJoinedMembers, ReadMessages},
         user::ListRooms,
     },
 };
@@ -67,23 +69,32 @@ async fn event(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
 
 /// `GET /rooms/{roomId}/state`
 async fn state(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let caller = request.caller()?.user_id.clone();
-    let events = ask_room(edge, &request.room_id()?, ReadState { caller }).await?;
-    let mut body = String::new();
-    push_list(&mut body, &events);
-    Ok(Answer::text(body))
+    pieces(edge, StatePieces::of_room(request.room_id()?, request.caller()?.user_id.clone())).await
+}
+
+/// What fits into one piece is an ordinary answer; the rest follows while the client reads.
+async fn pieces(edge: &Edge, mut state: StatePieces) -> Result<Answer, MatrixError> {
+    let first = state.next(edge).await?;
+    if state.is_over() {
+        return Ok(Answer::text(first));
+    }
+    let rest = stream::try_unfold((Rc::clone(&edge.wire), state), async |(wire, mut state)| {
+        if state.is_over() {
+            return Ok(None);
+        }
+        let piece = state.next(&*wire).await?;
+        Ok(Some((piece, (wire, state))))
+    });
+    Ok(Answer::pieces(stream::once(ready(Ok(first))).chain(rest)))
 }
 
 /// `GET /rooms/{roomId}/members`
 async fn members(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let (membership, not_membership) = (membership(request, "membership")?, membership(request, "not_membership")?);
     let [at] = in_room(edge, request, [("at", Side::Before)]).await?;
-    let ask = ReadMembers { caller: request.caller()?.user_id.clone(), at, membership, not_membership };
-    let events = ask_room(edge, &request.room_id()?, ask).await?;
-    let mut body = String::from("{\"chunk\":");
-    push_list(&mut body, &events);
-    body.push('}');
-    Ok(Answer::text(body))
+    let at = at.map(Name::new).transpose().map_err(|_| MatrixError::invalid_param("at is too long"))?;
+    let filter = MembersFilter { at, membership, not_membership };
+    pieces(edge, StatePieces::of_members(request.room_id()?, request.caller()?.user_id.clone(), filter)).await
 }
 
 /// `GET /rooms/{roomId}/joined_members`
@@ -113,10 +124,10 @@ async fn joined_rooms(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixE
     Answer::json(&json!({ "joined_rooms": rooms }))
 }
 
-fn membership(request: &Incoming, name: &str) -> Result<Option<String>, MatrixError> {
+fn membership(request: &Incoming, name: &str) -> Result<Option<Name>, MatrixError> {
     match request.query(name) {
         None => Ok(None),
-        Some(value @ ("join" | "invite" | "knock" | "leave" | "ban")) => Ok(Some(value.to_owned())),
+        Some(value @ ("join" | "invite" | "knock" | "leave" | "ban")) => Ok(Some(Name::cut(value))),
         Some(_) => Err(MatrixError::invalid_param(format!("{name} is not a membership"))),
     }
 }

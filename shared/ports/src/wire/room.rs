@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ruma::{OwnedDeviceId, OwnedEventId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 pub use tern_model::MembershipAction;
-use tern_model::{BoundedVec, Caller, EventRef, Millis, Name, RawJson, RoomSeq, ThreadId};
+use tern_model::{BoundedVec, Caller, EventField, EventRef, Millis, Name, RawJson, RoomSeq, ThreadId};
 
 use super::sync::SyncAsk;
 
@@ -183,6 +183,43 @@ pub struct ReadState {
     pub caller: OwnedUserId,
 }
 
+/// `GET state` and `GET members`, a page at a time: of the state as the caller may see it, in the order of its keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageState {
+    /// Who reads.
+    pub caller: OwnedUserId,
+    /// Only members, and of them those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<MembersFilter>,
+    /// Only what comes after this type and key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<(EventField, EventField)>,
+}
+
+/// Which members `GET members` is to have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MembersFilter {
+    /// Those of this point in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Name>,
+    /// Only those with this membership.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub membership: Option<Name>,
+    /// Not those with this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_membership: Option<Name>,
+}
+
+/// The answer to [`PageState`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatePage {
+    /// Events in client form with `room_id`.
+    pub events: Vec<RawJson>,
+    /// Where to go on; nothing at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<(EventField, EventField)>,
+}
+
 /// `GET state/{type}/{key}`: the whole event in client form; the route picks the content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadStateEvent {
@@ -192,22 +229,6 @@ pub struct ReadStateEvent {
     pub kind: String,
     /// `state_key`.
     pub state_key: String,
-}
-
-/// `GET members`: member events in client form.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReadMembers {
-    /// Who reads.
-    pub caller: OwnedUserId,
-    /// Token of the point in time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<String>,
-    /// Only this membership.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub membership: Option<String>,
-    /// Not this membership.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_membership: Option<String>,
 }
 
 /// `GET joined_members`.

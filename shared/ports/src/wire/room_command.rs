@@ -11,9 +11,9 @@ use super::{
     receive::{Receipted, ReceiveEvents},
     relations::{EventContext, EventTime, ReadContext, ReadEventByTime, ReadRelations, ReadThreads, RelationPage},
     room::{
-        ChangeMembership, CreateRoom, ForgetMember, JoinedMember, Messages, ProbeRoom, ReadEvent, ReadForUpgrade,
-        ReadJoinedMembers, ReadJoinedUsers, ReadMembers, ReadMessages, ReadSlice, ReadState, ReadStateEvent, RoomProbe,
-        SendEvent, SendReceipts, Sent, SetMemberProfile, SetTyping, SubscribeRoom, UpgradeSource,
+        ChangeMembership, CreateRoom, ForgetMember, JoinedMember, Messages, PageState, ProbeRoom, ReadEvent,
+        ReadForUpgrade, ReadJoinedMembers, ReadJoinedUsers, ReadMessages, ReadSlice, ReadState, ReadStateEvent,
+        RoomProbe, SendEvent, SendReceipts, Sent, SetMemberProfile, SetTyping, StatePage, SubscribeRoom, UpgradeSource,
     },
     server_reads::{ReadForServer, ServedEvents},
     sync::SyncRoom,
@@ -44,8 +44,8 @@ boundary! {
         ReadThreads => RelationPage, [Forbidden Read Allowed];
         FindThread => FoundThread, [Own Read Allowed];
         ReadState => Vec<RawJson>, [Forbidden Read Allowed];
+        PageState => StatePage, [Forbidden Read Allowed];
         ReadStateEvent => RawJson, [Forbidden Read Allowed];
-        ReadMembers => Vec<RawJson>, [Forbidden Read Allowed];
         ReadJoinedMembers => Vec<JoinedMember>, [Forbidden Read Allowed];
         ReadJoinedUsers as "ReadCompanions" => Vec<OwnedUserId>, [Forbidden Read Allowed];
         ReadSlice => SyncRoom, [Forbidden Read Allowed];

@@ -54,6 +54,7 @@ boundary! {
         LoadAuthChain => Vec<AuthLink>, [Read Allowed];
         SearchEvents => Matches, [Read Allowed];
         RegisterRoom => Done, [Write Refused];
+        ReadLevels => Vec<DatabaseLevel>, [Read Allowed];
         ResolveAlias => Option<OwnedRoomId>, [Read Allowed];
         ReleaseAlias => Done, [Write Allowed];
         AddAlias => Done, [Write Allowed];
@@ -179,6 +180,26 @@ pub struct Appended {
 pub struct SyncRooms {
     /// One per room.
     pub rooms: Vec<SyncAsk>,
+}
+
+/// How full the databases are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadLevels {}
+
+/// How full a database is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseLevel {
+    /// Its binding.
+    pub database: String,
+    /// Its size when it was last measured; zero before.
+    pub bytes: u64,
+    /// What it may have.
+    pub max_bytes: u64,
+    /// When that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Millis>,
+    /// New rooms may be placed there.
+    pub takes_rooms: bool,
 }
 
 /// A page of a room's timeline.

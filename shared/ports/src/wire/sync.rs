@@ -56,6 +56,10 @@ pub struct SyncRoom {
     /// Present when a hub answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<RoomSummary>,
+    /// The storage worker has more of all rooms than fits into one answer, and nothing of this one is in it: to be asked for
+    /// again, with fewer others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over: bool,
 }
 
 /// What decides whether a user may see an event (Client-Server API, "Room history visibility"): how visibility and the

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId};
 use serde::{Deserialize, Serialize};
-use tern_model::{Caller, Millis, Notice, Presence, RawJson, StateAfter};
+use tern_model::{Caller, Millis, Name, Notice, Presence, RawJson, StateAfter};
 
 /// Signs a device in: makes it, or replaces the session of the one with this id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -350,11 +350,13 @@ pub struct ListRooms {
     pub session: SessionRef,
 }
 
-/// Users with whom the user shares a room, in no order.
+/// Users with whom the user shares a room, those first whose id contains a term: at most 500.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListSharedUsers {
     /// The session that asks.
     pub session: SessionRef,
+    /// The term, folded to lower case.
+    pub term: Name,
 }
 
 /// The user's membership in every room that is not forgotten.

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use ruma::OwnedUserId;
-use tern_model::MatrixError;
+use tern_model::{MatrixError, RoomSeq};
 use tern_ports::{ObjectHost, SqlError, wire::room::ReadJoinedUsers};
 
-use crate::{RoomActor, refusal::not_in_room};
+use crate::{RoomActor, refusal::not_in_room, timeline::store::Head};
 
 impl<H: ObjectHost> RoomActor<H> {
     /// Local members, for one of them.
@@ -21,6 +21,21 @@ impl<H: ObjectHost> RoomActor<H> {
             }
         }
         if asks_one { Ok(members) } else { Err(not_in_room()) }
+    }
+
+    /// Members' hubs keep with whom they share the room: in all rooms but large ones that are not encrypted, of which nobody
+    /// needs to know it and where it would be as many rows as there are pairs of members.
+    pub(crate) fn is_followed(&self, head: &Head) -> Result<bool, SqlError> {
+        Ok(!head.large || self.encrypted_at()?.is_some())
+    }
+
+    /// From `from` on members' hubs have to know who is in the room, and did not before.
+    pub(crate) fn is_followed_since(&self, head: &Head, from: RoomSeq) -> Result<bool, SqlError> {
+        Ok(head.large && self.encrypted_at()?.is_some_and(|encrypted| encrypted >= from))
+    }
+
+    fn encrypted_at(&self) -> Result<Option<RoomSeq>, SqlError> {
+        Ok(self.store().state("m.room.encryption", "")?.map(|event| event.seq))
     }
 
     /// All members.

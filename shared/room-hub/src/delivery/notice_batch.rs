@@ -102,6 +102,7 @@ impl<H: ObjectHost> RoomActor<H> {
         let moved = first > from || !resolutions.is_empty() || stored.iter().any(affects_summary);
         let changed = from <= summary_changed && moved;
         let moved_unseen = !resolutions.members.is_empty() || self.hides_moves(head, from, first)?;
+        let followed = moved_unseen && self.is_followed(head)? || self.is_followed_since(head, from)?;
         Ok(NoticeBatch {
             from,
             first,
@@ -109,7 +110,7 @@ impl<H: ObjectHost> RoomActor<H> {
             newest: head.newest,
             audience: Audience::of(&stored),
             moves: self.moves(head, &resolutions)?,
-            members: if moved_unseen { Some(self.all_joined()?) } else { None },
+            members: if followed { Some(self.all_joined()?) } else { None },
             resolved: resolutions.members,
             events,
             sticky: self.sticky_from(head, from)?,
@@ -213,7 +214,7 @@ impl<H: ObjectHost> RoomActor<H> {
         };
         let members = match &batch.members {
             Some(members) if member_now => Some(Rc::clone(members)),
-            None if joins => Some(self.all_joined()?),
+            None if joins && self.is_followed(head)? => Some(self.all_joined()?),
             _ => None,
         };
         let sticky = match (joins, member_now) {

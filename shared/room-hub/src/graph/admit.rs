@@ -51,6 +51,11 @@ impl<S: Sql> Transaction<'_, S> {
         if !unknown.is_empty() {
             return Ok(Admitted::Missing(unknown));
         }
+        if let Some(next) = next.as_ref()
+            && let Err(error) = self.check_advance_bytes(&next.changes, &graph)?
+        {
+            return Ok(Admitted::InternalError(error.to_string()));
+        }
         match (authorised.verdict.clone(), next) {
             (Verdict::Accept, Some(next)) => {
                 self.take_in(entry, &authorised, &next, &graph).map(|()| Admitted::Accepted)

@@ -1,6 +1,7 @@
 //! Events from other servers: where they stand in the graph, and what is kept of a room that forked.
 
 pub(crate) mod admit;
+pub(crate) mod advance_bytes;
 pub(crate) mod batch;
 pub(crate) mod fetch;
 pub(crate) mod known;

@@ -12,5 +12,6 @@ pub(crate) mod server;
 pub(crate) mod server_history;
 pub(crate) mod server_state;
 pub(crate) mod slice;
+pub(crate) mod state_page;
 pub(crate) mod timeline;
 pub(crate) mod visibility_fact;

@@ -8,7 +8,7 @@ use tern_model::{MatrixError, RawJson, RoomSeq, StoredEvent};
 use tern_ports::{
     ObjectHost, SqlError, ask_storage,
     wire::{
-        room::{JoinedMember, ReadEvent, ReadJoinedMembers, ReadMembers, ReadState, ReadStateEvent},
+        room::{JoinedMember, ReadEvent, ReadJoinedMembers, ReadState, ReadStateEvent},
         storage::LoadEvent,
         sync::VisibilityFacts,
     },
@@ -19,13 +19,12 @@ use crate::{
     reads::{
         access::{Reach, joined_facts, visible},
         aggregate::Reading,
-        timeline::read_token,
     },
     timeline::store::Head,
 };
 
-/// State events read at once.
-const PAGE: u32 = 500;
+/// State events read at once: at most 4 MiB, without what they replaced.
+const PAGE: u32 = 64;
 
 impl<H: ObjectHost> RoomActor<H> {
     /// One event; 404 when there is none or the reader may not see it.
@@ -78,7 +77,7 @@ impl<H: ObjectHost> RoomActor<H> {
     pub(crate) async fn read_state(&self, request: &ReadState) -> Result<Vec<RawJson>, MatrixError> {
         let head = self.room()?;
         match self.reach(&request.caller).await? {
-            Reach::Current => self.current_forms(&head, ("*", "*"), |_| true),
+            Reach::Current => self.current_forms(&head),
             Reach::Left(seq) => {
                 let state = self.state_at(&head, seq, "*", "*").await?;
                 self.client_forms(&head, &state)
@@ -98,26 +97,6 @@ impl<H: ObjectHost> RoomActor<H> {
         Ok(self.client_form(&head, event, None)?)
     }
 
-    /// Member events, now or at a point in time.
-    pub(crate) async fn read_members(&self, request: &ReadMembers) -> Result<Vec<RawJson>, MatrixError> {
-        let head = self.room()?;
-        let reach = self.reach(&request.caller).await?;
-        let at = request.at.as_deref().map(read_token).transpose()?;
-        let end = reach.end(head.newest);
-        let at = at.map_or(end, |at| at.min(end));
-        let wanted = |event: &StoredEvent| {
-            let membership = membership_of(event);
-            let is = |wanted: &Option<String>| wanted.as_ref().map(|wanted| *wanted == membership);
-            is(&request.membership).unwrap_or(true) && !is(&request.not_membership).unwrap_or(false)
-        };
-        if at >= head.newest {
-            return self.current_forms(&head, ("m.room.member", "*"), wanted);
-        }
-        let mut members = self.state_at(&head, at, "m.room.member", "*").await?;
-        members.retain(wanted);
-        self.client_forms(&head, &members)
-    }
-
     /// Who is in the room now; only for those who are.
     pub(crate) fn read_joined_members(&self, request: &ReadJoinedMembers) -> Result<Vec<JoinedMember>, MatrixError> {
         self.check_joined(&request.caller)?;
@@ -130,17 +109,10 @@ impl<H: ObjectHost> RoomActor<H> {
     }
 
     /// Current state in client form, in the order in which it became state.
-    fn current_forms(
-        &self,
-        head: &Head,
-        pattern: (&str, &str),
-        wanted: impl Fn(&StoredEvent) -> bool,
-    ) -> Result<Vec<RawJson>, MatrixError> {
+    fn current_forms(&self, head: &Head) -> Result<Vec<RawJson>, MatrixError> {
         let mut forms = Vec::new();
-        self.each_current(pattern, |event| {
-            if wanted(&event) {
-                forms.push((event.seq, self.client_form(head, &event, None)?));
-            }
+        self.each_current(("*", "*"), |event| {
+            forms.push((event.seq, self.client_form(head, &event, None)?));
             Ok(())
         })?;
         forms.sort_by_key(|(became, _)| *became);
@@ -199,7 +171,7 @@ fn member(event: &StoredEvent) -> Member {
     event.pdu.read::<Pdu>().map_or_else(|_| Member::default(), |pdu| pdu.content)
 }
 
-fn membership_of(event: &StoredEvent) -> String {
+pub(crate) fn membership_of(event: &StoredEvent) -> String {
     member(event).membership
 }
 

@@ -50,6 +50,7 @@ impl<H: ObjectHost> RoomActor<H> {
             timeline: events,
             facts,
             summary: Some(self.summarise(&head)?),
+            over: false,
         })
     }
 

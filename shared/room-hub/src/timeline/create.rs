@@ -73,7 +73,9 @@ impl<H: ObjectHost> RoomActor<H> {
             tx.append(&Entry::plain(create.clone()))?;
             for draft in &request.drafts {
                 let pdu = propose(&tx, &rule_draft(draft.clone()), self.host.now(), self.signer()?);
-                tx.append(&Entry::plain(pdu.map_err(SendError::while_creating)?))?;
+                let pdu = pdu.map_err(SendError::while_creating)?;
+                tx.check_state_bytes(&pdu)?.map_err(MatrixError::from)?;
+                tx.append(&Entry::plain(pdu))?;
             }
             Ok::<_, Refused>(tx.seal()?)
         })?;

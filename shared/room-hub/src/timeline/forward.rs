@@ -126,28 +126,35 @@ impl<H: ObjectHost> RoomActor<H> {
     /// Removes old events that the storage worker has, many at once.
     fn trim(&self) -> Result<(), SqlError> {
         let Some(head) = self.head()? else { return Ok(()) };
+        let Some(until) = self.trim_until(&head)? else { return Ok(()) };
+        self.host
+            .sql()
+            .transaction(|| {
+                self.leave_state_groups(&head, until)?;
+                self.store().trim(head.tail, until)?;
+                let tail_bytes = Some(self.store().bytes_after(until)?);
+                let trimmed = Head { tail: until, tail_bytes, ..(*head).clone() };
+                self.store().write_head(&trimmed)?;
+                Ok::<_, SqlError>(trimmed)
+            })
+            .map(|trimmed| self.adopt(trimmed))
+    }
+
+    /// Up to where it is worth it.
+    fn trim_until(&self, head: &Head) -> Result<Option<RoomSeq>, SqlError> {
         let (least, most) = TRIM;
-        let spare = head.newest.0.saturating_sub(KEPT_EVENTS).min(head.tail.0 + most);
-        let until = RoomSeq(spare).min(head.forwarded).min(head.announced);
-        if until.0 < head.tail.0 + least {
-            return Ok(());
+        let stored = head.forwarded.min(head.announced);
+        if let Some(until) = self.store().too_heavy(head)? {
+            return Ok(Some(until.min(stored)).filter(|until| *until > head.tail));
+        }
+        let until = RoomSeq(head.newest.0.saturating_sub(KEPT_EVENTS).min(head.tail.0 + most)).min(stored);
+        let enough = |until: &RoomSeq| until.0 >= head.tail.0 + least;
+        if !enough(&until) {
+            return Ok(None);
         }
         let young = Millis(self.host.now().0.saturating_sub(KEPT_MS));
-        let until = match self.store().first_since(head.tail, until, young)? {
-            Some(first) => first.previous(),
-            None => until,
-        };
-        if until.0 < head.tail.0 + least {
-            return Ok(());
-        }
-        let trimmed = Head { tail: until, ..(*head).clone() };
-        self.host.sql().transaction(|| {
-            self.leave_state_groups(&head, until)?;
-            self.store().trim(head.tail, until)?;
-            self.store().write_head(&trimmed)
-        })?;
-        self.adopt(trimmed);
-        Ok(())
+        let first = self.store().first_since(head.tail, until, young)?;
+        Ok(Some(first.map_or(until, RoomSeq::previous)).filter(enough))
     }
 }
 

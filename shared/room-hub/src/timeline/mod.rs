@@ -11,6 +11,8 @@ pub(crate) mod membership;
 pub(crate) mod receipts;
 pub(crate) mod send;
 pub(crate) mod state;
+pub(crate) mod state_bytes;
 pub(crate) mod sticky;
 pub(crate) mod store;
+pub(crate) mod tail_bytes;
 pub(crate) mod view;

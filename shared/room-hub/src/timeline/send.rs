@@ -219,6 +219,9 @@ fn check_sticky<S: Sql>(tx: &Transaction<'_, S>, plan: Plan, sticky: bool) -> Re
 /// Appends an event made here. It stands on all extremities, unless there are more than an event may name: then it is
 /// checked like one from elsewhere.
 fn append<S: Sql>(tx: &Transaction<'_, S>, entry: &Entry) -> Result<Result<(), MatrixError>, SqlError> {
+    if let Err(error) = tx.check_state_bytes(&entry.pdu)? {
+        return Ok(Err(error.into()));
+    }
     if entry.pdu.prev().len() >= tx.extremities_now().len() {
         return tx.append(entry).map(Ok);
     }

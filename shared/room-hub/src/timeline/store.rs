@@ -35,6 +35,10 @@ pub(crate) struct Head {
     pub(crate) large: bool,
     /// Until when some event may be sticky; zero while there is none.
     pub(crate) sticky: Millis,
+    /// What the current state weighs; not yet counted in a room of an earlier build.
+    pub(crate) state_bytes: Option<u64>,
+    /// What the events above `tail` weigh, as the table has them; likewise.
+    pub(crate) tail_bytes: Option<u64>,
 }
 
 impl Head {
@@ -54,6 +58,8 @@ impl Head {
             resolved: zero,
             large: false,
             sticky: Millis::default(),
+            state_bytes: Some(0),
+            tail_bytes: Some(0),
         }
     }
 }
@@ -87,7 +93,7 @@ impl<S: Sql> Store<'_, S> {
     pub(crate) fn head(self) -> Result<Option<Head>, SqlError> {
         let rows = self.0.query(
             "SELECT version, newest, depth, extremities, forwarded, announced, tail, joined, invited,
-                 (SELECT coalesce(max(seq), 0) FROM turns), large, sticky FROM head",
+                 (SELECT coalesce(max(seq), 0) FROM turns), large, sticky, state_bytes, tail_bytes FROM head",
             &[],
         )?;
         rows.first().map(head_of).transpose()
@@ -108,15 +114,18 @@ impl<S: Sql> Store<'_, S> {
             head.invited.into(),
             head.large.into(),
             head.sticky.0.into(),
+            head.state_bytes.into(),
+            head.tail_bytes.into(),
         ];
         self.0.query(
             "INSERT INTO head (id, version, newest, depth, extremities, forwarded, announced, tail, joined, invited,
-                 large, sticky)
-             VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                 large, sticky, state_bytes, tail_bytes)
+             VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (id) DO UPDATE SET version = excluded.version, newest = excluded.newest, depth = excluded.depth,
                  extremities = excluded.extremities, forwarded = excluded.forwarded, announced = excluded.announced,
                  tail = excluded.tail, joined = excluded.joined, invited = excluded.invited,
-                 large = excluded.large, sticky = excluded.sticky",
+                 large = excluded.large, sticky = excluded.sticky, state_bytes = excluded.state_bytes,
+                 tail_bytes = excluded.tail_bytes",
             &params,
         )?;
         Ok(())
@@ -256,6 +265,8 @@ fn head_of(row: &Row) -> Result<Head, SqlError> {
         resolved: RoomSeq(number(9)?),
         large: row.flag(10),
         sticky: Millis(number(11)?),
+        state_bytes: row.int(12),
+        tail_bytes: row.int(13),
     })
 }
 

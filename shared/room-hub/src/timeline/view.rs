@@ -1,7 +1,7 @@
 //! The room as the rules see it, and the events being added to it in one turn.
 
 use std::{
-    cell::RefCell,
+    cell::{Ref, RefCell, RefMut},
     collections::{BTreeMap, BTreeSet},
     num::NonZeroUsize,
 };
@@ -12,7 +12,10 @@ use tern_model::{Millis, Pdu, RawJson, RoomSeq, StoredEvent, TxnRef};
 use tern_ports::{Sql, SqlError, wire::storage::Redaction};
 use tern_room::{Extremity, RoomView, Unreadable, Version, auth::membership_of, redact, unsigned};
 
-use crate::timeline::store::{Head, Store, damaged};
+use crate::timeline::{
+    store::{Head, Store, damaged},
+    tail_bytes::size,
+};
 
 /// Places of the state kept parsed per room: what deciding for the active members needs again and again.
 const CACHED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
@@ -98,6 +101,14 @@ impl<'a, S: Sql> Transaction<'a, S> {
         self.store
     }
 
+    pub(crate) fn head(&self) -> Ref<'_, Head> {
+        self.head.borrow()
+    }
+
+    pub(crate) fn head_mut(&self) -> RefMut<'_, Head> {
+        self.head.borrow_mut()
+    }
+
     pub(crate) fn newest(&self) -> RoomSeq {
         self.head.borrow().newest
     }
@@ -153,6 +164,7 @@ impl<'a, S: Sql> Transaction<'a, S> {
         }
         let mut head = self.head.borrow_mut();
         head.newest = seq;
+        head.tail_bytes = head.tail_bytes.map(|bytes| bytes.saturating_add(size(&stored)));
         // With several extremities, the greatest depth of them.
         head.depth = if extremities.len() == 1 { pdu.depth() } else { head.depth.max(pdu.depth()) };
         head.extremities = extremities;
@@ -203,6 +215,7 @@ impl<'a, S: Sql> Transaction<'a, S> {
     fn remove_state(&self, (kind, state_key): (&str, &str), previous: Option<&Current>) -> Result<(), SqlError> {
         self.store.drop_state(kind, state_key)?;
         self.leave_place(kind, previous)?;
+        self.move_state_bytes(previous.map(|(_, pdu)| pdu), None);
         self.changed.borrow_mut().insert((kind.to_owned(), state_key.to_owned()), None);
         Ok(())
     }
@@ -233,6 +246,7 @@ impl<'a, S: Sql> Transaction<'a, S> {
         let after = if member { Some(membership_of(new.1).map_err(damaged)?) } else { None };
         self.store.put_state(key, (new.0, since), after.as_deref())?;
         self.leave_place(key.0, previous)?;
+        self.move_state_bytes(previous.map(|(_, pdu)| pdu), Some(new.1));
         if member {
             count(&mut self.head.borrow_mut(), after.as_deref(), |n| n + 1);
         }
@@ -253,6 +267,8 @@ impl<'a, S: Sql> Transaction<'a, S> {
         let copy = self.redact_copy(target, state_key, successor.as_ref(), &pdu)?;
         let current = self.current(&target.kind, state_key)?;
         if current.is_some_and(|(seq, _)| seq == target.seq) {
+            // What is current may have been read after it was rewritten.
+            self.move_state_bytes(Some(&parsed(target)?), Some(&pdu));
             let key = (target.kind.clone(), state_key.clone());
             self.changed.borrow_mut().insert(key, Some((target.seq, pdu)));
         }

@@ -296,7 +296,7 @@ fn write_rooms(
         for section in [Section::Join, Section::Invite, Section::Knock, Section::Leave] {
             out.object(section.name(), |out| {
                 for room in plan.rooms.iter().chain(&beside).filter(|room| room.section() == section) {
-                    let slice = slices.get(room.room_id());
+                    let slice = (slices.get(room.room_id()), plan.rooms.len());
                     out.object(room.room_id().as_str(), |out| {
                         room.write(out, view, request, slice);
                         sides.write(out, room);

@@ -15,6 +15,10 @@ use crate::slice::{Slice, Slices};
 use crate::state::{MEMBER, Selector, StateNeed, StateRule};
 use crate::view::{Forgotten, Membership, RoomView, UserView};
 
+/// Bytes of all timelines of an answer, and what the timeline of each room has in any case.
+const TIMELINES_BYTES: usize = 8 << 20;
+const TIMELINE_BYTES: usize = 16 << 10;
+
 /// How many events are read when only some of them pass the filter.
 const SIEVED: u32 = 100;
 
@@ -202,11 +206,12 @@ impl<'a> ClassicRoom<'a> {
         out: &mut Object<'_>,
         view: &dyn UserView,
         request: &ClassicRequest,
-        slice: Option<&Slice>,
+        (slice, rooms): (Option<&Slice>, usize),
     ) {
         match &self.body {
             Body::Full { want, sources, lost, .. } => {
-                let gathered = self.write_timeline(out, view, (want, sources), slice, *lost);
+                let most = (TIMELINES_BYTES / rooms.max(1)).max(TIMELINE_BYTES);
+                let gathered = self.write_timeline(out, view, (want, sources, most), slice, *lost);
                 self.write_state(out, request, &gathered);
                 if self.room.is_joined() {
                     let since = request.since(view.position()).filter(|_| want.after.is_some());
@@ -237,7 +242,7 @@ impl<'a> ClassicRoom<'a> {
         &self,
         out: &mut Object<'_>,
         view: &dyn UserView,
-        (want, sources): (&Want, &'s Sources),
+        (want, sources, most): (&Want, &'s Sources, usize),
         slice: Option<&'s Slice>,
         lost: bool,
     ) -> Gathered<'s> {
@@ -247,6 +252,7 @@ impl<'a> ClassicRoom<'a> {
         let anew = gathered.limited || gathered.timeline.len() > self.filter.limit() as usize;
         let mut aggregated = if anew { view.aggregated(&gathered.timeline) } else { BTreeMap::new() };
         sieve(self.filter, &mut gathered);
+        weigh(most, &mut gathered);
         add_remaining(view, &self.room.room_id, &gathered.timeline, &mut aggregated);
         sources.collect_state(view.user_id().as_str(), want, slice, &|_| false, &mut gathered);
         if gathered.limited || !gathered.timeline.is_empty() || self.room.is_gone() {
@@ -279,6 +285,20 @@ impl<'a> ClassicRoom<'a> {
             out.object("state", |out| out.array("events", events));
         }
     }
+}
+
+/// Leaves so many bytes of a timeline, and the newest event in any case: what is missing is read as history.
+fn weigh(most: usize, gathered: &mut Gathered<'_>) {
+    let mut bytes = 0;
+    let fits = |event: &&&NoticeEvent| {
+        bytes += event.client.text().len();
+        bytes <= most
+    };
+    let kept = gathered.timeline.iter().rev().take_while(fits).count().max(1);
+    let surplus = gathered.timeline.len().saturating_sub(kept);
+    gathered.timeline.drain(..surplus);
+    gathered.limited |= surplus > 0;
+    gathered.gap |= surplus > 0;
 }
 
 /// Applies the timeline's filter, then its limit.

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use tern_model::Name;
 use tern_ports::wire::room::{
-    MembershipAction, ReadEvent, ReadJoinedMembers, ReadMembers, ReadMessages, ReadState, ReadStateEvent,
+    MembersFilter, MembershipAction, PageState, ReadEvent, ReadJoinedMembers, ReadMessages, ReadState, ReadStateEvent,
 };
 
 use super::scene::{ALICE, BOB, CAROL, Scene, body, caller, numbered, texts, user};
@@ -127,9 +128,9 @@ fn whoever_left_reads_up_to_the_leaving() {
         let topics: Vec<_> = state.iter().map(body).filter(|event| event["type"] == "m.room.topic").collect();
         assert_eq!(topics[0]["content"]["topic"], "old");
         assert!(!state.iter().any(|event| body(event)["type"] == "m.room.avatar"));
-        let members = ReadMembers { caller: user(BOB), at: None, membership: None, not_membership: None };
+        let members = PageState { caller: user(BOB), members: Some(MembersFilter::default()), after: None };
         let members: Vec<_> =
-            scene.ask(members).unwrap().iter().map(|event| body(event)["state_key"].clone()).collect();
+            scene.ask(members).unwrap().events.iter().map(|event| body(event)["state_key"].clone()).collect();
         assert_eq!(members, [ALICE, BOB]);
         let topic = ReadStateEvent { caller: user(BOB), kind: "m.room.avatar".to_owned(), state_key: String::new() };
         assert_eq!(scene.ask(topic).unwrap_err().status, 404);
@@ -156,13 +157,10 @@ fn members_at_a_point_in_time() {
     scene.act(CAROL, MembershipAction::Join, CAROL).unwrap();
     scene.act(BOB, MembershipAction::Leave, BOB).unwrap();
     let members = |at: Option<&str>, membership: Option<&str>, not: Option<&str>| {
-        let ask = ReadMembers {
-            caller: user(ALICE),
-            at: at.map(str::to_owned),
-            membership: membership.map(str::to_owned),
-            not_membership: not.map(str::to_owned),
-        };
-        let events = scene.ask(ask).unwrap();
+        let name = |text: &str| Name::new(text).unwrap();
+        let (at, membership, not_membership) = (at.map(name), membership.map(name), not.map(name));
+        let members = Some(MembersFilter { at, membership, not_membership });
+        let events = scene.ask(PageState { caller: user(ALICE), members, after: None }).unwrap().events;
         events.iter().map(|event| body(event)["state_key"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
     };
     let set = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<_>>();

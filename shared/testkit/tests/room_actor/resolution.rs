@@ -29,7 +29,7 @@ const AWAY: (&str, &str, u8) = ("far.test", "ed25519:f", 9);
 pub(crate) struct Far {
     host: Rc<TestHost>,
     actor: Rc<RoomActor<TestHost>>,
-    sent: u64,
+    pub(crate) sent: u64,
 }
 
 fn keys() -> Vec<ServerKey> {
@@ -112,7 +112,7 @@ impl Far {
         receipts.into_iter().map(|receipt| receipt.result).collect()
     }
 
-    fn set(&self, kind: &str, content: &Value) -> Sent {
+    pub(crate) fn set(&self, kind: &str, content: &Value) -> Sent {
         let draft = Draft {
             sender: user(MOD),
             kind: kind.to_owned(),

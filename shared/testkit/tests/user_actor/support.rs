@@ -121,6 +121,7 @@ impl Rooms {
                 },
             },
             summary: None,
+            over: false,
         }
     }
 }

@@ -3,8 +3,9 @@
 use ruma::OwnedEventId;
 use serde_json::json;
 use tern_ports::{Target, wire::room::MembershipAction};
-use tern_storage::{Database, SHARDS};
+use tern_storage::Database;
 use tern_testkit::Faults;
+use tern_testkit::d1::SHARDS;
 
 use crate::scene::{Scene, catch_up, each_seed};
 

@@ -10,7 +10,7 @@
 use std::{cell::Cell, collections::BTreeSet};
 
 use futures::{StreamExt, future::join_all, stream};
-use ruma::OwnedUserId;
+use ruma::{OwnedUserId, RoomId};
 use tern_model::MatrixError;
 use tern_object_kit::duties::Outcome;
 use tern_ports::{
@@ -98,6 +98,13 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         Ok(Some(RETRY_MS << at.attempt.min(MOST_DOUBLINGS)))
     }
 
+    /// Members of the room may follow the user's devices: in large rooms only where messages are encrypted.
+    fn may_be_followed(&self, room_id: &RoomId) -> bool {
+        let facts = self.facts(room_id);
+        let summary = facts.as_ref().ok().and_then(|facts| facts.summary.as_deref());
+        summary.is_none_or(|summary| summary.encrypted || summary.joined <= self.config.limits.large_room)
+    }
+
     /// No further change has come meanwhile.
     fn still(&self, at: &Announcement) -> Result<bool, MatrixError> {
         Ok(shared_users::announcement(self.host.sql())?.is_some_and(|now| now.change == at.change))
@@ -105,7 +112,8 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
 
     /// Everybody in the user's rooms, and whether some room could not be asked.
     async fn audience(&self) -> Result<(BTreeSet<OwnedUserId>, bool), MatrixError> {
-        let rooms = rooms::joined(self.host.sql(), "", ALL_ROOMS)?;
+        let mut rooms = rooms::joined(self.host.sql(), "", ALL_ROOMS)?;
+        rooms.retain(|room_id| self.may_be_followed(room_id));
         let (mut audience, mut failed) = (BTreeSet::new(), false);
         for rooms in rooms.chunks(AT_A_TIME) {
             let asks = rooms.iter().map(|room_id| {

@@ -5,8 +5,10 @@
 //! when the last room is gone. Somebody who comes into a room is told of even if another room is shared already: that
 //! other room's news may be late.
 
+use std::collections::BTreeSet;
+
 use ruma::{OwnedUserId, RoomId, UserId};
-use tern_model::{CLOCK_SKEW_MS, MatrixError, Millis, Notice, NoticeEvent, news};
+use tern_model::{CLOCK_SKEW_MS, MatrixError, Millis, Notice, NoticeEvent, RoomSummary, news};
 use tern_ports::{
     ObjectHost, Sql, WaitingPolls,
     wire::{
@@ -70,26 +72,50 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         notice: &Notice,
         fresh: &[&NoticeEvent],
     ) -> Result<(), MatrixError> {
-        if row.membership == Membership::Join && !was_in {
+        if row.membership != Membership::Join && !was_in {
+            return Ok(());
+        }
+        let moves = || fresh.iter().any(|event| event.kind == MEMBER);
+        let anew = was_in && fresh.first().is_some_and(|first| first.seq == row.inbox_from);
+        if row.membership == Membership::Join && was_in && notice.members.is_none() && !anew && !moves() {
+            return Ok(());
+        }
+        let followed = self.is_followed(notice)?;
+        if row.membership == Membership::Join && !was_in && followed {
             self.announce_to_late_room(tx, fresh)?;
         }
         let affected = match &notice.members {
-            _ if row.membership != Membership::Join && !was_in => return Ok(()),
-            _ if row.membership != Membership::Join => untrack_all(tx, &row.room_id)?,
-            Some(members) => {
+            // What is kept of a room that has become too large goes when it would not be true any more.
+            _ if row.membership != Membership::Join || !followed && anew => untrack_all(tx, &row.room_id)?,
+            Some(members) if followed => {
                 if self.makes_acquaintances(0)? {
                     let others = members.iter().filter(|member| **member != self.user_id);
                     self.make_acquaintance(tx.sql, others.map(|member| &**member))?;
                 }
                 self.track_all(tx, &row.room_id, members)?
             }
-            None => {
-                self.track_joining(tx, notice, fresh)?;
-                self.follow_events(tx, &row.room_id, fresh)?
+            _ => {
+                if followed {
+                    self.track_joining(tx, notice, fresh)?;
+                }
+                self.follow_events(tx, &row.room_id, fresh, followed)?
             }
         };
         self.lose_sight(tx.sql, &affected)?;
         look_again(tx, &affected)
+    }
+
+    /// Whether the hub keeps who is in the room. Of a large one that is not encrypted it does not: no device list is needed
+    /// there, and with every join it would be a row for each member in the hub of each.
+    fn is_followed(&self, notice: &Notice) -> Result<bool, MatrixError> {
+        if !notice.selective {
+            return Ok(true);
+        }
+        let encrypted = |summary: &RoomSummary| summary.encrypted;
+        Ok(match &notice.summary {
+            Some(summary) => encrypted(summary),
+            None => self.facts(&notice.room_id)?.summary.as_deref().is_some_and(encrypted),
+        })
     }
 
     /// Whoever joins is to hear of the user, and the user of them.
@@ -127,6 +153,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         for member in &affected {
             shared_users::add(tx.sql, room_id, member)?;
         }
+        let members: BTreeSet<&OwnedUserId> = members.iter().collect();
         for gone in known.into_iter().filter(|known| !members.contains(known)) {
             shared_users::remove(tx.sql, room_id, &gone)?;
             if !shared_users::any(tx.sql, &gone)? {
@@ -141,6 +168,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         tx: &Transaction<'_, H::Sql>,
         room_id: &RoomId,
         fresh: &[&NoticeEvent],
+        followed: bool,
     ) -> Result<Vec<OwnedUserId>, MatrixError> {
         let mut affected = Vec::new();
         for event in fresh.iter().filter(|event| event.kind == MEMBER && !is_member_event_of(event, &self.user_id)) {
@@ -148,7 +176,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
                 continue;
             };
             let moved = match membership_after(event).as_deref() {
-                Some("join") => shared_users::add(tx.sql, room_id, user_id)?,
+                Some("join") => followed && shared_users::add(tx.sql, room_id, user_id)?,
                 _ => shared_users::remove(tx.sql, room_id, user_id)? && !shared_users::any(tx.sql, user_id)?,
             };
             if moved {

@@ -92,11 +92,12 @@ fn room(row: &Row) -> Option<RoomRow> {
 fn unread_counts(row: &Row) -> Option<UnreadCounts> {
     let counts = Counts { notifications: row.int(12)?, highlights: row.int(13)? };
     let threads = row.text(16).and_then(|text| serde_json::from_str::<BTreeMap<String, Slot>>(text).ok());
-    Some(UnreadCounts {
+    let counts = UnreadCounts {
         read: RoomSeq(row.int(14)?),
         main: Slot { counts, read: RoomSeq(row.int(15)?) },
         threads: threads.unwrap_or_default(),
-    })
+    };
+    Some(counts.bounded())
 }
 
 pub(crate) fn load(sql: &impl Sql, room_id: &RoomId) -> Result<Option<RoomRow>, SqlError> {

@@ -34,6 +34,19 @@ pub(crate) fn some(sql: &impl Sql, limit: u64) -> Result<Vec<OwnedUserId>, SqlEr
     Ok(rows.iter().filter_map(|row| row.text(0)?.try_into().ok()).collect())
 }
 
+/// Users looked at, at most, for those whose id contains a term.
+const LOOKED_AT: u64 = 20_000;
+
+/// At most `limit` of those with whom some room is shared and whose id contains `term`, which is in lower case.
+pub(crate) fn named(sql: &impl Sql, term: &str, limit: u64) -> Result<Vec<OwnedUserId>, SqlError> {
+    let rows = sql.query(
+        "SELECT user_id FROM (SELECT DISTINCT user_id FROM companion LIMIT +?)
+         WHERE instr(lower(user_id), ?) > 0 LIMIT +?",
+        &[LOOKED_AT.into(), term.into(), limit.into()],
+    )?;
+    Ok(rows.iter().filter_map(|row| row.text(0)?.try_into().ok()).collect())
+}
+
 /// Some room is shared.
 pub(crate) fn any(sql: &impl Sql, user_id: &UserId) -> Result<bool, SqlError> {
     let rows = sql.query("SELECT 1 FROM companion WHERE user_id = ? LIMIT 1", &[user_id.as_str().into()])?;

@@ -55,6 +55,8 @@ pub(crate) struct Share {
     /// `None` for all messages that an earlier build queued.
     pub(crate) sender: Option<String>,
     pub(crate) messages: u64,
+    /// How long they are together.
+    pub(crate) bytes: u64,
     /// Some room is shared with the sender.
     pub(crate) shared_user: bool,
 }
@@ -62,11 +64,14 @@ pub(crate) struct Share {
 /// Who has how many messages in a device's queue.
 pub(crate) fn shares(sql: &impl Sql, device_id: &DeviceId) -> Result<Vec<Share>, SqlError> {
     let rows = sql.query(
-        "SELECT sender, count(*), EXISTS (SELECT 1 FROM companion WHERE user_id = sender) FROM to_device
+        "SELECT sender, count(*), sum(length(CAST(message AS BLOB))),
+             EXISTS (SELECT 1 FROM companion WHERE user_id = sender) FROM to_device
          WHERE device_id = +? GROUP BY sender",
         &[device_id.as_str().into()],
     )?;
-    let share = |row: &Row| Some(Share { sender: row.string(0), messages: row.int(1)?, shared_user: row.flag(2) });
+    let share = |row: &Row| {
+        Some(Share { sender: row.string(0), messages: row.int(1)?, bytes: row.int(2)?, shared_user: row.flag(3) })
+    };
     Ok(rows.iter().filter_map(share).collect())
 }
 

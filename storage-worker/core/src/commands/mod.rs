@@ -7,6 +7,7 @@ pub mod backup;
 pub mod clients;
 pub(crate) mod directory;
 pub(crate) mod keyring;
+pub mod levels;
 pub(crate) mod media;
 pub(crate) mod public_keys;
 pub(crate) mod pushkeys;

@@ -9,7 +9,8 @@ use tern_ports::wire::{
 
 use crate::{
     Storage,
-    sql::{Database, Databases, Statement, run},
+    commands::levels::{CLOSED_ABOVE, OPEN},
+    sql::{Database, Databases, Statement, json_list, run},
 };
 
 const RESERVE: &str = "INSERT INTO aliases (alias, room_id, creator, created) SELECT ?1, ?2, ?3, ?4 WHERE ?1 IS NOT NULL \
@@ -21,7 +22,8 @@ const PUBLISH: &str = "INSERT INTO directory (room_id, published) SELECT ?1, ?2 
 
 const RESOLVE: &str = "SELECT room_id AS room_id FROM aliases WHERE alias = ?1";
 
-/// One batch. Asked again for the same room it changes nothing, so a lost answer does no harm.
+/// One batch. Asked again for the same room it changes nothing, so a lost answer does no harm. Refused, for any room, when no
+/// shard has a place for a new one.
 pub(crate) async fn register_room<D: Databases>(
     storage: &Storage<'_, D>,
     ask: RegisterRoom,
@@ -33,11 +35,24 @@ pub(crate) async fn register_room<D: Databases>(
         Statement::new(PUBLISH, [room.into(), ts.into(), ask.public.into(), alias.into()]),
         Statement::new(RESOLVE, [alias.into()]),
     ];
+    if !has_open_shard(storage).await? {
+        return Err(MatrixError::storage_full());
+    }
+    if alias.is_none() && !ask.public {
+        return Ok(Done {});
+    }
     let [_, _, owner] = run(&storage.databases, Database::Global, statements).await?;
     match owner.first().and_then(|row| row.text(0)) {
         Some(owner) if owner != room => Err(MatrixError::new(400, "M_ROOM_IN_USE", "Room alias already taken")),
         _ => Ok(Done {}),
     }
+}
+
+async fn has_open_shard<D: Databases>(storage: &Storage<'_, D>) -> Result<bool, MatrixError> {
+    let shards = json_list(&(0..storage.databases.shards()).collect::<Vec<_>>())?;
+    let ask = Statement::new(OPEN, [shards, CLOSED_ABOVE.into()]);
+    let [open] = run(&storage.databases, Database::Global, [ask]).await?;
+    Ok(!open.is_empty())
 }
 
 /// One read.

@@ -6,17 +6,16 @@ use tern_ports::{Row, wire::storage::StateAt};
 use crate::{
     Storage,
     commands::ask::{AskRow, Pattern},
-    rows::{EVENT_COLUMNS, event_columns, span, stored_event},
+    rows::{EVENT_COLUMNS, event_columns, sizes, span, stored_event, within},
     sql::{Databases, Statement, json_list, run},
 };
 
-/// State for each ask in `?1`: what its set of patterns in `?2` matches and what changed after `after`, and with `lazy`
-/// the members who sent events of the span, with `replaced` what was before it in the places that it sets. The three kinds of
-/// pattern are three ways through the table's key. (`event` is that of the row with the greatest `pos`: so SQLite takes bare
-/// columns beside `max`.)
-pub(crate) const STATES: &str = concat!(
-    span!(),
-    ", wanted AS MATERIALIZED (\
+/// `chosen`: for each ask the positions of its state, and those at which it became state.
+macro_rules! chosen {
+    () => {
+        concat!(
+            span!(),
+            ", wanted AS MATERIALIZED (\
        SELECT s.i AS i, s.room AS room, (s.room << 32) + s.high AS upto, \
               CASE WHEN p.value ->> 2 THEN 0 ELSE (s.room << 32) + s.after END AS since, \
               p.value ->> 0 AS kind, p.value ->> 1 AS state_key \
@@ -47,10 +46,31 @@ pub(crate) const STATES: &str = concat!(
        WHERE w.kind IS NULL GROUP BY w.i, d.kind, d.state_key\
      ), chosen AS MATERIALIZED (\
        SELECT DISTINCT i, pos, coalesce(event, pos) AS event FROM held WHERE pos > since\
-     ) \
-     SELECT c.i AS i, ",
+     ) "
+        )
+    };
+}
+
+/// State for each ask in `?1`: what its set of patterns in `?2` matches and what changed after `after`, and with `lazy`
+/// the members who sent events of the span, with `replaced` what was before it in the places that it sets. The three kinds of
+/// pattern are three ways through the table's key. (`event` is that of the row with the greatest `pos`: so SQLite takes bare
+/// columns beside `max`.)
+pub(crate) const STATES: &str = concat!(
+    chosen!(),
+    "SELECT c.i AS i, ",
     event_columns!(),
     ", c.pos & 4294967295 AS became FROM chosen c CROSS JOIN events e ON e.pos = c.event"
+);
+
+/// As [`STATES`], within `?3` bytes: see `within!`.
+pub(crate) const STATES_WITHIN: &str = concat!(
+    chosen!(),
+    ", sized AS (SELECT c.i AS i, ",
+    event_columns!(),
+    ", c.pos & 4294967295 AS became, ",
+    sizes!("c"),
+    " FROM chosen c CROSS JOIN events e ON e.pos = c.event) ",
+    within!(", became AS became")
 );
 
 /// Reads a row of [`STATES`]; the position is that at which the event became state.

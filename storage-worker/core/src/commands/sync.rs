@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::try_join_all;
 use tern_model::{MatrixError, RoomSeq};
 use tern_ports::{
-    Row,
+    Row, Value,
     wire::{
         storage::SyncRooms,
         sync::{SyncAsk, SyncRoom, VisibilityFacts},
@@ -18,7 +18,7 @@ use crate::{
         ask::{AskRow, Pattern},
         state,
     },
-    rows::{add_fact, effective_columns, facts, span, stored_event},
+    rows::{add_fact, effective_columns, facts, is_over, sizes, span, stored_event, within},
     sql::{Database, Databases, Statement, json_list, run},
 };
 
@@ -30,6 +30,30 @@ const TIMELINES: &str = concat!(
     effective_columns!(),
     " FROM span s CROSS JOIN events e ON e.pos > (s.room << 32) + s.low AND e.pos <= (s.room << 32) + s.high"
 );
+
+/// As [`TIMELINES`], within `?3` bytes.
+const TIMELINES_WITHIN: &str = concat!(
+    span!(),
+    ", sized AS (SELECT s.i AS i, ",
+    effective_columns!(),
+    ", ",
+    sizes!("s"),
+    " FROM span s CROSS JOIN events e ON e.pos > (s.room << 32) + s.low AND e.pos <= (s.room << 32) + s.high) ",
+    within!("")
+);
+
+/// Bytes of timelines, and bytes of state, in an answer of several rooms. Rooms that do not fit are as good as unknown: who
+/// asks does so again, or does without. One room, and the first of several, is as large as it is.
+const MAX_BYTES: u64 = 8 << 20;
+
+/// How much of a shard goes into an answer.
+#[derive(Clone, Copy)]
+struct Bounds {
+    /// Bytes.
+    share: u64,
+    /// The first ask is the first of all shards.
+    first: bool,
+}
 
 const FACTS: &str = concat!(span!(), facts!());
 
@@ -47,9 +71,11 @@ pub(crate) async fn sync_rooms<D: Databases>(
             by_shard.entry(*shard).or_default().push(index);
         }
     }
+    let share = MAX_BYTES / (by_shard.len() as u64).max(1);
     let jobs = by_shard.into_iter().map(async |(shard, members)| {
         let asks = members.iter().filter_map(|index| ask.rooms.get(*index)).collect::<Vec<_>>();
-        let rooms = sync_shard(&storage.databases, Database::Shard(shard), &asks).await?;
+        let bounds = (ask.rooms.len() > 1).then_some(Bounds { share, first: members.first() == Some(&0) });
+        let rooms = sync_shard(&storage.databases, Database::Shard(shard), &asks, bounds).await?;
         Ok::<_, MatrixError>(members.into_iter().zip(rooms).collect::<Vec<_>>())
     });
     let mut answers: Vec<_> = ask.rooms.iter().map(unknown_room).collect();
@@ -65,16 +91,22 @@ async fn sync_shard(
     databases: &impl Databases,
     shard: Database,
     asks: &[&SyncAsk],
+    bounds: Option<Bounds>,
 ) -> Result<Vec<SyncRoom>, MatrixError> {
     let mut patterns = PatternSets::default();
     let rows: Vec<_> = asks.iter().map(|ask| ask_row(ask, &mut patterns)).collect();
     let rows = json_list(&rows)?;
-    let statements = [
-        Statement::new(HEADS, [rows.clone()]),
-        Statement::new(TIMELINES, [rows.clone()]),
-        Statement::new(state::STATES, [rows.clone(), json_list(&patterns.sets)?]),
-        Statement::new(FACTS, [rows]),
-    ];
+    let patterns = json_list(&patterns.sets)?;
+    let (timelines, states) = match bounds {
+        None => (Statement::new(TIMELINES, [rows.clone()]), Statement::new(state::STATES, [rows.clone(), patterns])),
+        Some(Bounds { share, first }) => {
+            let first = Value::Int(if first { 0 } else { -1 });
+            // Both take four parameters, of which the first has no use for the second.
+            let params = || [rows.clone(), patterns.clone(), share.into(), first.clone()];
+            (Statement::new(TIMELINES_WITHIN, params()), Statement::new(state::STATES_WITHIN, params()))
+        }
+    };
+    let statements = [Statement::new(HEADS, [rows.clone()]), timelines, states, Statement::new(FACTS, [rows])];
     let answer = run(databases, shard, statements).await?;
     let mut rooms: Vec<_> = asks.iter().map(|ask| unknown_room(ask)).collect();
     fill(&mut rooms, &answer)?;
@@ -89,14 +121,20 @@ fn fill(rooms: &mut [SyncRoom], [heads, timelines, states, facts]: &[Vec<Row>; 4
             room.limited = row.flag(2);
         }
     }
-    for row in timelines {
+    for row in timelines.iter().filter(|row| !is_over(row, 1)) {
         if let Some(room) = room_of(rooms, row) {
             room.timeline.push(stored_event(row, 1)?);
         }
     }
-    for row in states {
+    for row in states.iter().filter(|row| !is_over(row, 1)) {
         if let Some(room) = room_of(rooms, row) {
             room.state.push(state::state_event(row)?);
+        }
+    }
+    for row in timelines.iter().chain(states).filter(|row| is_over(row, 1)) {
+        if let Some(room) = room_of(rooms, row) {
+            (room.through, room.over) = (RoomSeq(0), true);
+            (room.timeline, room.state) = Default::default();
         }
     }
     for row in facts {
@@ -162,5 +200,6 @@ fn unknown_room(ask: &SyncAsk) -> SyncRoom {
         state: Vec::new(),
         facts: VisibilityFacts::default(),
         summary: None,
+        over: false,
     }
 }

@@ -19,7 +19,6 @@ use crate::{
     Storage,
     commands::ask::AskRow,
     rows::{add_fact, event_columns, facts, span, stored_event},
-    shard::SHARDS,
     sql::{Database, Databases, Statement, json_list, run},
 };
 
@@ -165,7 +164,7 @@ pub(crate) async fn locate_event<D: Databases>(
 ) -> Result<Option<OwnedRoomId>, MatrixError> {
     let event = ask.event_id.as_str();
     let find = |shard| run(&storage.databases, Database::Shard(shard), [Statement::new(ROOM_OF, [event.into()])]);
-    let found = try_join_all((0..SHARDS).map(find)).await?;
+    let found = try_join_all((0..storage.databases.shards()).map(find)).await?;
     Ok(found.iter().flatten().flatten().find_map(|row| RoomId::parse(row.text(0)?).ok()))
 }
 

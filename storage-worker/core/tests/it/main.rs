@@ -13,6 +13,7 @@ mod backup;
 mod clients;
 mod cost;
 mod keyring;
+mod levels;
 mod media;
 mod public_keys;
 mod pushkeys;

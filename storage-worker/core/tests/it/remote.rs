@@ -184,6 +184,14 @@ impl Databases for Meanwhile<'_> {
         }
         d1.batch(database, statements).await
     }
+
+    fn shards(&self) -> u8 {
+        self.scene.worker.node.d1.shards()
+    }
+
+    async fn size(&self, database: Database) -> Result<u64, SqlError> {
+        self.scene.worker.node.d1.size(database).await
+    }
 }
 
 #[test]
