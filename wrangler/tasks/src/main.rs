@@ -5,6 +5,7 @@
 //! | `dev` | [`dev`]: install, build, start the server |
 //! | `user …` | [`user`]: accounts and registration tokens of a running or stopped server |
 //! | `test` | [`mod@test`]: every check, from formatting to end-to-end tests |
+//! | `doctor` | [`doctor`]: what is wrong with a running deployment
 //! | `build`, `wrangler`, `keys` | what a deployment needs; [`keys`] also rotates the keys of id tokens |
 //!
 //! The server itself is started by `launch.mjs` beside this package, which uses wrangler's own libraries.
@@ -14,6 +15,7 @@ mod cargo_tools;
 mod checkout;
 mod chromium;
 mod dev;
+mod doctor;
 mod fingerprint;
 mod fuzz;
 mod gate;
@@ -50,6 +52,8 @@ cargo xtask user reset-password NAME [--keep-sessions] | sessions NAME | sign-ou
 cargo xtask user deactivate NAME [--erase] | audit
 cargo xtask user token list | token add [TOKEN] [--uses N] [--expires SECONDS] | token remove TOKEN
     Administer accounts of a running or stopped server. Lists have one JSON object a line.
+cargo xtask doctor URL [--server-name NAME] [--json]
+    Look at a running deployment from outside: what is wrong, and what to do. Fails if something is broken.
 cargo xtask test [--full]
     Every check. --full adds the slow ones, and fuzzing when there is a nightly compiler.
 cargo xtask build [--release]
@@ -89,6 +93,7 @@ fn run() -> Result<ExitCode> {
         "test" => Ok(test::run(&checkout, &runner, &test::Options::parse(arguments)?)),
         "build" => build(&checkout, &runner, arguments),
         "wrangler" => wrangler(&checkout, &runner, arguments),
+        "doctor" => doctor::run(&checkout, &runner, arguments),
         "keys" => keys::run(&checkout, &runner, arguments),
         other => bail!("unknown command {other}\n\n{USAGE}"),
     }
