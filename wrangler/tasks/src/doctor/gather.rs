@@ -26,7 +26,6 @@ pub(super) fn gather(checkout: &Checkout, node: Command, target: &Target) -> Res
 }
 
 /// Whether the address answers as a homeserver does before so many seconds are over.
-#[cfg(test)]
 pub(crate) fn await_answer(checkout: &Checkout, node: Command, target: &Target, seconds: u32) -> Result<bool> {
     let mut program = on(checkout, node, target);
     let status = program.args(["--wait", &seconds.to_string()]).status().context("cannot start Node")?;

@@ -22,7 +22,7 @@ use crate::node;
 use crate::progress::Runner;
 use checks::CHECKS;
 use facts::Facts;
-use gather::Target;
+pub(crate) use gather::{Target, await_answer};
 use verdict::{Outcome, Verdict};
 
 type Verdicts = Vec<(&'static str, Verdict)>;
@@ -42,9 +42,20 @@ pub(crate) fn run(checkout: &Checkout, runner: &Runner, mut arguments: lexopt::P
     if !(url.starts_with("https://") || url.starts_with("http://")) {
         bail!("{url} is not an address: https://…");
     }
+    let target = Target { url, server_name };
+    let write = if as_json { machine_readable } else { as_text };
+    tell(checkout, runner, &target, write)
+}
+
+/// For people, at the end of a deployment.
+pub(crate) fn report(checkout: &Checkout, runner: &Runner, target: &Target) -> Result<ExitCode> {
+    tell(checkout, runner, target, as_text)
+}
+
+fn tell(checkout: &Checkout, runner: &Runner, target: &Target, write: fn(&Verdicts) -> String) -> Result<ExitCode> {
     let node = node::command(checkout, runner)?;
-    let verdicts = examine(&gather::gather(checkout, node, &Target { url, server_name })?);
-    print!("{}", if as_json { machine_readable(&verdicts) } else { as_text(&verdicts) });
+    let verdicts = examine(&gather::gather(checkout, node, target)?);
+    print!("{}", write(&verdicts));
     Ok(exit_code(&verdicts))
 }
 
