@@ -74,6 +74,8 @@ pub struct Tally {
     pub alarms: u64,
     /// Rows of tables written, by hubs and in D1.
     pub rows: u64,
+    /// Requests of users' hubs to servers that are not ours.
+    pub outbound: u64,
 }
 
 impl Default for Cluster {
@@ -143,7 +145,8 @@ impl Cluster {
     pub fn tally(&self) -> Tally {
         let rooms: u64 = self.0.rooms.borrow().values().map(|room| room.host.rows_written()).sum();
         let users: u64 = self.0.users.borrow().values().map(|user| user.host.rows_written()).sum();
-        Tally { rows: rooms + users + self.0.storage.d1.rows_written(), ..self.0.tally.get() }
+        let outbound = self.0.users.borrow().values().map(|user| user.host.outbound()).sum();
+        Tally { rows: rooms + users + self.0.storage.d1.rows_written(), outbound, ..self.0.tally.get() }
     }
 
     /// The room's hub leaves memory, as it does after ten idle seconds.
@@ -200,6 +203,7 @@ fn config() -> Config {
         outbound_private: false,
         default_room_version: None,
         support: None,
+        federation: tern_model::Federation::default(),
     }
 }
 
@@ -269,7 +273,7 @@ impl Parts {
                 PollReply::Waiting { .. } => Err(Unreachable("a question was parked that cannot be".to_owned())),
             },
             Target::Relay(name) => self.ask_relay(name, bytes).await,
-            Target::OneTimeStore(_) | Target::DeviceSignIn(_) => {
+            Target::OneTimeStore(_) | Target::DeviceSignIn(_) | Target::Destination(_) => {
                 Err(Unreachable("nothing measured here needs it".to_owned()))
             }
         }

@@ -31,6 +31,8 @@ pub struct Cost {
     pub later_room_hops: u64,
     /// Messages to the storage worker after the answer.
     pub later_storage: u64,
+    /// Requests to servers that are not ours after the answer.
+    pub later_outbound: u64,
     /// Rows of tables written after the answer, by objects and in D1.
     pub later_rows: u64,
     /// Alarms that rang until there was nothing left to do.
@@ -52,7 +54,7 @@ pub struct Figure {
 }
 
 /// Every figure, in the order of the table.
-pub const FIGURES: [Figure; 16] = [
+pub const FIGURES: [Figure; 17] = [
     Figure { name: "bytes", of: |cost| &mut cost.bytes, loose: false },
     Figure { name: "hops", of: |cost| &mut cost.hops, loose: false },
     Figure { name: "storage", of: |cost| &mut cost.storage, loose: false },
@@ -65,6 +67,7 @@ pub const FIGURES: [Figure; 16] = [
     Figure { name: "later_hops", of: |cost| &mut cost.later_hops, loose: false },
     Figure { name: "later_room_hops", of: |cost| &mut cost.later_room_hops, loose: false },
     Figure { name: "later_storage", of: |cost| &mut cost.later_storage, loose: false },
+    Figure { name: "later_outbound", of: |cost| &mut cost.later_outbound, loose: false },
     Figure { name: "later_rows", of: |cost| &mut cost.later_rows, loose: false },
     Figure { name: "alarms", of: |cost| &mut cost.alarms, loose: false },
     Figure { name: "allocations", of: |cost| &mut cost.allocations, loose: true },
@@ -113,6 +116,7 @@ fn difference(before: Tally, answered: Tally, after: Tally) -> Cost {
         later_hops: after.hops - answered.hops,
         later_room_hops: after.room_hops - answered.room_hops,
         later_storage: after.storage - answered.storage,
+        later_outbound: after.outbound - before.outbound,
         later_rows: after.rows - answered.rows,
         alarms: after.alarms - before.alarms,
         ..Cost::default()

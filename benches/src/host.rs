@@ -8,7 +8,8 @@ use std::{
 use futures::{channel::oneshot, future::LocalBoxFuture};
 use tern_model::Millis;
 use tern_ports::{
-    Attachment, Clock, Entropy, ObjectHost, Spawn, Target, Transport, Unreachable, WaitingPoll, WaitingPolls,
+    Attachment, Clock, Entropy, ObjectHost, Outbound, Spawn, Target, Transport, Unreachable, WaitingPoll, WaitingPolls,
+    outbound::{Bounds, HttpAnswer, HttpError, HttpRequest, Reach},
     wire::policy::Standing,
 };
 use tern_testkit::{Sqlite, TestHost};
@@ -17,6 +18,7 @@ use tern_testkit::{Sqlite, TestHost};
 pub struct Host {
     inner: TestHost,
     alarms_set: Cell<u64>,
+    gateway_asked: Cell<u64>,
     sockets: RefCell<Vec<Socket>>,
 }
 
@@ -40,7 +42,12 @@ impl WaitingPoll for Poll {
 
 impl Host {
     pub(crate) fn new(inner: TestHost) -> Rc<Self> {
-        Rc::new(Self { inner, alarms_set: Cell::default(), sockets: RefCell::default() })
+        Rc::new(Self {
+            inner,
+            alarms_set: Cell::default(),
+            gateway_asked: Cell::default(),
+            sockets: RefCell::default(),
+        })
     }
 
     /// The object after it left memory. Waiting polls break.
@@ -48,7 +55,9 @@ impl Host {
         self.inner.sqlite.make_durable();
         let inner = self.inner.restarted();
         let inner = Rc::into_inner(inner).expect("nobody else has seen it yet");
-        Rc::new(Self { inner, alarms_set: Cell::new(self.alarms_set.get()), sockets: RefCell::default() })
+        let kept = |count: &Cell<u64>| Cell::new(count.get());
+        let (alarms_set, gateway_asked) = (kept(&self.alarms_set), kept(&self.gateway_asked));
+        Rc::new(Self { inner, alarms_set, gateway_asked, sockets: RefCell::default() })
     }
 
     /// Everything written so far is durable, as it is before an answer leaves.
@@ -68,6 +77,11 @@ impl Host {
 
     pub(crate) fn take_due_alarm(&self) -> bool {
         self.inner.due_alarm().is_some()
+    }
+
+    /// Requests to servers that are not ours so far.
+    pub(crate) fn outbound(&self) -> u64 {
+        self.gateway_asked.get()
     }
 
     /// Rows of tables written so far. Setting an alarm is billed as one.
@@ -105,11 +119,22 @@ impl Spawn for Host {
 
 impl Transport for Host {
     async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
-        self.inner.exchange(target, frame).await
+        Transport::exchange(&self.inner, target, frame).await
     }
 
     fn standing(&self) -> Standing {
         Standing::Nobody
+    }
+}
+
+impl Outbound for Host {
+    fn reach(&self) -> Reach {
+        self.inner.reach()
+    }
+
+    async fn exchange(&self, request: &HttpRequest, bounds: &Bounds) -> Result<HttpAnswer, HttpError> {
+        self.gateway_asked.set(self.gateway_asked.get() + 1);
+        Outbound::exchange(&self.inner, request, bounds).await
     }
 }
 

@@ -30,6 +30,7 @@ pub mod graph;
 pub mod host;
 mod media;
 pub mod phone;
+mod pushing;
 pub mod workloads;
 
 use std::time::Duration;

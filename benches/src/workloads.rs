@@ -98,6 +98,9 @@ impl Costs {
             let late = Phone::sign_in(&room.cluster, "late");
             self.add(format!("join_{members}"), request(&room, late.join(&room.room_id), |()| EMPTY));
         }
+        if members == 2 {
+            self.of_pushes(&room);
+        }
     }
 
     /// A room of a thousand of whom ten are there, and somebody who comes back to it.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use tern_auth::{TokenCache, limit::Meters, turn_server::Relays};
+use tern_edge::federation::{key_cache::KeyCache, own_keys::OwnKeys};
 use tern_edge::signing::Keyrings;
 use tern_edge::upstream::Known;
 use tern_media::Policy;
@@ -49,6 +50,10 @@ pub(crate) struct Edge {
     /// What other providers have said of themselves.
     pub(crate) providers: Rc<Known>,
     pub(crate) keyrings: Rc<Keyrings>,
+    /// Of other servers.
+    pub(crate) server_keys: Rc<KeyCache>,
+    /// What this server says of its own.
+    pub(crate) own_keys: Rc<OwnKeys>,
 }
 
 thread_local! {
@@ -61,6 +66,8 @@ thread_local! {
     /// The keys of id tokens, likewise.
     static KEYRINGS: Rc<Keyrings> = Rc::default();
     static PROVIDERS: Rc<Known> = Rc::default();
+    static SERVER_KEYS: Rc<KeyCache> = Rc::default();
+    static OWN_KEYS: Rc<OwnKeys> = Rc::default();
 }
 
 impl Edge {
@@ -76,6 +83,8 @@ impl Edge {
             meters: METERS.with(Rc::clone),
             providers: PROVIDERS.with(Rc::clone),
             keyrings: KEYRINGS.with(Rc::clone),
+            server_keys: SERVER_KEYS.with(Rc::clone),
+            own_keys: OWN_KEYS.with(Rc::clone),
             media: cf::settings::media(env)?,
             relays: cf::settings::relays(env)?,
             transports: cf::settings::transports(env)?,
@@ -91,6 +100,11 @@ pub(crate) fn config(env: &Env) -> worker::Result<Rc<Config>> {
     let config = Rc::new(cf::settings::read(env)?);
     CONFIG.set(Some(Rc::clone(&config)));
     Ok(config)
+}
+
+/// Which addresses that others chose may be asked.
+pub(crate) const fn reach(config: &Config) -> Reach {
+    if config.outbound_private { Reach::Anywhere } else { Reach::Public }
 }
 
 impl Clock for Edge {
@@ -117,7 +131,7 @@ impl Transport for Edge {
 
 impl Outbound for Edge {
     fn reach(&self) -> Reach {
-        if self.config.outbound_private { Reach::Anywhere } else { Reach::Public }
+        reach(&self.config)
     }
 
     async fn exchange(&self, request: &HttpRequest, bounds: &Bounds) -> Result<HttpAnswer, HttpError> {

@@ -1,5 +1,6 @@
 //! Rate limits that are decided here, in the isolate, without a hop. Those that must be exact are part of the flows.
 
+use ruma::ServerName;
 use tern_auth::{limit::address, refresh};
 use tern_edge::limit::class_of;
 use tern_model::{Class, MatrixError};
@@ -19,7 +20,8 @@ pub(crate) fn admit(
     ip: Option<&str>,
 ) -> Result<(), MatrixError> {
     // A refresh is counted by its handler, which knows the session.
-    if matches!(auth, Auth::Admin | Auth::Fixed) || class == Some(Class::Refresh) {
+    // A server is counted by its name, once that is known.
+    if matches!(auth, Auth::Admin | Auth::Fixed | Auth::Federation) || class == Some(Class::Refresh) {
         return Ok(());
     }
     if identity.is_some_and(|identity| is_unlimited(edge, identity)) {
@@ -47,6 +49,16 @@ pub(crate) fn admit_refused(edge: &Edge, error: &MatrixError, ip: Option<&str>) 
         return Ok(());
     }
     edge.meters.borrow_mut().address(&edge.config, Class::BadToken, &address(ip), edge.now())
+}
+
+/// Counts a request whose sender has to be asked for its keys, for its address: whoever makes up senders has others asked.
+pub(crate) fn admit_stranger(edge: &Edge, ip: Option<&str>) -> Result<(), MatrixError> {
+    edge.meters.borrow_mut().address(&edge.config, Class::BadToken, &address(ip), edge.now())
+}
+
+/// Counts a request of another server, for that server.
+pub(crate) fn admit_server(edge: &Edge, server: &ServerName) -> Result<(), MatrixError> {
+    edge.meters.borrow_mut().address(&edge.config, Class::Federation, server.as_str(), edge.now())
 }
 
 /// Counts, beyond the request, what it does by the way it is not named for.

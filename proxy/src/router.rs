@@ -2,6 +2,8 @@
 
 use futures::StreamExt;
 use matchit::InsertError;
+use ruma::OwnedServerName;
+use tern_edge::federation::sender::{self, Received};
 use tern_model::MatrixError;
 use tern_ports::{Clock, wire::policy::Standing};
 use worker::{Method, Request};
@@ -52,20 +54,48 @@ async fn run(edge: &Edge, mut request: Request, path: &str, query: &str) -> Resu
     limits::admit(edge, route.auth, route.class, identity.as_ref(), ip.as_deref())?;
     // What is closed to a suspended user is told by the commands that a handler sends.
     edge.wire.stand(identity.as_ref().map_or(Standing::Nobody, |identity| identity.standing));
+    let body = match route.intake {
+        Intake::Whole => read_body(&mut request).await?,
+        Intake::Streamed => Vec::new(),
+    };
+    let address = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+    if route.auth == Auth::Federation {
+        admit_server(edge, &request, &address, &body, ip.as_deref()).await?;
+    }
     let incoming = Incoming {
         params,
         query: parse_query(query),
         identity,
-        body: match route.intake {
-            Intake::Whole => read_body(&mut request).await?,
-            Intake::Streamed => Vec::new(),
-        },
+        body,
         stream: if route.intake == Intake::Streamed { request.inner().body() } else { None },
         headers: request.headers().clone(),
         ip,
-        address: if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") },
+        address,
     };
     (route.handler)(edge, &incoming).await
+}
+
+/// Lets a request in that another server has signed.
+async fn admit_server(
+    edge: &Edge,
+    request: &Request,
+    address: &str,
+    body: &[u8],
+    ip: Option<&str>,
+) -> Result<(), MatrixError> {
+    let (method, began) = (request.method().to_string(), edge.now());
+    let authorization = request.headers().get("authorization").ok().flatten();
+    let authorization = authorization.as_deref();
+    let received = Received { method: &method, target: address, authorization, body };
+    let stranger = || limits::admit_stranger(edge, ip);
+    let verified = sender::verify(edge, &edge.config, &edge.server_keys, received, stranger).await;
+    edge.trace.auth_ms.set(edge.now().since(began));
+    if let Err(error) = &verified {
+        limits::admit_refused(edge, error, ip)?;
+    }
+    let server = verified?.to_string();
+    let server = OwnedServerName::try_from(server).map_err(|_| MatrixError::internal())?;
+    limits::admit_server(edge, &server)
 }
 
 thread_local! {

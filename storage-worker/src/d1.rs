@@ -1,6 +1,6 @@
 //! `Databases` over the D1 bindings.
 
-use tern_ports::{Row, SqlError, Value};
+use tern_ports::{Row, SqlError, Value, platform_limits::check_statement};
 use tern_storage::{Database, Databases, Statement};
 use worker::{
     Env, console_error,
@@ -69,6 +69,7 @@ fn from_number(value: &JsValue) -> Option<u64> {
 }
 
 fn prepare(database: &types::D1Database, statement: &Statement) -> Result<JsValue, SqlError> {
+    check_statement(statement.sql, &statement.params)?;
     let prepared = database.prepare(statement.sql).map_err(refused)?;
     let params: Array = statement.params.iter().map(to_js).collect();
     prepared.bind(params).map(JsValue::from).map_err(refused)

@@ -249,7 +249,7 @@ test('a trusted client introspects, with its secret', async (t) => {
   }
   const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const unsigned = `${part({ alg: 'none' })}.${part({ sub: '@admin:localhost', exp: 4_000_000_000 })}.`;
-  const claimed = `${part({ alg: 'none' })}.${tokens.access_token.split('.')[1]}.`;
+  const claimed = `${tokens.access_token.slice(0, -1)}${tokens.access_token.endsWith('A') ? 'B' : 'A'}`;
   for (const token of [unsigned, claimed]) assert.deepEqual(await oauth.tokenIntrospection(trusted, token), { active: false });
   await oauth.tokenRevocation(config, tokens.refresh_token!);
   for (const token of [tokens.access_token, tokens.refresh_token!, 'nonsense', `${tokens.access_token}x`]) {

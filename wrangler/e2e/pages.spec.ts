@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { ask, unique, type Json } from './support/client.ts';
 import { closeAll, LOOKS, missing, Window } from './support/chromium.ts';
-import { API, device, pkce } from './support/pages.ts';
+import { API, Browser, device, guarded, pkce } from './support/pages.ts';
 import { shared } from './support/server.ts';
 
 /** The app, which is opened again in the end. */
@@ -22,7 +22,7 @@ let client: string;
 before(async () => {
   base = await shared();
   const metadata = {
-    client_name: 'Harbour', client_uri: 'https://client.example/', application_type: 'native', redirect_uris: ['http://127.0.0.1/'],
+    client_name: 'Harbour', client_uri: 'https://client.example/', policy_uri: 'https://client.example/privacy', tos_uri: 'https://client.example/terms', application_type: 'native', redirect_uris: ['http://127.0.0.1/'],
     response_types: ['code'], grant_types: ['authorization_code', 'refresh_token', DEVICE_GRANT], token_endpoint_auth_method: 'none',
   };
   const registered = await fetch(`${base}/oauth2/register`, { method: 'POST', body: JSON.stringify(metadata) });
@@ -70,7 +70,14 @@ for (const [name, look] of Object.entries(LOOKS)) {
     const [user, id] = [unique(), unique('DEV')];
     const asked = request(id);
 
+    await window.get(base);
+    await page.getByRole('heading', { name: 'Welcome to' }).waitFor();
+    await window.look('welcome');
+    await window.get(`${base}/account/nothing/here`);
+    await page.getByRole('heading', { name: 'Nothing here' }).waitFor();
+    await window.look('no-page');
     await window.get(asked.address);
+    await page.getByText('To let Harbour use it').waitFor();
     await window.look('sign-in');
     await page.getByLabel('User name').fill(user);
     await page.getByLabel('Password').fill('wrong');
@@ -84,11 +91,17 @@ for (const [name, look] of Object.entries(LOOKS)) {
     await page.getByLabel('Password, once more').fill(`${password}!`);
     await press('Create account');
     await page.getByRole('alert').waitFor();
+    assert.equal(await page.getByLabel('User name').inputValue(), user);
+    assert.equal(await page.evaluate(() => document.activeElement?.id), 'password');
     await window.look('register-refused');
     await page.getByLabel('Password', { exact: true }).fill(password);
     await page.getByLabel('Password, once more').fill(password);
     await press('Create account');
     await page.getByRole('button', { name: 'Allow' }).waitFor();
+    await page.getByRole('heading', { name: 'Allow Harbour to use your account?' }).waitFor();
+    assert.equal(await page.getByRole('link', { name: 'Privacy policy' }).getAttribute('href'), 'https://client.example/privacy');
+    assert.equal(await page.getByRole('link', { name: 'Terms of use' }).getAttribute('href'), 'https://client.example/terms');
+    await page.getByText('It becomes a new session').waitFor();
     await window.look('consent');
     await press('Allow');
     await page.waitForURL((url) => url.href.startsWith(APP));
@@ -112,12 +125,20 @@ for (const [name, look] of Object.entries(LOOKS)) {
     await post('/oauth2/token', { grant_type: DEVICE_GRANT, device_code: pairing.device_code });
 
     await follow('Your account');
+    assert.equal(await page.getByLabel('Display name').inputValue(), user, 'a new account is named as its user wrote it');
     await page.getByLabel('Display name').fill('Ada <3 Lovelace');
     await press('Save');
     await page.getByRole('status').waitFor();
     await window.look('account');
     assert.equal(await page.getByLabel('Display name').inputValue(), 'Ada <3 Lovelace');
-    await window.get(`${base}/account?action=org.matrix.device_view&device_id=${id}`);
+    await page.getByText('This browser', { exact: true }).waitFor();
+    const row = page.getByRole('listitem').filter({ hasText: id });
+    assert.match(await row.getByRole('link', { name: 'Sign out…' }).getAttribute('href') ?? '', new RegExp(`/account/session/end.*${id}`));
+    const browsers = page.getByRole('listitem').filter({ hasText: 'This browser' }).locator('time');
+    assert.match(await browsers.getAttribute('datetime') ?? '', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+    assert.match(await browsers.getAttribute('title') ?? '', / UTC$/);
+    assert.match(await browsers.textContent() ?? '', /just now|ago$/);
+    await row.getByRole('link', { name: 'Harbour', exact: true }).click();
     await window.look('session');
     await follow('Sign out this session');
     await window.look('session-end');
@@ -143,6 +164,10 @@ for (const [name, look] of Object.entries(LOOKS)) {
     await window.look('problem');
     await window.get(request(id, { response_mode: 'form_post' }).address);
     await window.look('app-mistake');
+
+    await window.get(request(id, { max_age: '0' }).address);
+    await page.getByText('Harbour wants to be sure that it is you.').waitFor();
+    await window.look('sign-in-again');
 
     await window.get(`${base}/account?action=org.matrix.account_deactivate`);
     await window.look('deactivate');
@@ -194,7 +219,7 @@ test('with the keyboard alone: an account, an app let in, the session signed out
   const tokens = await redeem(page.url(), asked.verifier);
 
   await window.get(`${base}/account`);
-  await reach('Details');
+  await reach('Harbour');
   await keyboard.press('Enter');
   await page.getByRole('link', { name: 'Sign out this session' }).waitFor();
   await reach('Sign out this session');
@@ -209,9 +234,62 @@ test('with the keyboard alone: an account, an app let in, the session signed out
   await page.getByRole('heading', { name: 'Sign in' }).waitFor();
 });
 
-test('a browser that speaks German is answered in German', { skip: missing }, async () => {
-  const window = await Window.open('german', LOOKS['phone-light']!, 'de-DE');
-  await window.get(request(unique('DEV')).address);
-  await window.page.getByRole('heading', { name: 'Anmelden' }).waitFor();
-  await window.look('anmelden');
+for (const [locale, heading, welcome] of [['de-DE', 'Anmelden', 'Willkommen auf'], ['fr-FR', 'Se connecter', 'Bienvenue sur']] as const) {
+  test(`a browser that speaks ${locale} is answered so`, { skip: missing }, async () => {
+    const window = await Window.open(locale, LOOKS['phone-light']!, locale);
+    await window.get(base);
+    await window.page.getByRole('heading', { name: welcome }).waitFor();
+    await window.look('welcome');
+    await window.get(request(unique('DEV')).address);
+    await window.page.getByRole('heading', { name: heading }).waitFor();
+    await window.look('sign-in');
+    await window.get(`${base}/account/register`);
+    await window.look('register');
+  });
+}
+
+test('with scripts the password can be looked at, and is sent hidden', { skip: missing }, async () => {
+  const window = await Window.open('show-password', LOOKS['desktop-dark']!, 'en-GB', true);
+  const { page } = window;
+  const types = () => page.locator('.secret').evaluateAll((fields) => fields.map((field) => (field as HTMLInputElement).type));
+  await window.get(`${base}/account/register`);
+  await page.getByLabel('User name').fill(unique());
+  await page.getByLabel('Password', { exact: true }).fill(password);
+  await page.getByLabel('Password, once more').fill(password);
+  await page.getByLabel('Show the password').check();
+  assert.deepEqual(await types(), ['text', 'text']);
+  await window.look('shown');
+  await page.getByLabel('Show the password').uncheck();
+  assert.deepEqual(await types(), ['password', 'password']);
+  await page.getByLabel('Show the password').check();
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await page.getByRole('heading', { name: 'Your account' }).waitFor();
+});
+
+test('the welcome page and the icons may be kept, and keep nobody in mind', async () => {
+  const welcome = await fetch(base, { headers: { 'accept-language': 'fr' } });
+  const html = await welcome.text();
+  assert.equal(welcome.status, 200);
+  assert.ok(html.includes('<html lang="fr">') && html.includes(new URL(base).host) && html.length < 10_000, html);
+  assert.match(welcome.headers.get('cache-control') ?? '', /^public, max-age=\d+$/);
+  assert.equal(welcome.headers.get('vary')?.toLowerCase().includes('accept-language'), true);
+  assert.deepEqual(welcome.headers.getSetCookie(), []);
+  assert.match(welcome.headers.get('content-security-policy') ?? '', /^default-src 'none'/);
+  assert.equal(welcome.headers.get('x-frame-options'), 'DENY');
+  for (const [path, type] of [['/favicon.svg', 'image/svg+xml'], ['/favicon.ico', 'image/svg+xml'], ['/apple-touch-icon.png', 'image/png']] as const) {
+    const icon = await fetch(base + path);
+    assert.equal(icon.status, 200, path);
+    assert.equal(icon.headers.get('content-type'), type);
+    assert.ok((await icon.arrayBuffer()).byteLength < 1_000, path);
+  }
+});
+
+test('where there is no page there is a page that says so', async () => {
+  const browser = new Browser(base);
+  for (const path of ['/account/', '/account/nothing', '/account/nothing/here', '/account/session/']) {
+    const page = await browser.get(path);
+    assert.equal(page.status, 404, path);
+    guarded(page);
+    assert.ok(page.html.includes('Nothing here'), path);
+  }
 });

@@ -10,13 +10,15 @@ use js_sys::{Date, Object, Promise, Reflect};
 use serde::{Deserialize, Serialize};
 use tern_model::Millis;
 use tern_ports::{
-    Attachment, Clock, Entropy, ObjectHost, Spawn, Sql, Target, Transport, Unreachable, WaitingPolls, meter::Spent,
+    Attachment, Clock, Entropy, ObjectHost, Outbound, Spawn, Sql, Target, Transport, Unreachable, WaitingPolls,
+    meter::Spent,
+    outbound::{Bounds, HttpAnswer, HttpError, HttpRequest, Reach},
     wire::policy::Standing,
 };
 use wasm_bindgen::JsValue;
 use worker::{Delay, Env, State, Storage, WebSocket, WebSocketPair, wasm_bindgen_futures::JsFuture};
 
-use super::{ambient, sql::ObjectSql, wire::Wire};
+use super::{ambient, outbound, sql::ObjectSql, wire::Wire};
 
 /// What is remembered with each waiting socket, across hibernation: a [`Attachment`], its question as text. Whoever was
 /// taken waits for nothing.
@@ -35,15 +37,16 @@ pub(crate) struct Host {
     state: Rc<State>,
     sql: ObjectSql,
     wire: Wire,
+    reach: Reach,
     pending_yield: RefCell<Option<Shared<LocalBoxFuture<'static, ()>>>>,
 }
 
 impl Host {
-    /// The host around `state`.
-    pub(crate) fn of(state: Rc<State>, env: &Env) -> worker::Result<Self> {
+    /// The host around `state`, which asks servers that are not ours within `reach`.
+    pub(crate) fn of(state: Rc<State>, env: &Env, reach: Reach) -> worker::Result<Self> {
         let sql = ObjectSql::of(&state.storage());
         let wire = Wire::of(env, Standing::Nobody)?;
-        Ok(Self { state, sql, wire, pending_yield: RefCell::default() })
+        Ok(Self { state, sql, wire, reach, pending_yield: RefCell::default() })
     }
 }
 
@@ -85,6 +88,16 @@ impl Transport for Host {
 
     fn standing(&self) -> Standing {
         self.wire.standing()
+    }
+}
+
+impl Outbound for Host {
+    fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    async fn exchange(&self, request: &HttpRequest, bounds: &Bounds) -> Result<HttpAnswer, HttpError> {
+        outbound::exchange(request, bounds).await
     }
 }
 

@@ -6,9 +6,9 @@ use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use ruma::OwnedServerName;
 use serde::de::DeserializeOwned;
 use tern_auth::{appservice, turn_server::Relays, upstream::check as check_upstream};
-use tern_edge::create::makes_rooms_of;
+use tern_edge::{create::makes_rooms_of, federation::own_keys};
 use tern_media::Policy;
-use tern_model::{Accounts, Config, Mail, Millis, Support, appservice::Appservice, upstream::Provider};
+use tern_model::{Accounts, Config, Federation, Mail, Millis, Support, appservice::Appservice, upstream::Provider};
 use worker::{Env, Error};
 
 /// Most transports of calls: every client reads all of them.
@@ -18,6 +18,7 @@ const MOST_TRANSPORTS: usize = 16;
 pub(crate) fn read(env: &Env) -> worker::Result<Config> {
     let server_name = required(env, "SERVER_NAME")?;
     let (signing_key_id, signing_key) = signing_key(&required(env, "SIGNING_KEY")?)?;
+    let federation = federation(env, &signing_key_id)?;
     let token_key = decode("TOKEN_KEY", &required(env, "TOKEN_KEY")?)?;
     if token_key.len() < 32 {
         return Err(Error::RustError("TOKEN_KEY is shorter than 32 bytes".to_owned()));
@@ -48,6 +49,7 @@ pub(crate) fn read(env: &Env) -> worker::Result<Config> {
         outbound_private: flag(env, "OUTBOUND_PRIVATE"),
         default_room_version: default_room_version(env)?,
         support: support(env)?,
+        federation,
     })
 }
 
@@ -84,6 +86,18 @@ fn upstream(env: &Env) -> worker::Result<Vec<Provider>> {
     }
     check_upstream(&providers).map_err(|error| Error::RustError(format!("UPSTREAM: {error}")))?;
     Ok(providers)
+}
+
+/// How other servers are met.
+fn federation(env: &Env, signing_key_id: &str) -> worker::Result<Federation> {
+    let federation = Federation {
+        old_keys: object(env, "OLD_SIGNING_KEYS")?,
+        notaries: object(env, "KEY_NOTARIES")?,
+        resolver: optional(env, "DNS_RESOLVER"),
+    };
+    let checked = own_keys::check(&federation, signing_key_id);
+    checked.map_err(|error| Error::RustError(format!("OLD_SIGNING_KEYS: {error}")))?;
+    Ok(federation)
 }
 
 /// Whom people turn to.

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use tern_ports::{Row, Sql, SqlError, Value};
+use tern_ports::{Row, Sql, SqlError, Value, platform_limits::check_statement};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use worker::{SqlStorage, SqlStorageValue, Storage};
 
@@ -34,6 +34,7 @@ impl ObjectSql {
 
 impl Sql for ObjectSql {
     fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Row>, SqlError> {
+        check_statement(sql, params)?;
         let bindings: Vec<JsValue> = params.iter().map(binding).collect();
         let cursor = self.sql.exec_raw(sql, bindings).map_err(sql_error)?;
         let rows: Result<Vec<Row>, SqlError> = cursor

@@ -10,6 +10,7 @@ use tern_model::{MatrixError, Millis, RawJson};
 use tern_ports::{
     PollReply, Polls, Target, Transport, Unreachable, WaitingPoll,
     meter::Spent,
+    platform_limits::check_frame,
     wire::{
         MediaRequest, frame,
         media::{COMMAND_HEADER as MEDIA_COMMAND, REPLY_HEADER},
@@ -42,6 +43,7 @@ pub(crate) struct Wire {
     one_time_stores: ObjectNamespace,
     device_sign_ins: ObjectNamespace,
     relays: ObjectNamespace,
+    destinations: ObjectNamespace,
     /// Of whoever causes what is sent.
     standing: Cell<Standing>,
     spent: Cell<Spent>,
@@ -59,6 +61,7 @@ impl Wire {
             one_time_stores: env.durable_object("GATE")?,
             device_sign_ins: env.durable_object("HANDOFF")?,
             relays: env.durable_object("RELAY")?,
+            destinations: env.durable_object("DESTINATION")?,
             standing: Cell::new(standing),
             spent: Cell::default(),
             asks_cost: Cell::default(),
@@ -110,6 +113,9 @@ impl Wire {
             Target::OneTimeStore(name) => self.one_time_stores.get_by_name(name)?.fetch_with_request(request).await?,
             Target::DeviceSignIn(name) => self.device_sign_ins.get_by_name(name)?.fetch_with_request(request).await?,
             Target::Relay(name) => self.relays.get_by_name(name)?.fetch_with_request(request).await?,
+            Target::Destination(name) => {
+                self.destinations.get_by_name(name.as_str())?.fetch_with_request(request).await?
+            }
         };
         self.note(*target == Target::Storage, began, &response);
         if response.status_code() != 200 {
@@ -184,7 +190,10 @@ fn timeout_response(header: String) -> Option<RawJson> {
 
 impl Transport for Wire {
     async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
-        self.deliver(target, frame).await.map_err(|error| Unreachable(error.to_string()))
+        check_frame(&frame)?;
+        let answer = self.deliver(target, frame).await.map_err(|error| Unreachable(error.to_string()))?;
+        check_frame(&answer)?;
+        Ok(answer)
     }
 
     fn standing(&self) -> Standing {

@@ -1,5 +1,6 @@
 //! The Durable Object classes: shells that decode a frame, call the actor, encode its reply.
 
+mod destination;
 mod gate;
 mod handoff;
 mod relay;
@@ -16,6 +17,7 @@ use worker::{Env, Error, Request, Response, State};
 use crate::{
     cf::{host::Host, wire::SPENT_HEADER},
     edge,
+    edge::reach,
 };
 
 /// An actor and its host; an object whose configuration is broken answers every request with the reason.
@@ -28,8 +30,9 @@ fn build<A>(
     actor: impl FnOnce(Rc<Host>, Rc<Config>, String) -> Result<A, String>,
 ) -> Object<A> {
     let name = state.id().name().ok_or("the object was not addressed by name")?;
-    let host = Rc::new(Host::of(Rc::clone(state), env).map_err(|error| error.to_string())?);
     let config = edge::config(env).map_err(|error| error.to_string())?;
+    let host = Host::of(Rc::clone(state), env, reach(&config)).map_err(|error| error.to_string())?;
+    let host = Rc::new(host);
     Ok((Rc::clone(&host), actor(host, config, name)?))
 }
 

@@ -1,4 +1,4 @@
-//! Where the user says yes or no to a client (RFC 6749, 4.1.1; RFC 8628, 3.3).
+//! Where the user says yes or no to a client (RFC 6749, 4.1.1).
 //!
 //! Nothing is remembered between the question and the answer: the form carries the request, which is checked again.
 
@@ -9,7 +9,6 @@ use tern_auth::oauth::{
     browser::own_page,
     client::Client,
     request::{AuthorizeRequest, Fault, Prompt, ReplyTo, only},
-    scope::Scope,
     silent,
 };
 use tern_edge::{browser::Signed, oauth};
@@ -31,23 +30,21 @@ use crate::{
 pub(crate) const ROUTES: &[Route] = routes! {
     Open Get "/oauth2/authorize" => authorize;
     Open Post "/oauth2/authorize" => decide;
-    Open Get "/device" => device;
-    Open Post "/device" => decide_device;
 };
 
 #[derive(Template)]
 #[template(path = "consent.html")]
-struct Consent<'a> {
-    page: Page<'a>,
-    client: &'a str,
-    host: &'a str,
-    user_id: &'a str,
-    api: bool,
-    openid: bool,
-    user_code: Option<&'a str>,
-    action: &'a str,
-    request: &'a str,
-    here: &'a str,
+pub(super) struct Consent<'a> {
+    pub(super) page: Page<'a>,
+    pub(super) client: &'a Client,
+    pub(super) user_id: &'a str,
+    pub(super) api: bool,
+    pub(super) openid: bool,
+    /// What the other device shows that asks.
+    pub(super) user_code: Option<&'a str>,
+    pub(super) action: &'a str,
+    pub(super) request: &'a str,
+    pub(super) here: &'a str,
 }
 
 #[derive(Template)]
@@ -56,14 +53,6 @@ struct Told<'a> {
     page: Page<'a>,
     detail: String,
     back: String,
-}
-
-#[derive(Template)]
-#[template(path = "device.html")]
-struct EnterCode<'a> {
-    page: Page<'a>,
-    alert: Option<&'a str>,
-    user_code: &'a str,
 }
 
 /// A request with the client that makes it, or what is shown in its stead.
@@ -82,8 +71,7 @@ async fn authorize(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErro
         let query = request.address.split_once('?').map_or("", |(_, query)| query);
         let consent = Consent {
             page: page_request.page(page_request.text.allow_title),
-            client: client.name(),
-            host: client.host(),
+            client: &client,
             user_id: signed.user_id.as_str(),
             api: asked.scope.device_id.is_some(),
             openid: asked.scope.openid,
@@ -137,7 +125,8 @@ async fn read(page_request: &PageRequest<'_>, params: &[(String, String)]) -> Re
     }
 }
 
-fn shown(error: MatrixError, status: u16) -> MatrixError {
+/// An error of the flow as the page is answered with it.
+pub(super) fn shown(error: MatrixError, status: u16) -> MatrixError {
     if error.status < 500 { MatrixError { status, ..error } } else { error }
 }
 
@@ -206,73 +195,4 @@ async fn send_code(
     };
     let code = oauth::grant(page_request.edge, user_id, page_request.cookie(), grant).await?;
     Ok(page_request.go(&asked.reply.address(&page_request.edge.config, &[("code", &code)])))
-}
-
-async fn device(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |page_request| {
-        let signed = match page_request.must_sign_in().await? {
-            Ok(signed) => signed,
-            Err(answer) => return Ok(answer),
-        };
-        let Some(user_code) = request.query("user_code").filter(|code| !code.is_empty()) else {
-            return enter_code(page_request, "", None);
-        };
-        let Some(asked) = oauth::device_request(edge, user_code).await? else {
-            return Ok(enter_code(page_request, user_code, Some(page_request.text.wrong_code))?.with_status(404));
-        };
-        let client = oauth::client(edge, &asked.client_id).await.map_err(|error| shown(error, 400))?;
-        let scope = Scope::parse(&asked.scope)?;
-        page_request.show(&Consent {
-            page: page_request.page(page_request.text.allow_title),
-            client: client.name(),
-            host: client.host(),
-            user_id: signed.user_id.as_str(),
-            api: scope.device_id.is_some(),
-            openid: scope.openid,
-            user_code: Some(user_code),
-            action: "/device",
-            request: user_code,
-            here: &request.address,
-        })
-    })
-    .await
-}
-
-async fn decide_device(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    page(edge, request, async |page_request| {
-        let form = page_request.form()?;
-        let user_code = form.text("request");
-        let user_id = page_request.claimed_user().ok_or_else(|| MatrixError::unknown_token(false))?;
-        let Some(asked) = oauth::device_request(edge, user_code).await? else {
-            return Ok(enter_code(page_request, user_code, Some(page_request.text.wrong_code))?.with_status(404));
-        };
-        let allowed = form.get("decision") == Some("allow");
-        let code = if allowed {
-            let client = oauth::client(edge, &asked.client_id).await.map_err(|error| shown(error, 400))?;
-            let grant = Grant {
-                client_id: asked.client_id,
-                client_name: Some(client.name().to_owned()),
-                redirect_uri: None,
-                scope: asked.scope,
-                device_id: asked.device_id,
-                challenge: None,
-                nonce: None,
-            };
-            Some(oauth::grant(edge, &user_id, page_request.cookie(), grant).await?)
-        } else if page_request.signed_in().await?.is_none() {
-            return Err(MatrixError::unknown_token(false));
-        } else {
-            None
-        };
-        if !oauth::decide_device(edge, user_code, code).await? {
-            return Ok(enter_code(page_request, user_code, Some(page_request.text.wrong_code))?.with_status(404));
-        }
-        let message = if allowed { page_request.text.device_allowed } else { page_request.text.device_denied };
-        page_request.done(page_request.text.device_title, message)
-    })
-    .await
-}
-
-fn enter_code(page_request: &PageRequest<'_>, user_code: &str, alert: Option<&str>) -> Result<Answer, MatrixError> {
-    page_request.show(&EnterCode { page: page_request.page(page_request.text.device_title), alert, user_code })
 }

@@ -1,8 +1,6 @@
 //! Stages of interactive authentication that an app cannot show itself (Client-Server API, "Fallback").
 
 use askama::Template;
-use base64::{Engine, engine::general_purpose::STANDARD};
-use sha2::{Digest, Sha256};
 use tern_auth::uia::Stage;
 use tern_edge::{
     browser::Signed,
@@ -11,8 +9,8 @@ use tern_edge::{
 use tern_model::MatrixError;
 
 use super::{
-    account::is_recent,
     address::{encoded, sign_in_address},
+    owner::is_recent,
     page_request::{Page, PageRequest, page},
     terms::{Policy, policies},
 };
@@ -31,10 +29,6 @@ pub(crate) const ROUTES: &[Route] = routes! {
 /// Tells the app that opened the page, in the words of the specification.
 const DONE: &str =
     "if(window.onAuthDone)window.onAuthDone();else if(window.opener)window.opener.postMessage('authDone','*')";
-
-thread_local! {
-    static DONE_HASH: String = STANDARD.encode(Sha256::digest(DONE));
-}
 
 #[derive(Template)]
 #[template(path = "fallback.html")]
@@ -132,7 +126,7 @@ async fn complete(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
         match flow::complete_fallback(edge, &edge.config, session, proof, request.ip.as_deref()).await {
             Ok(()) => {
                 let done = Done { page: page_request.page(page_request.text.prove), script: DONE };
-                DONE_HASH.with(|hash| page_request.show_with_script(&done, hash))
+                page_request.show_scripted(&done, &[DONE])
             }
             Err(error) => match page_request.say(&error) {
                 Some(alert) => {

@@ -15,6 +15,7 @@ use tern_ports::Entropy;
 use super::{
     address::{encoded, target},
     page_request::{Page, PageRequest, page},
+    policy::{PROOF_SCRIPT, SHOW_SCRIPT},
     security::password_mistake,
 };
 use crate::{
@@ -98,7 +99,8 @@ async fn show_confirm(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixE
     let query = |name| request.query(name).unwrap_or_default();
     page(edge, request, async |page_request| {
         let page = page_request.page(page_request.text.mail_title);
-        page_request.show_mailed(&Confirm { page, alert: None, sid: query("sid"), proof: "" })
+        let confirm = Confirm { page, alert: None, sid: query("sid"), proof: "" };
+        page_request.show_scripted(&confirm, &[PROOF_SCRIPT])
     })
     .await
 }
@@ -127,7 +129,8 @@ fn password_page(
     alert: Option<&str>,
 ) -> Result<Answer, MatrixError> {
     let page = page_request.page(page_request.text.recover);
-    page_request.show_mailed(&NewPassword { page, alert, sid, proof: proof_text(&mailed.token, &mailed.client_secret) })
+    let proof = proof_text(&mailed.token, &mailed.client_secret);
+    page_request.show_scripted(&NewPassword { page, alert, sid, proof }, &[PROOF_SCRIPT, SHOW_SCRIPT])
 }
 
 /// Asks for a mail address, for one of the two things that begin with one.

@@ -10,16 +10,33 @@ mod account;
 mod address;
 mod consent;
 mod cookie;
+mod device;
 mod fallback;
 mod mail;
+mod owner;
 mod page_request;
+mod policy;
+mod register;
 mod security;
+mod sessions;
 mod sign_in;
 mod sso;
 mod terms;
+mod welcome;
 
 use crate::route::Route;
 
 /// Every page.
-pub(crate) static ALL: &[&[Route]] =
-    &[account::ROUTES, security::ROUTES, sign_in::ROUTES, consent::ROUTES, mail::ROUTES, sso::ROUTES, fallback::ROUTES];
+pub(crate) static ALL: &[&[Route]] = &[
+    account::ROUTES,
+    sessions::ROUTES,
+    security::ROUTES,
+    sign_in::ROUTES,
+    register::ROUTES,
+    consent::ROUTES,
+    device::ROUTES,
+    mail::ROUTES,
+    sso::ROUTES,
+    fallback::ROUTES,
+    welcome::ROUTES,
+];

@@ -1,9 +1,7 @@
 //! One request for a page: whose browser it is, which language they read, and whether a form is really theirs.
 
 use askama::Template;
-use base64::{Engine, engine::general_purpose::STANDARD};
 use ruma::OwnedUserId;
-use sha2::{Digest, Sha256};
 use tern_auth::oauth::{
     browser::{self, LIFETIME},
     request::source,
@@ -13,27 +11,18 @@ use tern_edge::browser::{self as flow, Signed};
 use tern_model::MatrixError;
 use tern_ports::wire::policy::Standing;
 
-use super::{address::sign_in_address, cookie};
+use super::{
+    address::sign_in_address,
+    cookie,
+    policy::{self, PROOF_SCRIPT, SHOW_SCRIPT, STYLE},
+};
 use crate::{
     edge::Edge,
     form::Form,
     request::Incoming,
     respond::Answer,
-    text::{self, Text},
+    text::{self, Text, around},
 };
-
-const STYLE: &str = include_str!("../../templates/style.css");
-
-/// Puts what stands behind the `#` of a mail's link into the form, and takes it out of the address. Without a script somebody
-/// pastes the link.
-const PROOF_SCRIPT: &str = "var p=document.getElementById('proof'),h=location.hash.slice(1);\
-    if(h){p.value=h;history.replaceState(null,'',location.pathname+location.search)}if(p.value)p.parentNode.hidden=true";
-
-thread_local! {
-    static PROOF_HASH: String = STANDARD.encode(Sha256::digest(PROOF_SCRIPT));
-    /// The hash by which the policy of the pages lets their one style in.
-    static STYLE_HASH: String = STANDARD.encode(Sha256::digest(STYLE));
-}
 
 /// What every template needs.
 pub(crate) struct Page<'a> {
@@ -54,6 +43,17 @@ impl Page<'_> {
     #[expect(clippy::unused_self, reason = "templates call methods")]
     pub(crate) const fn proof_script(&self) -> &'static str {
         PROOF_SCRIPT
+    }
+
+    #[expect(clippy::unused_self, reason = "templates call methods")]
+    pub(crate) const fn show_script(&self) -> &'static str {
+        SHOW_SCRIPT
+    }
+
+    /// The words before and after the place that is filled in.
+    #[expect(clippy::unused_self, reason = "templates call methods")]
+    pub(crate) fn around<'b>(&self, words: &'b str) -> (&'b str, &'b str) {
+        around(words)
     }
 }
 
@@ -157,27 +157,19 @@ impl<'a> PageRequest<'a> {
         known.collect::<Vec<_>>().join(" ")
     }
 
-    /// As [`Self::show_entry`], for a page that a mail leads to.
-    pub(crate) fn show_mailed(&self, template: &impl Template) -> Result<Answer, MatrixError> {
-        let script = PROOF_HASH.with(|hash| format!("; script-src 'sha256-{hash}'"));
-        self.show_towards(template, &format!("{}{script}", self.entries()))
-    }
-
-    /// Shows a page with one script of its own, named by its SHA-256.
-    pub(crate) fn show_with_script(&self, template: &impl Template, hash: &str) -> Result<Answer, MatrixError> {
-        self.show_towards(template, &format!("; script-src 'sha256-{hash}'"))
+    /// As [`Self::show_entry`], for a page with scripts that save a step.
+    pub(crate) fn show_scripted(&self, template: &impl Template, scripts: &[&str]) -> Result<Answer, MatrixError> {
+        self.show_with(template, &self.entries(), scripts)
     }
 
     /// Shows a page whose form ends, by a redirect, at `target`: a source expression of the content security policy.
     pub(crate) fn show_towards(&self, template: &impl Template, target: &str) -> Result<Answer, MatrixError> {
+        self.show_with(template, target, &[])
+    }
+
+    fn show_with(&self, template: &impl Template, target: &str, scripts: &[&str]) -> Result<Answer, MatrixError> {
         let html = template.render().map_err(|_| MatrixError::internal())?;
-        let policy = STYLE_HASH.with(|hash| {
-            format!(
-                "default-src 'none'; style-src 'sha256-{hash}'; form-action 'self' {target}; frame-ancestors 'none'; \
-                 base-uri 'none'"
-            )
-        });
-        let answer = guarded(Answer::page(200, html)).with_header("content-security-policy", policy);
+        let answer = policy::page(html, target, scripts).with_header("cache-control", "no-store");
         Ok(if self.is_new { cookie::set(self.edge, answer, &self.cookie, LIFETIME) } else { answer })
     }
 
@@ -226,6 +218,12 @@ impl<'a> PageRequest<'a> {
         Ok(self.show(&problem)?.with_status(error.status))
     }
 
+    /// Says that there is no page at this address.
+    pub(crate) fn no_page(&self) -> Result<Answer, MatrixError> {
+        let problem = Problem { page: self.page(self.text.no_page), message: self.text.nothing_here, detail: "" };
+        Ok(self.show(&problem)?.with_status(404))
+    }
+
     /// The words for an error that somebody can do something about.
     pub(crate) fn say(&self, error: &MatrixError) -> Option<&'static str> {
         Some(match error.errcode.as_ref() {
@@ -261,15 +259,6 @@ const STALE: &str = "This form is not one of ours";
 
 /// Sends the browser on.
 fn redirect(target: &str) -> Answer {
-    guarded(Answer::page(303, String::new())).with_header("location", target)
-}
-
-/// What no page may come without.
-fn guarded(answer: Answer) -> Answer {
-    answer
-        .with_header("cache-control", "no-store")
-        .with_header("x-frame-options", "DENY")
-        .with_header("x-content-type-options", "nosniff")
-        // `no-referrer` would make browsers send forms with an origin of `null`.
-        .with_header("referrer-policy", "same-origin")
+    let answer = policy::guarded(Answer::page(303, String::new())).with_header("cache-control", "no-store");
+    answer.with_header("location", target)
 }

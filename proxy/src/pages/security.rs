@@ -6,8 +6,10 @@ use tern_model::MatrixError;
 use tern_ports::{ask_user, wire::grant::AllowReset};
 
 use super::{
-    account::{Session, is_recent, named_session, own, own_lately},
+    owner::{is_recent, own, own_lately},
     page_request::{Page, PageRequest, page},
+    policy::SHOW_SCRIPT,
+    sessions::{Session, named_session},
 };
 use crate::{
     edge::Edge,
@@ -92,7 +94,9 @@ fn password_page(
     alert: Option<&str>,
 ) -> Result<Answer, MatrixError> {
     let title = if known { page_request.text.change_password } else { page_request.text.recover };
-    page_request.show(&Password { page: page_request.page(title), alert, user_id: signed.user_id.as_str(), known })
+    let page = page_request.page(title);
+    let password = Password { page, alert, user_id: signed.user_id.as_str(), known };
+    page_request.show_scripted(&password, &[SHOW_SCRIPT])
 }
 
 /// What is wrong with a new password, as it was typed twice.
@@ -131,7 +135,7 @@ async fn show_reset(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErr
     own_lately(edge, request, async |page_request, signed| {
         page_request.show(&Reset {
             page: page_request.page(page_request.text.identity),
-            session: named_session(request, signed),
+            session: named_session(page_request, signed),
         })
     })
     .await

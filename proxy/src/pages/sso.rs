@@ -16,8 +16,8 @@ use tern_model::MatrixError;
 use worker::Url;
 
 use super::{
-    account::{is_recent, own_lately},
     address::{encoded, target},
+    owner::{is_recent, own_lately},
     page_request::{Page, PageRequest, page},
     sign_in::client_info,
     terms::{Policy, agreed, policies},

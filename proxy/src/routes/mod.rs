@@ -2,11 +2,12 @@
 
 mod admin;
 mod client;
+mod federation;
 mod oauth;
 
 use crate::route::Route;
 
-/// Every endpoint that clients call, the busiest families first.
+/// Every endpoint that clients and other servers call, the busiest families first.
 pub(crate) static ALL: &[&[Route]] = &[
     client::sync::ROUTES,
     client::send::ROUTES,
@@ -39,13 +40,15 @@ pub(crate) static ALL: &[&[Route]] = &[
     client::openid::ROUTES,
     client::voip::ROUTES,
     client::rtc::ROUTES,
-    client::credentials::ROUTES,
+    client::account_management::ROUTES,
     client::moderation::ROUTES,
     client::threepids::ROUTES,
     client::appservice::ROUTES,
     admin::ROUTES,
     admin::users::ROUTES,
     admin::tokens::ROUTES,
+    federation::keys::ROUTES,
+    federation::queries::ROUTES,
     oauth::ROUTES,
     oauth::RENDEZVOUS,
 ];

@@ -36,7 +36,7 @@ pub fn is_open(config: &Config, token: &str, now: Millis) -> bool {
 }
 
 fn signature(config: &Config, signed: &[u8]) -> Vec<u8> {
-    let mut signature = derived(&config.token_key, &format!("login token\0{}", base64(signed))).to_vec();
+    let mut signature = derived(&config.token_key, format!("login token\0{}", base64(signed))).to_vec();
     signature.truncate(SIGNATURE);
     signature
 }

@@ -85,7 +85,7 @@ pub fn check_client_secret(secret: &str) -> Result<(), MatrixError> {
 
 /// The id of a proof.
 pub fn id(config: &Config, occasion: Occasion, address: &str, client_secret: &str) -> String {
-    let named = derived(&config.token_key, &format!("mail proof\0{}\0{address}\0{client_secret}", occasion.name()));
+    let named = derived(&config.token_key, format!("mail proof\0{}\0{address}\0{client_secret}", occasion.name()));
     let named = named.get(..NAME).unwrap_or_default();
     base64(&[named, &signature(config, named)].concat())
 }
@@ -99,7 +99,7 @@ pub fn is_id(config: &Config, id: &str) -> bool {
 }
 
 fn signature(config: &Config, named: &[u8]) -> Vec<u8> {
-    let mut signature = derived(&config.token_key, &format!("mail proof id\0{}", base64(named))).to_vec();
+    let mut signature = derived(&config.token_key, format!("mail proof id\0{}", base64(named))).to_vec();
     signature.truncate(SIGNATURE);
     signature
 }

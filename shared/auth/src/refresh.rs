@@ -54,6 +54,6 @@ pub fn read(config: &Config, token: &str) -> Option<Claim> {
 }
 
 fn tag(config: &Config, body: &str) -> String {
-    let mac = derived(&config.token_key, &format!("refresh token\0{body}"));
+    let mac = derived(&config.token_key, format!("refresh token\0{body}"));
     base64(mac.get(..TAG).unwrap_or(&mac))
 }

@@ -21,11 +21,11 @@ pub fn same(secret: &str, claimed: &str) -> bool {
 }
 
 /// Bytes that only the holder of `key` can make of `text`, and always makes the same.
-pub fn derived(key: &[u8], text: &str) -> [u8; 32] {
+pub fn derived(key: &[u8], text: impl AsRef<[u8]>) -> [u8; 32] {
     let mac = Hmac::<Sha256>::new_from_slice(key);
     // A key of any length is good for HMAC, so this cannot fail; if it could, the answer would still be keyed.
     mac.map_or_else(
-        |_| Sha256::new().chain_update(key).chain_update(text).finalize().into(),
-        |mac| mac.chain_update(b"tern derived 1\0").chain_update(text).finalize().into_bytes().into(),
+        |_| Sha256::new().chain_update(key).chain_update(&text).finalize().into(),
+        |mac| mac.chain_update(b"tern derived 1\0").chain_update(&text).finalize().into_bytes().into(),
     )
 }

@@ -22,6 +22,7 @@ use crate::{
     account, admin,
     credentials::{by_mail, check_password},
     limit::{self, Guess},
+    profile::set_display_name,
     random::random,
     register::{Made, check_free, check_terms, create_user, open_flows},
     threepid, uia,
@@ -112,7 +113,10 @@ pub async fn register<E: Transport + Clock + Entropy>(
         Made { admin: false, registration_token: used, identifiers },
     )
     .await?;
-    open(edge, user_id, client_info).await
+    let cookie = open(edge, user_id.clone(), client_info).await?;
+    // As they wrote it, capitals and all. The account is there without it, so they are let in in any case.
+    let _ = set_display_name(edge, &user_id, account.name).await;
+    Ok(cookie)
 }
 
 /// The address that somebody who wants an account has proven. It is used up by that, so what else can go wrong is looked

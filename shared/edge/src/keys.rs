@@ -24,6 +24,7 @@ use tern_ports::{
 };
 
 pub use self::query::Query;
+pub(crate) use self::query::public_keys_of;
 use crate::account;
 
 /// Hubs asked at a time. What the platform cannot take at once it lets wait.

@@ -3,7 +3,7 @@
 //! - [`limit`] asks a one-time store for rate limits that must be exact.
 //! - [`poll`] is the waiting of a long poll, which happens in the proxy worker.
 //! - [`keys`], [`to_device`] and [`backup`] are what end-to-end encryption asks of the proxy.
-//! - [`session`], [`register`], [`uia`], [`account`], [`admin`], [`browser`], [`oauth`], [`profile`], [`push`], [`create`],
+//! - [`session`], [`register`], [`uia`], [`account`], [`admin`], [`browser`], [`oauth`], [`profile`], [`push`], [`pushers`], [`create`],
 //!   [`join`], [`directory`], [`search`], [`spaces`], [`user_search`], [`report`], [`room_state`] and [`upgrade`] are the colder use-cases of the proxy, one
 //!   function per endpoint.
 //! - [`places`] finds where in a room a token of a sync is; [`legacy_sync`] is the syncs that clients had before `GET /sync`.
@@ -11,6 +11,7 @@
 //! - [`threepid`] is mail addresses of accounts, and [`mail`] how mail is sent.
 //! - [`preview`] looks at a page that somebody names, [`remote_media`] brings what another homeserver has.
 //! - [`appservice`] is what application services ask.
+//! - [`federation`] is what other servers ask.
 //! - [`upstream`] is signing in with an account of another provider.
 
 pub mod account;
@@ -21,6 +22,7 @@ pub mod browser;
 pub mod create;
 mod credentials;
 pub mod directory;
+pub mod federation;
 pub mod ignored;
 pub mod join;
 pub mod keys;
@@ -33,6 +35,7 @@ pub mod poll;
 pub mod preview;
 pub mod profile;
 pub mod push;
+pub mod pushers;
 mod random;
 pub mod register;
 pub mod remote_media;

@@ -1,14 +1,18 @@
 //! Profiles, as read by others and as carried into member events.
 
 use ruma::UserId;
+use serde_json::json;
 use tern_model::{Config, MatrixError, RawJson};
 use tern_ports::{
     Transport, ask_storage, ask_user,
     wire::{
         storage::LoadUser,
-        user::{Profile, ReadInvitee, ReadProfile},
+        user::{Profile, ReadInvitee, ReadProfile, WriteProfile},
     },
 };
+
+/// Longest display name that is given to a new user, in characters.
+const LONGEST_NAME: usize = 256;
 
 /// `GET /profile/{userId}`: the profile of a local user.
 ///
@@ -26,6 +30,15 @@ pub async fn read<E: Transport>(edge: &E, config: &Config, user_id: &UserId) -> 
     // Somebody who was made but never signed in has no hub yet.
     let row = ask_storage(edge, LoadUser { user_id: user_id.to_owned() }).await?;
     row.filter(|row| !row.deactivated).map(|_| Profile::new()).ok_or_else(unknown)
+}
+
+/// Gives a new user, who has signed in, a display name.
+pub(crate) async fn set_display_name(edge: &impl Transport, user_id: &UserId, name: &str) -> Result<(), MatrixError> {
+    let name: String = name.chars().take(LONGEST_NAME).collect();
+    let value = RawJson::parse(json!(name).to_string()).map_err(|_| MatrixError::internal())?;
+    ask_user(edge, user_id, WriteProfile { session: None, field: "displayname".to_owned(), value: Some(value) })
+        .await?;
+    Ok(())
 }
 
 /// Name and avatar for a member event; empty for somebody who has none or is not there.

@@ -1,8 +1,11 @@
 //! What an operator sets, as plain values.
 
-use ruma::OwnedServerName;
+use std::collections::BTreeMap;
 
-use crate::{Limits, Mail, Support, appservice::Appservice, upstream::Provider};
+use ruma::OwnedServerName;
+use serde::{Deserialize, Serialize};
+
+use crate::{Limits, Mail, Millis, Support, appservice::Appservice, upstream::Provider};
 
 /// Configuration of one deployment, read once per isolate.
 #[derive(Clone, Debug)]
@@ -35,6 +38,29 @@ pub struct Config {
     pub default_room_version: Option<String>,
     /// Whom people turn to when something is wrong with this server.
     pub support: Option<Support>,
+    /// How other servers are met.
+    pub federation: Federation,
+}
+
+/// How other servers are met; every part is optional.
+#[derive(Clone, Debug, Default)]
+pub struct Federation {
+    /// Signing keys that this server had before, by their ids.
+    pub old_keys: BTreeMap<String, OldSigningKey>,
+    /// Servers that are asked for the keys of those that cannot be reached, in this order.
+    pub notaries: Vec<OwnedServerName>,
+    /// A resolver that answers DNS over HTTPS in JSON; `None` for the default one.
+    pub resolver: Option<String>,
+}
+
+/// A signing key that this server had before (Server-Server API, "Publishing Keys", `old_verify_keys`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OldSigningKey {
+    /// The public half, in base64.
+    pub key: String,
+    /// When it was last used.
+    pub expired_ts: Millis,
 }
 
 /// How accounts are kept and come to be; every part is optional.

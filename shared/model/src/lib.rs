@@ -32,7 +32,7 @@ pub mod upstream;
 pub use bounded::{Bounded, BoundedId, BoundedJson, BoundedMap, BoundedVec, TooLong};
 pub use bounds::{EventField, EventRef, Name, ThreadId};
 pub use caller::{Caller, TxnRef};
-pub use config::{Accounts, Config};
+pub use config::{Accounts, Config, Federation, OldSigningKey};
 pub use error::MatrixError;
 pub use event::StoredEvent;
 pub use facts::RoomFacts;

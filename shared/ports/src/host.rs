@@ -5,7 +5,7 @@ use std::future::Future;
 use futures::future::LocalBoxFuture;
 use tern_model::Millis;
 
-use crate::{Sql, Transport};
+use crate::{Outbound, Sql, Transport};
 
 /// Reads the time. The only way to do so.
 pub trait Clock {
@@ -69,7 +69,7 @@ pub trait WaitingPolls {
 }
 
 /// Everything that a Durable Object gives to the actor in it.
-pub trait ObjectHost: Clock + Entropy + Spawn + Transport + 'static {
+pub trait ObjectHost: Clock + Entropy + Outbound + Spawn + Transport + 'static {
     /// The object's own SQLite.
     type Sql: Sql;
 

@@ -6,7 +6,8 @@
 //! Two kinds of trait live here. *Host* traits are what a Durable Object or Worker gives to the flow that runs in it:
 //! clock, entropy, background work, alarm, SQLite, waiting sockets, `crypto`. *Transport* carries one frame to one part
 //! and brings one frame back; everything a part can be asked is an enum in `wire`, so a new request does not compile
-//! until its owner answers it. `meter` is what a request cost.
+//! until its owner answers it. `meter` is what a request cost,
+//! `platform_limits` what is refused everywhere since production would refuse it.
 //!
 //! Futures are not `Send`: Workers are single-threaded, and so are the tests.
 
@@ -16,6 +17,7 @@ pub mod crypto;
 pub mod host;
 pub mod meter;
 pub mod outbound;
+pub mod platform_limits;
 pub mod poll;
 pub mod sql;
 pub mod transport;
@@ -29,5 +31,6 @@ pub use outbound::Outbound;
 pub use poll::{PollReply, Polls, WaitingPoll};
 pub use sql::{Row, Sql, SqlError, Value};
 pub use transport::{
-    Target, Transport, Unreachable, ask_device_sign_in, ask_one_time_store, ask_relay, ask_room, ask_storage, ask_user,
+    Target, Transport, Unreachable, ask_destination, ask_device_sign_in, ask_one_time_store, ask_relay, ask_room,
+    ask_storage, ask_user,
 };

@@ -2,11 +2,12 @@
 
 use std::future::Future;
 
-use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
+use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 use tern_model::MatrixError;
 
 use crate::wire::{
-    DeviceSignInRequest, OneTimeStoreRequest, RelayRequest, RoomRequest, StorageRequest, UserRequest, frame,
+    DestinationRequest, DeviceSignInRequest, OneTimeStoreRequest, RelayRequest, RoomRequest, StorageRequest,
+    UserRequest, frame,
     policy::{Cause, Standing},
 };
 
@@ -25,6 +26,8 @@ pub enum Target {
     DeviceSignIn(String),
     /// Who tells many hubs the same, by its place in the tree (`tern_small_objects::relay`).
     Relay(String),
+    /// What is known of the way to another server, by its name in small letters (`tern_small_objects::destination`).
+    Destination(OwnedServerName),
 }
 
 /// The part did not answer: a network fault, an overloaded or resetting object. The request may or may not have taken
@@ -120,5 +123,18 @@ pub async fn ask_one_time_store<R: OneTimeStoreRequest>(
 /// The relay's own error, or 503 when it cannot be reached.
 pub async fn ask_relay<R: RelayRequest>(via: &impl Transport, name: &str, request: R) -> Result<R::Reply, MatrixError> {
     let target = Target::Relay(name.to_owned());
+    frame::read_reply(&via.exchange(&target, frame::write(&request.into())).await?)
+}
+
+/// Asks the object of another server.
+///
+/// # Errors
+/// The object's own error, or 503 when it cannot be reached.
+pub async fn ask_destination<R: DestinationRequest>(
+    via: &impl Transport,
+    server: &ServerName,
+    request: R,
+) -> Result<R::Reply, MatrixError> {
+    let target = Target::Destination(server.to_owned());
     frame::read_reply(&via.exchange(&target, frame::write(&request.into())).await?)
 }

@@ -3,6 +3,8 @@
 //! The rules are data: the predefined set, the changes a client may make, and the parts it may read. The account data
 //! event `m.push_rules` carries exactly what [`PushRules::to_content`] writes. An [`Evaluator`] made of them says what
 //! follows from an event; a [`UnreadCounts`] counts what follows from many.
+//!
+//! [`queue`] says what a pusher is sent next and when, [`gateway`] in what words.
 
 mod change;
 mod condition;
@@ -10,9 +12,11 @@ mod error;
 mod evaluate;
 mod event;
 mod folded;
+pub mod gateway;
 mod glob;
 mod json;
 mod polls;
+pub mod queue;
 mod rule;
 mod rules;
 mod unread_counts;

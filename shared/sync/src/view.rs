@@ -306,6 +306,9 @@ pub trait UserView {
     /// waits for it any more.
     fn key_counts_at(&self) -> StreamPos;
 
+    /// The device has uploaded keys of any kind; without, nothing can run out of which it would have to know.
+    fn has_keys(&self) -> bool;
+
     /// The device's key counts.
     fn key_counts(&self) -> KeyCounts;
 }

@@ -10,10 +10,12 @@ use std::{
 use futures::future::LocalBoxFuture;
 use tern_model::Millis;
 use tern_ports::{
-    Attachment, Clock, Entropy, ObjectHost, Spawn, Target, Transport, Unreachable, WaitingPolls, wire::policy::Standing,
+    Attachment, Clock, Entropy, ObjectHost, Outbound, Spawn, Target, Transport, Unreachable, WaitingPolls,
+    outbound::{Bounds, HttpAnswer, HttpError, HttpRequest, Reach},
+    wire::policy::Standing,
 };
 
-use crate::{Executor, Network, Nowhere, SeededEntropy, Sqlite, TestClock, executor::yield_once};
+use crate::{Executor, Gateway, Network, Nowhere, SeededEntropy, Sqlite, TestClock, executor::yield_once};
 
 /// One call of `WaitingPolls::take`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub struct TestHost {
     pub executor: Executor,
     /// Carries frames.
     pub network: Rc<dyn Network>,
+    /// Every server that is not ours.
+    pub gateway: Gateway,
     /// The time last given to `set_alarm`.
     pub alarm: Cell<Option<Millis>>,
     /// What was woken.
@@ -51,6 +55,7 @@ impl Default for TestHost {
             sqlite: Rc::new(Sqlite::memory()),
             executor: Executor::new(),
             network: Rc::new(Nowhere),
+            gateway: Gateway::default(),
             alarm: Cell::new(None),
             wakes: RefCell::default(),
         }
@@ -77,6 +82,7 @@ impl TestHost {
             sqlite: Rc::clone(&self.sqlite),
             executor: self.executor.clone(),
             network: Rc::clone(&self.network),
+            gateway: self.gateway.clone(),
             alarm: Cell::new(self.alarm.get()),
             wakes: RefCell::default(),
         })
@@ -149,6 +155,19 @@ impl Transport for TestHost {
 
     fn standing(&self) -> Standing {
         Standing::Nobody
+    }
+}
+
+impl Outbound for TestHost {
+    fn reach(&self) -> Reach {
+        Reach::Public
+    }
+
+    /// Leaves as everything else does.
+    async fn exchange(&self, request: &HttpRequest, _: &Bounds) -> Result<HttpAnswer, HttpError> {
+        self.sqlite.make_durable();
+        yield_once().await;
+        self.gateway.serve(request)
     }
 }
 

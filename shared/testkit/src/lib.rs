@@ -7,7 +7,9 @@
 //! - [`network`]: where frames go: closures per kind of target, or nowhere.
 //! - [`d1`]: the storage worker's databases, with the real migrations, and the worker itself on top of them.
 //! - [`host`]: [`TestHost`], which offers all of it to one actor as its Durable Object would.
+//! - [`gateway`]: a push gateway.
 //! - [`web`]: servers that are not ours.
+//! - [`peer`]: another server, as far as one can be told by what it signs.
 //! - [`world`]: a whole cluster of real actors in which anything may go wrong.
 //!
 //! Never a normal dependency of anything but the benchmarks.
@@ -19,9 +21,11 @@ pub mod bucket;
 pub mod crypto;
 pub mod d1;
 pub mod executor;
+pub mod gateway;
 pub mod host;
 mod keyring;
 pub mod network;
+pub mod peer;
 pub mod sqlite;
 pub mod web;
 pub mod world;
@@ -30,6 +34,7 @@ pub use ambient::{SeededEntropy, TestClock};
 pub use crypto::FakeCrypto;
 pub use d1::{D1, StorageNode};
 pub use executor::Executor;
+pub use gateway::Gateway;
 pub use host::{TestHost, Wake};
 pub use keyring::SigningKey;
 pub use network::{Network, Nowhere, Routes};

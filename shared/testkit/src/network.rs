@@ -8,6 +8,7 @@ use serde::Serialize;
 use tern_model::MatrixError;
 use tern_ports::{
     Target, Transport, Unreachable,
+    platform_limits::check_frame,
     wire::{RoomCommand, StorageCommand, UserCommand, frame, policy::Standing},
 };
 
@@ -116,14 +117,16 @@ impl Routes {
                 let answer = self.users.borrow().clone().ok_or_else(nobody)?;
                 answer(user_id, frame::read(bytes).map_err(unread)?)
             }
-            Target::OneTimeStore(_) | Target::DeviceSignIn(_) | Target::Relay(_) => Err(nobody()),
+            Target::OneTimeStore(_) | Target::DeviceSignIn(_) | Target::Relay(_) | Target::Destination(_) => {
+                Err(nobody())
+            }
         }
     }
 }
 
 impl Network for Routes {
     fn exchange(&self, target: Target, frame: Vec<u8>) -> Exchange {
-        let answer = self.answer(&target, &frame);
+        let answer = check_frame(&frame).and_then(|()| self.answer(&target, &frame));
         self.sent.borrow_mut().push((target, frame));
         yield_once().map(|()| answer).boxed_local()
     }

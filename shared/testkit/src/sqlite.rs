@@ -7,9 +7,9 @@ use std::{
 };
 
 use rusqlite::{Connection, StatementStatus, limits::Limit, types::ValueRef};
-use tern_ports::{Row, Sql, SqlError, Value};
+use tern_ports::{Row, Sql, SqlError, Value, platform_limits::check_statement};
 
-/// What the platform allows (Durable Objects and D1 alike).
+/// What the platform allows (Durable Objects and D1 alike) beyond `platform_limits`; the first is also that of a whole row.
 const LIMITS: [(Limit, i32); 7] = [
     (Limit::SQLITE_LIMIT_LENGTH, 2_000_000),
     (Limit::SQLITE_LIMIT_SQL_LENGTH, 100_000),
@@ -216,6 +216,7 @@ impl Sql for Sqlite {
     fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Row>, SqlError> {
         self.statements.set(self.statements.get() + 1);
         refuse_control(sql)?;
+        check_statement(sql, params)?;
         let connection = self.connection.borrow();
         let mut statement = connection.prepare_cached(sql).map_err(refused)?;
         if !statement.readonly() {

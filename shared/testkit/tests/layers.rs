@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 
 /// What each crate imports of ours. A crate that is not in the table is a surprise, too.
-const RINGS: [(&str, &[&str]); 20] = [
+const RINGS: [(&str, &[&str]); 22] = [
     // 1: the domain.
     ("tern-model", &[]),
     ("tern-room", &["tern-model"]),
@@ -20,6 +20,7 @@ const RINGS: [(&str, &[&str]); 20] = [
     ("tern-push", &["tern-model"]),
     ("tern-media", &["tern-model"]),
     ("tern-keys", &["tern-model"]),
+    ("tern-federation", &["tern-model"]),
     // 2: the contract.
     ("tern-ports", &["tern-model"]),
     // 3: the objects. No hub knows the other, and none knows what runs in the proxy.
@@ -38,11 +39,21 @@ const RINGS: [(&str, &[&str]); 20] = [
             "tern-sync",
         ],
     ),
-    ("tern-small-objects", &["tern-auth", "tern-model", "tern-object-kit", "tern-ports"]),
+    ("tern-small-objects", &["tern-auth", "tern-federation", "tern-model", "tern-object-kit", "tern-ports"]),
     // 4: what runs in the proxy. It speaks with objects by the contract alone.
     (
         "tern-edge",
-        &["tern-auth", "tern-keys", "tern-media", "tern-model", "tern-ports", "tern-push", "tern-room", "tern-sync"],
+        &[
+            "tern-auth",
+            "tern-federation",
+            "tern-keys",
+            "tern-media",
+            "tern-model",
+            "tern-ports",
+            "tern-push",
+            "tern-room",
+            "tern-sync",
+        ],
     ),
     // 5: the shells. The storage worker cannot judge an event or a token, since it cannot import the rules.
     (
@@ -66,12 +77,26 @@ const RINGS: [(&str, &[&str]); 20] = [
         "tern-testkit",
         &[
             "tern-edge",
+            "tern-federation",
             "tern-model",
             "tern-ports",
             "tern-room-hub",
             "tern-small-objects",
             "tern-storage",
             "tern-user-hub",
+        ],
+    ),
+    (
+        "tern-fuzz",
+        &[
+            "tern-auth",
+            "tern-federation",
+            "tern-media",
+            "tern-model",
+            "tern-ports",
+            "tern-push",
+            "tern-room",
+            "tern-sync",
         ],
     ),
     (

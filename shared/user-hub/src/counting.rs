@@ -7,13 +7,15 @@
 use std::rc::Rc;
 
 use ruma::{EventId, RoomId};
-use tern_model::{MatrixError, NoticeEvent, Receipt, RoomSeq};
+use serde_json::Value;
+use tern_model::{MatrixError, NoticeEvent, RawJson, Receipt, RoomSeq};
 use tern_ports::{ObjectHost, Sql, SqlError, WaitingPolls};
-use tern_push::{Context, Evaluator, Event, Notification, Scope, UnreadCounts};
+use tern_push::{Context, Evaluator, Event, Notification, Scope, UnreadCounts, tweaks};
 use tern_sync::Membership;
 
 use super::{
     UserActor,
+    member::is_member_event_of,
     store::{
         facts::Facts,
         inbox::{self, Filed},
@@ -73,13 +75,15 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             return Ok(Filed { thread, highlights: None });
         }
         let notifies = self.evaluate_event(place, event, &read, thread.as_deref())?;
-        let highlights = notifies.filter(|_| counts(row, event.seq));
-        if let Some(highlight) = highlights {
+        let counted = notifies.filter(|_| counts(row, event.seq));
+        if let Some(highlight) = counted {
             let thread = row.unread_counts.counted_in(thread);
             row.unread_counts.add(&Notification { seq: event.seq, highlight, thread: thread.clone() });
-            return Ok(Filed { thread, highlights });
+            return Ok(Filed { thread, highlights: counted });
         }
-        Ok(Filed { thread, highlights })
+        // An invite counts by being one; pushers hear of it all the same.
+        let invites = row.membership == Membership::Invite && is_member_event_of(event, &self.user_id);
+        Ok(Filed { thread, highlights: notifies.filter(|_| invites).or(counted) })
     }
 
     /// Whether the event, of this thread if any, notifies, and if so, whether it highlights.
@@ -94,15 +98,39 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             return Ok(None);
         }
         let push_evaluator = self.push_evaluator()?;
-        let context = Context {
+        let context = self.context(place, event, thread)?;
+        let verdict = push_evaluator.evaluator.evaluate(read, &context);
+        Ok(verdict.filter(|verdict| verdict.notify).map(|verdict| verdict.highlight))
+    }
+
+    /// The tweaks of the rule that the event meets.
+    pub(super) fn tweaks_of(
+        &self,
+        place: &Place<'_>,
+        event: &NoticeEvent,
+        thread: Option<&str>,
+    ) -> Result<Vec<(String, Value)>, MatrixError> {
+        let push_evaluator = self.push_evaluator()?;
+        let (read, context) = (Event::read(&event.client), self.context(place, event, thread)?);
+        let actions = push_evaluator.evaluator.evaluate(&read, &context).map(|verdict| verdict.actions.as_slice());
+        // A tweak without a value is true.
+        let value = |value: Option<RawJson>| value.and_then(|value| value.read().ok()).unwrap_or(Value::Bool(true));
+        Ok(tweaks(actions.unwrap_or_default()).map(|(name, of)| (name, value(of))).collect())
+    }
+
+    fn context<'a>(
+        &self,
+        place: &'a Place<'_>,
+        event: &NoticeEvent,
+        thread: Option<&str>,
+    ) -> Result<Context<'a>, MatrixError> {
+        Ok(Context {
             room_id: place.room_id,
             display_name: place.own_name.as_deref(),
             members: place.members,
             pings_room: event.pings_room,
             subscribed: self.follows(place.room_id, thread)?,
-        };
-        let verdict = push_evaluator.evaluator.evaluate(read, &context);
-        Ok(verdict.filter(|verdict| verdict.notify).map(|verdict| verdict.highlight))
+        })
     }
 
     /// The user entered or left the room, or missed something of it: what counts begins anew, or is noted to be fetched.

@@ -12,6 +12,7 @@ use tern_sync::{Membership, is_bump, relists};
 
 use super::{
     UserActor,
+    alarm::Duty,
     counting::{Place, discount, pack_before},
     ephemeral::is_typing_alone,
     ignored::is_unheard,
@@ -42,7 +43,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             self.take_typing(notices)?;
         }
         if self.behind.take() {
-            self.host.spawn(Box::pin(Rc::clone(self).count_missed(usize::MAX)));
+            self.host.spawn(Box::pin(Rc::clone(self).see_to(Duty::Missed)));
         }
         Ok(Delivered { idle })
     }
@@ -114,6 +115,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             self.take_receipts(tx, &mut row, notice)?;
         }
         self.unsubscribe(tx, &row, notice)?;
+        self.note_unread(before.as_ref(), &row);
         // How far storage is alone is not worth a row.
         let moved = |before: RoomRow| {
             before.pos != row.pos || before.newest != row.newest || before.unread_counts != row.unread_counts
@@ -156,6 +158,9 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
                 at_event = membership_after(event).as_deref().and_then(Membership::parse).unwrap_or(at_event);
             }
             let filed = self.count(tx, row, &place, event)?;
+            if filed.highlights.is_some() {
+                self.note_push(tx, pos);
+            }
             // Clients judge by it whether a message that they cannot read was ever meant to be (MSC4115): so it is worth
             // its bytes where messages are encrypted, and nowhere else.
             let client = encrypted.then(|| with_membership(&event.client, at_event.as_str()));

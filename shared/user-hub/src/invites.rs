@@ -102,6 +102,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         self.invite_rules.take();
         for room_id in before.symmetric_difference(&self.hidden_invites(tx)?) {
             self.relist_room(tx, room_id)?;
+            self.note_invites();
         }
         Ok(())
     }

@@ -17,6 +17,7 @@
 //! | ignored users, whose invites are welcome | [`ignored`], [`invites`] |
 //! | thread subscriptions | [`threads`] |
 //! | sticky events | [`sticky`] |
+//! | pushers, and what they are sent | [`push`] |
 //! | who is there | [`presence`], [`acquaintance`] of whoever comes into a room |
 //! | account data, tags, push rules | [`account_data`]; [`room_upgrade`] when a room is replaced |
 //! | public keys, device lists | [`encryption`] |
@@ -45,6 +46,7 @@ mod prepare;
 mod presence;
 mod probe;
 mod profile;
+mod push;
 mod queue_shares;
 mod redaction;
 mod refresh;
@@ -111,6 +113,7 @@ pub struct UserActor<H> {
     push_evaluator: RefCell<Option<Rc<counting::PushEvaluator>>>,
     ignored: RefCell<Option<Rc<BTreeSet<OwnedUserId>>>>,
     invite_rules: RefCell<Option<Rc<InviteRules>>>,
+    push: push::Push,
     /// Something was missed that has to be counted.
     behind: Cell<bool>,
     /// What was missed is being counted.
@@ -137,6 +140,8 @@ pub struct UserActor<H> {
     /// stream alone.
     key_counts_at: RefCell<BTreeMap<OwnedDeviceId, StreamPos>>,
     alarm: AlarmClock,
+    /// What is left for the alarm.
+    duties: alarm::Duties,
     /// Work of an earlier life has to be taken up.
     unfinished: Cell<bool>,
     /// News that waiting polls have not been told of: of one device or of all, and their kinds.
@@ -163,6 +168,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             push_evaluator: RefCell::default(),
             ignored: RefCell::default(),
             invite_rules: RefCell::default(),
+            push: push::Push::default(),
             behind: Cell::default(),
             counting: Cell::default(),
             polled: Cell::default(),
@@ -176,6 +182,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             failed_copies: Cell::new(0),
             key_counts_at: RefCell::default(),
             alarm: AlarmClock::default(),
+            duties: alarm::Duties::default(),
             unfinished: Cell::new(false),
             news: RefCell::default(),
         };
@@ -206,7 +213,10 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         self.spread_presence();
         // Between the look that holds a poll and the holding nothing may be awaited; such a command changes no devices.
         match handled {
-            Handled::Reply(_) => self.after_keys(handled, tells).await,
+            Handled::Reply(_) => {
+                self.after_push().await;
+                self.after_keys(handled, tells).await
+            }
             Handled::Hold { .. } => handled,
         }
     }
@@ -250,6 +260,9 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             UserCommand::ReadThreadSubscription(command) => reply(&self.read_thread_subscription(&command)),
             UserCommand::ListThreadSubscriptions(command) => reply(&self.list_thread_subscriptions(&command)),
             UserCommand::ListNotifications(command) => reply(&self.list_notifications(&command)),
+            UserCommand::ListPushers(_) => reply(&self.list_pushers()),
+            UserCommand::SetPusher(command) => reply(&self.set_pusher(*command)),
+            UserCommand::DeletePusher(command) => reply(&self.delete_pusher(&command)),
             UserCommand::DeliverToDevice(command) => reply(&self.deliver_to_device(&command)),
             UserCommand::UploadKeys(command) => reply(&self.upload_keys(&command)),
             UserCommand::QueryKeys(command) => reply(&self.query_keys(&command)),
@@ -289,7 +302,8 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         let missed = store::unread::missed(sql)?.is_some();
         let carrying = store::profile::propagation(sql)?.is_some();
         let announcing = store::shared_users::announcement(sql)?.is_some();
-        self.unfinished.set(self.load_publication()? || missed || carrying || announcing);
+        let pushing = self.resume_push(hub.pushers > 0 && store::pushers::any_failing(sql)?);
+        self.unfinished.set(self.load_publication()? || missed || carrying || announcing || pushing);
         self.ready.set(true);
         Ok(())
     }

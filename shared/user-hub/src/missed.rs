@@ -5,6 +5,7 @@ use std::{cell::Cell, rc::Rc};
 
 use ruma::EventId;
 use tern_model::{MatrixError, NoticeEvent, Pdu, RoomSeq, StoredEvent, news};
+use tern_object_kit::duties::Outcome;
 use tern_ports::{
     ObjectHost, WaitingPolls, ask_room, ask_storage,
     wire::{
@@ -32,21 +33,21 @@ use super::{
 const REDACTION: &str = "m.room.redaction";
 /// Events fetched at a time.
 const PAGE: u32 = 100;
-/// The pause before a fetch that failed is tried again.
-const RETRY_MS: u64 = 30_000;
 
 impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// Counts all there is to be counted, or `pages` of it. One at a time; what fails is left for the alarm.
-    pub(super) async fn count_missed(self: Rc<Self>, pages: usize) {
+    pub(super) async fn count_missed(self: &Rc<Self>, pages: usize) -> Outcome {
         if self.counting.replace(true) {
-            return;
+            return Outcome::Done;
         }
         let _guard = Counting(&self.counting);
         for _ in 0..pages {
-            let Ok(Some(missed)) = unread::missed(self.host.sql()) else { return };
-            let Ok(page) = self.fetch(&missed).await else {
-                return self.request_alarm(self.host.now().plus(RETRY_MS)).await;
+            let missed = match unread::missed(self.host.sql()) {
+                Ok(Some(missed)) => missed,
+                Ok(None) => return Outcome::Done,
+                Err(_) => return Outcome::Failed,
             };
+            let Ok(page) = self.fetch(&missed).await else { return Outcome::Failed };
             // The room may have been left while the page was fetched: then the range is gone, and the page is nobody's.
             let taken = self.change(|tx| match unread::missed(tx.sql)? {
                 Some(still) if still == missed => self.take_page(tx, &missed, &page),
@@ -54,9 +55,10 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             });
             self.answer_waiting();
             if taken.is_err() {
-                return self.request_alarm(self.host.now().plus(RETRY_MS)).await;
+                return Outcome::Failed;
             }
         }
+        Outcome::Done
     }
 
     /// The newest page of a missed range, with the state that tells who may notify the room.
@@ -83,13 +85,14 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     fn take_page(&self, tx: &Transaction<'_, H::Sql>, missed: &Missed, page: &SyncRoom) -> Result<(), MatrixError> {
         unread::drop_missed(tx.sql, missed)?;
         let Some(mut row) = rooms::load(tx.sql, &missed.room_id)? else { return Ok(()) };
-        let before = (row.unread_counts.clone(), row.bump);
+        let before = row.clone();
         let within: Vec<&StoredEvent> = page.timeline.iter().filter(|event| event.seq >= missed.first).collect();
         self.count_page(tx, &mut row, page, &within)?;
         if let Some(first) = within.first().map(|event| event.seq).filter(|first| *first > missed.first) {
             unread::note_missed(tx.sql, &Missed { last: first.previous(), ..missed.clone() })?;
         }
-        if (&row.unread_counts, row.bump) != (&before.0, before.1) {
+        self.note_unread(Some(&before), &row);
+        if (&row.unread_counts, row.bump) != (&before.unread_counts, before.bump) {
             row.pos = tx.advance(news::ROOMS);
         }
         self.rooms.borrow_mut().changed(&row.room_id);

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use futures::{StreamExt, stream};
 use ruma::{DeviceId, OwnedUserId};
 use tern_model::{MatrixError, Millis, Presence, PresenceNote, RawJson, news};
+use tern_object_kit::duties::Outcome;
 use tern_ports::{
     ObjectHost, Sql, SqlError, WaitingPolls, ask_user,
     wire::{
@@ -20,7 +21,7 @@ use tern_ports::{
 };
 use tern_sync::{PresencePos, Showing, presence_content};
 
-use super::{UserActor, store::shared_users};
+use super::{UserActor, alarm::Duty, store::shared_users};
 
 /// The table. Without a row the user was never seen.
 pub(super) const TABLES: &[&str] = &["CREATE TABLE IF NOT EXISTS presence (
@@ -97,7 +98,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         let told = (self.present(), shared_users::some(self.host.sql(), MOST_TOLD));
         let (Ok(note), Ok(shared_users)) = told else { return };
         if note.presence != Presence::Offline {
-            self.request_alarm(self.host.now().plus(IDLE_MS)).await;
+            self.leave(Duty::Presence, self.host.now().plus(IDLE_MS)).await;
         }
         self.exchange_presence(note, shared_users).await;
     }
@@ -121,23 +122,25 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     }
 
     /// The alarm: whether the user is still there.
-    pub(super) async fn check_presence(self: Rc<Self>) {
-        let Ok(showing) = self.showing() else { return };
+    pub(super) async fn check_presence(self: &Rc<Self>) -> Outcome {
+        let Ok(showing) = self.showing() else { return Outcome::Failed };
         if showing.note.presence == Presence::Offline || !self.config.accounts.presence {
-            return;
+            return Outcome::Done;
         }
         let now = self.host.now();
         let last = if self.host.waiting_polls() > 0 { now } else { showing.note.last_active.max(self.seen.get()) };
         if now.since(last) >= IDLE_MS {
-            if self.store_showing(showing.gone(last)).is_ok() {
-                self.tell_presence().await;
+            if self.store_showing(showing.gone(last)).is_err() {
+                return Outcome::Failed;
             }
-            return;
+            Rc::clone(self).tell_presence().await;
+            return Outcome::Done;
         }
         let is_old = now.since(showing.note.last_active) >= IDLE_MS;
-        if !is_old || self.store_showing(showing.still(last)).is_ok() {
-            self.request_alarm(last.plus(IDLE_MS)).await;
+        if is_old && self.store_showing(showing.still(last)).is_err() {
+            return Outcome::Failed;
         }
+        Outcome::Again(last.plus(IDLE_MS))
     }
 
     /// What the user shows, by the row.

@@ -4,6 +4,7 @@ use std::{cell::Cell, rc::Rc};
 
 use futures::future::join_all;
 use tern_model::{MatrixError, RawJson};
+use tern_object_kit::duties::Outcome;
 use tern_ports::{
     ObjectHost, WaitingPolls, ask_room, ask_storage,
     wire::{
@@ -16,6 +17,7 @@ use tern_ports::{
 
 use super::{
     UserActor,
+    alarm::Duty,
     store::{
         profile::{self, Propagation},
         rooms,
@@ -71,8 +73,8 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             Ok(true)
         })?;
         if carried {
-            self.request_alarm(self.host.now().plus(RESUME_MS)).await;
-            self.host.spawn(Box::pin(Rc::clone(self).carry_profile()));
+            self.leave(Duty::Profile, self.host.now().plus(RESUME_MS)).await;
+            self.host.spawn(Box::pin(Rc::clone(self).see_to(Duty::Profile)));
         }
         Ok(Done {})
     }
@@ -95,18 +97,22 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     }
 
     /// Carries the profile into joined rooms, from where it was left. Telling a room twice does no harm.
-    pub(super) async fn carry_profile(self: Rc<Self>) {
+    pub(super) async fn carry_profile(&self) -> Outcome {
         if self.carrying.replace(true) {
-            return;
+            return Outcome::Done;
         }
         // Whatever ends this, the next one may start.
         let _guard = Carrying(&self.carrying);
-        while let Ok(Some(at)) = profile::propagation(self.host.sql()) {
+        loop {
+            let at = match profile::propagation(self.host.sql()) {
+                Ok(Some(at)) => at,
+                Ok(None) => return Outcome::Done,
+                Err(_) => return Outcome::Failed,
+            };
             match self.carry_on(at).await {
                 Ok(None) => {}
-                Ok(Some(pause)) => return self.request_alarm(self.host.now().plus(pause)).await,
-                // The database refuses: the next life of this hub tries again.
-                Err(_) => return,
+                Ok(Some(pause)) => return Outcome::Again(self.host.now().plus(pause)),
+                Err(_) => return Outcome::Failed,
             }
         }
     }

@@ -198,6 +198,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         devices::drop_tokens(tx.sql, device_id)?;
         grants::forget_device(tx.sql, device_id)?;
         connections::delete_device(tx.sql, device_id)?;
+        self.drop_pushers_of(tx, device_id)?;
         to_device::delete_device(tx.sql, device_id)?;
         self.drop_account_data_of(tx, device_id)?;
         tx.wake_device(device_id, news::LOGOUT);

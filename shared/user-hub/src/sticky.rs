@@ -3,6 +3,7 @@
 
 use ruma::{EventId, RoomId};
 use tern_model::{Millis, Notice, StreamPos, news};
+use tern_object_kit::duties::Outcome;
 use tern_ports::{ObjectHost, SqlError, WaitingPolls};
 use tern_sync::Membership;
 
@@ -43,17 +44,17 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     }
 
     /// Drops what has expired. With nothing left the hub forgets that there was any.
-    pub(super) fn expire_sticky(&self, now: Millis) {
+    pub(super) fn expire_sticky(&self, now: Millis) -> Outcome {
         if self.hub.get().sticky == StreamPos(0) {
-            return;
+            return Outcome::Done;
         }
-        // What stays for another time costs space, nothing else.
-        let _ = self.change(|tx| {
+        let expired = self.change(|tx| {
             sticky::delete_expired(tx.sql, now)?;
             if !sticky::any(tx.sql)? {
                 tx.forget_sticky();
             }
             Ok(())
         });
+        if expired.is_ok() { Outcome::Done } else { Outcome::Failed }
     }
 }

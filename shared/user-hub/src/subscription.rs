@@ -10,11 +10,13 @@ use std::{cell::Cell, rc::Rc};
 use futures::{StreamExt, stream};
 use ruma::OwnedRoomId;
 use tern_model::{MatrixError, Millis, Notice, RoomSeq, news};
+use tern_object_kit::duties::Outcome;
 use tern_ports::{ObjectHost, WaitingPolls, ask_room, wire::room::SubscribeRoom};
 use tern_sync::Membership;
 
 use super::{
     UserActor,
+    alarm::Duty,
     store::{
         rooms::{self, RoomRow},
         subscription::{self, Unsubscribed},
@@ -31,14 +33,12 @@ const AT_A_TIME: usize = 6;
 const HELD: usize = 60;
 /// Pages of missed events that are counted before the answer; what is left is counted after it.
 const PAGES_BEFORE: usize = 10;
-/// The pause before a room that could not be reached is asked again.
-const RETRY_MS: u64 = 5_000;
 
 impl<H: ObjectHost + WaitingPolls> UserActor<H> {
-    /// A client is there, or was just now.
+    /// A client is there, or was just now, or is woken by a pusher.
     pub(super) fn is_active(&self) -> bool {
         let recent = || self.polled.get().is_some_and(|polled| self.host.now().since(polled) < RECENT_MS);
-        self.subscribing.get() > 0 || recent() || self.host.waiting_polls() > 0
+        self.subscribing.get() > 0 || self.pushes() || recent() || self.host.waiting_polls() > 0
     }
 
     /// A poll has come, or has ended.
@@ -64,8 +64,20 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         Ok(())
     }
 
-    /// Subscribes to all rooms that the hub does not hear of.
-    pub(super) async fn subscribe(self: &Rc<Self>) -> Result<(), MatrixError> {
+    /// Subscribes to all rooms that the hub does not hear of, while somebody listens. What could not be written down is tried
+    /// again, as is a room that could not be reached.
+    pub(super) async fn subscribe_if_active(self: &Rc<Self>) -> Outcome {
+        if !(self.has_unsubscribed.get() && self.is_active()) {
+            return Outcome::Done;
+        }
+        match self.subscribe().await {
+            Ok(true) => Outcome::Done,
+            Ok(false) | Err(_) => Outcome::Failed,
+        }
+    }
+
+    /// Subscribes to all rooms that the hub does not hear of. False when one could not be reached.
+    async fn subscribe(self: &Rc<Self>) -> Result<bool, MatrixError> {
         let _guard = Subscribing::new(&self.subscribing);
         let rooms = subscription::unsubscribed(self.host.sql())?;
         let (mut all, mut taken) = (true, Vec::new());
@@ -76,17 +88,16 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             self.put_in_order(taken)?;
         }
         self.has_unsubscribed.set(subscription::any(self.host.sql())?);
-        if !all {
-            self.request_alarm(self.host.now().plus(RETRY_MS)).await;
-        }
         if self.behind.take() {
-            Rc::clone(self).count_missed(PAGES_BEFORE).await;
+            let counted = self.count_missed(PAGES_BEFORE).await;
+            self.end(Duty::Missed, counted).await;
             if unread::missed(self.host.sql())?.is_some() {
-                self.host.spawn(Box::pin(Rc::clone(self).count_missed(usize::MAX)));
+                self.host.spawn(Box::pin(Rc::clone(self).see_to(Duty::Missed)));
             }
         }
+        self.after_push().await;
         self.answer_waiting();
-        Ok(())
+        Ok(all)
     }
 
     /// False when a room could not be reached, or what it says could not be written.

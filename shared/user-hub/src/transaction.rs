@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use ruma::{DeviceId, OwnedDeviceId};
-use tern_model::{MatrixError, StreamPos, news};
+use tern_model::{MatrixError, Millis, StreamPos, news};
 use tern_ports::{ObjectHost, Sql, WaitingPolls};
 
 use super::{
@@ -56,6 +56,19 @@ impl<S: Sql> Transaction<'_, S> {
     /// No event is sticky any more.
     pub(super) fn forget_sticky(&self) {
         self.hub.set(Hub { sticky: StreamPos(0), ..self.hub.get() });
+    }
+
+    /// So many pushers are enabled.
+    pub(super) fn set_pushers(&self, pushers: u64) {
+        self.hub.set(Hub { pushers, ..self.hub.get() });
+    }
+
+    /// An event at `pos` has to be handed over to pushers; with `settled` all before it was.
+    pub(super) fn note_push(&self, pos: StreamPos, now: Millis, settled: bool) {
+        let hub = self.hub.get();
+        let pending = hub.push_from > StreamPos(0) && !settled;
+        let push_from = if pending { hub.push_from.min(pos) } else { pos };
+        self.hub.set(Hub { push_from, push_at: now, ..hub });
     }
 
     /// There is such a user.

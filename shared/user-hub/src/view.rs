@@ -277,6 +277,10 @@ impl<H: ObjectHost + WaitingPolls> UserView for View<'_, H> {
         self.actor.key_counts_at.borrow().get(self.device_id).copied().unwrap_or_default()
     }
 
+    fn has_keys(&self) -> bool {
+        self.or_fail(keys::has_any(self.sql(), self.device_id))
+    }
+
     fn key_counts(&self) -> KeyCounts {
         KeyCounts {
             one_time: self.or_fail(keys::counts(self.sql(), self.device_id)),

@@ -9,7 +9,7 @@ use tern_ports::{
     wire::{UserCommand, frame, user::SyncStep},
 };
 
-use super::{Handled, UserActor, reply, sync::Look};
+use super::{Handled, UserActor, alarm::Duty, reply, sync::Look};
 
 impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// One step of a sync.
@@ -19,8 +19,10 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             && let Some(session) = command.policy().cause.session()
             && self.admit(session).is_ok()
         {
-            // What could not be written down now is tried again with the next step.
-            let _ = self.subscribe().await;
+            // What could not be had now is tried again with the next step.
+            self.duties.begin(Duty::Subscription as usize);
+            let attended = self.subscribe_if_active().await;
+            self.end(Duty::Subscription, attended).await;
         }
         let (device_id, look) = match command {
             UserCommand::SlidingSync(command) => (command.session.device_id.clone(), self.sliding_sync(*command).await),

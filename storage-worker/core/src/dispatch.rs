@@ -7,8 +7,8 @@ use tern_ports::wire::{StorageCommand, frame};
 use crate::{
     Storage,
     commands::{
-        accounts, append, backup, clients, directory, keyring, levels, media, public_keys, relations, rooms, search,
-        state, sync, threepids, timeline, users,
+        accounts, append, backup, clients, directory, keyring, levels, media, public_keys, pushkeys, relations, rooms,
+        search, server_keys, state, sync, threepids, timeline, users,
     },
     sql::Databases,
 };
@@ -61,6 +61,8 @@ impl<D: Databases> Storage<'_, D> {
             StorageCommand::RemoveThreepid(ask) => reply(&threepids::remove(self, *ask).await),
             StorageCommand::RemoveSignIn(ask) => reply(&threepids::remove_sign_in(self, *ask).await),
             StorageCommand::ListThreepids(ask) => reply(&threepids::list(self, *ask).await),
+            StorageCommand::FindPushkey(ask) => reply(&pushkeys::find(self, *ask).await),
+            StorageCommand::SavePushkey(ask) => reply(&pushkeys::save(self, *ask).await),
             StorageCommand::FindThreepid(ask) => reply(&threepids::find(self, *ask).await),
             StorageCommand::ReserveMedia(ask) => reply(&media::reserve_media(self, *ask).await),
             StorageCommand::QuarantineMedia(ask) => reply(&media::quarantine_media(self, *ask).await),
@@ -92,6 +94,9 @@ impl<D: Databases> Storage<'_, D> {
             StorageCommand::ReadAudit(ask) => reply(&accounts::read_audit(self, *ask).await),
             StorageCommand::LoadKeyring(ask) => reply(&keyring::load_keyring(self, *ask).await),
             StorageCommand::SaveKeyring(ask) => reply(&keyring::save_keyring(self, *ask).await),
+            StorageCommand::StoreServerKeys(ask) => reply(&server_keys::store(self, *ask).await),
+            StorageCommand::LoadServerKeys(ask) => reply(&server_keys::load(self, *ask).await),
+            StorageCommand::LoadKeyResponses(ask) => reply(&server_keys::load_responses(self, *ask).await),
         }
     }
 }

@@ -1,6 +1,7 @@
 // A real browser on the pages, without scripts: what it shows, what it complains of, and a picture of it.
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
 
@@ -20,11 +21,13 @@ export interface Look {
   width: number;
   height: number;
   scheme: 'light' | 'dark';
+  /** axe-core reads the pages too. They differ in size and colours alone, and contrast is looked at in every window. */
+  audited?: boolean;
 }
 
 /** A phone and a desk, by day and by night. */
 export const LOOKS: Record<string, Look> = {
-  'phone-light': { width: 360, height: 740, scheme: 'light' },
+  'phone-light': { width: 360, height: 740, scheme: 'light', audited: true },
   'phone-dark': { width: 360, height: 740, scheme: 'dark' },
   'desktop-light': { width: 1280, height: 800, scheme: 'light' },
   'desktop-dark': { width: 1280, height: 800, scheme: 'dark' },
@@ -45,6 +48,11 @@ export async function closeAll(): Promise<void> {
   await (await running)?.close();
 }
 
+/** axe-core, which runs in the browser. */
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+/** WCAG 2.2 AA, and what its authors advise. */
+const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+
 /** One window with a cookie jar of its own, which runs no script of any page unless it is told to. */
 export class Window {
   readonly page: Page;
@@ -52,9 +60,12 @@ export class Window {
   readonly complaints: string[] = [];
   #seen = 0;
   readonly #visited = new Set<string>();
+  /** Where axe-core runs: timers rest where pages may run no scripts. */
+  readonly #audit: Page | undefined;
 
-  private constructor(name: string, page: Page) {
+  private constructor(name: string, page: Page, audit: Page | undefined) {
     this.name = name;
+    this.#audit = audit;
     this.page = page;
     page.on('console', (message) => {
       // A status is no complaint: some pages are refusals on purpose.
@@ -68,12 +79,15 @@ export class Window {
   }
 
   static async open(name: string, look: Look, locale = 'en-GB', scripts = false): Promise<Window> {
-    const context: BrowserContext = await (await browser()).newContext({
-      viewport: { width: look.width, height: look.height }, colorScheme: look.scheme, deviceScaleFactor: 2,
-      javaScriptEnabled: scripts, locale, reducedMotion: 'reduce',
-    });
-    context.setDefaultTimeout(60_000);
-    return new Window(name, await context.newPage());
+    const open = async (javaScriptEnabled: boolean): Promise<Page> => {
+      const context: BrowserContext = await (await browser()).newContext({
+        viewport: { width: look.width, height: look.height }, colorScheme: look.scheme, deviceScaleFactor: 2,
+        javaScriptEnabled, locale, reducedMotion: 'reduce',
+      });
+      context.setDefaultTimeout(60_000);
+      return context.newPage();
+    };
+    return new Window(name, await open(scripts), look.audited ? await open(true) : undefined);
   }
 
   async get(address: string): Promise<void> {
@@ -88,6 +102,7 @@ export class Window {
     assert.deepEqual(this.complaints, [], where);
     assert.ok(Buffer.byteLength(await page.content()) < MAX_PAGE, `${where} is too long`);
     assert.deepEqual(await page.evaluate(faults), [], where);
+    assert.deepEqual(await this.#audited(), [], where);
     const output = process.env.TERN_OUTPUT;
     if (!output) return;
     mkdirSync(join(output, 'pages'), { recursive: true });
@@ -95,6 +110,20 @@ export class Window {
     const number = String(this.#seen).padStart(2, '0');
     await page.screenshot({ path: join(output, 'pages', `${this.name}-${number}-${what}.png`), fullPage: true });
   }
+
+  async #audited(): Promise<string[]> {
+    if (!this.#audit) return [];
+    await this.#audit.setContent(await this.page.content());
+    await this.#audit.evaluate(AXE);
+    return this.#audit.evaluate(violations, RULES);
+  }
+}
+
+/** What axe-core finds in the page. */
+async function violations(rules: string[]): Promise<string[]> {
+  const { axe } = globalThis as any;
+  const found = await axe.run(document, { runOnly: rules, resultTypes: ['violations'], preload: false });
+  return found.violations.flatMap(({ id, nodes }: any) => nodes.map((node: any) => `${id}: ${node.html} ${node.failureSummary}`));
 }
 
 /** What is wrong with the page for somebody who sees badly, has thick fingers, or hears it read out. Runs in the browser. */

@@ -8,8 +8,8 @@ const SEALED = /\/(keys|room_keys|sendToDevice|login|register|refresh|account|de
 const NAMED = new Set(['password', 'new_password', 'access_token', 'refresh_token', 'login_token', 'token', 'ciphertext']);
 /** Keys, signatures, ciphertexts and tokens as they look in JSON; identifiers begin with a sigil, types contain dots. */
 const OPAQUE = /^[\w+/=-]{24,}$/;
-/** Shapes that are never right in a log, whoever sent them: a JWT, the beginning of an Olm or Megolm message. */
-const SHAPES = /eyJ[\w-]{8,}\.eyJ|\bAw[og]A[\w+/]{20,}/;
+/** Shapes that are never right in a log, whoever sent them: a JWT, an access token, the beginning of an Olm or Megolm message. */
+const SHAPES = /eyJ[\w-]{8,}\.eyJ|\bta_[\w-]{60,}|\bAw[og]A[\w+/]{20,}/;
 const GRAM = 8;
 
 const found = new Set<string>();

@@ -71,7 +71,7 @@ pub(crate) fn ensure(state: &Path, wanted_name: Option<&str>, port: u16) -> Resu
 }
 
 /// The characters of the grammar; the server itself checks the rest. A typo must not be fixed for ever.
-fn looks_like_server_name(name: &str) -> bool {
+pub(crate) fn looks_like_server_name(name: &str) -> bool {
     let allowed = |char: char| char.is_ascii_alphanumeric() || ".-:[]".contains(char);
     (1..=230).contains(&name.len()) && name.starts_with(|char: char| char != ':') && name.chars().all(allowed)
 }
@@ -88,7 +88,7 @@ fn check_name(text: &str, wanted: Option<&str>) -> Result<()> {
 }
 
 /// Whole or not at all: a half-written file would lock a server out of its own data.
-fn write_private(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
     let draft = path.with_extension("draft");
     let mut file = OpenOptions::new()
         .write(true)
@@ -115,7 +115,8 @@ pub(crate) fn run(checkout: &Checkout, runner: &Runner, mut arguments: lexopt::P
         }
     }
     if !rotate {
-        return print().map(|()| ExitCode::SUCCESS);
+        println!("{:#}", deployment_secrets()?);
+        return Ok(ExitCode::SUCCESS);
     }
     administration::run(checkout, runner, &server, || {
         let (path, body) = ("/oauth/keys".to_owned(), Some(json!({ "anew": anew })));
@@ -123,17 +124,15 @@ pub(crate) fn run(checkout: &Checkout, runner: &Runner, mut arguments: lexopt::P
     })
 }
 
-/// The secrets of the public worker, in the form `wrangler secret bulk` reads.
-fn print() -> Result<()> {
+/// Fresh secrets of the public worker, in the form `wrangler secret bulk` reads.
+pub(crate) fn deployment_secrets() -> Result<Value> {
     let keys = generate("")?;
     let text = |pointer: &str| keys.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let secrets = json!({
+    Ok(json!({
         "SIGNING_KEY": format!("{} {}", text("/signing_key/key_id"), text("/signing_key/seed")),
         "TOKEN_KEY": text("/token_key"),
         "ADMIN_TOKEN": text("/admin_token"),
-    });
-    println!("{secrets:#}");
-    Ok(())
+    }))
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 //! | `dev` | [`dev`]: install, build, start the server |
 //! | `user …` | [`user`]: accounts and registration tokens of a running or stopped server |
 //! | `test` | [`mod@test`]: every check, from formatting to end-to-end tests |
+//! | `deploy`, `upgrade`, `destroy` | [`deploy`]: a server on Cloudflare, by one command each
+//! | `doctor` | [`doctor`]: what is wrong with a running deployment
 //! | `build`, `wrangler`, `keys` | what a deployment needs; [`keys`] also rotates the keys of id tokens |
 //!
 //! The server itself is started by `launch.mjs` beside this package, which uses wrangler's own libraries.
@@ -13,8 +15,11 @@ mod administration;
 mod cargo_tools;
 mod checkout;
 mod chromium;
+mod deploy;
 mod dev;
+mod doctor;
 mod fingerprint;
+mod fuzz;
 mod gate;
 mod keys;
 mod node;
@@ -49,12 +54,20 @@ cargo xtask user reset-password NAME [--keep-sessions] | sessions NAME | sign-ou
 cargo xtask user deactivate NAME [--erase] | audit
 cargo xtask user token list | token add [TOKEN] [--uses N] [--expires SECONDS] | token remove TOKEN
     Administer accounts of a running or stopped server. Lists have one JSON object a line.
+cargo xtask deploy NAME --server-name example.org --url https://matrix.example.org [--account ID]
+    Make a server on Cloudflare, or go on where this command was cut. Its settings and secrets are in .deploy/NAME.
+cargo xtask upgrade NAME
+    Bring this build to a deployment: migrations first. Refuses to go back.
+cargo xtask destroy NAME
+    Delete a deployment and everything in it, when its name is typed.
+cargo xtask doctor URL [--server-name NAME] [--json]
+    Look at a running deployment from outside: what is wrong, and what to do. Fails if something is broken.
 cargo xtask test [--full]
-    Every check. --full adds the slow ones.
+    Every check. --full adds the slow ones, and fuzzing when there is a nightly compiler.
 cargo xtask build [--release]
     Build both workers.
 cargo xtask wrangler ARGUMENTS…
-    Run the pinned wrangler, for example `wrangler deploy --config wrangler/proxy.jsonc`.
+    Run the pinned wrangler, for example `wrangler login`.
 cargo xtask keys
     Print fresh secrets for a deployment.
 cargo xtask keys rotate [--anew] [--state .tern] [--port PORT]
@@ -88,6 +101,10 @@ fn run() -> Result<ExitCode> {
         "test" => Ok(test::run(&checkout, &runner, &test::Options::parse(arguments)?)),
         "build" => build(&checkout, &runner, arguments),
         "wrangler" => wrangler(&checkout, &runner, arguments),
+        "deploy" => deploy::deploy(&checkout, &runner, arguments),
+        "upgrade" => deploy::upgrade(&checkout, &runner, arguments),
+        "destroy" => deploy::destroy(&checkout, &runner, arguments),
+        "doctor" => doctor::run(&checkout, &runner, arguments),
         "keys" => keys::run(&checkout, &runner, arguments),
         other => bail!("unknown command {other}\n\n{USAGE}"),
     }

@@ -28,6 +28,12 @@ pub(crate) fn ensure(checkout: &Checkout, runner: &Runner) -> Result<Option<Path
     Ok(node)
 }
 
+/// A Node that can run the programs beside this package.
+pub(crate) fn command(checkout: &Checkout, runner: &Runner) -> Result<Command> {
+    let own = ensure(checkout, runner)?;
+    Ok(Command::new(own.map_or_else(|| PathBuf::from("node"), |folder| folder.join("node"))))
+}
+
 fn new_enough(version: &str) -> bool {
     let mut parts = version.trim_start_matches('v').split('.').map(|part| part.parse().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= OLDEST

@@ -12,7 +12,7 @@ use crate::rust_target::capture;
 use crate::steps::Steps;
 use crate::tools::Toolbox;
 use crate::workers::{self, Profile};
-use crate::{chromium, gate, python};
+use crate::{cargo_tools, chromium, fuzz, gate, python};
 
 const CARGO_DENY: &str = "0.20.2";
 /// Where cargo-deny gets its advisories.
@@ -49,6 +49,9 @@ pub(crate) fn run(checkout: &Checkout, runner: &Runner, options: &Options) -> Ex
         Some(tools) => {
             checks.dependencies(&mut steps, &tools);
             checks.wasm(&mut steps, &tools, options);
+            if options.full {
+                checks.fuzz(&mut steps, &tools);
+            }
         }
         None => steps.skip("wasm", "the tools are missing"),
     }
@@ -123,6 +126,18 @@ impl Checks<'_> {
             steps.unavailable("pages", &format!("{error:#}"));
         }
         steps.run("e2e", || self.end_to_end(tools, options, chromium.ok()));
+    }
+
+    /// Needs a nightly compiler, which nothing else does.
+    fn fuzz(&self, steps: &mut Steps, tools: &Toolbox) {
+        if !fuzz::has_nightly() {
+            steps.unavailable("fuzz", "there is no nightly compiler (`rustup toolchain install nightly`)");
+            return;
+        }
+        steps.run("fuzz", || {
+            cargo_tools::ensure(self.checkout, self.runner, &[fuzz::CARGO_FUZZ])?;
+            fuzz::run(self.checkout, self.runner, tools)
+        });
     }
 
     fn cargo(&self, label: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {

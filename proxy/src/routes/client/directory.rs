@@ -30,7 +30,7 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Token Put "/_matrix/client/v3/directory/list/room/{roomId}" => set_visibility;
     Token Put "/_matrix/client/v3/directory/list/appservice/{networkId}/{roomId}" => list_for_network;
     Open Get "/_matrix/client/v3/publicRooms" => public_rooms;
-    Token Post "/_matrix/client/v3/publicRooms" => search_public_rooms;
+    Token Post "/_matrix/client/v3/publicRooms" => public_rooms_like;
     Optional Get "/_matrix/client/v1/room_summary/{roomIdOrAlias}" => summary;
     Optional Get "/_matrix/client/unstable/im.nheko.summary/rooms/{roomIdOrAlias}/summary" => summary;
     Optional Get "/_matrix/client/unstable/im.nheko.summary/summary/{roomIdOrAlias}" => summary;
@@ -121,12 +121,23 @@ async fn list_for_network(edge: &Edge, request: &Incoming) -> Result<Answer, Mat
 /// `GET /publicRooms`
 async fn public_rooms(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     check_server(edge, request)?;
+    list_public_rooms(edge, request).await
+}
+
+/// The first rooms that are listed, for a client or another server.
+pub(in crate::routes) async fn list_public_rooms(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let (limit, since) = (request.query_number("limit")?, request.query("since").map(str::to_owned));
     listing(&directory::page(edge, &Wanted { limit, since, ..Wanted::default() }).await?)
 }
 
 /// `POST /publicRooms`
-async fn search_public_rooms(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+async fn public_rooms_like(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    check_server(edge, request)?;
+    search_public_rooms(edge, request).await
+}
+
+/// The listed rooms of a kind, for a client or another server.
+pub(in crate::routes) async fn search_public_rooms(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     #[derive(Deserialize)]
     struct Body {
         limit: Option<u64>,
@@ -142,7 +153,6 @@ async fn search_public_rooms(edge: &Edge, request: &Incoming) -> Result<Answer, 
         generic_search_term: Option<String>,
         room_types: Option<Vec<Option<String>>>,
     }
-    check_server(edge, request)?;
     let Body { limit, since, filter, third_party_instance_id, include_all_networks } = request.json_or_empty()?;
     let of = match (third_party_instance_id, include_all_networks) {
         (None, false) => Directory::Own,

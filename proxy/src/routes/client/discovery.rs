@@ -30,8 +30,9 @@ const VERSIONS: [&str; 19] = [
 /// their stable and unstable paths (MSC4133), dehydrated devices (MSC3814), delayed events (MSC4140), room summaries
 /// (MSC3266), QR-code sign-in (MSC4108, MSC4388), thread subscriptions
 /// (MSC4306, MSC4308), transports of calls (MSC4143), sticky events (MSC4354), account data that is deleted (MSC3391),
-/// also with its device (MSC3890), filters by relation (MSC3874), who may invite (MSC4155, MSC4380).
-const FEATURES: [&str; 19] = [
+/// also with its device (MSC3890), filters by relation (MSC3874), pushers
+/// that are disabled (MSC3881), who may invite (MSC4155, MSC4380).
+const FEATURES: [&str; 20] = [
     "org.matrix.simplified_msc3575",
     "org.matrix.msc4222",
     "uk.tcpip.msc4133.stable",
@@ -48,6 +49,7 @@ const FEATURES: [&str; 19] = [
     "org.matrix.msc3391",
     "org.matrix.msc3890",
     "org.matrix.msc3874",
+    "org.matrix.msc3881",
     "org.matrix.msc4155",
     "org.matrix.msc4380",
     "org.matrix.msc4380.stable",

@@ -1,12 +1,12 @@
 //! Client-Server API.
 
 pub(super) mod account_data;
+pub(super) mod account_management;
 pub(super) mod appservice;
-pub(super) mod credentials;
 pub(super) mod dehydrated;
 pub(super) mod delayed;
 pub(super) mod devices;
-pub(super) mod directory;
+pub(in crate::routes) mod directory;
 pub(super) mod discovery;
 pub(super) mod ephemeral;
 mod event_checks;

@@ -1,13 +1,16 @@
 //! Push rules, what they notified of, and pushers.
 
 use serde::Deserialize;
-use serde_json::json;
-use tern_edge::push::{self, View};
+use tern_edge::{
+    push::{self, View},
+    pushers,
+};
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ask_user,
     wire::{
         notifications::ListNotifications,
+        pushers::ListPushers,
         user::{ChangePushRule, PushRuleChange},
     },
 };
@@ -21,7 +24,8 @@ use crate::{
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Hub Get "/_matrix/client/v3/notifications" => notifications;
-    Token Get "/_matrix/client/v3/pushers" => list_pushers;
+    Hub Get "/_matrix/client/v3/pushers" => list_pushers;
+    Hub Post "/_matrix/client/v3/pushers/set" => set_pusher;
     Hub Get "/_matrix/client/v3/pushrules/" => read_all;
     Hub Get "/_matrix/client/v3/pushrules/global/" => read_global;
     Hub Get "/_matrix/client/v3/pushrules/global/{kind}/" => read_kind;
@@ -53,9 +57,17 @@ async fn notifications(edge: &Edge, request: &Incoming) -> Result<Answer, Matrix
     Ok(Answer::raw(&ask_user(edge, &request.caller()?.user_id, ask).await?))
 }
 
-/// `GET /pushers`: none can be set, so that nobody has any.
-async fn list_pushers(_: &Edge, _: &Incoming) -> Result<Answer, MatrixError> {
-    Answer::json(&json!({ "pushers": [] }))
+/// `GET /pushers`
+async fn list_pushers(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let ask = ListPushers { session: request.session()? };
+    Ok(Answer::raw(&ask_user(edge, &request.caller()?.user_id, ask).await?))
+}
+
+/// `POST /pushers/set`
+async fn set_pusher(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let body: RawJson = request.object()?;
+    pushers::set(edge, &request.caller()?.user_id, request.session()?, &body).await?;
+    Ok(Answer::empty())
 }
 
 /// `GET /pushrules/`

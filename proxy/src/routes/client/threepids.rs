@@ -9,7 +9,7 @@ use tern_auth::{
 use tern_edge::threepid::{self, CONFIRM_PAGE, ValidationRequest};
 use tern_model::MatrixError;
 
-use super::credentials::prove;
+use super::account_management::prove;
 use crate::{
     edge::Edge,
     request::Incoming,

@@ -76,7 +76,7 @@ struct Attempt {
 }
 
 fn attempt(config: &Config, state: &str) -> Attempt {
-    let part = |name: &str| base64(&derived(&config.token_key, &format!("upstream {name}\0{state}")));
+    let part = |name: &str| base64(&derived(&config.token_key, format!("upstream {name}\0{state}")));
     Attempt { nonce: part("nonce"), verifier: part("verifier") }
 }
 
@@ -92,7 +92,7 @@ pub fn is_state(config: &Config, state: &str) -> bool {
 }
 
 fn signature(config: &Config, named: &str) -> String {
-    base64(derived(&config.token_key, &format!("upstream state\0{named}")).get(..12).unwrap_or_default())
+    base64(derived(&config.token_key, format!("upstream state\0{named}")).get(..12).unwrap_or_default())
 }
 
 impl Discovery {

@@ -19,5 +19,6 @@ pub(crate) fn config() -> Config {
         outbound_private: false,
         default_room_version: None,
         support: None,
+        federation: tern_model::Federation::default(),
     }
 }

@@ -39,7 +39,8 @@ const MOST_KEPT: usize = 16 << 20;
 /// The answer to a query, on its way to the client.
 #[derive(Debug)]
 pub struct Query {
-    asker: OwnedUserId,
+    /// The user here who asks; nobody where another server does.
+    asker: Option<OwnedUserId>,
     /// Whose keys are still to be written.
     rest: Wanted<Vec<OwnedDeviceId>>,
     /// What was read already.
@@ -71,23 +72,28 @@ impl Query {
         let failures = take_remote(config, &mut wanted)?;
         let devices = wanted.remove(asker);
         let ask = QueryOwnKeys { session, devices, others: wanted.keys().cloned().collect() };
-        let mut query = Self {
-            asker: asker.to_owned(),
-            rest: wanted,
-            ahead: Vec::new(),
-            signatures: BTreeMap::new(),
-            failures,
-            master: String::new(),
-            self_signing: String::new(),
-            user_signing: String::new(),
-            started: false,
-            over: false,
-        };
+        let mut query = Self { asker: Some(asker.to_owned()), failures, ..Self::of_server(wanted) };
         // The own hub knows whether the session is open: nothing is told before it has answered.
         let (own, ahead) = try_join(ask_user(edge, asker, ask), query.read(edge)).await?;
         query.ahead = ahead;
         query.take_own(own)?;
         Ok(query)
+    }
+
+    /// As another server asks, of users here.
+    pub fn of_server(wanted: Wanted<Vec<OwnedDeviceId>>) -> Self {
+        Self {
+            asker: None,
+            rest: wanted,
+            ahead: Vec::new(),
+            signatures: BTreeMap::new(),
+            failures: Failures::new(),
+            master: String::new(),
+            self_signing: String::new(),
+            user_signing: String::new(),
+            started: false,
+            over: false,
+        }
     }
 
     /// There are no more pieces.
@@ -164,12 +170,12 @@ impl Query {
         for signature in own.signatures {
             self.signatures.entry(signature.user_id.clone()).or_default().push(signature);
         }
-        let Some(mut keys) = own.keys else { return Ok(()) };
+        let (Some(mut keys), Some(asker)) = (own.keys, self.asker.clone()) else { return Ok(()) };
         if let Some(user_signing) = keys.user_signing.take() {
-            add(&mut self.user_signing, &self.asker, &user_signing)?;
+            add(&mut self.user_signing, &asker, &user_signing)?;
         }
         // They are those of the devices that were asked for.
-        self.ahead.insert(0, (self.asker.clone(), public(keys)?));
+        self.ahead.insert(0, (asker, public(keys)?));
         Ok(())
     }
 
@@ -179,7 +185,7 @@ impl Query {
         if users.is_empty() {
             return Ok(Vec::new());
         }
-        let page = match ask_storage(edge, ReadPublicKeys { users: users.clone() }).await {
+        let page = match ask_storage(edge, ReadPublicKeys { users: users.clone(), versions: false }).await {
             Ok(page) if page.looked_at > 0 => page,
             Err(error) if error.status < 500 => return Err(error),
             Ok(_) | Err(_) => nowhere(&users),
@@ -187,7 +193,7 @@ impl Query {
         let looked_at = users.into_iter().take(page.looked_at);
         let mut keys: BTreeMap<_, _> = looked_at.map(|user_id| (user_id, no_keys())).collect();
         let mut elsewhere = Vec::new();
-        for FoundKeys { user_id, keys: found } in page.found {
+        for FoundKeys { user_id, keys: found, .. } in page.found {
             match found {
                 Some(found) => drop(keys.insert(user_id, found)),
                 None => elsewhere.extend(keys.remove_entry(&user_id)),
@@ -210,20 +216,37 @@ impl Query {
 
     /// A master key with the asker's signatures over it.
     fn with_own(&self, master: RawJson, user_id: &UserId) -> RawJson {
-        let Some(over) = self.signatures.get(user_id) else { return master };
+        let (Some(over), Some(asker)) = (self.signatures.get(user_id), &self.asker) else { return master };
         let Ok(mut signed) = Signed::parse(&master) else { return master };
         let current = cross_signing::public_key(&signed).map(str::to_owned);
         let over = over.iter().filter(|signature| Some(&signature.key) == current.as_ref());
         let over: Vec<_> =
             over.map(|own| Signature { signer: own.signer.clone(), signature: own.signature.clone() }).collect();
-        if over.is_empty() || !signed.add(self.asker.as_str(), &over) { master } else { signed.to_json() }
+        if over.is_empty() || !signed.add(asker.as_str(), &over) { master } else { signed.to_json() }
+    }
+}
+
+/// The keys of one user here that everybody may see, and how often they have changed. Somebody who is not there has none.
+///
+/// # Errors
+/// 503.
+pub(crate) async fn public_keys_of<E: Transport>(edge: &E, user_id: &UserId) -> Result<(PublicKeys, u64), MatrixError> {
+    let ask = ReadPublicKeys { users: vec![user_id.to_owned()], versions: true };
+    let Some(found) = ask_storage(edge, ask).await?.found.pop() else { return Ok((no_keys(), 0)) };
+    let version = found.version.unwrap_or_default();
+    if let Some(keys) = found.keys {
+        return Ok((keys, version));
+    }
+    match ask_user(edge, user_id, QueryKeys { devices: Vec::new() }).await {
+        Err(error) if error.status == 404 => Ok((no_keys(), version)),
+        keys => Ok((public(keys?)?, version)),
     }
 }
 
 /// The storage worker is out of reach: the hubs have to be asked.
 fn nowhere(users: &[OwnedUserId]) -> KeysPage {
     let some = users.iter().take(HUBS_AT_A_TIME);
-    let found: Vec<_> = some.map(|user_id| FoundKeys { user_id: user_id.clone(), keys: None }).collect();
+    let found: Vec<_> = some.map(|user_id| FoundKeys { user_id: user_id.clone(), keys: None, version: None }).collect();
     KeysPage { looked_at: found.len(), found }
 }
 

@@ -14,12 +14,12 @@ pub use self::{
 use crate::{
     browser::{self, ClientInfo, open},
     limit,
+    profile::set_display_name,
     random::random,
     register::{Made, check_terms, create_user},
 };
-use ruma::{OwnedUserId, UserId};
+use ruma::OwnedUserId;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tern_auth::{
     appservice,
     oauth::ticket::hash,
@@ -29,11 +29,10 @@ use tern_auth::{
 };
 use tern_model::{Class, Config, MatrixError, RawJson, upstream::Provider};
 use tern_ports::{
-    Clock, Crypto, Entropy, Outbound, Transport, ask_one_time_store, ask_storage, ask_user,
+    Clock, Crypto, Entropy, Outbound, Transport, ask_one_time_store, ask_storage,
     wire::{
         one_time_store::{ReadEntries, StoreEntry, TakeEntries},
         threepid::{AddThreepid, FindThreepid, Threepid},
-        user::WriteProfile,
     },
 };
 
@@ -234,18 +233,8 @@ async fn make<E: Transport + Clock + Entropy>(
     let identifiers = vec![identifier(rules::medium(provider), sub, edge)];
     create_user(edge, config, &user_id, None, Made { identifiers, ..Made::default() }).await?;
     let cookie = open(edge, user_id.clone(), client_info).await?;
-    if let Some(name) = &attempt.display_name {
-        set_display_name(edge, &user_id, name).await?;
-    }
+    set_display_name(edge, &user_id, attempt.display_name.as_deref().unwrap_or(name)).await?;
     Ok(cookie)
-}
-
-async fn set_display_name<E: Transport>(edge: &E, user_id: &UserId, name: &str) -> Result<(), MatrixError> {
-    let name: String = name.chars().take(256).collect();
-    let value = RawJson::parse(json!(name).to_string()).map_err(|_| MatrixError::internal())?;
-    ask_user(edge, user_id, WriteProfile { session: None, field: "displayname".to_owned(), value: Some(value) })
-        .await?;
-    Ok(())
 }
 
 fn identifier(medium: String, sub: &str, clock: &impl Clock) -> Threepid {

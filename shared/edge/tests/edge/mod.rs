@@ -6,12 +6,12 @@ use std::{
     rc::Rc,
 };
 
-use futures::future::FutureExt;
+use futures::future::{FutureExt, ready};
 use ruma::owned_server_name;
 use tern_model::{Accounts, Algorithm, Config, Jwk, Limits, MatrixError, Millis};
 use tern_ports::{
     Clock, Crypto, CryptoError, Entropy, KeyPair, Target, Transport, Unreachable,
-    wire::{UserCommand, frame, policy::Standing, user::Session},
+    wire::{UserCommand, frame, policy::Standing, server_keys::StoredServerKey, user::Session},
 };
 use tern_small_objects::one_time_store::OneTimeStoreActor;
 use tern_testkit::{
@@ -25,6 +25,9 @@ pub(crate) struct Edge {
     pub(crate) clock: TestClock,
     /// Those that were ever asked.
     pub(crate) gates: RefCell<BTreeMap<String, Rc<OneTimeStoreActor<TestHost>>>>,
+    /// What the objects of other servers answer, and how often they were asked.
+    pub(crate) servers: RefCell<BTreeMap<String, Vec<StoredServerKey>>>,
+    pub(crate) fetches: Cell<u32>,
     /// How the caller stands.
     pub(crate) standing: Cell<Standing>,
     entropy: SeededEntropy,
@@ -38,6 +41,8 @@ impl Edge {
             hubs: Routes::new(),
             clock: TestClock::default(),
             gates: RefCell::default(),
+            servers: RefCell::default(),
+            fetches: Cell::default(),
             standing: Cell::new(Standing::Good),
             entropy: SeededEntropy::new(1),
             crypto: FakeCrypto::new(2),
@@ -123,6 +128,12 @@ impl Transport for Edge {
                 }
                 .boxed_local()
             }
+            Target::Destination(name) => {
+                self.fetches.set(self.fetches.get() + 1);
+                let keys = self.servers.borrow().get(name.as_str()).cloned();
+                let unreachable = || error_reply(MatrixError::new(502, "M_UNREACHABLE", "Nobody is there"));
+                ready(keys.map_or_else(unreachable, reply)).boxed_local()
+            }
             Target::Room(_) | Target::User(_) | Target::DeviceSignIn(_) | Target::Relay(_) => {
                 self.hubs.exchange(target.clone(), frame)
             }
@@ -151,6 +162,7 @@ pub(crate) fn config() -> Config {
         outbound_private: false,
         default_room_version: None,
         support: None,
+        federation: tern_model::Federation::default(),
     }
 }
 

@@ -12,7 +12,7 @@ mod fetch;
 use std::future::Future;
 
 use tern_model::MatrixError;
-use url::Url;
+pub use url::Url;
 
 pub use self::{address::Reach, fetch::fetch};
 

@@ -82,6 +82,14 @@ impl PublicKeys {
 pub struct ReadPublicKeys {
     /// The users.
     pub users: Vec<OwnedUserId>,
+    /// The versions of the copies are told as well.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub versions: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// The answer to [`ReadPublicKeys`]: some of the first users, so that it has a bounded length.
@@ -101,6 +109,9 @@ pub struct FoundKeys {
     /// The copy; `None` when only the hub knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<PublicKeys>,
+    /// [`PublishKeys::version`] of the copy, when it was asked for and there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
 }
 
 /// A user's public keys, ready to be copied into an answer.

@@ -241,8 +241,8 @@ pub(crate) use object_policy;
 mod tests {
     use super::{Standing, Suspended};
     use crate::wire::{
-        DeviceSignInCommand, MediaCommand, OneTimeStoreCommand, RelayCommand, RoomCommand, RoomRequest, StorageCommand,
-        UserCommand, UserRequest,
+        DestinationCommand, DeviceSignInCommand, MediaCommand, OneTimeStoreCommand, RelayCommand, RoomCommand,
+        RoomRequest, StorageCommand, UserCommand, UserRequest,
         keys::UploadKeys,
         policy::{Absent, Cause, Tells},
         room::{ChangeMembership, SendEvent},
@@ -321,6 +321,7 @@ mod tests {
             assert!(made(all).all(|(_, access)| access == "Write"));
         }
         assert_eq!(made(RelayCommand::DECLARED).count(), 0);
+        assert_eq!(made(DestinationCommand::DECLARED).count(), 0);
         let outcomes = column(UserCommand::DECLARED, 1).zip(column(UserCommand::DECLARED, 2));
         for ((name, access), (_, tells)) in outcomes {
             assert!(access == "Write" || matches!(tells.as_str(), "Nobody" | "Keys"), "{name}");

@@ -23,8 +23,10 @@ use super::{
     media::{PurgeMedia, Purged, QuarantineMedia, ReserveMedia},
     places::LocateEvent,
     policy::{StoragePolicy, storage_policy},
+    pushers::{FindPushkey, SavePushkey},
     relations::{FindByTime, LoadAggregations, PageRelations, PageThreads, StoredAggregation, ThreadPage},
     search::{Matches, SearchEvents},
+    server_keys::{LoadKeyResponses, LoadServerKeys, StoreServerKeys, StoredKeyResponse, StoredServerKey},
     sync::{SyncAsk, SyncRoom, VisibilityFacts},
     threepid::{AddThreepid, FindThreepid, ListThreepids, RemoveSignIn, RemoveThreepid, Threepid},
 };
@@ -75,6 +77,8 @@ boundary! {
         RemoveSignIn => bool, [Write Allowed];
         ListThreepids => Vec<Threepid>, [Read Allowed];
         FindThreepid => Option<OwnedUserId>, [Read Allowed];
+        FindPushkey => Vec<OwnedUserId>, [Read Allowed];
+        SavePushkey => Done, [Write Allowed];
         ReserveMedia => Done, [Write Allowed];
         QuarantineMedia => Done, [Write Allowed];
         PurgeMedia => Purged, [Write Allowed];
@@ -101,6 +105,9 @@ boundary! {
         ReadAudit => Vec<NumberedEntry>, [Read Allowed];
         LoadKeyring => Option<StoredKeyring>, [Read Allowed];
         SaveKeyring => bool, [Write Allowed];
+        StoreServerKeys => Vec<StoredServerKey>, [Write Allowed];
+        LoadServerKeys => Vec<StoredServerKey>, [Read Allowed];
+        LoadKeyResponses => Vec<StoredKeyResponse>, [Read Allowed];
     }
 }
 

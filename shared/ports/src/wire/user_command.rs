@@ -22,6 +22,7 @@ use super::{
     places::{Beside, FindPlaces, FindRecent, Place, ReadBeside},
     policy::{Absent, Cause, UserPolicy, user_policy},
     presence::{NotePresence, ReadPresence, SetPresence},
+    pushers::{DeletePusher, ListPushers, SetPusher},
     threads::{ListThreadSubscriptions, ReadThreadSubscription, SubscribeThread, UnsubscribeThread},
     user::{
         ChangePushRule, ChangeTag, CheckSession, ClassicSync, CloseSessions, DeleteAccountData, Deliver,
@@ -78,6 +79,9 @@ boundary! {
         ReadThreadSubscription => Option<bool>, [Service Read Nobody Allowed Client];
         ListThreadSubscriptions => RawJson, [Service Read Nobody Allowed Client];
         ListNotifications => RawJson, [Service Read Nobody Allowed Client];
+        ListPushers => RawJson, [Service Read Nobody Allowed Client];
+        SetPusher => Done, [Service Write Nobody Allowed Client];
+        DeletePusher => Done, [(Self::absent) Write Nobody Allowed (Self::cause)];
         DeliverToDevice => Done, [UnknownUser Write Nobody Allowed Server];
         UploadKeys => KeyCount, [Service Write (Self::tells) Allowed Client];
         QueryKeys => UserKeys, [UnknownUser Read Keys Allowed Server];
@@ -114,6 +118,16 @@ impl CloseSessions {
 
     fn cause(&self) -> Cause<'_> {
         self.session.as_ref().map_or(Cause::Server, Cause::Own)
+    }
+}
+
+impl DeletePusher {
+    fn absent(&self) -> Absent {
+        Absent::Done.unless_of_client(self.session.as_ref())
+    }
+
+    fn cause(&self) -> Cause<'_> {
+        self.session.as_ref().map_or(Cause::Server, Cause::Client)
     }
 }
 

@@ -254,6 +254,7 @@ pub(crate) const ELSEWHERE: &[&str] = &[
     "SetMemberProfile.avatar_url",
     "SetMemberProfile.displayname",
     "SetPresence.status_msg",
+    "StoreServerKeys.response",
     "SlidingSync.body",
     "SlidingSync.pos",
     "StoreBackupKeys.keys",

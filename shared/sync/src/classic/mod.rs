@@ -209,7 +209,9 @@ pub fn classic_answer(
     let mut text = String::with_capacity(256);
     let mut out = Object::open(&mut text);
     out.text("next_batch", &next.text());
-    write_keys(&mut out, &view.key_counts());
+    if view.has_keys() {
+        write_keys(&mut out, &view.key_counts());
+    }
     let empty = out.len();
     if !plan.idle {
         write_rooms(&mut out, view, request, plan, slices);

@@ -95,6 +95,15 @@ fn with_nothing_new_no_room_is_looked_at() {
 }
 
 #[test]
+fn a_device_without_keys_is_not_told_how_many_are_left() {
+    let mut world = World { keyless: true, ..World::default() };
+    world.room("a");
+    let first = sync(&world, None);
+    let idle = sync(&world, Some(&first.token()));
+    assert_eq!(idle.json, json!({ "next_batch": first.token() }));
+}
+
+#[test]
 fn a_gap_gives_the_newest_the_state_before_them_and_a_token() {
     let mut world = World { inbox_size: 4, lag: 2, ..World::default() };
     world.room("a");

@@ -101,6 +101,8 @@ pub(crate) struct World {
     pub(crate) threads: Vec<ThreadSubscription>,
     pub(crate) sticky: Vec<Sticky>,
     pub(crate) device_lists: Vec<(StreamPos, OwnedUserId, bool)>,
+    /// The device has uploaded no keys.
+    pub(crate) keyless: bool,
     pub(crate) keys: KeyCounts,
     pub(crate) keys_at: StreamPos,
     /// Rooms handed to the engine.
@@ -142,6 +144,7 @@ impl Default for World {
             threads: Vec::new(),
             sticky: Vec::new(),
             device_lists: Vec::new(),
+            keyless: false,
             keys: KeyCounts::default(),
             keys_at: StreamPos(0),
             visited: Cell::new(0),
@@ -581,6 +584,10 @@ impl UserView for World {
 
     fn key_counts_at(&self) -> StreamPos {
         self.keys_at
+    }
+
+    fn has_keys(&self) -> bool {
+        !self.keyless
     }
 
     fn key_counts(&self) -> KeyCounts {

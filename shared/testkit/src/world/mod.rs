@@ -21,6 +21,8 @@ use ruma::{OwnedServerName, RoomId, UserId};
 use tern_model::{Accounts, Config, Limits, Millis};
 use tern_ports::{
     Clock, Entropy, PollReply, Polls, Sql, Target, Transport, Unreachable, WaitingPoll, ask_room,
+    outbound::{HttpAnswer, HttpError, HttpRequest},
+    platform_limits::check_frame,
     wire::{
         policy::Standing,
         room::{ProbeRoom, RoomProbe},
@@ -31,7 +33,7 @@ pub use client::{Client, Reader};
 pub use faults::Faults;
 
 use self::object::{Answer, Object};
-use crate::{Executor, SeededEntropy, StorageNode, TestClock, executor::yield_once};
+use crate::{Executor, Gateway, SeededEntropy, StorageNode, TestClock, executor::yield_once};
 
 /// After this time nobody waits for an answer any more.
 const STUCK_MS: u64 = 3 * 60 * 60 * 1_000;
@@ -46,6 +48,7 @@ struct Cluster {
     random: SeededEntropy,
     config: Rc<Config>,
     storage: Rc<StorageNode>,
+    gateway: Gateway,
     objects: RefCell<BTreeMap<Target, Rc<Object>>>,
     timers: RefCell<Vec<(Millis, Waker)>>,
     faults: RefCell<Faults>,
@@ -68,6 +71,7 @@ impl World {
             random,
             config: Rc::new(Config { limits, ..config() }),
             storage: StorageNode::new(),
+            gateway: Gateway::default(),
             objects: RefCell::default(),
             timers: RefCell::default(),
             faults: RefCell::default(),
@@ -183,6 +187,11 @@ impl World {
         &self.0.storage
     }
 
+    /// Every server that is not ours.
+    pub fn gateway(&self) -> &Gateway {
+        &self.0.gateway
+    }
+
     /// The configuration of every part.
     pub fn config(&self) -> &Config {
         &self.0.config
@@ -194,7 +203,8 @@ impl World {
     }
 }
 
-fn config() -> Config {
+/// The configuration of a server of the simulator.
+pub fn config() -> Config {
     Config {
         server_name: OwnedServerName::try_from("tern.test").expect("the name is valid"),
         public_url: None,
@@ -210,14 +220,16 @@ fn config() -> Config {
         outbound_private: false,
         default_room_version: None,
         support: None,
+        federation: tern_model::Federation::default(),
     }
 }
 
 impl Cluster {
     /// Carries a frame to a part and its answer back, if the day allows.
     async fn exchange(self: &Rc<Self>, target: Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
+        check_frame(&frame)?;
         match self.carry(target, frame).await? {
-            Answer::Reply(reply) => Ok(reply),
+            Answer::Reply(reply) => check_frame(&reply).map(|()| reply),
             Answer::Waiting(..) => Err(Unreachable("a question was parked that cannot be".to_owned())),
         }
     }
@@ -247,6 +259,21 @@ impl Cluster {
             return Err(Unreachable("lost on the way back".to_owned()));
         }
         Ok(answer)
+    }
+
+    /// Asks a server that is not ours, as far as the day allows.
+    async fn ask_gateway(self: &Rc<Self>, request: &HttpRequest) -> Result<HttpAnswer, HttpError> {
+        let faults = self.faults.borrow().clone();
+        self.delay(&faults).await;
+        if self.random.chance(faults.lost_requests) {
+            return Err(HttpError::Unreachable("lost on the way there".to_owned()));
+        }
+        let answer = self.gateway.serve(request);
+        self.delay(&faults).await;
+        if self.random.chance(faults.lost_replies) {
+            return Err(HttpError::Late);
+        }
+        answer
     }
 
     /// The same request once more; nobody hears the answer.

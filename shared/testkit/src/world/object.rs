@@ -9,7 +9,8 @@ use std::{
 use futures::{channel::oneshot, future::LocalBoxFuture};
 use tern_model::{Millis, RawJson};
 use tern_ports::{
-    Attachment, Clock, Entropy, ObjectHost, Spawn, Target, Transport, Unreachable, WaitingPolls,
+    Attachment, Clock, Entropy, ObjectHost, Outbound, Spawn, Target, Transport, Unreachable, WaitingPolls,
+    outbound::{Bounds, HttpAnswer, HttpError, HttpRequest, Reach},
     wire::{frame, policy::Standing},
 };
 use tern_room_hub::RoomActor;
@@ -185,7 +186,7 @@ impl Actor {
             Target::Relay(name) => {
                 Self::Relay(Rc::new(RelayActor::new(Rc::clone(host), name.clone(), config.limits.relay_above)))
             }
-            Target::Storage | Target::OneTimeStore(_) | Target::DeviceSignIn(_) => {
+            Target::Storage | Target::OneTimeStore(_) | Target::DeviceSignIn(_) | Target::Destination(_) => {
                 unreachable!("not part of this world")
             }
         }
@@ -288,6 +289,17 @@ impl Transport for LifeHost {
 
     fn standing(&self) -> Standing {
         Standing::Nobody
+    }
+}
+
+impl Outbound for LifeHost {
+    fn reach(&self) -> Reach {
+        Reach::Public
+    }
+
+    async fn exchange(&self, request: &HttpRequest, _: &Bounds) -> Result<HttpAnswer, HttpError> {
+        self.gate().await;
+        self.cluster().ask_gateway(request).await
     }
 }
 

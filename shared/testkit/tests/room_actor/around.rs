@@ -67,7 +67,9 @@ impl Network for Wires {
                     }
                 }
                 Target::Relay(name) => around.to_relay(name, &frame).await,
-                Target::OneTimeStore(_) | Target::DeviceSignIn(_) => Err(Unreachable("rooms pass no gate".to_owned())),
+                Target::OneTimeStore(_) | Target::DeviceSignIn(_) | Target::Destination(_) => {
+                    Err(Unreachable("rooms pass no gate".to_owned()))
+                }
             }
         }
         .boxed_local()

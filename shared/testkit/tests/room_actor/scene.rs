@@ -52,6 +52,7 @@ pub(crate) fn config() -> Rc<Config> {
         outbound_private: false,
         default_room_version: None,
         support: None,
+        federation: tern_model::Federation::default(),
     })
 }
 

@@ -324,6 +324,7 @@ fn actor(host: &Rc<TestHost>, presence: bool) -> Rc<UserActor<TestHost>> {
         outbound_private: false,
         default_room_version: None,
         support: None,
+        federation: tern_model::Federation::default(),
     };
     Rc::new(UserActor::new(Rc::clone(host), Rc::new(config), alice().to_owned()))
 }

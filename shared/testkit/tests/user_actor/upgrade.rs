@@ -42,6 +42,10 @@ fn undo(sqlite: &Sqlite) {
     sqlite.query("ALTER TABLE device DROP COLUMN settled", &[]).unwrap();
     sqlite.query("DROP TABLE upgraded", &[]).unwrap();
     sqlite.query("ALTER TABLE to_device DROP COLUMN sender", &[]).unwrap();
+    sqlite.query("DROP TABLE pusher", &[]).unwrap();
+    for column in ["pushers", "push_from", "push_at"] {
+        sqlite.query(&format!("ALTER TABLE hub DROP COLUMN {column}"), &[]).unwrap();
+    }
     sqlite.query("UPDATE hub SET version = ?", &[STEPS.into()]).unwrap();
 }
 

@@ -10,5 +10,6 @@ mod days;
 mod keys;
 mod large;
 mod lists;
+mod push;
 mod scene;
 mod upgrades;

@@ -7,11 +7,12 @@
 //! this hub does not know of yet, because the notice of the user's own join is late, makes it tell everybody again when
 //! it comes.
 
-use std::{cell::Cell, collections::BTreeSet, rc::Rc};
+use std::{cell::Cell, collections::BTreeSet};
 
 use futures::{StreamExt, future::join_all, stream};
 use ruma::{OwnedUserId, RoomId};
 use tern_model::MatrixError;
+use tern_object_kit::duties::Outcome;
 use tern_ports::{
     ObjectHost, WaitingPolls, ask_room, ask_user,
     wire::{keys::NoteDeviceList, room::ReadJoinedUsers},
@@ -40,23 +41,26 @@ const MOST_DOUBLINGS: u64 = 9;
 
 impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// Copies and announces what is not copied and announced yet, from where it was left.
-    pub(crate) async fn announce_devices(self: Rc<Self>) {
+    pub(crate) async fn announce_devices(&self) -> Outcome {
         if self.announcing.replace(true) {
-            return;
+            return Outcome::Done;
         }
         // Whatever ends this, the next one may start.
         let _guard = Announcing(&self.announcing);
         loop {
             // Who is told looks at the copy.
             if self.publish_keys().await.is_err() {
-                return self.request_alarm(self.host.now().plus(self.pause_of_copying())).await;
+                return Outcome::Again(self.host.now().plus(self.pause_of_copying()));
             }
-            let Ok(Some(at)) = shared_users::announcement(self.host.sql()) else { return };
+            let at = match shared_users::announcement(self.host.sql()) {
+                Ok(Some(at)) => at,
+                Ok(None) => return Outcome::Done,
+                Err(_) => return Outcome::Failed,
+            };
             match self.announce_once(&at).await {
                 Ok(None) => {}
-                Ok(Some(pause)) => return self.request_alarm(self.host.now().plus(pause)).await,
-                // The database refuses: the next life of this hub tries again.
-                Err(_) => return,
+                Ok(Some(pause)) => return Outcome::Again(self.host.now().plus(pause)),
+                Err(_) => return Outcome::Failed,
             }
         }
     }

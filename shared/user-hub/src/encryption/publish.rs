@@ -18,7 +18,9 @@ use tern_ports::{
 
 use super::announce;
 use crate::{
-    Handled, UserActor, reply,
+    Handled, UserActor,
+    alarm::Duty,
+    reply,
     store::publication::{self, Publication},
     transaction::Transaction,
 };
@@ -87,7 +89,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(crate) async fn after_keys(self: &Rc<Self>, handled: Handled, tells: Tells) -> Handled {
         let (changed, unannounced) = (self.keys_changed.take(), self.unannounced.take());
         if changed || unannounced {
-            self.request_alarm(self.host.now().plus(announce::RESUME_MS)).await;
+            self.leave(Duty::Devices, self.host.now().plus(announce::RESUME_MS)).await;
         }
         let wait = changed
             || match tells {
@@ -97,7 +99,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             };
         let copied = if wait { self.publish_keys().await } else { Ok(()) };
         if unannounced || copied.is_err() {
-            self.host.spawn(Box::pin(Rc::clone(self).announce_devices()));
+            self.host.spawn(Box::pin(Rc::clone(self).see_to(Duty::Devices)));
         }
         match copied {
             Ok(()) => handled,

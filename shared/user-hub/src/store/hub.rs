@@ -1,6 +1,6 @@
 //! The hub's one row.
 
-use tern_model::StreamPos;
+use tern_model::{Millis, StreamPos};
 use tern_ports::{Sql, SqlError};
 
 /// The stream's position, the newest position of each kind of news, and the constructor's count.
@@ -20,12 +20,18 @@ pub(crate) struct Hub {
     pub(crate) relisted: StreamPos,
     /// A session was opened once: there is such a user.
     pub(crate) opened: bool,
+    /// How many pushers are enabled.
+    pub(crate) pushers: u64,
+    /// From here on events may not have been handed over to them; zero when all are.
+    pub(crate) push_from: StreamPos,
+    /// When an event for them came last.
+    pub(crate) push_at: Millis,
 }
 
 pub(crate) fn read(sql: &impl Sql) -> Result<Hub, SqlError> {
     let rows = sql.query(
         "SELECT constructed, position, rooms, to_device, e2ee, account_data, receipts, relisted, opened,
-         threads, sticky FROM hub",
+         threads, sticky, pushers, push_from, push_at FROM hub",
         &[],
     )?;
     let row = rows.into_iter().next().unwrap_or_default();
@@ -42,18 +48,32 @@ pub(crate) fn read(sql: &impl Sql) -> Result<Hub, SqlError> {
         opened: row.flag(8),
         threads: at(9),
         sticky: at(10),
+        pushers: row.int(11).unwrap_or(0),
+        push_from: at(12),
+        push_at: Millis(row.int(13).unwrap_or(0)),
     })
 }
 
 pub(crate) fn write(sql: &impl Sql, hub: &Hub) -> Result<(), SqlError> {
-    let positions = [hub.position, hub.rooms, hub.to_device, hub.e2ee, hub.account_data, hub.receipts, hub.relisted];
-    let mut params = vec![hub.constructed.into()];
-    params.extend(positions.map(|at| at.0.into()));
-    params.push(hub.opened.into());
-    params.extend([hub.threads, hub.sticky].map(|at| at.0.into()));
+    let params = [
+        hub.constructed.into(),
+        hub.position.0.into(),
+        hub.rooms.0.into(),
+        hub.to_device.0.into(),
+        hub.e2ee.0.into(),
+        hub.account_data.0.into(),
+        hub.receipts.0.into(),
+        hub.relisted.0.into(),
+        hub.opened.into(),
+        hub.threads.0.into(),
+        hub.sticky.0.into(),
+        hub.pushers.into(),
+        hub.push_from.0.into(),
+        hub.push_at.0.into(),
+    ];
     sql.query(
         "UPDATE hub SET constructed = ?, position = ?, rooms = ?, to_device = ?, e2ee = ?, account_data = ?,
-         receipts = ?, relisted = ?, opened = ?, threads = ?, sticky = ?",
+         receipts = ?, relisted = ?, opened = ?, threads = ?, sticky = ?, pushers = ?, push_from = ?, push_at = ?",
         &params,
     )?;
     Ok(())

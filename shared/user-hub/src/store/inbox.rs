@@ -184,6 +184,33 @@ pub(crate) fn notifications(
     Ok(rows.iter().filter_map(|row| Some((notification(row)?, row.string(3)?))).collect())
 }
 
+/// A mark, with what is asked of its event.
+pub(crate) struct Mark {
+    pub(crate) pos: StreamPos,
+    pub(crate) notification: Notification,
+    pub(crate) kind: String,
+    pub(crate) ts: Millis,
+}
+
+/// Marks of a room's events after a place, the newest first and at most `limit`.
+pub(crate) fn marks_after(
+    sql: &impl Sql,
+    room_id: &RoomId,
+    (pos, seq): (StreamPos, RoomSeq),
+    limit: u64,
+) -> Result<Vec<Mark>, SqlError> {
+    let rows = sql.query(
+        "SELECT seq, mark, thread, pos, kind, ts FROM inbox WHERE room_id = +? AND mark > 0 AND (pos, seq) > (?, ?)
+         ORDER BY seq DESC LIMIT +?",
+        &[room_id.as_str().into(), pos.0.into(), seq.0.into(), limit.into()],
+    )?;
+    let mark = |row: &Row| {
+        let (pos, ts) = (StreamPos(row.int(3)?), Millis(row.int(5)?));
+        Some(Mark { pos, notification: notification(row)?, kind: row.string(4)?, ts })
+    };
+    Ok(rows.iter().filter_map(mark).collect())
+}
+
 /// An event that notifies, with the stream position at which it came.
 pub(crate) struct Notifying {
     pub(crate) pos: StreamPos,

@@ -61,6 +61,18 @@ pub(crate) fn device(sql: &impl Sql, device_id: &DeviceId) -> Result<Option<Sign
 }
 
 /// Identity keys with the name of the device: of `devices`, or of all when it is empty.
+/// Whether a device has uploaded keys of any kind.
+pub(crate) fn has_any(sql: &impl Sql, device_id: &DeviceId) -> Result<bool, SqlError> {
+    let id = Value::from(device_id.as_str());
+    let rows = sql.query(
+        "SELECT EXISTS (SELECT 1 FROM device_key WHERE device_id = ?)
+             OR EXISTS (SELECT 1 FROM one_time_key WHERE device_id = ?)
+             OR EXISTS (SELECT 1 FROM fallback_key WHERE device_id = ?)",
+        &[id.clone(), id.clone(), id],
+    )?;
+    Ok(rows.first().is_some_and(|row| row.flag(0)))
+}
+
 pub(crate) fn devices(
     sql: &impl Sql,
     devices: &[OwnedDeviceId],

@@ -12,6 +12,7 @@ pub(super) mod keys;
 pub(super) mod places;
 pub(super) mod profile;
 pub(super) mod publication;
+pub(super) mod pushers;
 pub(super) mod receipts;
 pub(super) mod resolved;
 pub(super) mod rooms;

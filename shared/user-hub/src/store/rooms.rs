@@ -55,6 +55,17 @@ impl RoomRow {
     }
 }
 
+impl RoomRow {
+    /// The list of rooms shows it as unread: something counts, or it is an invite.
+    pub(crate) fn is_unread(&self) -> bool {
+        match self.membership {
+            Membership::Join => !self.unread_counts.is_clear(),
+            Membership::Invite => true,
+            _ => false,
+        }
+    }
+}
+
 const COLUMNS: &str = "room_id, membership, removed, forgotten, pos, relisted, activity, bump, newest, inbox_from, \
                        joined, forwarded, notifications, highlights, read, read_main, threads, packed, turned";
 
@@ -97,6 +108,18 @@ pub(crate) fn load(sql: &impl Sql, room_id: &RoomId) -> Result<Option<RoomRow>, 
 /// All rooms that are not forgotten.
 pub(crate) fn all(sql: &impl Sql) -> Result<Vec<RoomRow>, SqlError> {
     let rows = sql.query(&format!("SELECT {COLUMNS} FROM room WHERE forgotten = 0"), &[])?;
+    Ok(rows.iter().filter_map(room).collect())
+}
+
+/// Rooms that may be unread, among them all invites, and that changed at `since` or later.
+pub(crate) fn unread(sql: &impl Sql, since: StreamPos) -> Result<Vec<RoomRow>, SqlError> {
+    let rows = sql.query(
+        &format!(
+            "SELECT {COLUMNS} FROM room WHERE pos >= ? AND forgotten = 0 AND (membership = 'invite' OR
+             membership = 'join' AND (notifications > 0 OR threads IS NOT NULL))"
+        ),
+        &[since.0.into()],
+    )?;
     Ok(rows.iter().filter_map(room).collect())
 }
 

@@ -27,7 +27,7 @@ const PUBLISH: &str = "INSERT INTO public_keys (user_id, version, devices, maste
 
 /// Users without a copy come with nothing; those of whom nobody has heard do not come at all.
 const READ: &str = "SELECT j.value AS user_id, k.devices AS devices, k.master AS master, \
-     k.self_signing AS self_signing FROM json_each(?1) j LEFT JOIN public_keys k ON k.user_id = j.value \
+     k.self_signing AS self_signing, k.version AS version FROM json_each(?1) j LEFT JOIN public_keys k ON k.user_id = j.value \
      WHERE k.user_id IS NOT NULL OR EXISTS (SELECT 1 FROM users u WHERE u.user_id = j.value)";
 
 /// One write.
@@ -49,7 +49,8 @@ pub(crate) async fn read<D: Databases>(storage: &Storage<'_, D>, ask: ReadPublic
     for users in ask.users.chunks(AT_A_TIME) {
         let [rows] = run(&storage.databases, Database::Global, [Statement::new(READ, [json_list(users)?])]).await?;
         for row in &rows {
-            let found = found(row).ok_or_else(MatrixError::unavailable)?;
+            let mut found = found(row).ok_or_else(MatrixError::unavailable)?;
+            found.version = found.version.filter(|_| ask.versions);
             bytes += found.keys.as_ref().map_or(0, PublicKeys::bytes);
             page.found.push(found);
         }
@@ -72,5 +73,5 @@ fn found(row: &Row) -> Option<FoundKeys> {
         Some(devices) => Some(PublicKeys { devices, master: json(2)?, self_signing: json(3)? }),
         None => None,
     };
-    Some(FoundKeys { user_id, keys })
+    Some(FoundKeys { user_id, keys, version: row.int(4) })
 }

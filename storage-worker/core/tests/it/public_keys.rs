@@ -22,7 +22,7 @@ fn publish(worker: &Worker, name: &str, version: u64, keys: Option<PublicKeys>) 
 }
 
 fn read(worker: &Worker, users: &[OwnedUserId]) -> KeysPage {
-    worker.ask(ReadPublicKeys { users: users.to_vec() })
+    worker.ask(ReadPublicKeys { users: users.to_vec(), versions: false })
 }
 
 fn create(worker: &Worker, name: &str) {
@@ -43,9 +43,9 @@ fn an_older_version_does_not_come_back() {
     for (version, device) in [(1, "ONE"), (3, "THREE"), (2, "TWO"), (3, "AGAIN")] {
         publish(&worker, "alice", version, Some(keys(device)));
     }
-    assert_eq!(now(), [FoundKeys { user_id: user("alice"), keys: Some(keys("THREE")) }]);
+    assert_eq!(now(), [FoundKeys { user_id: user("alice"), keys: Some(keys("THREE")), version: None }]);
     publish(&worker, "alice", 4, None);
-    assert_eq!(now(), [FoundKeys { user_id: user("alice"), keys: None }], "too long for the copy");
+    assert_eq!(now(), [FoundKeys { user_id: user("alice"), keys: None, version: None }], "too long for the copy");
     publish(&worker, "alice", 3, Some(keys("THREE")));
     assert_eq!(now()[0].keys, None);
     publish(&worker, "alice", 5, Some(PublicKeys { master: None, ..keys("FIVE") }));

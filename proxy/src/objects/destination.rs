@@ -1,0 +1,26 @@
+//! Shell of the actor of another server. Object name: the server's name, in small letters.
+
+use std::rc::Rc;
+
+use tern_small_objects::destination::DestinationActor;
+use worker::{DurableObject, Env, Request, Response, State, durable_object};
+
+use super::{Object, build, serve_object};
+use crate::cf::host::Host;
+
+/// Asks another server. Keeps nothing.
+#[durable_object(fetch)]
+pub struct Destination {
+    object: Object<Rc<DestinationActor<Host>>>,
+}
+
+impl DurableObject for Destination {
+    fn new(state: State, env: Env) -> Self {
+        let object = build(&Rc::new(state), &env, |host, config, name| DestinationActor::new(host, config, &name));
+        Self { object }
+    }
+
+    async fn fetch(&self, request: Request) -> worker::Result<Response> {
+        serve_object("destination", &self.object, request, async |actor, command| actor.handle(command).await).await
+    }
+}

@@ -1,0 +1,4 @@
+//! Server-Server API. Every route that another server has to sign for is of the class `Federation`.
+
+pub(super) mod keys;
+pub(super) mod queries;

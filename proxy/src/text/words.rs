@@ -1,0 +1,184 @@
+//! Which words there are.
+
+/// Declares the words of a language, and for tests a list of them.
+macro_rules! words {
+    ($($name:ident)*) => {
+        /// The words of one language.
+        pub(crate) struct Text {
+            /// Its tag (RFC 5646).
+            pub(crate) lang: &'static str,
+            $(pub(crate) $name: &'static str,)*
+        }
+
+        #[cfg(test)]
+        impl Text {
+            /// Every word with its name.
+            pub(super) fn all(&self) -> Vec<(&'static str, &'static str)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
+        }
+    };
+}
+
+words! {
+    sign_in
+    sign_in_lead
+    username
+    username_hint
+    password
+    password_hint
+    password_again
+    no_account
+    have_account
+    create_account
+    register_lead
+    registration_token
+    registration_token_hint
+    your_account
+    problem
+    not_this_way
+    stale_form
+    wrong_password
+    passwords_differ
+    password_short
+    name_taken
+    name_not_allowed
+    wrong_token
+    registration_closed
+    too_often
+    try_again
+    allow_title
+    allow_question
+    client_from
+    client_unverified
+    signed_in_as
+    it_will
+    may_read
+    may_send
+    may_manage
+    may_identify
+    allow
+    deny
+    not_you
+    other_account
+    app_mistake
+    back_to_app
+    device_title
+    device_lead
+    device_warning
+    device_allowed
+    device_denied
+    code
+    wrong_code
+    next
+    profile
+    display_name
+    save
+    saved
+    sessions
+    no_sessions
+    security
+    change
+    identity
+    identity_hint
+    reset
+    reset_lead
+    reset_allow
+    reset_allowed
+    deactivate
+    deactivate_hint
+    deactivate_lead
+    sign_out_here
+    app
+    last_seen
+    end_hint
+    end_session
+    session_ended
+    change_password
+    current_password
+    new_password
+    sign_out_everywhere
+    password_changed
+    never_mind
+    account_locked
+    session_gone
+    address
+    end_question
+    reset_device
+    erase
+    deactivated
+    goodbye
+    email
+    forgot
+    recover
+    recover_lead
+    register_mail_lead
+    send_link
+    mail_sent
+    mail_title
+    mail_lead
+    mail_link
+    mail_confirm
+    mail_confirmed
+    mail_stale
+    mail_invalid
+    mail_in_use
+    letter_address
+    letter_password
+    letter_confirm
+    letter_recover
+    letter_known
+    letter_unknown
+    continue_with
+    choose_name
+    connected
+    connect
+    disconnect
+    untied
+    last_way
+    prove
+    prove_lead
+    agree
+    terms_needed
+    proven
+    welcome
+    welcome_lead
+    open_to_all
+    open_by_token
+    open_to_none
+    server_address
+    server_address_hint
+    on_phone
+    on_phone_steps
+    on_phone_by_hand
+    in_browser
+    in_browser_steps
+    other_apps
+    other_apps_steps
+    open_app
+    find_apps
+    no_page
+    nothing_here
+    new_session
+    client_policy
+    client_terms
+    sign_in_for
+    again_client
+    again_sensitive
+    show_password
+    end_open
+    deactivate_open
+    this_browser
+    signed_in_at
+    never_seen
+    just_now
+    minute_ago
+    minutes_ago
+    hour_ago
+    hours_ago
+    day_ago
+    days_ago
+    month_ago
+    months_ago
+    year_ago
+}

@@ -1,0 +1,15 @@
+//! The rules between servers (Server-Server API): who is asked where, and who asks.
+//!
+//! - [`server_name`]: what servers are called, and [`discovery`] where they are, with [`well_known`] on the way.
+//! - [`x_matrix`] reads the header of a signed request, [`request`] makes and checks the signature, over [`canonical`] JSON
+//!   that keeps numbers as they were written.
+//! - [`server_keys`]: what a server says of its keys, and for how long they are good.
+
+pub mod canonical;
+pub mod discovery;
+pub mod request;
+pub mod server_keys;
+pub mod server_name;
+pub mod signature;
+pub mod well_known;
+pub mod x_matrix;

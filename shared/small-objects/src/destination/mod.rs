@@ -1,0 +1,110 @@
+//! The object of another server, named by that server: the one place that asks it things, so that many who want the same ask
+//! once, and a server that is down is left alone.
+//!
+//! - `way` finds where the server is, and remembers it while this object lives.
+//! - `keys` has the server say which keys it has, or a notary for it.
+//!
+//! Nothing is stored here: whoever makes up names of servers leaves no objects behind.
+
+mod keys;
+mod way;
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use futures::{
+    FutureExt,
+    future::{LocalBoxFuture, Shared},
+};
+use ruma::OwnedServerName;
+use tern_federation::{discovery::Way, server_name::ServerName};
+use tern_model::{Config, MatrixError, Millis};
+use tern_ports::{
+    Clock, Outbound, Transport,
+    wire::{DestinationCommand, frame, server_keys::StoredServerKey},
+};
+
+/// An answer with all keys is not asked for again for so long, in milliseconds, whoever names another key.
+const FRESH_FOR: u64 = 60_000;
+/// A server that had no answer is left alone for so long, then twice as long, and so on, in milliseconds.
+const FIRST_PAUSE: u64 = 60_000;
+const LONGEST_PAUSE: u64 = 3_600_000;
+
+/// What came of asking for keys.
+type Fetched = Result<Vec<StoredServerKey>, MatrixError>;
+
+/// The actor in the object of another server.
+pub struct DestinationActor<H> {
+    host: Rc<H>,
+    config: Rc<Config>,
+    name: OwnedServerName,
+    /// The name as it is looked up.
+    server: ServerName,
+    /// Those who ask at the same time share one answer.
+    asking: RefCell<Option<Shared<LocalBoxFuture<'static, Fetched>>>>,
+    /// What came of it last, and until when that stands.
+    last: RefCell<Option<(Millis, Fetched)>>,
+    pause: Cell<u64>,
+    way: RefCell<Option<(Millis, Way)>>,
+}
+
+impl<H: Clock + Outbound + Transport + 'static> DestinationActor<H> {
+    /// The object of the server of this name.
+    ///
+    /// # Errors
+    /// When it is no name in small letters.
+    pub fn new(host: Rc<H>, config: Rc<Config>, name: &str) -> Result<Rc<Self>, String> {
+        let server = ServerName::parse(name).filter(|server| server.to_string() == name);
+        let server = server.ok_or("the object is not named by a server")?;
+        let name = OwnedServerName::try_from(name).map_err(|error| error.to_string())?;
+        Ok(Rc::new(Self {
+            host,
+            config,
+            name,
+            server,
+            asking: RefCell::default(),
+            last: RefCell::default(),
+            pause: Cell::new(FIRST_PAUSE),
+            way: RefCell::default(),
+        }))
+    }
+
+    /// Handles one command; answers with a reply frame.
+    pub async fn handle(self: &Rc<Self>, command: DestinationCommand) -> Vec<u8> {
+        match command {
+            DestinationCommand::FetchServerKeys(_) => frame::write_reply(&self.fetch_keys().await),
+        }
+    }
+
+    async fn fetch_keys(self: &Rc<Self>) -> Fetched {
+        let now = self.host.now();
+        let standing = self.last.borrow().as_ref().filter(|(until, _)| now < *until).map(|(_, last)| last.clone());
+        if let Some(last) = standing {
+            return last;
+        }
+        let running = self.asking.borrow().clone().filter(|asking| asking.peek().is_none());
+        let asking = running.unwrap_or_else(|| {
+            let this = Rc::clone(self);
+            async move { this.ask_for_keys().await }.boxed_local().shared()
+        });
+        self.asking.replace(Some(asking.clone()));
+        asking.await
+    }
+
+    async fn ask_for_keys(&self) -> Fetched {
+        let fetched = self.keys_from_anywhere().await;
+        let lasts = match &fetched {
+            Ok(_) => {
+                self.pause.set(FIRST_PAUSE);
+                FRESH_FOR
+            }
+            // Not the other server's fault.
+            Err(error) if error.status == 503 => 0,
+            Err(_) => self.pause.replace(self.pause.get().saturating_mul(2).min(LONGEST_PAUSE)),
+        };
+        self.last.replace(Some((self.host.now().plus(lasts), fetched.clone())));
+        fetched
+    }
+}
