@@ -53,6 +53,7 @@ impl Costs {
             costs.of_account(rooms);
         }
         costs.of_encryption();
+        costs.of_federation();
         costs.of_tokens();
         for members in MEMBERS {
             costs.of_rules(members);

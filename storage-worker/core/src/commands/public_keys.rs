@@ -25,10 +25,20 @@ const PUBLISH: &str = "INSERT INTO public_keys (user_id, version, devices, maste
      VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET version = excluded.version, devices = excluded.devices, \
      master = excluded.master, self_signing = excluded.self_signing WHERE excluded.version > public_keys.version";
 
-/// Users without a copy come with nothing; those of whom nobody has heard do not come at all.
-const READ: &str = "SELECT j.value AS user_id, k.devices AS devices, k.master AS master, \
-     k.self_signing AS self_signing, k.version AS version FROM json_each(?1) j LEFT JOIN public_keys k ON k.user_id = j.value \
-     WHERE k.user_id IS NOT NULL OR EXISTS (SELECT 1 FROM users u WHERE u.user_id = j.value)";
+/// The copies of the users in `?1`. Users without one come with nothing; those of whom nobody has heard do not come at all.
+macro_rules! read {
+    ($further:literal) => {
+        concat!(
+            "SELECT j.value AS user_id, k.devices AS devices, k.master AS master, k.self_signing AS self_signing",
+            $further,
+            " FROM json_each(?1) j LEFT JOIN public_keys k ON k.user_id = j.value \
+              WHERE k.user_id IS NOT NULL OR EXISTS (SELECT 1 FROM users u WHERE u.user_id = j.value)"
+        )
+    };
+}
+
+const READ: &str = read!("");
+const READ_VERSIONS: &str = read!(", k.version AS version");
 
 /// One write.
 pub(crate) async fn publish<D: Databases>(storage: &Storage<'_, D>, ask: PublishKeys) -> Result<Done, MatrixError> {
@@ -46,11 +56,11 @@ pub(crate) async fn publish<D: Databases>(storage: &Storage<'_, D>, ask: Publish
 pub(crate) async fn read<D: Databases>(storage: &Storage<'_, D>, ask: ReadPublicKeys) -> Result<KeysPage, MatrixError> {
     let mut page = KeysPage::default();
     let mut bytes = 0;
+    let read = if ask.versions { READ_VERSIONS } else { READ };
     for users in ask.users.chunks(AT_A_TIME) {
-        let [rows] = run(&storage.databases, Database::Global, [Statement::new(READ, [json_list(users)?])]).await?;
+        let [rows] = run(&storage.databases, Database::Global, [Statement::new(read, [json_list(users)?])]).await?;
         for row in &rows {
-            let mut found = found(row).ok_or_else(MatrixError::unavailable)?;
-            found.version = found.version.filter(|_| ask.versions);
+            let found = found(row).ok_or_else(MatrixError::unavailable)?;
             bytes += found.keys.as_ref().map_or(0, PublicKeys::bytes);
             page.found.push(found);
         }
