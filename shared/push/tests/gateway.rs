@@ -10,7 +10,7 @@ use tern_push::{
     queue::Outcome,
 };
 
-fn data(more: Value) -> PusherData {
+fn data(more: &Value) -> PusherData {
     let mut data =
         json!({"url": "https://push.example.org/_matrix/push/v1/notify", "default_payload": {"cs": "secret"}});
     data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -21,7 +21,7 @@ fn device(data: &PusherData) -> Device<'_> {
     Device { app_id: "org.example.app", pushkey: "key", since: Millis(1_700_000_000_999), data }
 }
 
-fn sent(data: &PusherData, event: &Value, tweaks: Value) -> Value {
+fn sent(data: &PusherData, event: &Value, tweaks: &Value) -> Value {
     let client = RawJson::from_value(event).unwrap();
     let told = Told {
         user_id: user_id!("@alice:x"),
@@ -41,29 +41,29 @@ fn message(body: &str) -> Value {
 
 #[test]
 fn the_short_format_names_the_event_and_nothing_of_it() {
-    let data = data(json!({"format": "event_id_only"}));
+    let data = data(&json!({"format": "event_id_only"}));
     let entry = json!({"app_id": "org.example.app", "pushkey": "key", "pushkey_ts": 1_700_000_000,
         "data": {"format": "event_id_only", "default_payload": {"cs": "secret"}}});
     assert_eq!(
-        sent(&data, &message("hi"), json!({"sound": "default"})),
+        sent(&data, &message("hi"), &json!({"sound": "default"})),
         json!({"event_id": "$e", "room_id": "!r:x", "prio": "high", "counts": {"unread": 3}, "devices": [entry]})
     );
 }
 
 #[test]
 fn the_full_format_says_what_is_known() {
-    let full = sent(&data(json!({})), &message("hi"), json!({"highlight": false}));
+    let full = sent(&data(&json!({})), &message("hi"), &json!({"highlight": false}));
     assert_eq!(full["prio"], "low");
     assert_eq!((&full["type"], &full["sender"]), (&json!("m.room.message"), &json!("@bob:x")));
     assert_eq!((&full["sender_display_name"], &full["room_name"]), (&json!("Bob"), &json!("Talk")));
     assert_eq!(full["content"], json!({"msgtype": "m.text", "body": "hi"}));
     assert_eq!(full["devices"][0]["tweaks"], json!({"highlight": false}));
     assert_eq!(full.get("user_is_target"), None);
-    let long = sent(&data(json!({})), &message(&"x".repeat(4_000)), json!({}));
+    let long = sent(&data(&json!({})), &message(&"x".repeat(4_000)), &json!({}));
     assert_eq!(long.get("content"), None, "phones take no more");
     let invite = json!({"type": "m.room.member", "event_id": "$i", "sender": "@bob:x", "state_key": "@alice:x",
         "content": {"membership": "invite"}});
-    let invite = sent(&data(json!({})), &invite, json!({"sound": "default"}));
+    let invite = sent(&data(&json!({})), &invite, &json!({"sound": "default"}));
     assert_eq!((&invite["membership"], &invite["user_is_target"]), (&json!("invite"), &json!(true)));
 }
 
@@ -76,18 +76,18 @@ fn what_rings_or_may_ring_is_urgent() {
         (message("x"), json!({"highlight": true}), "high"),
         (encrypted, json!({}), "high"),
     ] {
-        assert_eq!(sent(&data(json!({})), &event, tweaks)["prio"], prio);
+        assert_eq!(sent(&data(&json!({})), &event, &tweaks)["prio"], prio);
     }
 }
 
 #[test]
 fn badges_are_explicit_and_may_be_unwanted() {
-    let body: Value = serde_json::from_slice(&badge(&device(&data(json!({}))), 0)).unwrap();
+    let body: Value = serde_json::from_slice(&badge(&device(&data(&json!({}))), 0)).unwrap();
     assert_eq!(body["notification"]["counts"], json!({"unread": 0}));
     assert_eq!(body["notification"]["devices"][0]["pushkey"], "key");
-    let unwanted = data(json!({"org.matrix.msc4076.disable_badge_count": true}));
+    let unwanted = data(&json!({"org.matrix.msc4076.disable_badge_count": true}));
     assert!(unwanted.no_counts);
-    assert_eq!(sent(&unwanted, &message("x"), json!({})).get("counts"), None);
+    assert_eq!(sent(&unwanted, &message("x"), &json!({})).get("counts"), None);
 }
 
 #[test]

@@ -20,9 +20,13 @@ const PUSHKEY: &str = "key";
 impl Hub {
     /// A phone with a pusher, in a room.
     fn with_pusher() -> (Self, SessionRef) {
-        let hub = Self::new();
+        Self::new().gets_pusher()
+    }
+
+    fn gets_pusher(self) -> (Self, SessionRef) {
+        let hub = self;
         let session = hub.login("PHONE");
-        hub.set_pusher(&session, PUSHKEY, json!({}), true);
+        hub.set_pusher(&session, PUSHKEY, &json!({}), true);
         hub.joins("r");
         hub.host.settle();
         hub.gateway().take();
@@ -33,7 +37,7 @@ impl Hub {
         &self.host.gateway
     }
 
-    fn set_pusher(&self, session: &SessionRef, pushkey: &str, more: Value, enabled: bool) {
+    fn set_pusher(&self, session: &SessionRef, pushkey: &str, more: &Value, enabled: bool) {
         let mut data = json!({"url": "https://push.example.org/_matrix/push/v1/notify"});
         data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let pusher = PusherFields {
@@ -257,10 +261,27 @@ fn a_hub_that_slept_repeats_nothing() {
 }
 
 #[test]
+fn an_alarm_of_something_else_repeats_nothing() {
+    let (hub, session) = Hub::with_presence().gets_pusher();
+    hub.classic(&session, None, false).unwrap();
+    hub.host.settle();
+    // In five minutes it is looked whether the user is still there.
+    hub.passes(270_000);
+    hub.hears("r", 2);
+    hub.passes(5_000);
+    assert_eq!(hub.pushed(), ["$e2"]);
+    hub.host.clock.advance(20_000);
+    let hub = hub.slept();
+    hub.passes(5_000);
+    hub.passes(5_000);
+    assert_eq!(hub.pushed(), Vec::<String>::new());
+}
+
+#[test]
 fn a_rejected_device_and_one_that_signed_out_have_no_pusher() {
     let (hub, session) = Hub::with_pusher();
     let other = hub.login("TABLET");
-    hub.set_pusher(&other, "tablet", json!({"format": "event_id_only"}), true);
+    hub.set_pusher(&other, "tablet", &json!({"format": "event_id_only"}), true);
     assert_eq!(hub.pushers(&session).as_array().unwrap().len(), 2);
     hub.gateway().rejects(PUSHKEY);
     hub.hears("r", 2);
@@ -277,10 +298,10 @@ fn a_rejected_device_and_one_that_signed_out_have_no_pusher() {
 #[test]
 fn a_disabled_pusher_misses_what_comes_and_one_set_again_stays() {
     let (hub, session) = Hub::with_pusher();
-    hub.set_pusher(&session, PUSHKEY, json!({}), false);
+    hub.set_pusher(&session, PUSHKEY, &json!({}), false);
     hub.hears("r", 2);
     let other = hub.login("TABLET");
-    hub.set_pusher(&other, PUSHKEY, json!({}), true);
+    hub.set_pusher(&other, PUSHKEY, &json!({}), true);
     hub.hears("r", 3);
     assert_eq!(hub.pushed(), ["$e3"]);
     let pusher = &hub.pushers(&session)[0];
@@ -298,9 +319,9 @@ fn there_is_a_bound_to_the_number_of_pushers() {
     let hub = Hub::new();
     let session = hub.login("PHONE");
     for number in 0..20 {
-        hub.set_pusher(&session, &format!("key{number}"), json!({}), true);
+        hub.set_pusher(&session, &format!("key{number}"), &json!({}), true);
     }
-    hub.set_pusher(&session, "key7", json!({}), true);
+    hub.set_pusher(&session, "key7", &json!({}), true);
     let pusher = hub.pushers(&session).as_array().unwrap().len();
     assert_eq!(pusher, 20);
 }

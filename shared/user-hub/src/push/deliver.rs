@@ -15,8 +15,12 @@ use tern_push::{
     queue::{self, Choice, Next, Outcome, Progress},
 };
 
-use super::Live;
-use crate::{UserActor, alarm::Duty, store::pushers};
+use super::{Live, UNSURE_AT_ALARM_MS};
+use crate::{
+    UserActor,
+    alarm::Duty,
+    store::{hub, pushers},
+};
 
 /// Pushers served at a time: as many as an object may have connections.
 const AT_A_TIME: usize = 6;
@@ -43,8 +47,20 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             self.host.spawn(Box::pin(Rc::clone(self).push_all()));
             return Ok(duties::Outcome::Again(now.plus(LOOK_AGAIN_MS)));
         }
+        self.settle_row()?;
         let next = outages().map(|outage| outage.next_at).min();
         Ok(next.map_or(duties::Outcome::Done, duties::Outcome::Again))
+    }
+
+    /// Everything was handed over, which the row does not say yet. An alarm of something else that comes soon, in another life,
+    /// would take it for the row of a hub that died.
+    fn settle_row(&self) -> Result<(), MatrixError> {
+        let hub = self.hub.get();
+        let soon = hub.push_at.plus(UNSURE_AT_ALARM_MS);
+        if self.duties.next_after(self.host.now()).is_some_and(|at| at < soon) {
+            hub::write(self.host.sql(), &hub)?;
+        }
+        Ok(())
     }
 
     /// Sends what there is to be sent, to each pusher that is not being served.
