@@ -110,14 +110,14 @@ async fn register(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError
         let mistake = password_mistake(page_request, &form, account.password);
         if let Some(alert) = mistake {
             let mistake = Mistake { alert, field: "password" };
-            return Ok(register_page(page_request, target, &account, Some(mistake))?.with_status(400));
+            return Ok(register_page(page_request, target, &account, Some(&mistake))?.with_status(400));
         }
         match flow::register(edge, &edge.config, account.clone(), client_info(request)).await {
             Ok(cookie) => Ok(page_request.signed_in_now(&cookie, target).await),
             Err(error) => match page_request.say(&error) {
                 Some(alert) => {
                     let mistake = Mistake { alert, field: wrong_field(&error.errcode) };
-                    Ok(register_page(page_request, target, &account, Some(mistake))?.with_status(error.status))
+                    Ok(register_page(page_request, target, &account, Some(&mistake))?.with_status(error.status))
                 }
                 None => Err(error),
             },
@@ -130,13 +130,13 @@ fn register_page(
     page_request: &PageRequest<'_>,
     target: &str,
     account: &NewAccount<'_>,
-    mistake: Option<Mistake>,
+    mistake: Option<&Mistake>,
 ) -> Result<Answer, MatrixError> {
     let config = &page_request.edge.config;
     let closed = registration_flows(config).is_empty();
     let page = page_request.page(page_request.text.create_account);
-    let alert = mistake.as_ref().map(|mistake| mistake.alert);
-    let (focus, wrong) = focus(mistake.as_ref());
+    let alert = mistake.map(|mistake| mistake.alert);
+    let (focus, wrong) = focus(mistake);
     let register = Register {
         page,
         alert: if closed { Some(page_request.text.registration_closed) } else { alert },

@@ -1,6 +1,6 @@
 //! Access tokens: what is accepted, and everything that is not. Those of builds before: `earlier_token.rs`.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod config;
 

@@ -1,6 +1,6 @@
 //! What a client may ask for of pushers, and with which code everything else is refused.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{cell::RefCell, rc::Rc};
 

@@ -108,7 +108,7 @@ mod tests {
             assert_eq!((name.to_string().as_str(), name.port, name.is_literal()), (written, port, literal), "{text}");
             assert_eq!(ServerName::parse(written), Some(name), "{text}");
         }
-        assert!(matches!(ServerName::parse("::1"), None));
+        assert!(ServerName::parse("::1").is_none());
         assert_eq!(ServerName::parse("1.2.3.4").map(|name| name.host), Some(Host::V4([1, 2, 3, 4].into())));
     }
 

@@ -216,7 +216,7 @@ mod tests {
             "X-Matrix origin=a.org,key=curve25519:1,sig=x",
             "X-Matrix origin=a.org,origin=b.org,key=ed25519:1,sig=x",
             r#"X-Matrix origin="a.org,key=ed25519:1,sig=x"#,
-            r#"X-Matrix origin=a.org;key=ed25519:1;sig=x"#,
+            "X-Matrix origin=a.org;key=ed25519:1;sig=x",
             "\"X-Matrix",
             &long,
             &format!("X-Matrix {}", "a".repeat(20_000)),

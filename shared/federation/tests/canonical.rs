@@ -1,5 +1,7 @@
 //! Canonical JSON as it is signed: known texts, and what holds for all.
 
+#![expect(clippy::panic, reason = "a test stops at the first surprise")]
+
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use serde_json::{Map, Value};
 use tern_federation::canonical::{CanonicalError, object, object_without};

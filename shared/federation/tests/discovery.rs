@@ -1,5 +1,7 @@
 //! Every way to a server, as a table.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use tern_federation::{
     discovery::{Discovery, Srv, Step, read_srv},
     server_name::ServerName,

@@ -20,6 +20,9 @@ const PAGE_BYTES: usize = 1 << 20;
 /// Events looked at for a page, of which a filter may leave out any.
 const MOST_SCANNED: usize = 4_096;
 
+/// Events, and the place of the last one when there may be more.
+type Page = (Vec<StoredEvent>, Option<(EventField, EventField)>);
+
 impl<H: ObjectHost> RoomActor<H> {
     /// A page of the current state. What somebody who left reads, or what was at a point in time, is put together as a
     /// whole and is one page.
@@ -50,11 +53,7 @@ impl<H: ObjectHost> RoomActor<H> {
         self.client_forms(&head, &state)
     }
 
-    fn current_page(
-        &self,
-        pattern: (&str, &str),
-        request: &PageState,
-    ) -> Result<(Vec<StoredEvent>, Option<(EventField, EventField)>), SqlError> {
+    fn current_page(&self, pattern: (&str, &str), request: &PageState) -> Result<Page, SqlError> {
         let (mut events, mut bytes, mut scanned) = (Vec::new(), 0, 0);
         let mut after = request.after.clone().unwrap_or_default();
         loop {

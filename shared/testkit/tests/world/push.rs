@@ -46,7 +46,9 @@ fn asleep(seed: u64) -> Scene {
 
 fn counted(pushed: Vec<String>) -> BTreeMap<String, usize> {
     let mut counted = BTreeMap::new();
-    pushed.into_iter().for_each(|event| *counted.entry(event).or_default() += 1);
+    for event in pushed {
+        *counted.entry(event).or_default() += 1;
+    }
     counted
 }
 
@@ -58,7 +60,7 @@ fn every_message_is_pushed_although_hubs_crash_between_commit_and_push() {
         scene.world.set_faults(Faults { crashes: 40, evictions: 20, latency_ms: 40, ..Faults::default() });
         let sent = scene.world.run(scene.converse(&[&scene.alice])).remove(0);
         scene.heal();
-        let lives = scene.world.lives(&bob) as usize;
+        let lives = usize::try_from(scene.world.lives(&bob)).unwrap();
         let pushed = counted(scene.world.gateway().take_events());
         for event in sent {
             let times = pushed.get(event.as_str()).copied().unwrap_or(0);
