@@ -16,6 +16,8 @@ pub const SCHEMA: Schema = Schema {
         crate::timeline::finalised::TABLES,
         crate::reads::related::ANNOTATIONS,
         crate::timeline::receipts::BOUNDED,
+        crate::timeline::store::RECEIVED,
+        crate::graph::side_events::CITED,
     ],
     read: READ_NUMBER,
     write: WRITE_NUMBER,

@@ -3,9 +3,15 @@
 pub(crate) mod admit;
 pub(crate) mod batch;
 pub(crate) mod fetch;
+pub(crate) mod genuine;
+mod history;
 pub(crate) mod known;
+pub(crate) mod origins;
+pub(crate) mod read_events;
 pub(crate) mod receive;
 pub(crate) mod resolution_changes;
 pub(crate) mod side_events;
 pub(crate) mod state_groups;
 pub(crate) mod state_history;
+pub(crate) mod take;
+pub(crate) mod turn_states;
