@@ -84,7 +84,7 @@ fn what_was_said_on_the_other_side_of_a_split_is_resolved_once() {
     };
     // The figures for 3,000 members are in the budgets.
     let (small, large) = (cost(100), cost(1_000));
-    eprintln!("split: {small:?} and {large:?}");
+
     assert!(large.1 <= 1_500, "statements of a batch: {}", large.1);
     assert!(large.2 <= Duration::from_millis(500), "time of a batch: {:?}", large.2);
     assert!(large.1 <= small.1 + 20, "a batch costs the same in every room: {} and {}", small.1, large.1);
@@ -125,7 +125,7 @@ fn a_server_that_answers_one_event_a_thousand_times_costs_no_more_than_ten_forks
         costs.push(statements);
     }
     assert!(scene.extremities().len() <= 10, "{}", scene.extremities().len());
-    eprintln!("siblings: {costs:?}");
+
     assert!(costs.last().unwrap() <= &(costs[1] + 100), "{costs:?}");
     let (said, statements) = scene.statements(|| scene.ask(Scene::command(ALICE, "hello", "t")));
     assert!(statements <= 60, "statements of a local send: {statements}");
