@@ -10,8 +10,8 @@ use ruma::{EventId, OwnedEventId, OwnedUserId, ServerName};
 use serde_json::{Value, json};
 use tern_model::{Config, Pdu};
 use tern_room::{
-    Advance, AuthorisedPdu, Draft, History, Key, RoomView as _, StateDelta, StateMap, Unreadable, Verdict, Version,
-    advance, authorise_pdu, propose, resolve,
+    Advance, AuthorisedPdu, Draft, Extremities, History, Key, RoomView as _, StateDelta, StateMap, Unreadable, Verdict,
+    Version, advance, authorise_pdu, propose, resolve,
 };
 use tern_testkit::TestClock;
 
@@ -23,7 +23,7 @@ const MEMBERS: usize = 200;
 /// What the next event stands on.
 #[derive(Clone, Default)]
 struct Present {
-    head: BTreeSet<OwnedEventId>,
+    head: Vec<OwnedEventId>,
     state: StateMap,
 }
 
@@ -44,8 +44,9 @@ impl Graph {
         let AuthorisedPdu { verdict, after, .. } = authorise_pdu(&*self, pdu).expect("what it stands on is known");
         assert_eq!(verdict, Verdict::Accept, "{}", pdu.raw().text());
         self.events.insert(pdu.id().to_owned(), pdu.clone());
-        let moved = advance(&*self, &self.present.head, pdu, &after).expect("the states are known");
-        let Advance { extremities, changes } = moved;
+        let before = Extremities { events: self.present.head.clone(), former: None };
+        let moved = advance(&*self, &before, pdu, &after).expect("the states are known");
+        let Advance { extremities, changes, .. } = moved;
         for (key, event_id) in changes.iter() {
             let event_id = event_id.clone().expect("nothing is taken out of the state of a room without forks");
             self.present.state.insert(key.clone(), event_id);
@@ -93,7 +94,7 @@ impl History for Graph {
 
     /// Nothing is built on any but the newest event, after which the state is the present one.
     fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<StateDelta>>, Unreadable> {
-        Ok(self.present.head.contains(event_id).then(Rc::default))
+        Ok(self.present.head.iter().any(|known| known == event_id).then(Rc::default))
     }
 }
 

@@ -8,7 +8,7 @@
 //! | folder | what | in it |
 //! |---|---|---|
 //! | `timeline` | changes, and what is stored of them | `send`, `membership`, `create`, `delayed`, `finalised`, `sticky`, `facts`, `forward` |
-//! | `graph` | events from other servers, and what is kept of a room that forked | `receive`, `fetch`, `admit`, `known`; `state_groups`, `resolution_changes`, `side_events`, `state_history` |
+//! | `graph` | events from other servers, and what is kept of a room that forked | `receive`, `origins`, `genuine`, `take`, `fetch`, `admit`, `known`, `history`, `turn_states`, `read_events`; `state_groups`, `resolution_changes`, `side_events`, `state_history` |
 //! | `delivery` | who is told what, one by one or by relays; typing and receipts | `enqueue`, `delivery_queue`, `workers`, `shards`, `notice_batch`, `listeners`, `ephemeral` |
 //! | `reads` | reads, each after the reader's access was checked (`access`) | `history`, `read`, `relations`, `slice`; `server`, `server_state`, `server_history` for other servers; `aggregate`, `related`, `receipt_place`; `timeline`, the tail joined with what the storage worker has |
 
@@ -42,6 +42,7 @@ mod timeline;
 pub use crate::timeline::delayed::room_of as room_of_delayed;
 use crate::{
     delivery::{announce, ephemeral},
+    graph::origins::Origins,
     refusal::not_in_room,
     timeline::{
         forward, send,
@@ -79,6 +80,7 @@ pub struct RoomActor<H: ObjectHost> {
     announcer: announce::Announcer,
     forwarder: forward::Forwarder,
     ephemeral: ephemeral::Ephemeral,
+    origins: Origins,
     alarm: AlarmClock,
 }
 
@@ -99,6 +101,7 @@ impl<H: ObjectHost> RoomActor<H> {
             announcer: announce::Announcer::default(),
             forwarder: forward::Forwarder::default(),
             ephemeral: ephemeral::Ephemeral::default(),
+            origins: Origins::default(),
             alarm: AlarmClock::default(),
         }
     }

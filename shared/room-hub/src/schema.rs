@@ -17,6 +17,8 @@ pub const SCHEMA: Schema = Schema {
         crate::reads::related::ANNOTATIONS,
         crate::timeline::receipts::BOUNDED,
         crate::timeline::state_bytes::COLUMNS,
+        crate::timeline::store::RECEIVED,
+        crate::graph::side_events::CITED,
     ],
     read: READ_NUMBER,
     write: WRITE_NUMBER,

@@ -327,7 +327,7 @@ impl World {
             key_id: "ed25519:1".to_owned(),
             key: ruma::serde::Base64::<ruma::serde::base64::Standard>::new(signer(number).public_key().to_vec())
                 .encode(),
-            valid_until: None,
+            valid_until: Some(Millis(1 << 52)),
         };
         (0..self.homes.len()).map(key).collect()
     }

@@ -1,15 +1,9 @@
-//! What becomes of an event, local or from another server: the last four checks on receipt of a PDU, the state around
-//! it, and the room's new present. The heart of a room.
+//! What becomes of an event, local or from another server: the last four checks on receipt of a PDU, and the state around
+//! it. The heart of a room; its present after the event is [`mod@crate::advance`]'s.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    rc::Rc,
-};
+use std::rc::Rc;
 
-use ruma::{
-    EventId, OwnedEventId,
-    events::{StateEventType, TimelineEventType},
-};
+use ruma::events::{StateEventType, TimelineEventType};
 use tern_model::Pdu;
 
 use crate::{
@@ -53,15 +47,6 @@ pub fn authorise_outlier(history: &impl History, pdu: &Pdu) -> Result<Verdict, A
     Ok(refused.or_else(|| unknown_version(history, pdu)).map_or(Verdict::Accept, Verdict::Reject))
 }
 
-/// The room's present after an event.
-#[derive(Clone, Debug)]
-pub struct Advance {
-    /// The forward extremities.
-    pub extremities: BTreeSet<OwnedEventId>,
-    /// How the state that they resolve to differs from the present before.
-    pub changes: Rc<StateDelta>,
-}
-
 /// Checks `pdu` by its auth events, by the state before it, by the present state, and by the room's policy server, in
 /// this order.
 ///
@@ -78,37 +63,6 @@ pub fn authorise_pdu(history: &impl History, pdu: &Pdu) -> Result<AuthorisedPdu,
         (_, Some(state_key)) => Rc::new(with(&before, pdu, state_key)),
     };
     Ok(AuthorisedPdu { verdict, before, after })
-}
-
-/// The present after an accepted event, which `history` knows already, and the state after which is `after`.
-///
-/// # Errors
-/// When a state cannot be read.
-pub fn advance(
-    history: &impl History,
-    extremities: &BTreeSet<OwnedEventId>,
-    pdu: &Pdu,
-    after: &Rc<StateDelta>,
-) -> Result<Advance, Unreadable> {
-    let mut extremities = extremities.clone();
-    let mut built_on: Vec<OwnedEventId> = pdu.prev().to_vec();
-    let mut seen: HashSet<OwnedEventId> = built_on.iter().cloned().collect();
-    while let Some(previous) = built_on.pop() {
-        // What was soft-failed or rejected left the events before it standing; now they are built on through it.
-        if !extremities.remove(&previous) && !history.is_accepted(&previous)? {
-            let before = history.event(&previous)?;
-            built_on.extend(before.iter().flat_map(Pdu::prev).filter(|id| seen.insert((*id).clone())).cloned());
-        }
-    }
-    let states: Result<Vec<_>, _> = extremities.iter().map(|id| known_state(history, id)).collect();
-    let mut states = states?;
-    states.push(Rc::clone(after));
-    extremities.insert(pdu.id().to_owned());
-    Ok(Advance { changes: resolve(history, &states)?, extremities })
-}
-
-fn known_state(history: &impl History, event_id: &EventId) -> Result<Rc<StateDelta>, Unreadable> {
-    history.state_after(event_id)?.ok_or_else(|| Unreadable(format!("the state after {event_id} is not known")))
 }
 
 /// The resolution of the states after the events before it.

@@ -49,6 +49,29 @@ pub trait History {
 
     /// How the state after an event differs from the present; `None` when it is not known.
     fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<StateDelta>>, Unreadable>;
+
+    /// What these distinct states resolve to, if that is known already.
+    fn resolved(&self, _states: &[Rc<StateDelta>]) -> Result<Option<Rc<StateDelta>>, Unreadable> {
+        Ok(None)
+    }
+
+    /// These distinct states resolve to that.
+    fn note_resolved(&self, _states: &[Rc<StateDelta>], _resolved: &Rc<StateDelta>) {}
+
+    /// These events will be asked for: worth reading together.
+    fn expect_events(&self, _events: &[&EventId]) -> Result<(), Unreadable> {
+        Ok(())
+    }
+
+    /// The auth events of these will be asked for.
+    fn expect_auth_events(&self, _events: &[&EventId]) -> Result<(), Unreadable> {
+        Ok(())
+    }
+
+    /// These keys of the present will be asked for.
+    fn expect_present(&self, _keys: &BTreeSet<&Key>) -> Result<(), Unreadable> {
+        Ok(())
+    }
 }
 
 /// The event under a key in a state.

@@ -13,7 +13,9 @@
 //! | what does join, knock, invite, kick … send? | [`membership`] |
 //! | what does a redaction remove, and who may? | [`redact`] |
 //! | is a PDU from elsewhere genuine? | [`receipt`] |
-//! | what becomes of it, and of the room? | [`accept`], over a [`history`] |
+//! | what becomes of it? | [`accept`], over a [`history`] |
+//! | what becomes of the room, and on what is the next event built? | [`mod@advance`] |
+//! | in which order are events taken in? | [`order`] |
 //! | which state, when the room forked? | [`mod@resolve`] |
 //! | which servers does a room keep out? | [`acl`] |
 //! | who may invite a user? | [`invites`] |
@@ -45,6 +47,7 @@
 
 pub mod accept;
 pub mod acl;
+pub mod advance;
 pub mod aggregate;
 pub mod audience;
 pub mod auth;
@@ -60,6 +63,7 @@ pub mod filter;
 pub mod history;
 pub mod invites;
 pub mod membership;
+pub mod order;
 pub mod policy;
 pub mod power;
 pub mod preset;
@@ -78,7 +82,8 @@ pub mod version;
 pub mod view;
 pub mod visibility;
 
-pub use accept::{Advance, AuthorisedPdu, Verdict, advance, authorise_outlier, authorise_pdu};
+pub use accept::{AuthorisedPdu, Verdict, authorise_outlier, authorise_pdu};
+pub use advance::{Advance, Extremities, Former, MOST_EXTREMITIES, advance};
 pub use audience::{Audience, VisibleRange};
 pub use auth::{AuthState, authorise};
 pub use build::{build, build_create, propose};

@@ -9,7 +9,7 @@ use ruma::{
     signatures::{PublicKeyMap, Verified, reference_hash, required_server_signatures_to_verify_event, verify_event},
     state_res::check_pdu_format,
 };
-use tern_model::{Pdu, RawJson};
+use tern_model::{Millis, Pdu, RawJson};
 
 use crate::version::Version;
 
@@ -61,6 +61,12 @@ impl Unverified {
     /// The event's id. Nobody has vouched for it yet.
     pub fn event_id(&self) -> &OwnedEventId {
         &self.event_id
+    }
+
+    /// When its server says that it made it; at the end of time if it does not say.
+    pub fn made_at(&self) -> Millis {
+        let made = self.object.get("origin_server_ts").and_then(ruma::CanonicalJsonValue::as_integer);
+        Millis(made.and_then(|made| u64::try_from(i64::from(made)).ok()).unwrap_or(u64::MAX))
     }
 
     /// The servers whose keys [`Self::verify`] needs.

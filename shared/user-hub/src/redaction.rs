@@ -18,7 +18,7 @@ pub(super) fn apply(
 ) -> Result<(), MatrixError> {
     connections::drop_bodies_with(sql, target)?;
     let summary = facts::load(sql, room_id)?.summary;
-    let version = summary.and_then(|summary| version::Version::find(&summary.version)).unwrap_or(version::DEFAULT);
+    let version = summary.and_then(|summary| version::Version::known(&summary.version)).unwrap_or(version::DEFAULT);
     for (seq, event_id, client) in inbox::mentioning(sql, room_id, target)? {
         let stripped =
             if event_id == *target { Some(strip(version, &client, because)) } else { without_quote(&client, target) };

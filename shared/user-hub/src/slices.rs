@@ -199,7 +199,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn room_version(&self, room_id: &RoomId) -> Result<&'static Version, SqlError> {
         let room = self.room(room_id)?;
         let summary = room.as_ref().and_then(|room| room.summary.as_ref());
-        Ok(summary.and_then(|summary| Version::find(&summary.version)).unwrap_or(version::DEFAULT))
+        Ok(summary.and_then(|summary| Version::known(&summary.version)).unwrap_or(version::DEFAULT))
     }
 
     pub(super) fn may_see(&self, facts: &VisibilityFacts, event: &StoredEvent) -> bool {

@@ -63,4 +63,6 @@ pub enum PduResult {
     Dropped(String),
     /// It can be judged once these events are known.
     Missing(Vec<OwnedEventId>),
+    /// It could not be judged, through no fault of its own: it may be sent again.
+    Deferred(String),
 }

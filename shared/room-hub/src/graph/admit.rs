@@ -3,14 +3,17 @@
 use std::rc::Rc;
 
 use ruma::OwnedEventId;
-use tern_model::{Pdu, StoredEvent};
+use tern_model::{Millis, Pdu, StoredEvent};
 use tern_ports::{Sql, SqlError};
-use tern_room::{Advance, AuthoriseError, AuthorisedPdu, Key, StateDelta, Unreadable, Verdict, advance, authorise_pdu};
+use tern_room::{
+    Advance, AuthoriseError, AuthorisedPdu, Former, Key, StateDelta, Unreadable, Verdict, advance, authorise_pdu,
+};
 
 use crate::{
     graph::{
         known::{Fetched, Graph},
         side_events::EventStatus,
+        state_groups::FORMER,
     },
     timeline::{
         store::damaged,
@@ -26,8 +29,8 @@ pub(crate) enum Admitted {
     SideEvent(EventStatus, String),
     /// These events have to be known first.
     Missing(Vec<OwnedEventId>),
-    /// The rules came to no verdict. Nothing was written.
-    InternalError(String),
+    /// The rules came to no verdict, through no fault of the event. Nothing was written.
+    Deferred(String),
 }
 
 impl<S: Sql> Transaction<'_, S> {
@@ -41,10 +44,12 @@ impl<S: Sql> Transaction<'_, S> {
             Err(AuthoriseError::Unreadable(cause)) => return Ok(without_verdict(&graph, cause)),
         };
         let next = match authorised.verdict {
-            Verdict::Accept => match advance(&graph, &self.extremities_now(), pdu, &authorised.after) {
-                Ok(next) => Some(next),
-                Err(cause) => return Ok(without_verdict(&graph, cause)),
-            },
+            Verdict::Accept => {
+                match graph.extremities().and_then(|before| advance(&graph, &before, pdu, &authorised.after)) {
+                    Ok(next) => Some(next),
+                    Err(cause) => return Ok(without_verdict(&graph, cause)),
+                }
+            }
             _ => None,
         };
         let unknown = graph.unknown();
@@ -54,14 +59,18 @@ impl<S: Sql> Transaction<'_, S> {
         if let Some(next) = next.as_ref()
             && let Err(error) = self.check_advance_bytes(&next.changes, &graph)?
         {
-            return Ok(Admitted::InternalError(error.to_string()));
+            return Ok(Admitted::Deferred(error.to_string()));
         }
         match (authorised.verdict.clone(), next) {
             (Verdict::Accept, Some(next)) => {
                 self.take_in(entry, &authorised, &next, &graph).map(|()| Admitted::Accepted)
             }
-            (Verdict::SoftFail(reason), _) => self.store_side_event(pdu, &authorised, EventStatus::SoftFailed, reason),
-            (Verdict::Reject(reason), _) => self.store_side_event(pdu, &authorised, EventStatus::Rejected, reason),
+            (Verdict::SoftFail(reason), _) => {
+                self.store_side_event(pdu, &authorised, &graph, (EventStatus::SoftFailed, reason))
+            }
+            (Verdict::Reject(reason), _) => {
+                self.store_side_event(pdu, &authorised, &graph, (EventStatus::Rejected, reason))
+            }
             (Verdict::Accept, None) => Err(damaged("an accepted event without a present")),
         }
     }
@@ -75,6 +84,8 @@ impl<S: Sql> Transaction<'_, S> {
     ) -> Result<(), SqlError> {
         let pdu = &entry.pdu;
         self.store().drop_outlier(pdu.id().as_str())?;
+        self.store().use_outliers(pdu.auth())?;
+        self.states.keep_state(pdu.id().as_str(), &authorised.after);
         let own = pdu.key().map(|key| (pdu.kind().to_string().into(), key.to_owned()));
         let others: Vec<(&Key, &Option<OwnedEventId>)> =
             next.changes.iter().filter(|(_, event_id)| event_id.as_deref() != Some(pdu.id())).collect();
@@ -86,52 +97,70 @@ impl<S: Sql> Transaction<'_, S> {
         }
         if authorised.after != next.changes {
             // Told from the current-state log as it is before the event.
-            self.note_state(pdu, &authorised.after)?;
+            self.note_state(pdu, &authorised.after, graph)?;
         }
         let current =
             own.as_ref().is_none_or(|own| next.changes.get(own).is_some_and(|id| id.as_deref() == Some(pdu.id())));
-        self.append_to(entry, current, next.extremities.iter().cloned().collect())?;
+        self.append_to(entry, current, next.extremities.clone())?;
         for (key, event_id) in others {
             self.resolve_to(key, event_id.as_ref())?;
         }
         match own {
-            Some(own) if !current && !next.changes.contains_key(&own) => self.stay_at(&own),
-            _ => Ok(()),
+            Some(own) if !current && !next.changes.contains_key(&own) => self.stay_at(&own)?,
+            _ => {}
         }
+        self.note_former(next.former)
+    }
+
+    /// Keeps the state that is resolved along with those after the extremities, or forgets it.
+    fn note_former(&self, former: Former) -> Result<(), SqlError> {
+        let store = self.store();
+        match former {
+            Former::Kept => return Ok(()),
+            Former::Nothing if self.extremities_now().1 => store.drop_state_group(FORMER)?,
+            Former::Nothing => {}
+            Former::Present => {
+                let nothing = Rc::default();
+                let number = store.add_state_group(self.newest(), &nothing)?;
+                store.put_state_group(FORMER, number, self.newest())?;
+                self.states.keep_state(FORMER, &nothing);
+            }
+        }
+        self.set_former(former != Former::Nothing);
+        Ok(())
     }
 
     fn store_side_event(
         &self,
         pdu: &Pdu,
         authorised: &AuthorisedPdu,
-        status: EventStatus,
-        reason: String,
+        graph: &Graph<'_, S>,
+        (status, reason): (EventStatus, String),
     ) -> Result<Admitted, SqlError> {
-        self.note_state(pdu, &authorised.after)?;
+        self.note_state(pdu, &authorised.after, graph)?;
+        match status {
+            EventStatus::Rejected => graph.note_rejected(),
+            _ => self.store().use_outliers(pdu.auth())?,
+        }
         self.store().store_side_event(pdu, status, Some(&reason), self.newest())?;
         Ok(Admitted::SideEvent(status, reason))
     }
 
-    /// Keeps the state after an event, shared with the event before it where that has the same.
-    fn note_state(&self, pdu: &Pdu, after: &Rc<StateDelta>) -> Result<(), SqlError> {
+    /// Keeps the state after an event: by what the event before it has and it has not, so that a fork takes as much room as
+    /// was said on it, however much the present has moved since.
+    fn note_state(&self, pdu: &Pdu, after: &Rc<StateDelta>, graph: &Graph<'_, S>) -> Result<(), SqlError> {
         let store = self.store();
-        let before = match pdu.prev() {
-            [only] => store.state_group(only.as_str())?,
-            _ => None,
+        let own = pdu.key().map(|key| (pdu.kind().to_string().into(), key.to_owned()));
+        let own = own.filter(|own| after.get(own).is_some_and(|id| id.as_deref() == Some(pdu.id())));
+        let own = own.map(|own| (own, Some(pdu.id().to_owned())));
+        let (group, position) = match pdu.prev() {
+            [only] => (store.state_group(only.as_str())?, graph.on_the_log(only)?),
+            _ => (None, None),
         };
-        let number = match (before, pdu.key()) {
-            (Some(before), None) => before,
-            (Some(before), Some(key)) => {
-                let key = (pdu.kind().to_string().into(), key.to_owned());
-                let takes_effect = after.get(&key).is_some_and(|id| id.as_deref() == Some(pdu.id()));
-                let chained =
-                    if takes_effect { store.chain_state_group(before, &key, pdu.id())? } else { Some(before) };
-                match chained {
-                    Some(number) => number,
-                    None => store.add_state_group(self.newest(), after)?,
-                }
-            }
-            (None, _) => store.add_state_group(self.newest(), after)?,
+        let number = match (group, position) {
+            (Some(group), _) => store.state_group_on(group, own)?,
+            (None, Some(position)) => store.add_state_group(position, &own.into_iter().collect())?,
+            (None, None) => store.add_state_group(self.newest(), after)?,
         };
         store.put_state_group(pdu.id().as_str(), number, self.newest())
     }
@@ -142,11 +171,11 @@ impl<S: Sql> Transaction<'_, S> {
             return Ok(());
         }
         if let Some(trimmed) = graph.fetched(event_id) {
-            return self.store().insert_event(trimmed, None);
+            return self.store().insert_event(trimmed, Millis::default(), None);
         }
         let side_event =
             self.store().side_event(event_id.as_str())?.ok_or_else(|| damaged("an unknown event became state"))?;
-        let extremities = self.extremities_now().into_iter().collect();
+        let (extremities, _) = self.extremities_now();
         self.append_to(&Entry::plain(side_event.pdu), false, extremities)?;
         match key_of(self.store().event(event_id.as_str())?.as_ref()) {
             Some(key) => self.stay_at(&key),
@@ -164,5 +193,5 @@ fn key_of(event: Option<&StoredEvent>) -> Option<Key> {
 /// that are decided with it must not suffer for it.
 fn without_verdict<S: Sql>(graph: &Graph<'_, S>, cause: Unreadable) -> Admitted {
     let unknown = graph.unknown();
-    if unknown.is_empty() { Admitted::InternalError(cause.0) } else { Admitted::Missing(unknown) }
+    if unknown.is_empty() { Admitted::Deferred(cause.0) } else { Admitted::Missing(unknown) }
 }

@@ -1,7 +1,7 @@
 //! Events on their way into the room.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
 };
 
@@ -13,18 +13,42 @@ use crate::graph::known::Fetched;
 
 /// Events on their way into the room, with what the turns have made of them.
 pub(crate) struct Batch {
-    pub(crate) events: Vec<Pdu>,
-    pub(crate) outliers: Vec<Pdu>,
+    /// Events without a result, then those that wait for others.
+    pub(crate) open: RefCell<Vec<Pdu>>,
+    /// Outliers that are not known yet.
+    pub(crate) outliers: RefCell<Vec<Pdu>>,
     pub(crate) fetched: RefCell<Fetched>,
     /// Events that were looked for in the storage worker.
     pub(crate) sought: RefCell<BTreeSet<OwnedEventId>>,
     pub(crate) results: RefCell<BTreeMap<OwnedEventId, PduResult>>,
+    /// The last turn came to its end before the events did.
+    pub(crate) unfinished: Cell<bool>,
+    /// Something became known that is no part of the timeline.
+    pub(crate) set_aside: Cell<bool>,
 }
 
 impl Batch {
     pub(crate) fn of(events: Vec<Pdu>, outliers: Vec<Pdu>) -> Self {
-        let (fetched, sought, results) = Default::default();
-        Self { events, outliers, fetched, sought, results }
+        let (fetched, sought, results, unfinished, set_aside) = Default::default();
+        Self {
+            open: RefCell::new(events),
+            outliers: RefCell::new(outliers),
+            fetched,
+            sought,
+            results,
+            unfinished,
+            set_aside,
+        }
+    }
+
+    /// The event that stands on none of the others.
+    pub(crate) fn first(&self) -> Option<Pdu> {
+        self.open.borrow().first().cloned()
+    }
+
+    /// The events that have no result yet, or wait.
+    pub(crate) fn ids(&self) -> Vec<OwnedEventId> {
+        self.open.borrow().iter().map(|pdu| pdu.id().to_owned()).collect()
     }
 
     /// What is missing, except what is itself on its way.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use ruma::OwnedEventId;
-use tern_model::MatrixError;
+use tern_model::{MatrixError, Pdu};
 use tern_ports::{
     ObjectHost, ask_storage,
     wire::storage::{LoadAuthChain, LoadEvent},
@@ -21,11 +21,30 @@ const MOST_CHAINS: usize = 1_000;
 const MOST_LINKS: u32 = 20_000;
 
 impl<H: ObjectHost> RoomActor<H> {
-    /// What redactions of the batch redact, where it was trimmed here.
-    pub(crate) async fn fetch_targets(&self, batch: &Batch) -> Result<(), MatrixError> {
-        let Some(head) = self.head()? else { return Ok(()) };
-        let targets = batch.events.iter().filter_map(|pdu| redact::target(head.version, pdu)).collect();
-        self.fetch(batch, targets).await.map(drop)
+    /// What redactions of the batch redact, and events of the batch that came before, where they were trimmed here.
+    pub(crate) async fn fetch_trimmed(&self, batch: &Batch) -> Result<(), MatrixError> {
+        let Some(head) = self.head()?.filter(|head| head.tail.0 > 0) else { return Ok(()) };
+        let (mut wanted, mut new) = (BTreeSet::new(), BTreeSet::new());
+        for pdu in batch.open.borrow().iter() {
+            wanted.extend(redact::target(head.version, pdu));
+            if self.stands_on_new(pdu, &head, &new)? {
+                new.insert(pdu.id().to_owned());
+            } else {
+                wanted.insert(pdu.id().to_owned());
+            }
+        }
+        self.fetch_events(batch, &head, wanted).await.map(drop)
+    }
+
+    /// The event stands on one of the tail, or on a new one. If it was trimmed, it does not: what it stands on came before.
+    fn stands_on_new(&self, pdu: &Pdu, head: &Head, new: &BTreeSet<OwnedEventId>) -> Result<bool, MatrixError> {
+        for previous in pdu.prev() {
+            let in_tail = self.store().seq_of(previous.as_str())?.is_some_and(|seq| seq > head.tail);
+            if in_tail || new.contains(previous) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Fetches from the storage worker what is wanted; false when nothing new was found.
@@ -53,7 +72,7 @@ impl<H: ObjectHost> RoomActor<H> {
             }
         }
         // What the storage worker adds for a reader is not looked at.
-        let Some(reader) = batch.events.first().map(|pdu| pdu.from().to_owned()) else { return Ok(false) };
+        let Some(reader) = batch.first().map(|pdu| pdu.from().to_owned()) else { return Ok(false) };
         let load = |event_id| LoadEvent { room_id: self.room_id.clone(), event_id, user_id: reader.clone() };
         let loaded = join_all(sought.into_iter().map(|event_id| ask_storage(&*self.host, load(event_id)))).await;
         let mut found = false;
@@ -71,7 +90,7 @@ impl<H: ObjectHost> RoomActor<H> {
     async fn fetch_chains(&self, batch: &Batch, wanted: &BTreeSet<OwnedEventId>) -> Result<bool, MatrixError> {
         let mut events = Vec::new();
         for event_id in wanted.iter().filter(|event_id| !batch.fetched.borrow().auth.contains_key(*event_id)) {
-            if events.len() < MOST_CHAINS && self.store().auth_of(event_id.as_str())?.is_none() {
+            if events.len() < MOST_CHAINS && !self.store().knows_auth_of(event_id.as_str())? {
                 events.push(event_id.clone());
             }
         }

@@ -2,18 +2,21 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
 
-use ruma::{EventId, OwnedEventId, ServerName};
-use tern_model::{Pdu, StoredEvent};
+use ruma::{EventId, OwnedEventId};
+use tern_model::{Pdu, RoomSeq, StoredEvent};
 use tern_ports::{Sql, SqlError};
-use tern_room::{History, Key, RoomView as _, StateDelta, Unreadable, Version};
+use tern_room::{Extremities, Key, StateDelta, Unreadable};
 
-use crate::timeline::{
-    store::Store,
-    view::{Transaction, parsed, unreadable},
+use crate::{
+    graph::{read_events::ReadEvents, state_groups::FORMER, state_history::KEYS_AT_ONCE},
+    timeline::{
+        store::Store,
+        view::{Transaction, parsed, unreadable},
+    },
 };
 
 /// From the storage worker, what is not here any more.
@@ -23,13 +26,15 @@ pub(crate) struct Fetched {
     pub(crate) events: BTreeMap<OwnedEventId, StoredEvent>,
     /// What events cite, along auth chains.
     pub(crate) auth: BTreeMap<OwnedEventId, Vec<OwnedEventId>>,
+    /// What was read here.
+    pub(crate) read: ReadEvents,
 }
 
 /// The graph. It remembers what it was asked for and did not know: an answer that lacks an event of an auth chain would be
 /// another answer.
 pub(crate) struct Graph<'a, S> {
-    tx: &'a Transaction<'a, S>,
-    fetched: &'a Fetched,
+    pub(super) tx: &'a Transaction<'a, S>,
+    pub(super) fetched: &'a Fetched,
     /// The event that is being checked. The state after it holds it, so resolution asks for it.
     candidate: &'a Pdu,
     unknown: RefCell<BTreeSet<OwnedEventId>>,
@@ -50,14 +55,26 @@ impl<'a, S: Sql> Graph<'a, S> {
         self.fetched.events.get(event_id)
     }
 
-    fn store(&self) -> Store<'a, S> {
+    pub(super) fn store(&self) -> Store<'a, S> {
         self.tx.store()
     }
 
-    fn find(&self, event_id: &EventId) -> Result<Option<Pdu>, SqlError> {
+    pub(super) fn find(&self, event_id: &EventId) -> Result<Option<Pdu>, SqlError> {
         if event_id == self.candidate.id() {
             return Ok(Some(self.candidate.clone()));
         }
+        if let Some(read) = self.fetched.read.event(event_id) {
+            return Ok(Some(read));
+        }
+        self.tx.states.spend(1);
+        let found = self.look_up(event_id)?;
+        if let Some(pdu) = &found {
+            self.fetched.read.keep(pdu);
+        }
+        Ok(found)
+    }
+
+    fn look_up(&self, event_id: &EventId) -> Result<Option<Pdu>, SqlError> {
         if let Some(event) = self.store().event(event_id.as_str())? {
             // It may have been rejected nowhere and soft-failed once: what is in the timeline is part of the room.
             return parsed(&event).map(Some);
@@ -68,19 +85,62 @@ impl<'a, S: Sql> Graph<'a, S> {
         self.fetched.events.get(event_id).map(parsed).transpose()
     }
 
-    fn find_state(&self, event_id: &EventId) -> Result<Option<StateDelta>, SqlError> {
+    /// The event that is being checked was rejected, whatever it was known as before.
+    pub(crate) fn note_rejected(&self) {
+        self.fetched.read.keep(&self.candidate.clone().into_rejected());
+    }
+
+    /// What the present state is the resolution of.
+    pub(crate) fn extremities(&self) -> Result<Extremities, Unreadable> {
+        let (events, former) = self.tx.extremities_now();
+        let former = if former { self.known_state(FORMER).map_err(unreadable)? } else { None };
+        Ok(Extremities { events, former })
+    }
+
+    /// The position of an event, if the state after it is the current-state log's of then and that can be told.
+    pub(crate) fn on_the_log(&self, event_id: &EventId) -> Result<Option<RoomSeq>, SqlError> {
         let store = self.store();
-        if let Some(number) = store.state_group(event_id.as_str())? {
-            let (base, changes) = store.state_group_delta(number)?;
-            let Some(mut state) = store.state_delta_at(base)? else { return Ok(None) };
-            state.extend(changes);
-            return Ok(Some(state));
-        }
-        if store.side_event(event_id.as_str())?.is_some() {
+        if store.state_group(event_id.as_str())?.is_some() || store.side_event(event_id.as_str())?.is_some() {
             return Ok(None);
         }
         let here = store.seq_of(event_id.as_str())?;
         let seq = here.or_else(|| self.fetched(event_id).map(|event| event.seq));
+        let known_from = store.known_from()?;
+        Ok(seq.filter(|seq| *seq >= known_from))
+    }
+
+    pub(super) fn known_state(&self, event_id: &str) -> Result<Option<Rc<StateDelta>>, SqlError> {
+        if let Some(state) = self.tx.states.state(event_id) {
+            return Ok(Some(state));
+        }
+        let state = self.find_state(event_id)?.map(Rc::new);
+        if let Some(state) = &state {
+            self.tx.states.spend(state.len());
+            self.tx.states.keep_state(event_id, state);
+        }
+        Ok(state)
+    }
+
+    fn find_state(&self, event_id: &str) -> Result<Option<StateDelta>, SqlError> {
+        let store = self.store();
+        if let Some(number) = store.state_group(event_id)? {
+            let (base, changes) = store.state_group_delta(number)?;
+            let Some(mut state) = store.state_delta_at(base)? else { return Ok(None) };
+            self.read_present(&changes.keys().collect())?;
+            for (key, event_id) in changes {
+                if self.current(&key)? == event_id {
+                    state.remove(&key);
+                } else {
+                    state.insert(key, event_id);
+                }
+            }
+            return Ok(Some(state));
+        }
+        if store.side_event(event_id)?.is_some() {
+            return Ok(None);
+        }
+        let here = store.seq_of(event_id)?;
+        let seq = here.or_else(|| self.fetched.events.get(<&EventId>::try_from(event_id).ok()?).map(|event| event.seq));
         match seq {
             Some(seq) if seq == self.tx.newest() => Ok(Some(StateDelta::new())),
             Some(seq) => store.state_delta_at(seq),
@@ -88,54 +148,31 @@ impl<'a, S: Sql> Graph<'a, S> {
         }
     }
 
-    fn noting<T>(&self, event_id: &EventId, found: Option<T>) -> Option<T> {
+    pub(super) fn current(&self, key: &Key) -> Result<Option<OwnedEventId>, SqlError> {
+        if let Some(known) = self.tx.states.present(key) {
+            return Ok(known);
+        }
+        let found = self.store().current_id(key)?;
+        self.tx.states.keep_present(key.clone(), found.clone());
+        Ok(found)
+    }
+
+    /// Reads these keys of the present, many at a time.
+    pub(super) fn read_present(&self, keys: &BTreeSet<&Key>) -> Result<(), SqlError> {
+        let unknown: Vec<&Key> = keys.iter().filter(|key| self.tx.states.present(key).is_none()).copied().collect();
+        for chunk in unknown.chunks(KEYS_AT_ONCE) {
+            let mut found: BTreeMap<Key, OwnedEventId> = self.store().current_ids(chunk)?.into_iter().collect();
+            for key in chunk {
+                self.tx.states.keep_present((*key).clone(), found.remove(*key));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn noting<T>(&self, event_id: &EventId, found: Option<T>) -> Option<T> {
         if found.is_none() {
             self.unknown.borrow_mut().insert(event_id.to_owned());
         }
         found
-    }
-}
-
-impl<S: Sql> History for Graph<'_, S> {
-    fn version(&self) -> &'static Version {
-        self.tx.version()
-    }
-
-    fn event(&self, event_id: &EventId) -> Result<Option<Pdu>, Unreadable> {
-        Ok(self.noting(event_id, self.find(event_id).map_err(unreadable)?))
-    }
-
-    fn is_accepted(&self, event_id: &EventId) -> Result<bool, Unreadable> {
-        let (store, id) = (self.store(), event_id.as_str());
-        let here =
-            store.seq_of(id).map_err(unreadable)?.is_some() && store.side_event(id).map_err(unreadable)?.is_none();
-        Ok(here || self.fetched.events.contains_key(event_id))
-    }
-
-    fn auth_events(&self, event_id: &EventId) -> Result<Option<Vec<OwnedEventId>>, Unreadable> {
-        if let Some(auth) = self.store().auth_of(event_id.as_str()).map_err(unreadable)? {
-            return Ok(Some(auth));
-        }
-        if let Some(auth) = self.fetched.auth.get(event_id) {
-            return Ok(Some(auth.clone()));
-        }
-        Ok(self.event(event_id)?.map(|event| event.auth().to_vec()))
-    }
-
-    fn present(&self, key: &Key) -> Result<Option<OwnedEventId>, Unreadable> {
-        self.store().current_id(key).map_err(unreadable)
-    }
-
-    fn auth_events_except(&self, except: &BTreeSet<&Key>) -> Result<HashSet<OwnedEventId>, Unreadable> {
-        Ok(self.store().auth_events_except(except).map_err(unreadable)?.into_iter().collect())
-    }
-
-    fn has_joined(&self, server: &ServerName) -> Result<bool, Unreadable> {
-        self.tx.has_joined(server)
-    }
-
-    fn state_after(&self, event_id: &EventId) -> Result<Option<Rc<StateDelta>>, Unreadable> {
-        let state = self.find_state(event_id).map_err(unreadable)?;
-        Ok(self.noting(event_id, state).map(Rc::new))
     }
 }

@@ -174,31 +174,43 @@ impl<S: Sql> Store<'_, S> {
         if seq < self.known_from()? {
             return Ok(None);
         }
-        // Newest first: of several changes of a place, what was before the oldest of them holds.
+        // Of several changes of a place, what was before the oldest of them holds: SQLite takes the other columns from the
+        // row that has the least `seq`.
         let rows = self.0.query(
             "WITH moves (seq, kind, state_key, before) AS (
                  SELECT seq, kind, state_key, unsigned ->> '$.replaces_state' FROM events
                  WHERE seq > ? AND state_key IS NOT NULL
                  UNION ALL SELECT seq, kind, state_key, replaced FROM past WHERE seq > ?
-             )
-             SELECT m.seq AS seq, m.kind, m.state_key, m.before FROM moves m WHERE NOT EXISTS
-                 (SELECT 1 FROM turns t WHERE t.seq = m.seq AND t.kind = m.kind AND t.state_key = m.state_key)
-             UNION ALL SELECT seq, kind, state_key, before FROM turns WHERE seq > ?
-             ORDER BY 1 DESC",
+             ), steps (seq, kind, state_key, before) AS (
+                 SELECT m.seq, m.kind, m.state_key, m.before FROM moves m WHERE NOT EXISTS
+                     (SELECT 1 FROM turns t WHERE t.seq = m.seq AND t.kind = m.kind AND t.state_key = m.state_key)
+                 UNION ALL SELECT seq, kind, state_key, before FROM turns WHERE seq > ?
+             ), back (seq, kind, state_key, before) AS (
+                 SELECT min(seq), kind, state_key, before FROM steps GROUP BY kind, state_key
+             ) SELECT b.kind, b.state_key, b.before FROM back b
+               LEFT JOIN state s ON s.kind = b.kind AND s.state_key = b.state_key
+               LEFT JOIN events e ON e.seq = s.seq WHERE e.event_id IS NOT b.before",
             &[seq.0.into(), seq.0.into(), seq.0.into()],
         )?;
-        let mut back = StateDelta::new();
-        for row in &rows {
-            let before = row.text(3).map(OwnedEventId::try_from).transpose().map_err(damaged)?;
-            back.insert((row.text(1).unwrap_or_default().into(), row.string(2).unwrap_or_default()), before);
-        }
-        let mut differs = StateDelta::new();
-        for (key, before) in back {
-            if self.current_id(&key)? != before {
-                differs.insert(key, before);
-            }
-        }
-        Ok(Some(differs))
+        let change = |row: &Row| {
+            Ok(((row.text(0).unwrap_or_default().into(), row.string(1).unwrap_or_default()), event_id(row, 2)?))
+        };
+        rows.iter().map(change).collect::<Result<_, SqlError>>().map(Some)
+    }
+
+    /// The ids of the current events of these types and state keys, where there are some.
+    pub(crate) fn current_ids(self, keys: &[&Key]) -> Result<Vec<(Key, OwnedEventId)>, SqlError> {
+        let wanted: Vec<_> = keys.iter().map(|(kind, key)| (kind.to_string(), key)).collect();
+        let rows = self.0.query(
+            "SELECT s.kind, s.state_key, e.event_id FROM json_each(?) j
+             CROSS JOIN state s ON s.kind = j.value ->> 0 AND s.state_key = j.value ->> 1 JOIN events e ON e.seq = s.seq",
+            &[serde_json::to_string(&wanted).map_err(damaged)?.into()],
+        )?;
+        let current = |row: &Row| {
+            let key = (row.text(0).unwrap_or_default().into(), row.string(1).unwrap_or_default());
+            event_id(row, 2).map(|event_id| event_id.map(|event_id| (key, event_id))).transpose()
+        };
+        rows.iter().filter_map(current).collect()
     }
 
     /// The id of the current event of a type and state key.

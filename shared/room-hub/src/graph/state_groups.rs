@@ -6,6 +6,8 @@
 //! a row in `forks`, which leads to a state told by its difference from the current-state log at some position, or from
 //! another such state.
 
+use std::collections::BTreeMap;
+
 use ruma::OwnedEventId;
 use serde::{Deserialize, Serialize};
 use tern_model::RoomSeq;
@@ -19,8 +21,11 @@ use tern_object_kit::schema::Step;
 /// current-state log.
 const CHAINED: u64 = 16;
 
-/// Rejected and soft-failed events that are kept; older ones are checked again if somebody refers to them.
-const SIDE_EVENTS_KEPT: u64 = 1_000;
+/// Changes in one row. Each takes up to 3.4 kB of JSON, three ids with every character escaped, and a row two megabytes.
+const CHANGES_IN_ROW: usize = 400;
+
+/// In the place of an event: the state that the room had when forward extremities were given up.
+pub(crate) const FORMER: &str = "";
 
 pub(crate) const TABLES: Step = &[
     // Known events that are not part of the timeline, with their verdict: `rejected`, `soft_failed`, or `cited` for those
@@ -93,27 +98,55 @@ impl<S: Sql> Store<'_, S> {
         self.insert_state_group(None, 0, base, changes)
     }
 
-    /// Keeps a state that differs from the state `parent` in one place; nothing when it is to be told from the
-    /// current-state log.
-    pub(crate) fn chain_state_group(
+    /// The number of the state that differs from the state `number` in one place, or in none.
+    pub(crate) fn state_group_on(
         self,
-        parent: u64,
-        key: &Key,
-        event_id: &ruma::EventId,
-    ) -> Result<Option<u64>, SqlError> {
-        let rows = self.0.query("SELECT chained, base FROM fork_states WHERE id = ?", &[parent.into()])?;
-        let found = rows.first().and_then(|row| Some((row.int(0)?, row.int(1)?)));
-        let Some((chained, base)) = found.filter(|(chained, _)| chained + 1 < CHAINED) else { return Ok(None) };
-        let change = StateDelta::from([(key.clone(), Some(event_id.to_owned()))]);
-        self.insert_state_group(Some(parent), chained + 1, RoomSeq(base), &change).map(Some)
+        number: u64,
+        change: Option<(Key, Option<OwnedEventId>)>,
+    ) -> Result<u64, SqlError> {
+        let Some(change) = change else { return Ok(number) };
+        let rows = self.0.query("SELECT chained, base FROM fork_states WHERE id = ?", &[number.into()])?;
+        match rows.first().and_then(|row| Some((row.int(0)?, row.int(1)?))) {
+            Some((chained, base)) if chained + 1 < CHAINED => {
+                self.insert_state_group(Some(number), chained + 1, RoomSeq(base), &StateDelta::from([change]))
+            }
+            _ => {
+                let (base, mut changes) = self.state_group_delta(number)?;
+                changes.extend([change]);
+                self.add_state_group(base, &changes)
+            }
+        }
     }
 
+    /// Forgets the state after an event.
+    pub(crate) fn drop_state_group(self, event_id: &str) -> Result<(), SqlError> {
+        self.0.query("DELETE FROM forks WHERE event_id = ?", &[event_id.into()])?;
+        Ok(())
+    }
+
+    /// Writes a state, in as many rows as it takes, each on top of the one before; the number of the last.
     fn insert_state_group(
         self,
         parent: Option<u64>,
         chained: u64,
         base: RoomSeq,
         changes: &StateDelta,
+    ) -> Result<u64, SqlError> {
+        let changes: Vec<_> = changes.iter().collect();
+        let (first, others) = changes.split_at(changes.len().min(CHANGES_IN_ROW));
+        let mut number = self.insert_changes(parent, chained, base, first)?;
+        for chunk in others.chunks(CHANGES_IN_ROW) {
+            number = self.insert_changes(Some(number), chained, base, chunk)?;
+        }
+        Ok(number)
+    }
+
+    fn insert_changes(
+        self,
+        parent: Option<u64>,
+        chained: u64,
+        base: RoomSeq,
+        changes: &[(&Key, &Option<OwnedEventId>)],
     ) -> Result<u64, SqlError> {
         let params = [parent.into(), chained.into(), base.0.into(), write_changes(changes)?.into()];
         let rows = self.0.query(
@@ -124,36 +157,63 @@ impl<S: Sql> Store<'_, S> {
     }
 
     /// Tells states by the current-state log as it is at `newest` that are told by the current-state log below `until`,
-    /// which is to be forgotten.
+    /// which is to be forgotten. Side events are forgotten with it: they are checked again if somebody refers to them.
     pub(crate) fn rebase_state_groups(self, until: RoomSeq, newest: RoomSeq) -> Result<(), SqlError> {
-        let rows = self.0.query("SELECT event_id, state, since FROM forks", &[])?;
+        self.forget_side_events_on(until)?;
+        let rows = self.0.query(
+            "SELECT f.event_id, f.state, f.since FROM forks f JOIN fork_states s ON s.id = f.state WHERE s.base < +?",
+            &[until.0.into()],
+        )?;
+        let mut anew: BTreeMap<u64, u64> = BTreeMap::new();
         for row in &rows {
             let (Some(event_id), Some(number), Some(since)) = (row.text(0), row.int(1), row.int(2)) else { continue };
-            let (base, changes) = self.state_group_delta(number)?;
-            if base >= until {
-                continue;
-            }
-            if let Some(mut state) = self.state_delta_at(base)? {
-                state.extend(changes);
-                self.put_state_group(event_id, self.add_state_group(newest, &state)?, RoomSeq(since))?;
+            let told = match anew.get(&number) {
+                Some(told) => Some(*told),
+                None => self.rebased(number, newest)?,
+            };
+            if let Some(told) = told {
+                anew.insert(number, told);
+                self.put_state_group(event_id, told, RoomSeq(since))?;
             }
         }
         Ok(())
     }
 
-    /// Forgets states that nobody builds on any more: of events that came before `until`, extremities excepted, and of
-    /// side events all but the newest.
+    /// The number of the same state, told from the current-state log at `newest`.
+    fn rebased(self, number: u64, newest: RoomSeq) -> Result<Option<u64>, SqlError> {
+        let (base, changes) = self.state_group_delta(number)?;
+        let Some(mut state) = self.state_delta_at(base)? else { return Ok(None) };
+        state.extend(changes);
+        self.add_state_group(newest, &state).map(Some)
+    }
+
+    fn forget_side_events_on(self, until: RoomSeq) -> Result<(), SqlError> {
+        let gone = self.0.query(
+            "DELETE FROM aside WHERE verdict <> 'cited' AND event_id IN
+                 (SELECT f.event_id FROM forks f JOIN fork_states s ON s.id = f.state WHERE s.base < +?)
+             RETURNING event_id",
+            &[until.0.into()],
+        )?;
+        for row in &gone {
+            self.drop_state_group(row.text(0).unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    /// Forgets states that nobody builds on any more: of events that came before `until`, extremities and known side events
+    /// excepted.
     pub(crate) fn compact_state_groups(self, until: RoomSeq, extremities: &[OwnedEventId]) -> Result<(), SqlError> {
         let extremities = serde_json::to_string(extremities).map_err(damaged)?;
         self.0.query(
-            "DELETE FROM aside WHERE verdict <> 'cited' AND since <= ? AND rowid <=
-                 (SELECT max(rowid) FROM aside) - ?",
-            &[until.0.into(), SIDE_EVENTS_KEPT.into()],
+            "DELETE FROM forks WHERE since <= ? AND event_id <> ? AND event_id NOT IN (SELECT value FROM json_each(?))
+                 AND NOT EXISTS (SELECT 1 FROM aside a WHERE a.event_id = forks.event_id)",
+            &[until.0.into(), FORMER.into(), extremities.into()],
         )?;
-        self.0.query(
-            "DELETE FROM forks WHERE since <= ? AND event_id NOT IN (SELECT value FROM json_each(?))",
-            &[until.0.into(), extremities.into()],
-        )?;
+        self.sweep_state_groups()
+    }
+
+    /// Deletes the states that no event refers to.
+    pub(crate) fn sweep_state_groups(self) -> Result<(), SqlError> {
         self.0.query(
             "WITH RECURSIVE used (id) AS (
                  SELECT state FROM forks
@@ -170,7 +230,9 @@ fn read_changes(text: &str) -> Result<impl Iterator<Item = (Key, Option<OwnedEve
     Ok(changes.into_iter().map(|Change(kind, key, event_id)| ((kind.into(), key), event_id)))
 }
 
-fn write_changes(changes: &StateDelta) -> Result<String, SqlError> {
-    let changes = changes.iter().map(|((kind, key), event_id)| Change(kind.to_string(), key.clone(), event_id.clone()));
-    serde_json::to_string(&changes.collect::<Vec<_>>()).map_err(damaged)
+fn write_changes(changes: &[(&Key, &Option<OwnedEventId>)]) -> Result<String, SqlError> {
+    let written = |((kind, key), event_id): &(&Key, &Option<OwnedEventId>)| {
+        Change(kind.to_string(), key.clone(), (*event_id).clone())
+    };
+    serde_json::to_string(&changes.iter().map(written).collect::<Vec<_>>()).map_err(damaged)
 }

@@ -1,10 +1,9 @@
 //! What remains of events that are gone: the way back along the current-state log, and along auth chains. It is
 //! bounded; what is dropped here, the storage worker still has.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use ruma::OwnedEventId;
-use serde::Deserialize;
 use tern_model::RoomSeq;
 use tern_ports::{Sql, SqlError};
 use tern_room::Key;
@@ -14,28 +13,45 @@ use crate::timeline::store::{Store, damaged};
 /// Superseded state events of which something remains, and resolution changes.
 pub(crate) const STATE_HISTORY_KEPT: u64 = 10_000;
 
+/// Keys of the state that one statement is asked about: each takes up to 3 kB of JSON, and a parameter two megabytes.
+pub(crate) const KEYS_AT_ONCE: usize = 500;
+
 impl<S: Sql> Store<'_, S> {
-    /// The auth events of a known event.
-    pub(crate) fn auth_of(self, event_id: &str) -> Result<Option<Vec<OwnedEventId>>, SqlError> {
+    /// Whether the auth events of an event are known.
+    pub(crate) fn knows_auth_of(self, event_id: &str) -> Result<bool, SqlError> {
         let rows = self.0.query(
-            "SELECT pdu -> '$.auth_events' FROM events WHERE event_id = ?
-             UNION ALL SELECT auth FROM past WHERE event_id = ?
-             UNION ALL SELECT pdu -> '$.auth_events' FROM aside WHERE event_id = ? LIMIT 1",
+            "SELECT 1 FROM events WHERE event_id = ? UNION ALL SELECT 1 FROM past WHERE event_id = ?
+             UNION ALL SELECT 1 FROM aside WHERE event_id = ? LIMIT 1",
             &[event_id.into(), event_id.into(), event_id.into()],
         )?;
-        rows.first().map(|row| read_references(row.text(0).unwrap_or("[]"))).transpose()
+        Ok(!rows.is_empty())
     }
 
-    /// The auth events, each once, of all events of the current state but those under `except`.
-    pub(crate) fn auth_events_except(self, except: &BTreeSet<&Key>) -> Result<BTreeSet<OwnedEventId>, SqlError> {
-        let except: Vec<String> = except.iter().map(|(kind, key)| format!("{kind}\u{1f}{key}")).collect();
-        let rows = self.0.query(
-            "SELECT DISTINCT iif(a.type = 'array', a.value ->> 0, a.value)
-             FROM state s CROSS JOIN events e ON e.seq = s.seq CROSS JOIN json_each(e.pdu, '$.auth_events') a
-             WHERE s.kind || char(31) || s.state_key NOT IN (SELECT value FROM json_each(?))",
-            &[serde_json::to_string(&except).map_err(damaged)?.into()],
-        )?;
-        rows.iter().filter_map(|row| row.text(0)).map(|id| OwnedEventId::try_from(id).map_err(damaged)).collect()
+    /// The auth events, each once, of all events of the current state but those under `except`: those of all, counted, less
+    /// those of the exceptions, which may be too many for one statement.
+    pub(crate) fn auth_events_except(self, except: &BTreeSet<&Key>) -> Result<HashSet<OwnedEventId>, SqlError> {
+        let mut cited: HashMap<String, i64> = HashMap::new();
+        for row in &self.0.query(
+            "SELECT iif(a.type = 'array', a.value ->> 0, a.value), count(*)
+             FROM state s CROSS JOIN events e ON e.seq = s.seq CROSS JOIN json_each(e.pdu, '$.auth_events') a GROUP BY 1",
+            &[],
+        )? {
+            let times = row.int(1).and_then(|times| i64::try_from(times).ok()).unwrap_or_default();
+            cited.insert(row.string(0).unwrap_or_default(), times);
+        }
+        let except: Vec<_> = except.iter().map(|(kind, key)| (kind.to_string(), key)).collect();
+        for chunk in except.chunks(KEYS_AT_ONCE) {
+            for row in &self.0.query(
+                "SELECT iif(a.type = 'array', a.value ->> 0, a.value) FROM json_each(?) j
+                 CROSS JOIN state s ON s.kind = j.value ->> 0 AND s.state_key = j.value ->> 1
+                 CROSS JOIN events e ON e.seq = s.seq CROSS JOIN json_each(e.pdu, '$.auth_events') a",
+                &[serde_json::to_string(chunk).map_err(damaged)?.into()],
+            )? {
+                row.text(0).and_then(|id| cited.get_mut(id)).into_iter().for_each(|times| *times -= 1);
+            }
+        }
+        let left = cited.into_iter().filter(|(_, times)| *times > 0);
+        left.map(|(id, _)| OwnedEventId::try_from(id).map_err(damaged)).collect()
     }
 
     /// Leaves of the superseded state events in `(after, until]` what is needed of them later. They are then trimmed.
@@ -77,19 +93,4 @@ impl<S: Sql> Store<'_, S> {
         }
         Ok(())
     }
-}
-
-/// References as they stand in an event, whichever form its room version gives them.
-fn read_references(text: &str) -> Result<Vec<OwnedEventId>, SqlError> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Reference {
-        Id(OwnedEventId),
-        Pair(OwnedEventId, serde::de::IgnoredAny),
-    }
-    let references: Vec<Reference> = serde_json::from_str(text).map_err(damaged)?;
-    let ids = references.into_iter().map(|reference| match reference {
-        Reference::Id(event_id) | Reference::Pair(event_id, _) => event_id,
-    });
-    Ok(ids.collect())
 }

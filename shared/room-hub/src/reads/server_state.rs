@@ -119,12 +119,10 @@ impl<H: ObjectHost> RoomActor<H> {
         let mut fetched: BTreeMap<OwnedEventId, Vec<OwnedEventId>> = BTreeMap::new();
         while !frontier.is_empty() {
             let (mut next, mut unknown) = (Vec::new(), Vec::new());
+            let asked: Vec<&EventId> = frontier.iter().map(AsRef::as_ref).collect();
+            let known: BTreeMap<_, _> = self.store().auth_of_many(&asked)?.into_iter().collect();
             for event_id in frontier {
-                let cited = match fetched.get(&event_id) {
-                    Some(cited) => Some(cited.clone()),
-                    None => self.store().auth_of(event_id.as_str())?,
-                };
-                match cited {
+                match known.get(&event_id).or_else(|| fetched.get(&event_id)).cloned() {
                     Some(cited) => next.extend(cited.into_iter().filter(|cited| chain.insert(cited.clone()))),
                     None => unknown.push(event_id),
                 }

@@ -66,7 +66,7 @@ impl<H: ObjectHost> RoomActor<H> {
 
     fn found(&self, version: &'static Version, request: &CreateRoom, create: &Pdu) -> Result<Head, MatrixError> {
         let sql = self.host.sql();
-        let tx = Transaction::new(&self.room_id, sql, &self.cache, Head::empty(version));
+        let tx = Transaction::new(&self.room_id, sql, &self.cache, Head::empty(version)).at(self.host.now());
         sql.transaction(|| {
             SCHEMA.create_within(sql)?;
             authorise(&tx, create).map_err(|error| SendError::from(error).while_creating())?;

@@ -163,7 +163,7 @@ impl<H: ObjectHost> RoomActor<H> {
     fn leave_state_groups(&self, head: &Head, until: RoomSeq) -> Result<(), SqlError> {
         let store = self.store();
         store.keep_state_history(head.tail, until)?;
-        if let [_, _, ..] = head.extremities.as_slice() {
+        if head.former || head.extremities.len() > 1 {
             for event_id in &head.extremities {
                 // Its row will be gone, and with it what tells that its state was the current-state log's.
                 if let (None, Some(seq)) = (store.state_group(event_id.as_str())?, store.seq_of(event_id.as_str())?) {

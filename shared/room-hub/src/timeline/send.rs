@@ -216,19 +216,20 @@ fn check_sticky<S: Sql>(tx: &Transaction<'_, S>, plan: Plan, sticky: bool) -> Re
     Ok(plan)
 }
 
-/// Appends an event made here. It stands on all extremities, unless there are more than an event may name: then it is
+/// Appends an event made here. It stands on all extremities and in the present, unless some were given up: then it is
 /// checked like one from elsewhere.
 fn append<S: Sql>(tx: &Transaction<'_, S>, entry: &Entry) -> Result<Result<(), MatrixError>, SqlError> {
     if let Err(error) = tx.check_state_bytes(&entry.pdu)? {
         return Ok(Err(error.into()));
     }
-    if entry.pdu.prev().len() >= tx.extremities_now().len() {
+    let (extremities, former) = tx.extremities_now();
+    if entry.pdu.prev().len() >= extremities.len() && !former {
         return tx.append(entry).map(Ok);
     }
     Ok(match tx.admit(entry, &Fetched::default())? {
         Admitted::Accepted => Ok(()),
         Admitted::SideEvent(_, reason) => Err(MatrixError::forbidden(reason)),
-        Admitted::Missing(_) | Admitted::InternalError(_) => Err(MatrixError::unavailable()),
+        Admitted::Missing(_) | Admitted::Deferred(_) => Err(MatrixError::unavailable()),
     })
 }
 

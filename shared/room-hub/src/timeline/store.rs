@@ -2,6 +2,7 @@
 
 use ruma::OwnedEventId;
 use tern_model::{Millis, RawJson, RoomSeq, StoredEvent, TxnRef};
+use tern_object_kit::schema::Step;
 use tern_ports::{
     Row, Sql, SqlError, Value,
     wire::storage::{AppendEvent, Redaction},
@@ -16,7 +17,7 @@ pub(crate) struct Head {
     pub(crate) newest: RoomSeq,
     /// Depth of the newest event.
     pub(crate) depth: u64,
-    /// The forward extremities: with only local events, the newest one.
+    /// The forward extremities in the order in which they came: with only local events, the newest one.
     pub(crate) extremities: Vec<OwnedEventId>,
     /// Up to here the storage worker has the events. In memory it may be ahead of the row.
     pub(crate) forwarded: RoomSeq,
@@ -39,6 +40,8 @@ pub(crate) struct Head {
     pub(crate) state_bytes: Option<u64>,
     /// What the events above `tail` weigh, as the table has them; likewise.
     pub(crate) tail_bytes: Option<u64>,
+    /// Extremities were given up, and the state of then is resolved along with those kept. Its truth is the table `forks`.
+    pub(crate) former: bool,
 }
 
 impl Head {
@@ -60,9 +63,13 @@ impl Head {
             sticky: Millis::default(),
             state_bytes: Some(0),
             tail_bytes: Some(0),
+            former: false,
         }
     }
 }
+
+/// When an event came in; nothing for those from before this was kept, which are old.
+pub(crate) const RECEIVED: Step = &["ALTER TABLE events ADD COLUMN received INTEGER"];
 
 /// Columns of an event, in the order [`event_of`] reads them.
 macro_rules! event_columns {
@@ -73,8 +80,8 @@ macro_rules! event_columns {
 pub(crate) use event_columns;
 
 const INSERT_EVENT: &str = "INSERT INTO events
-    (seq, event_id, kind, sender, state_key, ts, pdu, unsigned, device_id, txn_id, redaction)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    (seq, event_id, kind, sender, state_key, ts, pdu, unsigned, device_id, txn_id, redaction, received)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// Access to the room's tables.
 #[derive(Debug)]
@@ -93,7 +100,8 @@ impl<S: Sql> Store<'_, S> {
     pub(crate) fn head(self) -> Result<Option<Head>, SqlError> {
         let rows = self.0.query(
             "SELECT version, newest, depth, extremities, forwarded, announced, tail, joined, invited,
-                 (SELECT coalesce(max(seq), 0) FROM turns), large, sticky, state_bytes, tail_bytes FROM head",
+                 (SELECT coalesce(max(seq), 0) FROM turns), large, sticky, state_bytes, tail_bytes,
+                 EXISTS (SELECT 1 FROM forks WHERE event_id = '') FROM head",
             &[],
         )?;
         rows.first().map(head_of).transpose()
@@ -131,8 +139,13 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
-    /// Appends an event; `redaction` is what it did to another one, for the journal.
-    pub(crate) fn insert_event(self, event: &StoredEvent, redaction: Option<&Redaction>) -> Result<(), SqlError> {
+    /// Appends an event that came in at `received`; `redaction` is what it did to another one, for the journal.
+    pub(crate) fn insert_event(
+        self,
+        event: &StoredEvent,
+        received: Millis,
+        redaction: Option<&Redaction>,
+    ) -> Result<(), SqlError> {
         let redaction = redaction.map(serde_json::to_string).transpose().map_err(damaged)?;
         let txn = event.txn.as_ref();
         let params = [
@@ -147,6 +160,7 @@ impl<S: Sql> Store<'_, S> {
             txn.map(|txn| txn.device_id.as_str()).into(),
             txn.map(|txn| txn.txn_id.as_str()).into(),
             redaction.into(),
+            received.0.into(),
         ];
         self.0.query(INSERT_EVENT, &params)?;
         Ok(())
@@ -229,11 +243,11 @@ impl<S: Sql> Store<'_, S> {
         rows.iter().map(entry_of).collect()
     }
 
-    /// Position of the oldest event in `(after, until]` that is younger than `ts`.
-    pub(crate) fn first_since(self, after: RoomSeq, until: RoomSeq, ts: Millis) -> Result<Option<RoomSeq>, SqlError> {
+    /// Position of the oldest event in `(after, until]` that came in after `time`, whatever its sender dates it.
+    pub(crate) fn first_since(self, after: RoomSeq, until: RoomSeq, time: Millis) -> Result<Option<RoomSeq>, SqlError> {
         let rows = self.0.query(
-            "SELECT min(seq) FROM events WHERE seq > ? AND seq <= ? AND ts > ?",
-            &[after.0.into(), until.0.into(), ts.0.into()],
+            "SELECT min(seq) FROM events WHERE seq > ? AND seq <= ? AND received > ?",
+            &[after.0.into(), until.0.into(), time.0.into()],
         )?;
         Ok(rows.first().and_then(|row| row.int(0)).map(RoomSeq))
     }
@@ -267,6 +281,7 @@ fn head_of(row: &Row) -> Result<Head, SqlError> {
         sticky: Millis(number(11)?),
         state_bytes: row.int(12),
         tail_bytes: row.int(13),
+        former: row.flag(14),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Ref, RefCell, RefMut},
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     num::NonZeroUsize,
 };
 
@@ -12,9 +12,12 @@ use tern_model::{Millis, Pdu, RawJson, RoomSeq, StoredEvent, TxnRef};
 use tern_ports::{Sql, SqlError, wire::storage::Redaction};
 use tern_room::{Extremity, RoomView, Unreadable, Version, auth::membership_of, redact, unsigned};
 
-use crate::timeline::{
-    store::{Head, Store, damaged},
-    tail_bytes::size,
+use crate::{
+    graph::turn_states::TurnStates,
+    timeline::{
+        store::{Head, Store, damaged},
+        tail_bytes::size,
+    },
 };
 
 /// Places of the state kept parsed per room: what deciding for the active members needs again and again.
@@ -45,6 +48,8 @@ pub(crate) struct Transaction<'a, S> {
     now: Millis,
     /// State this turn has changed; nothing where it took it away.
     changed: RefCell<BTreeMap<Key, Option<Current>>>,
+    /// States beside the present, and what they resolve to.
+    pub(crate) states: TurnStates,
 }
 
 /// An event decided upon.
@@ -79,6 +84,7 @@ impl<'a, S: Sql> Transaction<'a, S> {
             head: RefCell::new(head),
             now: Millis(u64::MAX),
             changed: RefCell::default(),
+            states: TurnStates::default(),
         }
     }
 
@@ -127,9 +133,15 @@ impl<'a, S: Sql> Transaction<'a, S> {
         self.store.write_head(&self.head.borrow())
     }
 
-    /// The forward extremities.
-    pub(crate) fn extremities_now(&self) -> BTreeSet<OwnedEventId> {
-        self.head.borrow().extremities.iter().cloned().collect()
+    /// The forward extremities, in the order in which they came, and whether a former state is resolved along with theirs.
+    pub(crate) fn extremities_now(&self) -> (Vec<OwnedEventId>, bool) {
+        let head = self.head.borrow();
+        (head.extremities.clone(), head.former)
+    }
+
+    /// The room resolves, or no longer resolves, a former state along with those after its extremities.
+    pub(crate) fn set_former(&self, former: bool) {
+        self.head.borrow_mut().former = former;
     }
 
     /// Appends an event that stands on all extremities and in the present state; its writes are part of the turn's
@@ -157,7 +169,7 @@ impl<'a, S: Sql> Transaction<'a, S> {
         let stored =
             StoredEvent { unsigned: unsigned.transpose().map_err(damaged)?, txn: txn.clone(), ..stored(seq, pdu) };
         let redaction = redacts.as_ref().map(|redacts| self.redact(redacts)).transpose()?;
-        self.store.insert_event(&stored, redaction.as_ref())?;
+        self.store.insert_event(&stored, self.now, redaction.as_ref())?;
         self.keep_sticky(pdu, &stored)?;
         if let Some(state_key) = state_key {
             self.replace_state((&stored.kind, state_key), (seq, pdu), None, previous.as_ref())?;
@@ -216,6 +228,7 @@ impl<'a, S: Sql> Transaction<'a, S> {
         self.store.drop_state(kind, state_key)?;
         self.leave_place(kind, previous)?;
         self.move_state_bytes(previous.map(|(_, pdu)| pdu), None);
+        self.moved((kind, state_key), previous, None);
         self.changed.borrow_mut().insert((kind.to_owned(), state_key.to_owned()), None);
         Ok(())
     }
@@ -250,9 +263,18 @@ impl<'a, S: Sql> Transaction<'a, S> {
         if member {
             count(&mut self.head.borrow_mut(), after.as_deref(), |n| n + 1);
         }
+        self.moved(key, previous, Some(new.1));
         let key = (key.0.to_owned(), key.1.to_owned());
         self.changed.borrow_mut().insert(key, Some((new.0, new.1.clone())));
         Ok(())
+    }
+
+    /// States that are told from the present are told anew.
+    fn moved(&self, (kind, state_key): (&str, &str), from: Option<&Current>, to: Option<&Pdu>) {
+        if self.states.is_empty() {
+            return;
+        }
+        self.states.moved(&(kind.into(), state_key.to_owned()), from.map(|(_, pdu)| pdu.id()), to.map(Pdu::id));
     }
 
     /// Rewrites what a redaction changes here; the answer tells the storage worker the same.

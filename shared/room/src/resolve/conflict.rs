@@ -16,6 +16,9 @@ use crate::{
     history::{History, Key, StateDelta, StateMap, held},
 };
 
+/// Events of an auth chain that are looked at: some ten megabytes of ids. The largest rooms have chains of a tenth of it.
+const LONGEST_CHAIN: usize = 100_000;
+
 /// Several states, parted into what they agree on and what they do not.
 pub(super) struct Conflict {
     /// Where all differ from the present in the same way.
@@ -33,7 +36,9 @@ impl Conflict {
         let mut agreed = StateDelta::new();
         let mut disputed = vec![StateMap::new(); states.len()];
         let mut keys = BTreeSet::new();
-        for key in states.iter().flat_map(|state| state.keys()).collect::<BTreeSet<_>>() {
+        let told = states.iter().flat_map(|state| state.keys()).collect::<BTreeSet<_>>();
+        history.expect_present(&told)?;
+        for key in told {
             let values: Result<Vec<_>, _> = states.iter().map(|state| held(history, state, key)).collect();
             let values = values?;
             if values.windows(2).all(|pair| matches!(pair, [one, two] if one == two)) {
@@ -45,7 +50,8 @@ impl Conflict {
                 state.extend(value.map(|event_id| (key.clone(), event_id)));
             }
         }
-        let events = disputed.iter().flat_map(|state| state.values()).cloned().collect();
+        let events: HashSet<OwnedEventId> = disputed.iter().flat_map(|state| state.values()).cloned().collect();
+        history.expect_events(&events.iter().map(AsRef::as_ref).collect::<Vec<_>>())?;
         Ok(Self { agreed, disputed, keys, events })
     }
 
@@ -74,6 +80,9 @@ impl Conflict {
         let mut below: HashSet<OwnedEventId> = self.events.clone();
         let mut open: Vec<OwnedEventId> = self.events.iter().cloned().collect();
         while let Some(event_id) = open.pop() {
+            if below.len() > LONGEST_CHAIN {
+                return Err(Unreadable(format!("an auth chain of more than {LONGEST_CHAIN} events")));
+            }
             for auth in history.auth_events(&event_id)?.unwrap_or_default() {
                 cited_by.entry(auth.clone()).or_default().push(event_id.clone());
                 if below.insert(auth.clone()) {
@@ -101,7 +110,9 @@ impl Conflict {
     ) -> Result<Vec<StateMap>, Unreadable> {
         let rules = &history.version().rules.authorization;
         let mut wanted = BTreeSet::new();
-        for event_id in self.events.iter().chain(more) {
+        let looked_at: Vec<&OwnedEventId> = self.events.iter().chain(more).collect();
+        history.expect_events(&looked_at.iter().map(AsRef::as_ref).collect::<Vec<_>>())?;
+        for event_id in looked_at {
             let Some(event) = history.event(event_id)? else { continue };
             wanted.extend(event.key().map(|key| (event.kind().to_string().into(), key.to_owned())));
             // The rules refuse an event of a wrong shape without reading any state.
@@ -143,12 +154,18 @@ fn chain(
     except: &HashSet<OwnedEventId>,
 ) -> Result<HashSet<OwnedEventId>, Unreadable> {
     let mut chain = HashSet::new();
-    let mut open = events;
-    while let Some(event_id) = open.pop() {
-        if !except.contains(&event_id) && !chain.contains(&event_id) {
-            open.extend(history.auth_events(&event_id)?.unwrap_or_default());
-            chain.insert(event_id);
+    let mut level = events;
+    while !level.is_empty() {
+        level.retain(|event_id| !except.contains(event_id) && chain.insert(event_id.clone()));
+        if chain.len() > LONGEST_CHAIN {
+            return Err(Unreadable(format!("an auth chain of more than {LONGEST_CHAIN} events")));
         }
+        history.expect_auth_events(&level.iter().map(AsRef::as_ref).collect::<Vec<_>>())?;
+        let mut next = Vec::new();
+        for event_id in &level {
+            next.extend(history.auth_events(event_id)?.unwrap_or_default());
+        }
+        level = next;
     }
     Ok(chain)
 }

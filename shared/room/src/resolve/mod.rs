@@ -11,6 +11,7 @@ mod v1;
 use std::{cell::RefCell, rc::Rc};
 
 use crate::{
+    advance::same,
     error::Unreadable,
     history::{History, StateDelta, StateMap},
 };
@@ -34,6 +35,9 @@ pub fn resolve(history: &impl History, states: &[Rc<StateDelta>]) -> Result<Rc<S
         [only] => return Ok(Rc::clone(only)),
         _ => {}
     }
+    if let Some(known) = history.resolved(&states)? {
+        return Ok(known);
+    }
     let conflict = Conflict::between(history, &states)?;
     let resolved = match &history.version().rules.state_res {
         _ if conflict.keys.is_empty() => StateMap::new(),
@@ -41,13 +45,15 @@ pub fn resolve(history: &impl History, states: &[Rc<StateDelta>]) -> Result<Rc<S
         StateResolutionVersion::V2(rules) => v2(history, &conflict, *rules)?,
         other => return Err(Unreadable(format!("state resolution {other:?} is unknown"))),
     };
-    Ok(Rc::new(conflict.settled(history, &resolved)?))
+    let settled = Rc::new(conflict.settled(history, &resolved)?);
+    history.note_resolved(&states, &settled);
+    Ok(settled)
 }
 
 fn distinct(states: &[Rc<StateDelta>]) -> Vec<Rc<StateDelta>> {
     let mut distinct: Vec<Rc<StateDelta>> = Vec::with_capacity(states.len());
     for state in states {
-        if !distinct.iter().any(|other| Rc::ptr_eq(other, state) || other == state) {
+        if !distinct.iter().any(|other| same(other, state)) {
             distinct.push(Rc::clone(state));
         }
     }

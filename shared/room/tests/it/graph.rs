@@ -8,15 +8,16 @@ use std::{
 use ruma::{EventId, OwnedEventId, ServerName};
 use tern_model::Pdu;
 use tern_room::{
-    AuthoriseError, AuthorisedPdu, History, Key, StateDelta, StateMap, Unreadable, Verdict, Version, advance,
-    authorise_pdu, resolve,
+    Advance, AuthoriseError, AuthorisedPdu, Extremities, Former, History, Key, StateDelta, StateMap, Unreadable,
+    Verdict, Version, advance, authorise_pdu, resolve,
 };
 
 /// What a new event stands on.
 #[derive(Clone, Default)]
 pub(crate) struct Present {
-    pub(crate) extremities: BTreeSet<OwnedEventId>,
+    pub(crate) extremities: Vec<OwnedEventId>,
     pub(crate) state: Rc<StateMap>,
+    former: Option<Rc<StateMap>>,
 }
 
 /// Events, the state after each, and the present.
@@ -41,8 +42,16 @@ impl Graph {
         self.events.insert(pdu.id().to_owned(), (kept, self.whole(&after)));
         if verdict == Verdict::Accept {
             self.accepted.insert(pdu.id().to_owned());
-            let advance = advance(&*self, &self.present.extremities, pdu, &after)?;
-            self.present = Present { state: self.whole(&advance.changes), extremities: advance.extremities };
+            let former = self.present.former.as_ref().map(|former| Rc::new(self.difference(former)));
+            let before = Extremities { events: self.present.extremities.clone(), former };
+            let Advance { extremities, former, changes } = advance(&*self, &before, pdu, &after)?;
+            let state = self.whole(&changes);
+            let former = match former {
+                Former::Nothing => None,
+                Former::Kept => self.present.former.take(),
+                Former::Present => Some(Rc::clone(&state)),
+            };
+            self.present = Present { extremities, state, former };
         }
         Ok(verdict)
     }

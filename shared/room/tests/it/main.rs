@@ -19,6 +19,8 @@ mod graph;
 #[cfg(test)]
 mod membership;
 #[cfg(test)]
+mod order;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod receipt;

@@ -177,7 +177,7 @@ impl Scene {
         self.count += 1;
         let event_id = OwnedEventId::try_from(format!("$event-{}:a.test", self.count)).unwrap();
         let auth = event.auth.clone().unwrap_or_else(|| self.auth_for(&event));
-        let prev: Vec<_> = self.graph.present.extremities.iter().cloned().collect();
+        let prev: Vec<_> = self.graph.present.extremities.clone();
         let is_create = event.kind == "m.room.create";
         let mut pdu = json!({
             "type": event.kind, "sender": event.sender, "content": event.content, "depth": self.count,

@@ -23,7 +23,7 @@ impl Scene {
         self.ask(SendReceipts { user_id: user(BOB), receipts: vec![receipt].try_into().unwrap() }).unwrap();
     }
 
-    fn count(&self, sql: &str) -> u64 {
+    pub(crate) fn count(&self, sql: &str) -> u64 {
         self.host.sqlite.query(sql, &[]).unwrap()[0].int(0).unwrap()
     }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use ruma::serde::{Base64, base64::Standard};
 use serde_json::{Value, json};
-use tern_model::{Config, MatrixError, Notice, RawJson, RoomSeq, StoredEvent};
+use tern_model::{Config, MatrixError, Millis, Notice, RawJson, RoomSeq, StoredEvent};
 use tern_ports::{
     Sql as _, ask_storage,
     wire::{
@@ -39,7 +39,7 @@ fn keys() -> Vec<ServerKey> {
             server_name: server.try_into().unwrap(),
             key_id: key_id.to_owned(),
             key: Base64::<Standard>::new(signer.public_key().to_vec()).encode(),
-            valid_until: None,
+            valid_until: Some(Millis(1 << 52)),
         }
     };
     vec![key(HOME), key(AWAY)]
