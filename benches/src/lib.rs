@@ -10,7 +10,7 @@
 //! - [`corpus`]: rooms of any size, accounts with any number of rooms, the same for the same numbers.
 //! - [`graph`]: rooms in which several servers write, as the rules see them.
 //! - [`cost`]: what one request has caused; [`counting`] counts allocations where it is installed.
-//! - [`workloads`]: everything that has a budget, with `encryption`; [`budget`]: the file with the ceilings.
+//! - [`workloads`]: everything that has a budget, with `encryption` and `splits`; [`budget`]: the file with the ceilings.
 //! - [`bill`]: what that is in dollars.
 
 #![expect(
@@ -31,6 +31,7 @@ pub mod host;
 mod media;
 pub mod phone;
 mod pushing;
+mod splits;
 pub mod workloads;
 
 use std::time::Duration;
