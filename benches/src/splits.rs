@@ -44,7 +44,7 @@ pub(crate) fn costs(config: &Config) -> Vec<(String, Cost)> {
     costs.push((format!("split_{MEMBERS}_first"), cost));
     let mut line = vec![fork];
     while line.len() <= BATCH {
-        let on = line.last().map(place).unwrap_or_else(|| parted.clone());
+        let on = line.last().map_or_else(|| parted.clone(), place);
         line.push(split.said(&on, line.len()));
     }
     let batch = line.split_off(1);

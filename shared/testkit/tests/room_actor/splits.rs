@@ -1,6 +1,5 @@
 //! What a split of the network, and a server that answers one event a thousand times, cost the room.
 
-
 use ruma::EventId;
 use serde_json::{Value, json};
 use tern_model::Pdu;
