@@ -25,7 +25,7 @@ use tern_testkit::{TestClock, TestHost};
 use crate::{Cost, corpus::TEXT, counting::allocations, phone::raw};
 
 /// Members who joined here during the split, and siblings of one event.
-const MEMBERS: usize = 3_000;
+const MEMBERS: usize = 500;
 const SIBLINGS: usize = 2_000;
 /// Events of one request.
 const BATCH: usize = 50;

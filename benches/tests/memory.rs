@@ -13,7 +13,7 @@ use tern_benches::{
     corpus::Room,
     counting::{Counting, allocations, peak_of},
 };
-use tern_model::{Caller, Millis, Pdu, RawJson, RoomSeq};
+use tern_model::{Caller, Pdu, RawJson, RoomSeq};
 use tern_ports::{
     Target, Transport as _, ask_storage,
     wire::{
@@ -29,6 +29,7 @@ use tern_ports::{
     },
 };
 use tern_room::{Extremity, RoomView, Signer, Unreadable, Version, build};
+use tern_testkit::TestClock;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -140,7 +141,7 @@ fn the_hub_of_a_room_with_the_largest_state_stays_small() {
     }
     let page = weigh(&room, "page of a full state", PageState { caller: reader.clone(), members: None, after: None });
     assert!(page.events.len() < 64 && page.next.is_some());
-    weigh_within(&room, "full state", ReadState { caller: reader.clone() }, 64 << 20);
+    weigh_within(&room, "full state", ReadState { caller: reader.clone() }, 40 << 20);
     let all = SyncAsk {
         room_id: room.room_id.clone(),
         user_id: reader.clone(),
@@ -152,7 +153,7 @@ fn the_hub_of_a_room_with_the_largest_state_stays_small() {
         members: Vec::new(),
         replaced: false,
     };
-    weigh_within(&room, "slice of a full state", ReadSlice { ask: all }, 96 << 20);
+    weigh_within(&room, "slice of a full state", ReadSlice { ask: all }, 56 << 20);
     room.cluster.quiesce();
     let everything = RawJson::from_value(&json!({
         "lists": { "all": { "ranges": [[0, 9]], "timeline_limit": 20, "required_state": [["*", "*"]] } }
@@ -180,7 +181,7 @@ fn forks(room: &Room) {
         server_name: "tern.test".try_into().unwrap(),
         key_id: "ed25519:1".to_owned(),
         key: ruma::serde::Base64::<ruma::serde::base64::Standard>::new(signer.public_key().to_vec()).encode(),
-        valid_until: None,
+        valid_until: Some(TestClock::START.plus(1_000_000)),
     };
     let face = Face::of(room);
     let sender = &room.sender.user_id;
@@ -194,7 +195,7 @@ fn forks(room: &Room) {
         let (kind, key, content) = content;
         let content = RawJson::from_value(&content).unwrap();
         let draft = tern_room::Draft::state(sender.clone(), kind, key, content);
-        build(&face, &draft, Millis(1_900_000_000_000 + number), &signer).unwrap().raw().clone()
+        build(&face, &draft, TestClock::START.plus(number), &signer).unwrap().raw().clone()
     };
     let events: Vec<_> = (0..100).map(event).collect();
     let started = allocations();

@@ -13,7 +13,7 @@ const FOLDER = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 const KIND = 'org.example.large';
 /** Most of an event. */
 const BYTES = 60_000;
-const BUDGET = 8 << 20;
+const BUDGET = 4 << 20;
 /** What the platform gives an isolate, in MB. */
 const ISOLATE = 128;
 const WITHIN = 120_000;

@@ -176,7 +176,7 @@ mod tests {
         for header in [
             "X-Matrix origin=a.org,destination=b.org,key=ed25519:1,sig=c2ln",
             "x-matrix origin=a.org,destination=b.org,key=ed25519:1,sig=c2ln",
-            r#"X-MATRIX  Origin="a.org" , DESTINATION = "b.org",\tkey= "ed25519:1",sig="c2ln""#,
+            "X-MATRIX  Origin=\"a.org\" , DESTINATION = \"b.org\",\tkey= \"ed25519:1\",sig=\"c2ln\"",
             r#"X-Matrix origin="a.\org",destination=b.org,key=ed25519:1,sig="c2ln",unknown="x, y",other=z"#,
             "X-Matrix origin=a.org,,destination=b.org,key=ed25519:1,sig=c2ln,",
             "Bearer x-y.z, X-Matrix origin=a.org,destination=b.org,key=ed25519:1,sig=c2ln",

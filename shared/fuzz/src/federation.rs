@@ -7,7 +7,7 @@ use tern_model::Millis;
 
 /// A canonical body is canonical, and says what the body said; names and keys are what they must be.
 pub(crate) fn x_matrix(data: &[u8]) {
-    let Some((header, body)) = crate::halves(data) else { return };
+    let Some((header, body)) = crate::input::halves(data) else { return };
     let signatures = std::str::from_utf8(header).ok().and_then(|header| x_matrix::read(header).ok());
     if let Some(signatures) = signatures {
         assert!(!signatures.is_empty() && signatures.len() <= x_matrix::MOST, "bounded");

@@ -8,6 +8,7 @@
 
 mod federation;
 mod frame;
+mod input;
 mod multipart;
 mod oauth;
 mod page;
@@ -41,16 +42,4 @@ pub const TARGETS: [Target; 10] = [
 pub fn run(name: &str, data: &[u8]) {
     let (_, target) = TARGETS.iter().find(|(known, _)| *known == name).expect("the target exists");
     target(data);
-}
-
-/// The input as JSON; most inputs are none.
-fn json(data: &[u8]) -> Option<tern_model::RawJson> {
-    tern_model::RawJson::parse(std::str::from_utf8(data).ok()?.to_owned()).ok()
-}
-
-/// The input in two parts, at its first line break.
-fn halves(data: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = data.iter().position(|byte| *byte == b'\n')?;
-    let (first, second) = data.split_at(at);
-    Some((first, second.get(1..)?))
 }

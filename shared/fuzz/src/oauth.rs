@@ -9,7 +9,7 @@ use url::Url;
 
 /// An answer goes only to where the client registered, and never becomes part of a content security policy.
 pub(crate) fn oauth(data: &[u8]) {
-    let Some((metadata, form)) = crate::halves(data) else { return };
+    let Some((metadata, form)) = crate::input::halves(data) else { return };
     let Ok(metadata) = serde_json::from_slice::<Map<String, Value>>(metadata) else { return };
     let Ok(client) = Client::register(&metadata) else { return };
     let params: Vec<(String, String)> = form_urlencoded::parse(form).into_owned().collect();

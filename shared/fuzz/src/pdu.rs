@@ -7,7 +7,7 @@ use tern_room::{KNOWN, Unverified, redact::redact};
 pub(crate) fn pdu(data: &[u8]) {
     let Some((number, event)) = data.split_first() else { return };
     let Some(version) = KNOWN.get(usize::from(*number).wrapping_sub(usize::from(b'0')) % KNOWN.len()) else { return };
-    let Some(raw) = crate::json(event) else { return };
+    let Some(raw) = crate::input::json(event) else { return };
     let Ok(unverified) = Unverified::read(version, room_id!("!room:example.org"), &raw) else { return };
     let event_id = unverified.event_id().clone();
     assert!(event_id.as_str().len() <= 255, "an id is an identifier");

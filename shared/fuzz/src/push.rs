@@ -6,8 +6,8 @@ use tern_push::{Change, Context, Evaluator, Event, PushRules};
 
 /// A rule that was taken is kept as it is, and asking it ends.
 pub(crate) fn push_rule(data: &[u8]) {
-    let Some((rule, event)) = crate::halves(data) else { return };
-    let (Some(rule), Some(event)) = (crate::json(rule), crate::json(event)) else { return };
+    let Some((rule, event)) = crate::input::halves(data) else { return };
+    let (Some(rule), Some(event)) = (crate::input::json(rule), crate::input::json(event)) else { return };
     for kind in ["override", "content", "underride"] {
         taken(kind, &rule, &event);
     }

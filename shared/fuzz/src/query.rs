@@ -6,7 +6,7 @@ use tern_sync::Filter;
 
 /// Both kinds are read, and asked what they let pass.
 pub(crate) fn filter(data: &[u8]) {
-    let Some(raw) = crate::json(data) else { return };
+    let Some(raw) = crate::input::json(data) else { return };
     if let Ok(filter) = RoomEventFilter::read(Some(&raw)) {
         let _asked = (filter.excludes_room(room_id!("!room:example.org")), filter.passes_type("m.room.message"));
     }

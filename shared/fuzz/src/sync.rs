@@ -7,7 +7,7 @@ use tern_sync::{Request, Shape};
 pub(crate) fn sync_request(data: &[u8]) {
     let Some((first, body)) = data.split_first() else { return };
     let shape = if first % 2 == 0 { Shape::Unstable } else { Shape::Stable };
-    let Some(body) = crate::json(body) else { return };
+    let Some(body) = crate::input::json(body) else { return };
     let read = || Request::parse(&body, Some("1"), shape, user_id!("@ada:example.org"));
     let Ok(request) = read() else { return };
     assert!(request.lists.len() <= 100 && request.conn_id.len() <= 255, "bounded");

@@ -18,7 +18,7 @@ use tern_model::Pdu;
 
 use crate::{
     error::Unreadable,
-    history::{History, StateDelta},
+    history::{History, StateDelta, same},
     resolve::resolve,
 };
 
@@ -120,10 +120,4 @@ fn give_up(extremities: &mut Vec<OwnedEventId>, states: &mut Vec<Rc<StateDelta>>
         states.remove(index);
     }
     lost
-}
-
-/// They are one state.
-#[must_use]
-pub fn same(one: &Rc<StateDelta>, other: &Rc<StateDelta>) -> bool {
-    Rc::ptr_eq(one, other) || one == other
 }

@@ -81,3 +81,9 @@ pub(crate) fn held(history: &impl History, state: &StateDelta, key: &Key) -> Res
         None => history.present(key),
     }
 }
+
+/// They are one state.
+#[must_use]
+pub fn same(one: &Rc<StateDelta>, other: &Rc<StateDelta>) -> bool {
+    Rc::ptr_eq(one, other) || one == other
+}

@@ -8,8 +8,8 @@ use tern_model::{MatrixError, Pdu};
 
 use crate::build::MAX_EVENT_BYTES;
 
-/// The most that the events of the current state may weigh together, in bytes: 8 MiB.
-pub const MAX_STATE_BYTES: u64 = 8 << 20;
+/// The most that the events of the current state may weigh together, in bytes: 4 MiB.
+pub const MAX_STATE_BYTES: u64 = 4 << 20;
 
 /// Bytes of a member event that do not count.
 const FREE_MEMBER_BYTES: u64 = 2_048;

@@ -20,7 +20,7 @@ use crate::view::{RoomView, UserView};
 const FAR_BEHIND: u64 = 64;
 
 /// An answer that has become longer than this, in bytes, has no further rooms: they are owed to the next one.
-const FULL_BYTES: usize = 8 << 20;
+const FULL_BYTES: usize = 4 << 20;
 
 /// What comes out of a step.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use super::{
 
 /// Rooms' hubs asked for one answer, and bytes of rooms, which must all be in it: with more the hub would not outlive it. Two
 /// rooms with the largest state there may be fit.
-const BOUNDS: Bounds = Bounds { hubs: 900, bytes: 24 << 20, over: Over::Refused };
+const BOUNDS: Bounds = Bounds { hubs: 900, bytes: 12 << 20, over: Over::Refused };
 
 impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) async fn classic_sync(&self, command: ClassicSync) -> Result<Look, MatrixError> {

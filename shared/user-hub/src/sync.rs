@@ -23,7 +23,7 @@ const MOST_CONNECTIONS: usize = 16;
 /// How often a step starts over before the client is asked to come again.
 pub(super) const MOST_ROUNDS: usize = 5;
 /// Rooms' hubs asked for one answer, and bytes after which no more is loaded for it; what is left over is owed to the next.
-const BOUNDS: Bounds = Bounds { hubs: 60, bytes: 8 << 20, over: Over::Owed };
+const BOUNDS: Bounds = Bounds { hubs: 60, bytes: 4 << 20, over: Over::Owed };
 
 /// What a look brought.
 pub(super) enum Look {

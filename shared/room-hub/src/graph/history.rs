@@ -8,7 +8,7 @@ use std::{
 use ruma::{EventId, OwnedEventId, ServerName};
 use tern_model::Pdu;
 use tern_ports::Sql;
-use tern_room::{Extremities, History, Key, RoomView as _, StateDelta, Unreadable, Version, advance::same};
+use tern_room::{Extremities, History, Key, RoomView as _, StateDelta, Unreadable, Version, history::same};
 
 use crate::{graph::known::Graph, timeline::view::unreadable};
 

@@ -11,9 +11,8 @@ mod v1;
 use std::{cell::RefCell, rc::Rc};
 
 use crate::{
-    advance::same,
     error::Unreadable,
-    history::{History, StateDelta, StateMap},
+    history::{History, StateDelta, StateMap, same},
 };
 use conflict::Conflict;
 use fetch::read;

@@ -16,7 +16,7 @@ use crate::state::{MEMBER, Selector, StateNeed, StateRule};
 use crate::view::{Forgotten, Membership, RoomView, UserView};
 
 /// Bytes of all timelines of an answer, and what the timeline of each room has in any case.
-const TIMELINES_BYTES: usize = 8 << 20;
+const TIMELINES_BYTES: usize = 4 << 20;
 const TIMELINE_BYTES: usize = 16 << 10;
 
 /// How many events are read when only some of them pass the filter.

@@ -158,7 +158,7 @@ fn what_another_server_sends_waits_for_a_place() {
     let before = far.sent;
     far.set("org.example.far", &large());
     let results = far.tell(&scene);
-    assert!(matches!(&results[..], [PduResult::Dropped(reason)] if reason.contains("bytes")), "{results:?}");
+    assert!(matches!(&results[..], [PduResult::Deferred(reason)] if reason.contains("bytes")), "{results:?}");
     let aside = scene.host.sqlite.query("SELECT count(*) FROM aside", &[]).unwrap();
     assert_eq!(aside[0].int(0), Some(0_u64), "no verdict is kept");
     scene.set(ALICE, "org.example.large", "0", &json!({})).unwrap();

@@ -58,13 +58,13 @@ const ADD_RESOLUTIONS: &str = concat!(
      WHERE j.value ->> 0 > room.head AND ?3 <= room.head + 1"
 );
 
-/// An id may be taken: in rooms of versions 1 and 2 servers make ids up, each under its own name. The event is then kept under
+/// An id may be another room's: in rooms of versions 1 and 2 servers make ids up, each under its own name. The event is then kept under
 /// another one of its server, so that neither room waits for the other.
 const ADD_EVENTS: &str = concat!(
     room!(),
     " INSERT INTO events (pos, event_id, kind, sender, state_key, ts, pdu, unsigned, txn) \
      SELECT (room.num << 32) + (j.value ->> 0), \
-            iif(EXISTS (SELECT 1 FROM events t WHERE t.event_id = j.value ->> 1), \
+            iif(EXISTS (SELECT 1 FROM events t WHERE t.event_id = j.value ->> 1 AND t.pos >> 32 <> room.num), \
                 '$' || ((room.num << 32) + (j.value ->> 0)) || substr(j.value ->> 1, instr(j.value ->> 1, ':')), \
                 j.value ->> 1), j.value ->> 2, j.value ->> 3, j.value ->> 4, \
             j.value ->> 5, j.value ->> 6, j.value ->> 7, j.value ->> 8 \

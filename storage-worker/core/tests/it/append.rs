@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use ruma::device_id;
+use ruma::{OwnedEventId, device_id};
 use serde_json::json;
 use tern_model::{RawJson, RoomSeq, TxnRef};
 use tern_ports::{
@@ -190,6 +190,18 @@ fn an_event_id_at_two_positions_fails_the_whole_append() {
     };
     assert_eq!(worker.try_ask(append).unwrap_err().status, 503);
     assert_eq!(worker.append(&id, &[]), 5);
+}
+
+#[test]
+fn an_event_id_of_another_room_holds_nothing_up() {
+    let worker = Worker::new();
+    // More rooms than shards.
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h", "i"] {
+        let id = room(name);
+        let mut made_up = message(&id, 1, "alice");
+        made_up.event.event_id = OwnedEventId::try_from("$made-up:far.test").unwrap();
+        assert_eq!(worker.append(&id, &[made_up]), 1, "{name}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::cloudflare::Wrangler;
 use super::config::Names;
 use super::folder::{Folder, Settings, Wanted};
 use super::install::{Install, destroy};
-use super::revision::Revision;
+use super::revision::{Record, Revision};
 use crate::checkout::Checkout;
 
 static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -130,7 +130,7 @@ fn one_command_makes_everything_and_the_second_changes_nothing() {
     assert_eq!(proxy["routes"][0]["pattern"], "matrix.example.org");
     assert_eq!(proxy["services"][0]["service"], "tern-blue-storage");
     assert_eq!(world.config("storage-worker.json")["d1_databases"][4]["database_id"], "id-of-tern-blue-ev-03");
-    let (secrets, record) = (world.config("secrets.json"), world.folder.record().expect("a record"));
+    let (secrets, record) = (world.config("secrets.json"), Record::read(&world.folder).expect("a record"));
     assert_eq!(record.deployed, Some(Revision::of(&world.checkout).expect("a revision")));
     world.deploy(UNCUT).expect("once more");
     assert_eq!(world.there(), made);
@@ -146,7 +146,7 @@ fn a_deployment_cut_at_any_call_ends_well_when_it_is_run_again() {
         for when in ["before", "after"] {
             let world = World::new();
             world.deploy(Cut(call, when)).expect_err("cut");
-            assert_eq!(world.folder.record().expect("a record").deployed, None, "{when} call {call}");
+            assert_eq!(Record::read(&world.folder).expect("a record").deployed, None, "{when} call {call}");
             world.deploy(UNCUT).unwrap_or_else(|error| panic!("cut {when} call {call}: {error:#}"));
             assert_eq!(world.there(), made, "cut {when} call {call}");
         }
@@ -188,7 +188,7 @@ fn an_address_that_never_answers_is_not_called_deployed() {
     let world = World::new();
     let told = world.deploy_to_address(UNCUT, false).expect_err("no answer").to_string();
     assert!(told.contains("cargo xtask doctor https://matrix.example.org"), "{told}");
-    let record = world.folder.record().expect("a record");
+    let record = Record::read(&world.folder).expect("a record");
     assert!(record.begun.is_some() && record.deployed.is_none());
 }
 
@@ -208,7 +208,7 @@ fn an_upgrade_that_was_cut_counts_as_begun() {
     let world = World::new();
     world.deploy(UNCUT).expect("a deployment");
     super::checked_revision(&world.checkout, &world.folder).expect("the same build");
-    let mut record = world.folder.record().expect("a record");
+    let mut record = Record::read(&world.folder).expect("a record");
     let begun = record.begun.as_mut().expect("begun");
     begun.migrations.push("events/9999_of_a_later_build.sql".to_owned());
     world.folder.write("record.json", &record).expect("written");

@@ -18,7 +18,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::revision::Record;
 use crate::keys::{looks_like_server_name, write_private};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,15 +88,11 @@ impl Folder {
         self.read("settings.json")?.with_context(missing)
     }
 
-    pub(crate) fn record(&self) -> Result<Record> {
-        Ok(self.read("record.json")?.unwrap_or_default())
-    }
-
     pub(crate) fn variables(&self) -> Result<Map<String, Value>> {
         Ok(self.read("vars.json")?.unwrap_or_default())
     }
 
-    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+    pub(crate) fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         let path = self.file(name);
         match fs::read_to_string(&path) {
             Ok(text) => Ok(Some(serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))?)),

@@ -34,7 +34,7 @@ impl Install<'_> {
         let ids = Ids { databases: self.ensure_databases()?, namespace: self.ensure_namespace()? };
         self.ensure_bucket()?;
         config::write(self.checkout, self.folder, self.settings, self.names, &ids)?;
-        let deployed = self.folder.record()?.deployed;
+        let deployed = Record::read(self.folder)?.deployed;
         self.folder.write("record.json", &Record { begun: Some(self.revision.clone()), deployed })?;
         for (binding, name) in &self.names.databases {
             say(format_args!("migrations of {name}"));

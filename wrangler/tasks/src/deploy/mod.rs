@@ -27,7 +27,7 @@ use cloudflare::Wrangler;
 use config::Names;
 use folder::{Folder, Settings, Wanted};
 use install::{Install, PATIENCE_S};
-use revision::Revision;
+use revision::{Record, Revision};
 
 pub(crate) const PARENT: &str = ".deploy";
 
@@ -58,7 +58,7 @@ pub(crate) fn deploy(checkout: &Checkout, runner: &Runner, arguments: lexopt::Pa
     let folder = Folder::new(&checkout.path(PARENT), &options.name)?;
     let settings = folder.settle(&options.wanted)?;
     let revision = checked_revision(checkout, &folder)?;
-    if folder.record()?.deployed.is_some_and(|deployed| deployed != revision) {
+    if Record::read(&folder)?.deployed.is_some_and(|deployed| deployed != revision) {
         bail!("another build is deployed; `cargo xtask upgrade {}` brings this one", folder.name);
     }
     roll_out(checkout, runner, &folder, &settings, revision)
@@ -69,7 +69,7 @@ pub(crate) fn upgrade(checkout: &Checkout, runner: &Runner, arguments: lexopt::P
     let folder = Folder::new(&checkout.path(PARENT), &Options::parse("upgrade", arguments)?.name)?;
     let settings = folder.settings()?;
     let revision = checked_revision(checkout, &folder)?;
-    let Some(deployed) = folder.record()?.deployed else {
+    let Some(deployed) = Record::read(&folder)?.deployed else {
         bail!("nothing is deployed yet; `cargo xtask deploy {}`", folder.name);
     };
     let news = revision.news_since(&deployed);
@@ -83,7 +83,7 @@ pub(crate) fn upgrade(checkout: &Checkout, runner: &Runner, arguments: lexopt::P
 /// Refuses to go back, also behind an upgrade that was cut.
 fn checked_revision(checkout: &Checkout, folder: &Folder) -> Result<Revision> {
     let revision = Revision::of(checkout)?;
-    let record = folder.record()?;
+    let record = Record::read(folder)?;
     for past in record.begun.iter().chain(&record.deployed) {
         revision.check_not_older(past, |commit| revision::contains(checkout, commit))?;
     }

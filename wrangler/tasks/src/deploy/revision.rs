@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::config;
+use super::folder::Folder;
 use crate::checkout::Checkout;
 use crate::rust_target::capture;
 
@@ -28,6 +29,13 @@ pub(crate) struct Record {
     pub(crate) begun: Option<Revision>,
     /// Written when the address has answered.
     pub(crate) deployed: Option<Revision>,
+}
+
+impl Record {
+    /// That of a deployment; empty before the first.
+    pub(crate) fn read(folder: &Folder) -> Result<Self> {
+        Ok(folder.read("record.json")?.unwrap_or_default())
+    }
 }
 
 impl Revision {
