@@ -15,8 +15,6 @@ pub struct Cost {
     pub storage: u64,
     /// Rows of tables written before the answer.
     pub rows: u64,
-    /// Statements that one hub ran until the answer, where that is measured.
-    pub statements: u64,
     /// Billed writes and lists of the bucket (class A) before the answer.
     pub bucket_writes: u64,
     /// Billed reads of the bucket (class B) before the answer.
@@ -56,12 +54,11 @@ pub struct Figure {
 }
 
 /// Every figure, in the order of the table.
-pub const FIGURES: [Figure; 18] = [
+pub const FIGURES: [Figure; 17] = [
     Figure { name: "bytes", of: |cost| &mut cost.bytes, loose: false },
     Figure { name: "hops", of: |cost| &mut cost.hops, loose: false },
     Figure { name: "storage", of: |cost| &mut cost.storage, loose: false },
     Figure { name: "rows", of: |cost| &mut cost.rows, loose: false },
-    Figure { name: "statements", of: |cost| &mut cost.statements, loose: false },
     Figure { name: "bucket_writes", of: |cost| &mut cost.bucket_writes, loose: false },
     Figure { name: "bucket_reads", of: |cost| &mut cost.bucket_reads, loose: false },
     Figure { name: "cache_reads", of: |cost| &mut cost.cache_reads, loose: false },
@@ -133,7 +130,6 @@ pub fn table<'a>(costs: impl IntoIterator<Item = (&'a str, Cost)>) -> String {
         "hops",
         "storage",
         "rows",
-        "sql",
         "puts",
         "gets",
         "kv r",
@@ -142,14 +138,13 @@ pub fn table<'a>(costs: impl IntoIterator<Item = (&'a str, Cost)>) -> String {
         "hops",
         "by room",
         "storage",
-        "asked",
         "rows",
         "alarms",
         "allocs",
         "allocs after",
     ];
-    let widths = [9, 7, 9, 6, 6, 6, 6, 6, 6, 7, 9, 9, 9, 7, 7, 8, 10, 14];
-    let mut text = format!("{:31}{:^68}  {:^49}\n{:31}", "", "until the answer", "after it", "workload");
+    let widths = [9, 7, 9, 6, 6, 6, 6, 6, 7, 9, 9, 9, 7, 8, 10, 14];
+    let mut text = format!("{:31}{:^62}  {:^42}\n{:31}", "", "until the answer", "after it", "workload");
     for (name, width) in head.iter().zip(widths) {
         // Writing to a string does not fail.
         let _ = write!(text, "{name:>width$}");

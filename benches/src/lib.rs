@@ -10,8 +10,7 @@
 //! - [`corpus`]: rooms of any size, accounts with any number of rooms, the same for the same numbers.
 //! - [`graph`]: rooms in which several servers write, as the rules see them.
 //! - [`cost`]: what one request has caused; [`counting`] counts allocations where it is installed.
-//! - [`workloads`]: everything that has a budget, with `encryption`, `federation` and `splits`; [`budget`]: the file with the
-//!   ceilings.
+//! - [`workloads`]: everything that has a budget, with `encryption` and `federation`; [`budget`]: the file with the ceilings.
 //! - [`bill`]: what that is in dollars.
 
 #![expect(
@@ -33,7 +32,6 @@ pub mod host;
 mod media;
 pub mod phone;
 mod pushing;
-mod splits;
 pub mod workloads;
 
 use std::time::Duration;

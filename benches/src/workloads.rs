@@ -24,7 +24,6 @@ use crate::{
     graph::{Forks, InitialState},
     media,
     phone::{Synced, sync_request},
-    splits,
 };
 
 /// Bytes of the answer to a send.
@@ -209,9 +208,6 @@ impl Costs {
         let many = Forks::many(cluster.config(), 10_000, 100);
         self.add("resolve_100_forks_10000".to_owned(), measure_work(|| many.resolve(), |_| 0));
         let state = InitialState::new(cluster.config(), 500);
-        for (name, cost) in splits::costs(cluster.config()) {
-            self.add(name, cost);
-        }
         assert_eq!(state.len(), 500, "the corpus is of the size it is called by");
         self.add("initial_state_500".to_owned(), measure_work(|| state.build(), |_| 0));
     }

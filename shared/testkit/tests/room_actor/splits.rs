@@ -79,7 +79,6 @@ fn what_was_said_on_the_other_side_of_a_split_is_resolved_once() {
         assert!(taken.iter().all(|result| result == "accepted"), "{taken:?}");
         (resolving, statements)
     };
-    // The figures for 500 members are in the budgets.
     let (small, large) = (cost(100), cost(1_000));
 
     assert!(large.1 <= 1_500, "statements of a batch: {}", large.1);
