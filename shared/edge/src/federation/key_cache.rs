@@ -11,8 +11,10 @@ use tern_ports::{
     wire::server_keys::{FetchServerKeys, LoadServerKeys, StoredServerKey},
 };
 
-/// Servers whose keys are remembered, at about 300 bytes each.
+/// Servers whose keys are remembered.
 const CAPACITY: usize = 10_000;
+/// Keys of each, at about 300 bytes; a server may have hundreds, and signs with one.
+const MOST_KEYS: usize = 4;
 /// That a server has no such key is remembered for so long, in milliseconds.
 const ABSENT_FOR: u64 = 60_000;
 
@@ -56,7 +58,7 @@ impl KeyCache {
         let Ok(name) = OwnedServerName::try_from(server.to_string()) else { return Ok(None) };
         let stored = keys(ask_storage(edge, LoadServerKeys { server: name.clone() }).await?);
         if let Some(key) = good(&stored, key_id, now) {
-            self.remember(server, stored, Millis(0));
+            self.remember(server, still_good(stored, key_id, now), Millis(0));
             return Ok(Some(key));
         }
         let fetched = match ask_destination(edge, &name, FetchServerKeys {}).await {
@@ -65,13 +67,25 @@ impl KeyCache {
             Err(_) => stored,
         };
         let key = good(&fetched, key_id, now);
-        self.remember(server, fetched, now.plus(ABSENT_FOR));
+        let kept = still_good(fetched, key_id, now);
+        // Where there may be more than are kept, absence is not known.
+        let asked_until = if kept.len() < MOST_KEYS { now.plus(ABSENT_FOR) } else { Millis(0) };
+        self.remember(server, kept, asked_until);
         Ok(key)
     }
 
     fn remember(&self, server: &ServerName, keys: Vec<ServerKey>, asked_until: Millis) {
         self.0.borrow_mut().put(server.clone(), Rc::new(Known { keys, asked_until }));
     }
+}
+
+/// Keys that sign requests now, the one that was asked for among them.
+fn still_good(mut keys: Vec<ServerKey>, key_id: &str, now: Millis) -> Vec<ServerKey> {
+    keys.retain(|key| key.signs_requests_at(now));
+    keys.sort_by_key(|key| key.key_id != key_id);
+    keys.truncate(MOST_KEYS);
+    keys.shrink_to_fit();
+    keys
 }
 
 fn good(keys: &[ServerKey], key_id: &str, now: Millis) -> Option<PublicKey> {
@@ -86,4 +100,25 @@ fn keys(stored: Vec<StoredServerKey>) -> Vec<ServerKey> {
         Some(ServerKey { key_id: key_id.into_string(), key: PublicKey::parse(&key)?, valid_until, expired })
     };
     stored.into_iter().filter_map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tern_federation::{server_keys::ServerKey, signature::PrivateKey};
+    use tern_model::Millis;
+
+    use super::{MOST_KEYS, still_good};
+
+    #[test]
+    fn of_hundreds_of_keys_few_are_remembered_and_the_one_that_signed_is_one() {
+        let public = PrivateKey::new("ed25519:a", &[1; 32]).map(|key| key.public());
+        let key = |number: u64| {
+            let valid_until = Millis(if number == 0 { 1 } else { 100 });
+            Some(ServerKey { key_id: format!("ed25519:{number}"), key: public.clone()?, valid_until, expired: false })
+        };
+        let kept = still_good((0..256).filter_map(key).collect(), "ed25519:200", Millis(50));
+        assert_eq!(kept.len(), MOST_KEYS);
+        assert_eq!(kept.first().map(|key| key.key_id.as_str()), Some("ed25519:200"));
+        assert!(kept.iter().all(|key| key.key_id != "ed25519:0"), "over");
+    }
 }
