@@ -81,7 +81,8 @@ impl Checks<'_> {
             self.cargo("docs", &arguments, &[("RUSTDOCFLAGS", "-D warnings")])
         });
         steps.run("bench", || {
-            self.cargo("bench", &["test", "--locked", "--package", "tern-benches", "--benches", "--no-run"], &[])
+            // Of the whole workspace, so that every dependency has the features that it was tested with, and is not built again.
+            self.cargo("bench", &["test", "--locked", "--workspace", "--benches", "--no-run"], &[])
         });
     }
 
