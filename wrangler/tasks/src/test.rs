@@ -170,7 +170,9 @@ impl Checks<'_> {
 
     /// The specs print what they show, so their output is not hidden.
     fn end_to_end(&self, tools: &Toolbox, options: &Options, chromium: Option<PathBuf>) -> Result<()> {
-        python::ensure(self.checkout, self.runner)?;
+        for environment in [python::CLIENT, python::SYNAPSE] {
+            python::ensure(&environment, self.checkout, self.runner)?;
+        }
         let mut node = tools.command("node");
         node.arg(self.checkout.path("wrangler/e2e/run.ts")).arg("--release");
         if options.full {
