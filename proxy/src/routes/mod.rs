@@ -50,6 +50,8 @@ pub(crate) static ALL: &[&[Route]] = &[
     federation::keys::ROUTES,
     federation::queries::ROUTES,
     federation::rooms::ROUTES,
+    federation::send::ROUTES,
+    federation::handshake::ROUTES,
     oauth::ROUTES,
     oauth::RENDEZVOUS,
 ];
