@@ -6,7 +6,7 @@ use futures::{
     StreamExt,
     future::{Either, select},
 };
-use tern_ports::outbound::{Bounds, HttpAnswer, HttpError, HttpRequest};
+use tern_ports::outbound::{Bounds, HttpAnswer, HttpError, HttpMethod, HttpRequest};
 use worker::{
     AbortController, AbortSignal, Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response,
 };
@@ -39,9 +39,14 @@ async fn send(request: &HttpRequest, signal: &AbortSignal) -> worker::Result<Res
         headers.set(name, value)?;
     }
     let mut init = RequestInit::new();
-    init.with_headers(headers).with_redirect(RequestRedirect::Manual);
+    let method = match request.method {
+        HttpMethod::Get => Method::Get,
+        HttpMethod::Post => Method::Post,
+        HttpMethod::Put => Method::Put,
+    };
+    init.with_method(method).with_headers(headers).with_redirect(RequestRedirect::Manual);
     if let Some(body) = &request.body {
-        init.with_method(Method::Post).with_body(Some(js_sys::Uint8Array::from(body.as_slice()).into()));
+        init.with_body(Some(js_sys::Uint8Array::from(body.as_slice()).into()));
     }
     Fetch::Request(Request::new_with_init(request.url.as_str(), &init)?).send_with_signal(signal).await
 }

@@ -11,31 +11,58 @@ mod fetch;
 
 use std::future::Future;
 
+use serde::{Deserialize, Serialize};
 use tern_model::MatrixError;
 pub use url::Url;
 
 pub use self::{address::Reach, fetch::fetch};
 
+/// What a request does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum HttpMethod {
+    /// Reads.
+    #[default]
+    Get,
+    /// Does something, perhaps again when repeated.
+    Post,
+    /// Does something, once however often it is repeated.
+    Put,
+}
+
+impl HttpMethod {
+    /// The name in a request.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+        }
+    }
+}
+
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpRequest {
+    /// What it does.
+    pub method: HttpMethod,
     /// Where to.
     pub url: Url,
     /// Beside what the platform sends anyway.
     pub headers: Vec<(String, String)>,
-    /// What a `POST` carries; a request without is a `GET`.
+    /// What a `POST` or `PUT` carries.
     pub body: Option<Vec<u8>>,
 }
 
 impl HttpRequest {
     /// A `GET`.
     pub const fn get(url: Url) -> Self {
-        Self { url, headers: Vec::new(), body: None }
+        Self { method: HttpMethod::Get, url, headers: Vec::new(), body: None }
     }
 
     /// A `POST` of a body of this type.
     pub fn post(url: Url, content_type: &str, body: Vec<u8>) -> Self {
-        Self { url, headers: vec![("content-type".to_owned(), content_type.to_owned())], body: Some(body) }
+        Self { method: HttpMethod::Post, body: Some(body), ..Self::get(url) }.with_header("content-type", content_type)
     }
 
     /// With one more header.
@@ -55,7 +82,7 @@ pub struct Bounds {
     pub max_bytes: usize,
     /// A longer body is cut; otherwise it is [`HttpError::TooLarge`].
     pub cut: bool,
-    /// How many redirects are followed. A `POST` is never repeated elsewhere.
+    /// How many redirects are followed. Only a `GET` is repeated elsewhere.
     pub redirects: u8,
     /// Also `http:` is asked.
     pub plain: bool,
@@ -95,7 +122,7 @@ pub enum HttpError {
     /// The body is too long.
     #[error("the answer is too long")]
     TooLarge,
-    /// There were more redirects than allowed, or one of a `POST`.
+    /// There were more redirects than allowed, or one of another method than `GET`.
     #[error("redirected too often")]
     Redirected,
     /// The server cannot be reached.

@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod backup;
 pub mod delayed;
+pub mod destination;
 pub mod device_sign_in;
 pub mod directory;
 pub mod frame;
@@ -36,12 +37,12 @@ pub mod threepid;
 pub mod user;
 pub mod user_command;
 
+pub use destination::{DestinationCommand, DestinationRequest};
 pub use device_sign_in::{DeviceSignInCommand, DeviceSignInRequest};
 pub use media::{MediaCommand, MediaRequest};
 pub use one_time_store::{OneTimeStoreCommand, OneTimeStoreRequest};
 pub use relay::{RelayCommand, RelayRequest};
 pub use room_command::{RoomCommand, RoomRequest};
-pub use server_keys::{DestinationCommand, DestinationRequest};
 pub use storage::{StorageCommand, StorageRequest};
 pub use user_command::{UserCommand, UserRequest};
 

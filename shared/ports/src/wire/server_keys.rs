@@ -1,26 +1,8 @@
-//! Keys of other servers as the storage worker keeps them, and what the object of a server can be asked.
+//! Keys of other servers as the storage worker keeps them.
 
 use ruma::OwnedServerName;
 use serde::{Deserialize, Serialize};
 use tern_model::{BoundedVec, Millis, Name, RawJson};
-
-use super::{
-    boundary,
-    policy::{ObjectPolicy, object_policy},
-};
-
-boundary! {
-    /// A question to the object of another server.
-    DestinationCommand,
-    /// A question to the object of another server and its answer.
-    DestinationRequest,
-    ObjectPolicy,
-    object_policy,
-    {
-        // when there is nothing here, access
-        FetchServerKeys => Vec<StoredServerKey>, [Own Write];
-    }
-}
 
 /// Most keys in one answer of a server (`tern_federation::server_keys`).
 pub const MOST_KEYS: usize = 64;

@@ -3,10 +3,12 @@
 //!
 //! - `way` finds where the server is, and remembers it while this object lives.
 //! - `keys` has the server say which keys it has, or a notary for it.
+//! - `request` makes signed requests.
 //!
 //! Nothing is stored here: whoever makes up names of servers leaves no objects behind.
 
 mod keys;
+mod request;
 mod way;
 
 use std::{
@@ -19,10 +21,10 @@ use futures::{
     future::{LocalBoxFuture, Shared},
 };
 use ruma::OwnedServerName;
-use tern_federation::{discovery::Way, server_name::ServerName};
+use tern_federation::{back_off::BackOff, discovery::Way, server_name::ServerName, signature::PrivateKey};
 use tern_model::{Config, MatrixError, Millis};
 use tern_ports::{
-    Clock, Outbound, Transport,
+    Clock, Entropy, Outbound, Transport,
     wire::{DestinationCommand, frame, server_keys::StoredServerKey},
 };
 
@@ -48,9 +50,12 @@ pub struct DestinationActor<H> {
     last: RefCell<Option<(Millis, Fetched)>>,
     pause: Cell<u64>,
     way: RefCell<Option<(Millis, Way)>>,
+    /// With which requests are signed.
+    key: Option<PrivateKey>,
+    back_off: Cell<BackOff>,
 }
 
-impl<H: Clock + Outbound + Transport + 'static> DestinationActor<H> {
+impl<H: Clock + Entropy + Outbound + Transport + 'static> DestinationActor<H> {
     /// The object of the server of this name.
     ///
     /// # Errors
@@ -59,6 +64,7 @@ impl<H: Clock + Outbound + Transport + 'static> DestinationActor<H> {
         let server = ServerName::parse(name).filter(|server| server.to_string() == name);
         let server = server.ok_or("the object is not named by a server")?;
         let name = OwnedServerName::try_from(name).map_err(|error| error.to_string())?;
+        let key = PrivateKey::new(&config.signing_key_id, &config.signing_key);
         Ok(Rc::new(Self {
             host,
             config,
@@ -68,6 +74,8 @@ impl<H: Clock + Outbound + Transport + 'static> DestinationActor<H> {
             last: RefCell::default(),
             pause: Cell::new(FIRST_PAUSE),
             way: RefCell::default(),
+            key,
+            back_off: Cell::default(),
         }))
     }
 
@@ -75,6 +83,7 @@ impl<H: Clock + Outbound + Transport + 'static> DestinationActor<H> {
     pub async fn handle(self: &Rc<Self>, command: DestinationCommand) -> Vec<u8> {
         match command {
             DestinationCommand::FetchServerKeys(_) => frame::write_reply(&self.fetch_keys().await),
+            DestinationCommand::SendRequest(request) => frame::write_reply(&self.send_request(*request).await),
         }
     }
 

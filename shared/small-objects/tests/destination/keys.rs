@@ -1,95 +1,30 @@
 //! The object of another server: finds it, has it say its keys, once for all who ask.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-use std::{collections::BTreeMap, rc::Rc};
+use std::collections::BTreeMap;
 
 use futures::future::join_all;
-use ruma::OwnedServerName;
-use tern_model::{Config, Federation, MatrixError, Millis};
-use tern_ports::{
-    Clock, Outbound, Target, Transport, Unreachable,
-    outbound::{Bounds, HttpAnswer, HttpError, HttpRequest, Reach},
-    wire::{
-        frame,
-        policy::Standing,
-        server_keys::{FetchServerKeys, StoredServerKey},
-    },
+use tern_model::{MatrixError, Millis};
+use tern_ports::wire::{
+    frame,
+    server_keys::{FetchServerKeys, StoredServerKey},
 };
-use tern_small_objects::destination::DestinationActor;
-use tern_testkit::{Executor, StorageNode, TestWeb, peer::Peer, web::Page, world::config};
+use tern_testkit::{peer::Peer, web::Page};
+
+use crate::support::{DAY, NOW, Scene, actor_named};
 
 const KEYS: &str = "https://a.org:8448/_matrix/key/v2/server";
-const NOW: Millis = Millis(1_000_000_000);
-const DAY: u64 = 86_400_000;
-
-/// What an object of a server has: the web, the time, the way to the storage worker.
-struct Host {
-    web: TestWeb,
-    storage: Rc<StorageNode>,
-}
-
-impl Clock for Host {
-    fn now(&self) -> Millis {
-        self.web.now()
-    }
-}
-
-impl Outbound for Host {
-    fn reach(&self) -> Reach {
-        self.web.reach()
-    }
-
-    async fn exchange(&self, request: &HttpRequest, bounds: &Bounds) -> Result<HttpAnswer, HttpError> {
-        Outbound::exchange(&self.web, request, bounds).await
-    }
-}
-
-impl Transport for Host {
-    async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
-        assert_eq!(*target, Target::Storage, "nobody else is asked");
-        Ok(self.storage.answer(&frame).await)
-    }
-
-    fn standing(&self) -> Standing {
-        Standing::Nobody
-    }
-}
-
-struct Scene {
-    host: Rc<Host>,
-    actor: Rc<DestinationActor<Host>>,
-    executor: Executor,
-}
 
 type Fetched = Result<Vec<StoredServerKey>, MatrixError>;
 
 impl Scene {
-    fn new(name: &str, pages: Vec<(&'static str, Page)>, notaries: &[&str]) -> Self {
-        let host = Rc::new(Host { web: TestWeb::of(pages), storage: StorageNode::new() });
-        host.web.clock.advance_to(NOW);
-        let notaries = notaries.iter().map(|name| OwnedServerName::try_from(*name).unwrap()).collect();
-        let federation = Federation { notaries, ..Federation::default() };
-        let config = Rc::new(Config { federation, ..config() });
-        let actor = DestinationActor::new(Rc::clone(&host), config, name).unwrap();
-        Self { host, actor, executor: Executor::new() }
-    }
-
     /// Answers to so many who ask at the same time.
     fn fetch(&self, askers: usize) -> Vec<Fetched> {
         let asks = (0..askers).map(|_| self.actor.handle(FetchServerKeys {}.into()));
-        self.executor.run(join_all(asks)).iter().map(|reply| frame::read_reply(reply)).collect()
+        self.host.executor.run(join_all(asks)).iter().map(|reply| frame::read_reply(reply)).collect()
     }
 
     fn fetch_one(&self) -> Fetched {
         self.fetch(1).remove(0)
-    }
-
-    /// What was asked since this was last asked for.
-    fn asked(&self) -> Vec<String> {
-        let asked = self.host.web.addresses();
-        self.host.web.asked.borrow_mut().clear();
-        asked
     }
 }
 
@@ -188,9 +123,8 @@ fn a_notary_tells_of_a_server_that_is_gone() {
 
 #[test]
 fn an_object_is_named_by_a_server_in_small_letters() {
-    let host = Rc::new(Host { web: TestWeb::of([]), storage: StorageNode::new() });
     for name in ["A.org", "a.org:0", "", "a.org/x"] {
-        assert!(DestinationActor::new(Rc::clone(&host), Rc::new(config()), name).is_err(), "{name}");
+        assert!(actor_named(name).is_err(), "{name}");
     }
     // An address is found on one machine only, and nothing is asked for it here.
     let scene = Scene::new("10.0.0.1:8448", Vec::new(), &[]);

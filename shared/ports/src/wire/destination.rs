@@ -1,0 +1,71 @@
+//! What the object of another server can be asked: to ask that server.
+
+use serde::{Deserialize, Serialize};
+use tern_model::{Bounded, BoundedJson, RawJson};
+
+use super::{
+    boundary,
+    policy::{ObjectPolicy, object_policy},
+    server_keys::{FetchServerKeys, StoredServerKey},
+};
+use crate::outbound::HttpMethod;
+
+boundary! {
+    /// A question to the object of another server.
+    DestinationCommand,
+    /// A question to the object of another server and its answer.
+    DestinationRequest,
+    ObjectPolicy,
+    object_policy,
+    {
+        // when there is nothing here, access
+        FetchServerKeys => Vec<StoredServerKey>, [Own Write];
+        SendRequest => RemoteAnswer, [Own Write];
+    }
+}
+
+/// Longest target of a request, in bytes.
+pub const LONGEST_TARGET: usize = 16 * 1024;
+/// Longest body of a request, in bytes.
+pub const LONGEST_BODY: usize = 8 << 20;
+/// Longest answer, in bytes: what a frame holds beside its own words.
+pub const LONGEST_ANSWER: usize = 31 << 20;
+/// Longest time for an answer, in milliseconds. A client does not wait for longer.
+pub const LONGEST_TIMEOUT: u64 = 60_000;
+
+/// Makes one request of this server to the other one, signed (Server-Server API, "Request Authentication"), where the other
+/// one is found. An answer of whatever status is one, and nothing is asked twice: a connection that fails is tried once more
+/// after the server was looked for again.
+///
+/// 502 `M_UNREACHABLE` without an answer, 504 `M_UNREACHABLE` without one in time, 400 `M_INVALID_PARAM` for a target or body
+/// that cannot be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendRequest {
+    /// `GET`, `PUT`, …
+    pub method: HttpMethod,
+    /// Path and query, percent-encoded: `/_matrix/federation/v1/…`.
+    pub target: Bounded<LONGEST_TARGET>,
+    /// A JSON object, which is sent in canonical form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<BoundedJson<LONGEST_BODY>>,
+    /// Until the last byte of the answer, in milliseconds; at most [`LONGEST_TIMEOUT`].
+    pub timeout_ms: u64,
+    /// Bytes of the answer; at most [`LONGEST_ANSWER`]. A longer one is 502.
+    pub max_bytes: usize,
+    /// Nobody waits for it: while the server is left alone after failures, it is not asked, which is 502 as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub background: bool,
+}
+
+/// What the other server answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteAnswer {
+    /// The status.
+    pub status: u16,
+    /// The body, if it is JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<RawJson>,
+    /// When it wants to be asked again, in milliseconds from now (`Retry-After`, `retry_after_ms`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}

@@ -1,0 +1,7 @@
+//! The object of another server: finds it, asks it, tells it what happened here.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod keys;
+mod requests;
+mod support;
