@@ -11,7 +11,7 @@ use ruma::{OwnedRoomId, OwnedUserId};
 use tern_model::Notice;
 use tern_ports::{
     wire::storage::StorageCommand,
-    wire::{RelayCommand, UserCommand, frame, user::Delivered},
+    wire::{DestinationCommand, RelayCommand, UserCommand, frame, user::Delivered},
     {Target, Unreachable},
 };
 use tern_room_hub::RoomActor;
@@ -47,7 +47,12 @@ pub(crate) struct Around {
     pub(crate) held: RefCell<Vec<oneshot::Sender<()>>>,
     /// Hubs that nobody listens to.
     pub(crate) idle: RefCell<BTreeSet<String>>,
+    /// What the objects of other servers answer; without it they cannot be reached.
+    pub(crate) servers: RefCell<Option<Rc<Server>>>,
 }
+
+/// The objects of other servers.
+pub(crate) type Server = dyn Fn(&str, DestinationCommand) -> Vec<u8>;
 
 /// The network of one room object.
 pub(crate) struct Wires(pub(crate) Rc<Around>);
@@ -67,9 +72,13 @@ impl Network for Wires {
                     }
                 }
                 Target::Relay(name) => around.to_relay(name, &frame).await,
-                Target::OneTimeStore(_) | Target::DeviceSignIn(_) | Target::Destination(_) => {
-                    Err(Unreachable("rooms pass no gate".to_owned()))
+                Target::Destination(name) => {
+                    yield_once().await;
+                    let servers = around.servers.borrow().clone();
+                    let servers = servers.ok_or_else(|| Unreachable("nobody is there".to_owned()))?;
+                    Ok(servers(name.as_str(), frame::read(&frame).unwrap()))
                 }
+                Target::OneTimeStore(_) | Target::DeviceSignIn(_) => Err(Unreachable("rooms pass no gate".to_owned())),
             }
         }
         .boxed_local()
@@ -96,6 +105,7 @@ impl Around {
             hold: Cell::default(),
             held: RefCell::default(),
             idle: RefCell::default(),
+            servers: RefCell::default(),
         })
     }
 
