@@ -15,7 +15,7 @@ use super::{
         ReadForUpgrade, ReadJoinedMembers, ReadJoinedUsers, ReadMessages, ReadSlice, ReadState, ReadStateEvent,
         RoomProbe, SendEvent, SendReceipts, Sent, SetMemberProfile, SetTyping, StatePage, SubscribeRoom, UpgradeSource,
     },
-    server_reads::{ReadForServer, ServedEvents},
+    server_reads::{OutgoingEvents, ReadForServer, ReadOutgoing, ServedEvents},
     sync::SyncRoom,
     threads::{FindThread, FoundThread},
 };
@@ -60,6 +60,7 @@ boundary! {
         ProbeRoom => RoomProbe, [Own Read Allowed];
         ReceiveEvents => Vec<Receipted>, [Create Write Allowed];
         ReadForServer => ServedEvents, [Own Read Allowed];
+        ReadOutgoing => OutgoingEvents, [Own Read Allowed];
     }
 }
 
