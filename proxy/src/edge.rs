@@ -6,7 +6,7 @@ use std::{
 };
 
 use tern_auth::{TokenCache, limit::Meters, turn_server::Relays};
-use tern_edge::federation::{awake::Awake, key_cache::KeyCache, own_keys::OwnKeys};
+use tern_edge::federation::{awake::Awake, in_flight::InFlight, key_cache::KeyCache, own_keys::OwnKeys};
 use tern_edge::signing::Keyrings;
 use tern_edge::upstream::Known;
 use tern_media::Policy;
@@ -56,6 +56,8 @@ pub(crate) struct Edge {
     pub(crate) server_keys: Rc<KeyCache>,
     /// What this server says of its own.
     pub(crate) own_keys: Rc<OwnKeys>,
+    /// Whose transactions are being taken in.
+    pub(crate) in_flight: Rc<InFlight>,
 }
 
 thread_local! {
@@ -71,6 +73,7 @@ thread_local! {
     static PROVIDERS: Rc<Known> = Rc::default();
     static SERVER_KEYS: Rc<KeyCache> = Rc::default();
     static OWN_KEYS: Rc<OwnKeys> = Rc::default();
+    static IN_FLIGHT: Rc<InFlight> = Rc::default();
 }
 
 impl Edge {
@@ -89,6 +92,7 @@ impl Edge {
             awake: AWAKE.with(Rc::clone),
             server_keys: SERVER_KEYS.with(Rc::clone),
             own_keys: OWN_KEYS.with(Rc::clone),
+            in_flight: IN_FLIGHT.with(Rc::clone),
             media: cf::settings::media(env)?,
             relays: cf::settings::relays(env)?,
             transports: cf::settings::transports(env)?,

@@ -13,6 +13,9 @@ use crate::identity::Identity;
 /// Longest request body that is read, in bytes. Media does not come this way.
 pub(crate) const MAX_BODY: usize = 4 << 20;
 
+/// Longest transaction of another server, in bytes: what the largest events and to-device messages of one take together.
+pub(crate) const MAX_TRANSACTION: usize = 13 << 20;
+
 /// A routed request.
 pub(crate) struct Incoming {
     /// Path parameters by the name in the route's template, percent-decoded.

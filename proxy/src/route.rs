@@ -11,6 +11,8 @@ use crate::{edge::Edge, identity::Auth, request::Incoming, respond::Answer};
 pub(crate) enum Intake {
     /// It is read to its end, up to a limit.
     Whole,
+    /// Likewise, up to the limit of what servers send each other.
+    Large,
     /// Nothing: the handler passes it on unread, and sees to its limits.
     Streamed,
 }
@@ -31,19 +33,20 @@ pub(crate) struct Route {
 }
 
 /// Writes a table of routes: auth class, rate limit where it is not the general one, method, `streamed` where the handler
-/// takes the body unread, path, handler.
+/// takes the body unread, `large` where it is longer than those of clients, path, handler.
 macro_rules! routes {
     (@class) => { None };
     (@class $class:ident) => { Some(tern_model::Class::$class) };
     (@intake) => { crate::route::Intake::Whole };
     (@intake streamed) => { crate::route::Intake::Streamed };
-    ($($auth:ident $(($class:ident))? $method:ident $($streamed:ident)? $path:literal => $handler:path;)*) => {
+    (@intake large) => { crate::route::Intake::Large };
+    ($($auth:ident $(($class:ident))? $method:ident $($intake:ident)? $path:literal => $handler:path;)*) => {
         &[$(crate::route::Route {
             method: worker::Method::$method,
             path: $path,
             auth: crate::identity::Auth::$auth,
             class: crate::route::routes!(@class $($class)?),
-            intake: crate::route::routes!(@intake $($streamed)?),
+            intake: crate::route::routes!(@intake $($intake)?),
             handler: |edge, request| Box::pin($handler(edge, request)),
         },)*]
     };

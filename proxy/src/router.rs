@@ -13,7 +13,7 @@ use crate::{
     identity::{self, Auth},
     limits, pages,
     query::parse_query,
-    request::{Incoming, MAX_BODY},
+    request::{Incoming, MAX_BODY, MAX_TRANSACTION},
     respond::Answer,
     route::{Intake, Route},
     route_table::{Found, Params, RouteTable},
@@ -55,7 +55,8 @@ async fn run(edge: &Edge, mut request: Request, path: &str, query: &str) -> Resu
     // What is closed to a suspended user is told by the commands that a handler sends.
     edge.wire.stand(identity.as_ref().map_or(Standing::Nobody, |identity| identity.standing));
     let body = match route.intake {
-        Intake::Whole => read_body(&mut request).await?,
+        Intake::Whole => read_body(&mut request, MAX_BODY).await?,
+        Intake::Large => read_body(&mut request, MAX_TRANSACTION).await?,
         Intake::Streamed => Vec::new(),
     };
     let address = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
@@ -150,21 +151,21 @@ fn split(url: &str) -> (&str, &str) {
     path.split_once('?').unwrap_or((path, ""))
 }
 
-/// The body, unless it is longer than [`MAX_BODY`].
-async fn read_body(request: &mut Request) -> Result<Vec<u8>, MatrixError> {
+/// The body, unless it is longer than `most` bytes.
+async fn read_body(request: &mut Request, most: usize) -> Result<Vec<u8>, MatrixError> {
     if matches!(request.method(), Method::Get | Method::Head) {
         return Ok(Vec::new());
     }
     let declared = request.headers().get("content-length").ok().flatten();
     match declared.and_then(|text| text.parse::<usize>().ok()) {
-        Some(length) if length <= MAX_BODY => request.bytes().await.map_err(|_| MatrixError::not_json()),
-        _ => read_bounded(request).await,
+        Some(length) if length <= most => request.bytes().await.map_err(|_| MatrixError::not_json()),
+        _ => read_bounded(request, most).await,
     }
 }
 
 /// Reads to the end, whatever comes, so that a client who is still writing gets to see the answer; keeps no more than
-/// [`MAX_BODY`].
-async fn read_bounded(request: &mut Request) -> Result<Vec<u8>, MatrixError> {
+/// `most` bytes.
+async fn read_bounded(request: &mut Request, most: usize) -> Result<Vec<u8>, MatrixError> {
     // A request without a body has no stream.
     let Ok(mut chunks) = request.stream() else { return Ok(Vec::new()) };
     let mut body = Vec::new();
@@ -172,11 +173,14 @@ async fn read_bounded(request: &mut Request) -> Result<Vec<u8>, MatrixError> {
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| MatrixError::not_json())?;
         length = length.saturating_add(chunk.len());
-        if length <= MAX_BODY {
+        if length <= most {
             body.extend(chunk);
         }
     }
-    if length > MAX_BODY { Err(MatrixError::too_large("The body is larger than 4 MiB")) } else { Ok(body) }
+    if length <= most {
+        return Ok(body);
+    }
+    Err(MatrixError::too_large(format!("The body is larger than {} MiB", most >> 20)))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ask, eventually, okay, register, type Json } from './support/client.ts';
-import { joinRoom, VERSION } from './support/federation-events.ts';
+import { Visitor } from './support/federation-events.ts';
 import { Peer, type Served } from './support/federation-peer.ts';
 import { own, uncontrolled } from './support/server.ts';
 
@@ -56,8 +56,8 @@ class Guest extends Peer {
 async function stage() {
   const guest = await new Guest().start() as Guest;
   const alice = await register(server.base);
-  const room = await alice.createRoom({ room_version: VERSION });
-  await joinRoom(guest, server.base, alice.server, room, `@guest:${guest.name}`);
+  const room = await alice.createRoom();
+  await new Visitor(guest, server.base, alice.server, room, 'guest').join();
   return { guest, alice, room };
 }
 

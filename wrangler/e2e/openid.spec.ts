@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import * as oauth from 'openid-client';
+import { accessToken, type TokenFields } from './support/access-token.ts';
 import { ask, okay, unique, type Json } from './support/client.ts';
 import { API, Browser, device } from './support/pages.ts';
 import { CHECKOUT, own, uncontrolled } from './support/server.ts';
@@ -116,7 +117,7 @@ for (const alg of ['RS256', 'ES256']) {
     assert.ok(claims.exp > now && claims.exp < now + 3600);
     assert.equal(tokens.refresh_token, undefined, 'who only learns who the user is gets no refresh token');
     const told = await oauth.fetchUserInfo(config, tokens.access_token, claims.sub);
-    assert.deepEqual(told, { sub: claims.sub, preferred_username: user });
+    assert.deepEqual(told, { sub: claims.sub, preferred_username: user, name: user });
   });
 }
 
@@ -220,22 +221,25 @@ test('who is refused is told how to identify themselves', { skip }, async () => 
 test('no token of one kind passes for another: mixed-up alg and kid, id tokens, expired ones and those of the future', { skip }, async () => {
   const config = await relyingParty();
   const tokens = await signIn(config, { scope: `openid ${API} ${device(unique('DEV'))}` });
-  const [head, body] = tokens.access_token.split('.') as [string, string];
-  const claims: Json = JSON.parse(Buffer.from(body, 'base64url').toString());
+  const { sub } = tokens.claims()!;
   const published = await keys();
   const secret = Buffer.from(JSON.parse(readFileSync(join(server!.state, 'keys.json'), 'utf8')).token_key, 'base64');
-  const mac = (key: Buffer | string, input: string) => `${input}.${createHmac('sha256', key).update(input).digest('base64url')}`;
-  const input = (changes: Json) => `${head}.${encode({ ...claims, ...changes })}`;
   const now = Math.floor(Date.now() / 1000);
+  const made = (fields: TokenFields, key: Buffer = secret) => accessToken(key, sub.slice(sub.indexOf(':') + 1), tokens.access_token, fields);
+  assert.equal(made({}), tokens.access_token, 'the test knows how tokens are made');
+  const [head, body] = [encode({ alg: 'HS256' }), encode({ sub, dev: 'DEVICE', sid: 'session', iat: now, exp: now + 300 })];
+  const mac = (key: Buffer | string, input: string) => `${input}.${createHmac('sha256', key).update(input).digest('base64url')}`;
   const by = (kid: string) => encode({ alg: 'HS256', kid });
   const forged: Record<string, string> = {
     'an id token': tokens.id_token!,
-    'an id token with the header of an access token': [head, ...tokens.id_token!.split('.').slice(1)].join('.'),
-    'an access token with the header of an id token': [tokens.id_token!.split('.')[0], ...tokens.access_token.split('.').slice(1)].join('.'),
-    'issued in an hour': mac(secret, input({ iat: now + 3600, exp: now + 7200 })),
-    'of another server': mac(secret, input({ sub: '@a:elsewhere.example' })),
-    'under the key of a form token': mac(createHmac('sha256', secret).update('tern form token 1\0').digest(), input({})),
+    'an id token with the header of an older access token': [head, ...tokens.id_token!.split('.').slice(1)].join('.'),
+    'an older access token with the header of an id token': [tokens.id_token!.split('.')[0], body, 'x'].join('.'),
+    'an id token behind the prefix of access tokens': `ta_${tokens.id_token!.split('.')[1]}`,
+    'issued in an hour': made({ issued: now + 3600, lifetime: 3600 }),
+    'of a user of no session': made({ localpart: 'admin' }),
+    'under the key of a form token': made({}, createHmac('sha256', secret).update('tern form token 1\0').digest()),
     ...Object.fromEntries(published.flatMap((key) => [
+      [`an access token under the public ${key.alg} key as JSON`, made({}, Buffer.from(JSON.stringify(key)))],
       [`HS256 under the public ${key.alg} key as JSON`, mac(JSON.stringify(key), `${by(key.kid)}.${body}`)],
       [`HS256 under the modulus or point of ${key.kid}`, mac(Buffer.from(key.n ?? key.x, 'base64url'), `${by(key.kid)}.${body}`)],
       [`${key.alg} claimed for a secret's signature (${key.kid})`, mac(secret, `${encode({ alg: key.alg, kid: key.kid })}.${body}`)],
@@ -248,9 +252,9 @@ test('no token of one kind passes for another: mixed-up alg and kid, id tokens, 
     const userinfo = await fetch(`${base}/oauth2/userinfo`, { headers: { authorization: `Bearer ${token}` } });
     assert.equal(userinfo.status, 401, what);
   }
-  const expired = await whoami(mac(secret, input({ iat: now - 600, exp: now - 300 })));
+  const expired = await whoami(made({ issued: now - 600, lifetime: 300 }));
   assert.deepEqual([expired.status, expired.json.soft_logout], [401, true], 'its client may refresh');
-  const openid = okay(await ask(base, 'POST', `/user/${encodeURIComponent(claims.sub)}/openid/request_token`, { token: tokens.access_token, body: {} }));
+  const openid = okay(await ask(base, 'POST', `/user/${encodeURIComponent(sub)}/openid/request_token`, { token: tokens.access_token, body: {} }));
   assert.equal((await whoami(openid.access_token)).status, 401, 'an OpenID token of the Client-Server API');
   assert.equal((await ask(base, 'GET', '/_matrix/federation/v1/openid/userinfo', { query: { access_token: tokens.id_token! } })).status, 401);
   okay(await whoami(tokens.access_token));

@@ -165,7 +165,9 @@ for (const [name, look] of Object.entries(LOOKS)) {
     await window.get(request(id, { response_mode: 'form_post' }).address);
     await window.look('app-mistake');
 
-    await window.get(request(id, { max_age: '0' }).address);
+    // Where an app that wants a newer sign-in leads, a minute after the last one.
+    const { pathname, search } = new URL(request(id, { max_age: '0' }).address);
+    await window.get(`${base}/account/sign-in?${new URLSearchParams({ continue: pathname + search, anew: 'true' })}`);
     await page.getByText('Harbour wants to be sure that it is you.').waitFor();
     await window.look('sign-in-again');
 

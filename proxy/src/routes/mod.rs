@@ -51,6 +51,8 @@ pub(crate) static ALL: &[&[Route]] = &[
     federation::keys::ROUTES,
     federation::queries::ROUTES,
     federation::rooms::ROUTES,
+    federation::send::ROUTES,
+    federation::handshake::ROUTES,
     oauth::ROUTES,
     oauth::RENDEZVOUS,
 ];

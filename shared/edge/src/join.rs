@@ -16,7 +16,7 @@ use tern_ports::{
 
 use tern_room::build::MAX_EVENT_BYTES;
 
-use crate::profile;
+use crate::{federation::invite, profile};
 
 /// A request to change a membership.
 #[derive(Clone, Copy, Debug)]
@@ -79,8 +79,14 @@ pub async fn change<E: Transport>(
         reason: membership_change.reason.map(str::to_owned),
         content,
     };
-    ask_room(edge, room_id, change).await?;
-    Ok(())
+    match ask_room(edge, room_id, change).await {
+        // Of an invite into a room that is not here the user's own hub knows alone.
+        Err(error) if membership_change.action == MembershipAction::Leave && error.status == 403 => {
+            let rejected = invite::reject(edge, membership_change.caller, room_id).await;
+            rejected.map_err(|other| if other.status == 404 { error } else { other })
+        }
+        answered => answered.map(drop),
+    }
 }
 
 /// A state event that invites somebody is as welcome as any other invite.

@@ -4,9 +4,8 @@
 //! - [`poll`] is the waiting of a long poll, which happens in the proxy worker.
 //! - [`keys`], [`to_device`] and [`backup`] are what end-to-end encryption asks of the proxy.
 //! - [`session`], [`register`], [`uia`], [`account`], [`admin`], [`browser`], [`oauth`], [`profile`], [`push`], [`pushers`],
-//!   [`create`], [`join`], [`directory`], [`search`], [`spaces`], [`user_search`], [`report`], [`room_state`] and [`upgrade`] are
-//!   the colder use-cases of the proxy, one
-//!   function per endpoint.
+//!   [`create`], [`join`], [`aliases`], [`directory`], [`search`], [`spaces`], [`user_search`], [`report`], [`room_state`] and
+//!   [`upgrade`] are the colder use-cases of the proxy, one function per endpoint.
 //! - [`places`] finds where in a room a token of a sync is; [`legacy_sync`] is the syncs that clients had before `GET /sync`.
 //! - [`signing`] keeps the keys of id tokens.
 //! - [`threepid`] is mail addresses of accounts, and [`mail`] how mail is sent.
@@ -17,6 +16,7 @@
 
 pub mod account;
 pub mod admin;
+pub mod aliases;
 pub mod appservice;
 pub mod backup;
 pub mod browser;

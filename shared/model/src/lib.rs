@@ -41,7 +41,7 @@ pub use jose::{Algorithm, Jwk};
 pub use json::RawJson;
 pub use limits::{Class, Limits, Rate};
 pub use mail::Mail;
-pub use membership::MembershipAction;
+pub use membership::{Handshake, MembershipAction};
 pub use notice::{EphemeralNotice, Notice, NoticeEvent, Receipt, ResolvedState};
 pub use pdu::Pdu;
 pub use presence::{Presence, PresenceNote};

@@ -8,7 +8,8 @@
 //! | folder | what | in it |
 //! |---|---|---|
 //! | `timeline` | changes, and what is stored of them | `send`, `membership`, `create`, `delayed`, `finalised`, `sticky`, `facts`, `forward` |
-//! | `graph` | events from other servers, and what is kept of a room that forked | `receive`, `origins`, `genuine`, `take`, `fetch`, `admit`, `known`, `history`, `turn_states`, `read_events`; `state_groups`, `resolution_changes`, `side_events`, `state_history` |
+//! | `graph` | events from other servers, and what is kept of a room that forked | `receive`, `origins`, `genuine`, `take`, `fetch`, `waiting`, `admit`, `known`, `history`, `turn_states`, `read_events`; `state_groups`, `resolution_changes`, `side_events`, `state_history` |
+//! | `resident` | users of other servers join, leave and knock through this one | `template`, `hand_over`, `condition`, `answer` |
 //! | `delivery` | who is told what, one by one or by relays; typing and receipts | `enqueue`, `delivery_queue`, `workers`, `shards`, `notice_batch`, `listeners`, `ephemeral`; `servers` in the room, and `server_queue` |
 //! | `reads` | reads, each after the reader's access was checked (`access`) | `history`, `read`, `relations`, `slice`; `server`, `server_state`, `server_history`, `outgoing` for other servers; `aggregate`, `related`, `receipt_place`; `timeline`, the tail joined with what the storage worker has |
 
@@ -36,6 +37,7 @@ mod delivery;
 mod graph;
 mod reads;
 mod refusal;
+mod resident;
 mod schema;
 mod timeline;
 
@@ -82,6 +84,8 @@ pub struct RoomActor<H: ObjectHost> {
     ephemeral: ephemeral::Ephemeral,
     origins: Origins,
     servers: Servers,
+    /// Events from elsewhere wait for others, as far as that is known.
+    waits: Cell<Option<bool>>,
     alarm: AlarmClock,
 }
 
@@ -104,6 +108,7 @@ impl<H: ObjectHost> RoomActor<H> {
             ephemeral: ephemeral::Ephemeral::default(),
             origins: Origins::default(),
             servers: Servers::default(),
+            waits: Cell::default(),
             alarm: AlarmClock::default(),
         }
     }
@@ -149,6 +154,10 @@ impl<H: ObjectHost> RoomActor<H> {
             RoomCommand::ReceiveEvents(request) => write_reply(&self.receive_events(*request).await),
             RoomCommand::ReadForServer(request) => write_reply(&self.read_for_server(*request).await),
             RoomCommand::ReadOutgoing(request) => write_reply(&self.read_outgoing(*request).await),
+            RoomCommand::MakeMember(request) => write_reply(&self.make_member(*request).await),
+            RoomCommand::SendMember(request) => write_reply(&self.send_member(*request).await),
+            RoomCommand::CheckInvite(request) => write_reply(&self.check_invite(&request)),
+            RoomCommand::CheckJoined(request) => write_reply(&self.tell_joined(&request)),
         }
     }
 

@@ -19,6 +19,7 @@ pub const SCHEMA: Schema = Schema {
         crate::timeline::state_bytes::COLUMNS,
         crate::timeline::store::RECEIVED,
         crate::graph::side_events::CITED,
+        crate::graph::waiting::TABLE,
         crate::delivery::servers::TABLES,
     ],
     read: READ_NUMBER,

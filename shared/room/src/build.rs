@@ -46,6 +46,23 @@ pub fn propose(view: &impl RoomView, draft: &Draft, now: Millis, signer: &Signer
     if policy::refuses(view, &pdu)? { Err(SendError::Unapproved) } else { Ok(pdu) }
 }
 
+/// What `draft` becomes on the room's forward extremities, for its sender's server to complete and sign; authorised as it
+/// stands (Server-Server API, `make_join`).
+///
+/// # Errors
+/// As [`propose`].
+pub(crate) fn template(view: &impl RoomView, draft: &Draft, now: Millis) -> Result<RawJson, SendError> {
+    let state = load(view, draft)?;
+    let event = assemble(view.version(), draft, place_on(view, &state)?, now)?;
+    let damaged = |error: &dyn std::fmt::Display| BuildError::Seal(error.to_string());
+    let raw = RawJson::from_value(&event).map_err(|error| damaged(&error))?;
+    // The rules do not look at the id, which it has none of yet.
+    let pdu = Pdu::parse(OwnedEventId::try_from("$template").map_err(|error| damaged(&error))?, raw.clone());
+    let pdu = pdu.map_err(|error| damaged(&error))?;
+    authorise_with(&view.version().rules.authorization, &pdu, &state)?;
+    Ok(raw)
+}
+
 /// Builds `draft` on the room's forward extremities, without asking whether it is allowed.
 ///
 /// # Errors
@@ -101,6 +118,11 @@ fn build_on(
     now: Millis,
     signer: &Signer,
 ) -> Result<Pdu, BuildError> {
+    seal(view.version(), draft, place_on(view, state)?, now, signer)
+}
+
+/// On the room's forward extremities.
+fn place_on<'a>(view: &'a impl RoomView, state: &AuthState) -> Result<Place<'a>, BuildError> {
     let mut extremities = view.extremities()?;
     extremities.sort_by(|a, b| b.depth.cmp(&a.depth).then_with(|| a.event_id.cmp(&b.event_id)));
     extremities.truncate(MAX_PREV_EVENTS);
@@ -110,13 +132,12 @@ fn build_on(
         let event = if version.hashes_in_references() { view.event(event_id)? } else { None };
         reference(version, event_id, event.as_ref())
     };
-    let place = Place {
+    Ok(Place {
         room_id: Some(view.room_id()),
         depth: extremities.first().map_or(1, |deepest| deepest.depth.saturating_add(1)),
         prev: extremities.iter().map(previous).collect::<Result<_, _>>()?,
         auth: state.selected().map(|event| reference(version, event.id(), Some(event))).collect::<Result<_, _>>()?,
-    };
-    seal(version, draft, place, now, signer)
+    })
 }
 
 /// A reference to an event: its id, in room versions 1 and 2 with its hash ("Event format").

@@ -13,6 +13,7 @@
 //! | what does join, knock, invite, kick … send? | [`membership`] |
 //! | what does a redaction remove, and who may? | [`redact`] |
 //! | is a PDU from elsewhere genuine? | [`receipt`] |
+//! | how do users of other servers join, leave and knock through this one? | [`resident`] |
 //! | what becomes of it? | [`accept`], over a [`history`] |
 //! | what becomes of the room, and on what is the next event built? | [`mod@advance`] |
 //! | in which order are events taken in? | [`order`] |
@@ -70,6 +71,7 @@ pub mod preset;
 pub mod receipt;
 pub mod redact;
 pub mod relations;
+pub mod resident;
 pub mod resolve;
 pub mod signer;
 pub mod state_budget;
@@ -91,13 +93,15 @@ pub use client::{Form, client_event, stripped_event, with_room_id, with_transact
 pub use create::{CreateRoomRequest, Plan, Profile, plan};
 pub use draft::Draft;
 pub use error::{
-    AuthError, AuthoriseError, BuildError, CreateError, MembershipError, RedactError, SendError, Unreadable,
+    AuthError, AuthoriseError, BuildError, CreateError, HandshakeError, MembershipError, RedactError, SendError,
+    Unreadable,
 };
 pub use history::{History, Key, StateDelta, StateMap};
 pub use invites::{InviteRules, Reception};
 pub use membership::{Change, Outcome};
 pub use receipt::{Dropped, Received, Unverified};
 pub use relations::{Aggregation, Relation, Thread};
+pub use resident::{HandedInvite, HandedOver};
 pub use resolve::resolve;
 pub use signer::{BadKey, Signer};
 pub use sticky::sticky_until;

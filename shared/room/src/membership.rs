@@ -4,7 +4,8 @@
 //! What is decided here is still authorised like any other event.
 
 use ruma::{
-    OwnedRoomId, OwnedUserId, RoomId, UserId, events::StateEventType, state_res::events::RoomPowerLevelsIntField,
+    OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId, events::StateEventType,
+    state_res::events::RoomPowerLevelsIntField,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -55,6 +56,19 @@ pub fn decide(
     change: &Change<'_>,
     is_joined: impl Fn(&RoomId) -> bool,
 ) -> Result<Outcome, MembershipError> {
+    decide_at(view, change, change.actor.server_name(), is_joined)
+}
+
+/// As [`decide`], for an actor who comes through `server`, whose users let others in.
+///
+/// # Errors
+/// As [`decide`].
+pub(crate) fn decide_at(
+    view: &impl RoomView,
+    change: &Change<'_>,
+    server: &ServerName,
+    is_joined: impl Fn(&RoomId) -> bool,
+) -> Result<Outcome, MembershipError> {
     let current = view.state(&StateEventType::RoomMember, change.target.as_str())?;
     let was = current.as_ref().map(membership_of).transpose()?;
     let was = was.as_deref().unwrap_or("none");
@@ -71,7 +85,7 @@ pub fn decide(
     check_before(change, was)?;
     let mut content = content_of(change)?;
     match change.action {
-        MembershipAction::Join => admit(view, change.actor, was, &mut content, is_joined)?,
+        MembershipAction::Join => admit(view, (change.actor, server), was, &mut content, is_joined)?,
         MembershipAction::Knock => check_knocking(view)?,
         _ => {}
     }
@@ -213,26 +227,33 @@ impl JoinRule {
 /// Lets the actor in by the join rule, or says why not.
 fn admit(
     view: &impl RoomView,
-    actor: &UserId,
+    (actor, server): (&UserId, &ServerName),
     was: &str,
     content: &mut Map<String, Value>,
     is_joined: impl Fn(&RoomId) -> bool,
 ) -> Result<(), MembershipError> {
-    let rule = JoinRule::load(view)?;
-    if was == "invite" || rule.join_rule == "public" || is_first_join(view, actor)? {
+    if is_free(view, was)? || is_first_join(view, actor)? {
         return Ok(());
     }
+    check_allowed(view, is_joined)?;
+    let authoriser = authoriser(view, server)?.ok_or(MembershipError::NobodyMayGrant)?;
+    content.insert("join_authorised_via_users_server".to_owned(), authoriser.as_str().into());
+    Ok(())
+}
+
+/// Somebody whose membership is `was` needs nobody who lets them in.
+pub(crate) fn is_free(view: &impl RoomView, was: &str) -> Result<bool, Unreadable> {
+    Ok(was == "invite" || JoinRule::load(view)?.join_rule == "public")
+}
+
+/// The join rule lets in who is in another room, and the actor is.
+pub(crate) fn check_allowed(view: &impl RoomView, is_joined: impl Fn(&RoomId) -> bool) -> Result<(), MembershipError> {
+    let rule = JoinRule::load(view)?;
     if !rule.restricted() {
         return Err(MembershipError::NotAllowed("You are not invited to this room"));
     }
-    if !rule.allowed_rooms().iter().any(|room_id| is_joined(room_id)) {
-        return Err(MembershipError::NotAllowed("You are in none of the rooms whose members may join this one"));
-    }
-    let Some(authoriser) = authoriser(view, actor)? else {
-        return Err(MembershipError::NotAllowed("Nobody of this server in the room may let you in"));
-    };
-    content.insert("join_authorised_via_users_server".to_owned(), authoriser.as_str().into());
-    Ok(())
+    let is_allowed = rule.allowed_rooms().iter().any(|room_id| is_joined(room_id));
+    if is_allowed { Ok(()) } else { Err(MembershipError::InNoAllowedRoom) }
 }
 
 /// The creator's join right after the create event needs no rule.
@@ -244,11 +265,11 @@ fn is_first_join(view: &impl RoomView, actor: &UserId) -> Result<bool, Unreadabl
     Ok(view.extremities()?.iter().all(|extremity| extremity.event_id == *create.id()))
 }
 
-/// A joined member of the actor's server with the power to invite (room version 8, "Authorisation rules").
-fn authoriser(view: &impl RoomView, actor: &UserId) -> Result<Option<OwnedUserId>, Unreadable> {
+/// A joined member of `server` with the power to invite (room version 8, "Authorisation rules").
+fn authoriser(view: &impl RoomView, server: &ServerName) -> Result<Option<OwnedUserId>, Unreadable> {
     let powers = Powers::load(view)?;
     let suits = |user_id: &UserId| -> Result<bool, Unreadable> {
-        if user_id.server_name() != actor.server_name() || !powers.may(user_id, RoomPowerLevelsIntField::Invite)? {
+        if user_id.server_name() != server || !powers.may(user_id, RoomPowerLevelsIntField::Invite)? {
             return Ok(false);
         }
         let member = view.state(&StateEventType::RoomMember, user_id.as_str())?;

@@ -4,14 +4,17 @@
 use std::collections::BTreeSet;
 
 use ruma::{
-    CanonicalJsonObject, OwnedEventId, OwnedServerName, RoomId,
+    CanonicalJsonObject, OwnedEventId, OwnedServerName, RoomId, UserId,
     canonical_json::redact_in_place,
     signatures::{PublicKeyMap, Verified, reference_hash, required_server_signatures_to_verify_event, verify_event},
     state_res::check_pdu_format,
 };
 use tern_model::{Millis, Pdu, RawJson};
 
-use crate::version::Version;
+use crate::{
+    signer::Signer,
+    version::{self, Version},
+};
 
 /// Why a PDU is dropped: theirs, and nobody else has to know.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +72,55 @@ impl Unverified {
         Millis(made.and_then(|made| u64::try_from(i64::from(made)).ok()).unwrap_or(u64::MAX))
     }
 
+    /// A text of the event, of its content where `of_content`.
+    fn text(&self, of_content: bool, name: &str) -> Option<&str> {
+        let content = || self.object.get("content").and_then(ruma::CanonicalJsonValue::as_object);
+        let object = if of_content { content()? } else { &self.object };
+        object.get(name)?.as_str()
+    }
+
+    /// `sender`, if the event is one by which its sender comes to this membership.
+    pub(crate) fn own_membership(&self, membership: &str) -> Option<&UserId> {
+        let is_member = self.text(false, "type") == Some("m.room.member");
+        let sender = self.text(false, "sender").filter(|sender| self.text(false, "state_key") == Some(sender))?;
+        let holds = is_member && self.text(true, "membership") == Some(membership);
+        <&UserId>::try_from(sender).ok().filter(|_| holds)
+    }
+
+    /// Sender and target, if the event is an invite.
+    pub(crate) fn invite(&self) -> Option<(&UserId, &UserId)> {
+        let holds =
+            self.text(false, "type") == Some("m.room.member") && self.text(true, "membership") == Some("invite");
+        let user = |name| <&UserId>::try_from(self.text(false, name)?).ok();
+        user("sender").zip(user("state_key")).filter(|_| holds)
+    }
+
+    /// Who let the sender of a join in, as the event says (room version 8, "Authorisation rules").
+    pub(crate) fn authoriser(&self) -> Option<&UserId> {
+        <&UserId>::try_from(self.text(true, "join_authorised_via_users_server")?).ok()
+    }
+
+    /// Adds this server's signature, in the place of any that came under its name.
+    ///
+    /// # Errors
+    /// `Format` when the event cannot be signed.
+    pub(crate) fn countersign(mut self, signer: &Signer) -> Result<Self, Dropped> {
+        if let Some(ruma::CanonicalJsonValue::Object(signatures)) = self.object.get_mut("signatures") {
+            signatures.remove(signer.server_name().as_str());
+        }
+        let signed = signer.countersign(&mut self.object, &self.version.rules.redaction);
+        signed.map(|()| self).map_err(|error| Dropped::Format(error.to_string()))
+    }
+
+    /// The event, of which somebody else has looked at the signatures.
+    ///
+    /// # Errors
+    /// `Format`.
+    pub(crate) fn unchecked(self) -> Result<Pdu, Dropped> {
+        let damaged = |error: serde_json::Error| Dropped::Format(error.to_string());
+        Pdu::parse(self.event_id, RawJson::from_value(&self.object).map_err(damaged)?).map_err(damaged)
+    }
+
     /// The servers whose keys [`Self::verify`] needs.
     ///
     /// # Errors
@@ -104,6 +156,14 @@ impl Unverified {
             None => self.event_id.as_str().strip_prefix('$') == room_id.as_str().strip_prefix('!'),
         }
     }
+}
+
+/// The id of an event of a room of which nothing is known, as of the newest room version that events of all rooms fit: good
+/// for telling its sender which one is meant.
+pub fn presumed_id(raw: &RawJson) -> Option<OwnedEventId> {
+    let object: CanonicalJsonObject = raw.read().ok()?;
+    let own = object.get("event_id").and_then(|id| OwnedEventId::try_from(id.as_str()?).ok());
+    own.or_else(|| event_id(version::PRESUMED, &object).ok())
 }
 
 fn event_id(version: &Version, object: &CanonicalJsonObject) -> Result<OwnedEventId, Dropped> {

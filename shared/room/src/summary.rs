@@ -90,6 +90,15 @@ const STRIPPED: [StateEventType; 7] = [
 /// # Errors
 /// When state cannot be read.
 pub fn stripped_state(view: &impl RoomView, member: &Pdu) -> Result<Vec<RawJson>, Unreadable> {
+    let stripped: Result<_, _> = shown_state(view, member)?.iter().map(stripped_event).collect();
+    stripped.map_err(|error| Unreadable(error.to_string()))
+}
+
+/// The events that [`stripped_state`] tells of.
+///
+/// # Errors
+/// When state cannot be read.
+pub fn shown_state(view: &impl RoomView, member: &Pdu) -> Result<Vec<Pdu>, Unreadable> {
     let mut events = Vec::with_capacity(STRIPPED.len() + 2);
     for kind in STRIPPED {
         events.extend(view.state(&kind, "")?);
@@ -98,8 +107,7 @@ pub fn stripped_state(view: &impl RoomView, member: &Pdu) -> Result<Vec<RawJson>
         events.extend(view.state(&StateEventType::RoomMember, member.from().as_str())?);
     }
     events.push(member.clone());
-    let stripped: Result<_, _> = events.iter().map(stripped_event).collect();
-    stripped.map_err(|error| Unreadable(error.to_string()))
+    Ok(events)
 }
 
 /// The text in one field of an event's content.

@@ -36,6 +36,9 @@ pub static SUPPORTED: [&Version; 7] = [&V6, &V7, &V8, &V9, &V10, &V11, &V12];
 /// version 12 as the default room version when creating new rooms" (MSC4304).
 pub static DEFAULT: &Version = &V12;
 
+/// The version that a room is taken for of which nothing is known.
+pub(crate) static PRESUMED: &Version = &V11;
+
 impl Version {
     /// The supported version called `id`.
     pub fn find(id: &str) -> Option<&'static Self> {

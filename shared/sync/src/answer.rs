@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ruma::OwnedRoomId;
 use tern_model::{RawJson, RoomSeq};
 
-use crate::conn::{Body, Connection, SentState};
+use crate::conn::Connection;
 use crate::extensions::{self, Known, Spoken};
 use crate::json::Object;
 use crate::memory::Memory;
@@ -13,6 +13,7 @@ use crate::plan::Plan;
 use crate::request::Request;
 use crate::room::{Context, Shown};
 use crate::sent::{ListSentState, Parts};
+use crate::sent_answers::{Body, SentState};
 use crate::slice::Slices;
 use crate::view::{RoomView, UserView};
 

@@ -122,6 +122,15 @@ pub(crate) fn ended_join(view: &dyn UserView, room: &RoomView) -> bool {
     })
 }
 
+/// The `state_key` of an event in client form.
+pub(crate) fn state_key(raw: &RawJson) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Key {
+        state_key: String,
+    }
+    raw.read::<Key>().ok().map(|key| key.state_key)
+}
+
 #[cfg(test)]
 mod tests {
     use super::with_unsigned;

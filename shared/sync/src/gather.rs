@@ -5,31 +5,12 @@ use std::rc::Rc;
 
 use tern_model::{NoticeEvent, RawJson, ResolvedState, RoomSeq};
 
-use crate::event::member_of;
+use crate::event::{member_of, state_key};
 use crate::slice::{Slice, SliceAsk};
-use crate::state::{MEMBER, StateNeed};
+use crate::speakers::{lazy_members, speakers};
+use crate::state::MEMBER;
 use crate::view::{RoomView, UserView};
-
-/// What is wanted of a room.
-#[derive(Clone, Debug)]
-pub(crate) struct Want {
-    /// The client has the timeline up to here; `None` when it has nothing of the room.
-    pub(crate) after: Option<RoomSeq>,
-    /// Most timeline events.
-    pub(crate) limit: u32,
-    /// The newest `limit` events are wanted although some of them have been sent.
-    pub(crate) expand: bool,
-    /// State wanted.
-    pub(crate) need: StateNeed,
-    /// State wanted whether it changed or not, as pairs.
-    pub(crate) beyond: Vec<(String, String)>,
-    /// This user's member event is wanted in any case.
-    pub(crate) own: bool,
-    /// State as of the start of the timeline, not as of its end.
-    pub(crate) at_start: bool,
-    /// Where members are lazy: their changes are told even where they lie in a gap.
-    pub(crate) every_change: bool,
-}
+use crate::want::Want;
 
 /// Where it comes from.
 #[derive(Clone, Debug, Default)]
@@ -263,48 +244,4 @@ fn first_set<'a>(timeline: &[&'a NoticeEvent]) -> BTreeMap<(&'a str, &'a str), R
 /// Whether a pair, `*` being a wildcard, stands for this type and key.
 fn covers(pair: &(String, String), key: (&str, &str)) -> bool {
     (pair.0 == "*" || pair.0 == key.0) && (pair.1 == "*" || pair.1 == key.1)
-}
-
-/// Senders of the timeline, and those whose membership it changes (MSC4186, "Lazy loaded memberships").
-fn speakers(timeline: &[&NoticeEvent]) -> BTreeSet<String> {
-    let speakers = timeline.iter().flat_map(|event| [Some(event.sender.as_str()), member_of(event)]);
-    speakers.flatten().map(str::to_owned).collect()
-}
-
-/// Member events that the inbox's events call for: those the hub has, and users to ask for.
-fn lazy_members(
-    view: &dyn UserView,
-    room: &RoomView,
-    want: &Want,
-    inbox: &[Rc<NoticeEvent>],
-    knows: &dyn Fn(&str) -> bool,
-) -> (Vec<RawJson>, Vec<String>) {
-    let after = if want.expand { RoomSeq(0) } else { want.after.unwrap_or_default() };
-    let shown: Vec<&NoticeEvent> = inbox.iter().map(Rc::as_ref).filter(|event| event.seq > after).collect();
-    let limited = shown.len() > want.limit as usize || want.after.is_none_or(|after| !room.inbox_covers(after));
-    let skipped = shown.len().saturating_sub(want.limit as usize);
-    let at_hand: BTreeSet<&str> = inbox
-        .iter()
-        .filter(|event| event.seq > want.after.unwrap_or_default())
-        .filter_map(|event| member_of(event))
-        .collect();
-    let (mut found, mut missing) = (Vec::new(), Vec::new());
-    for user in speakers(shown.get(skipped..).unwrap_or_default()) {
-        if at_hand.contains(user.as_str()) || (!limited && knows(&user)) {
-            continue;
-        }
-        match <&ruma::UserId>::try_from(user.as_str()).ok().and_then(|id| view.member(&room.room_id, id)) {
-            Some(event) => found.push(event),
-            None => missing.push(user),
-        }
-    }
-    (found, missing)
-}
-
-fn state_key(raw: &RawJson) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Key {
-        state_key: String,
-    }
-    raw.read::<Key>().ok().map(|key| key.state_key)
 }

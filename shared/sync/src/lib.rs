@@ -31,20 +31,26 @@ mod pos;
 pub mod presence;
 pub mod request;
 mod room;
+mod room_json;
+mod room_view;
 pub mod sent;
+mod sent_answers;
 pub mod slice;
+mod speakers;
 pub mod state;
 mod token;
 pub mod view;
+mod want;
 
 pub use answer::{Outcome, Save, answer};
 pub use classic::{ClassicOutcome, ClassicPlan, ClassicRequest, Filter, classic_answer, classic_plan};
-pub use conn::{Begin, Body, Connection};
+pub use conn::{Begin, Connection};
 pub use extensions::{ONE_TIME_ALGORITHM, ThreadRange, thread_page};
 pub use plan::{Plan, plan};
 pub use presence::{Showing, presence_content};
 pub use request::{Request, Shape};
 pub use sent::Parts;
+pub use sent_answers::{BODIES, Body};
 pub use slice::{Slice, SliceAsk, Slices};
 pub use token::stream_position;
 pub use view::{

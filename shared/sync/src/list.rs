@@ -6,11 +6,11 @@ use std::rc::Rc;
 use ruma::{OwnedRoomId, RoomId};
 use tern_model::StreamPos;
 
-use crate::conn::SentState;
 use crate::filter::Matcher;
 use crate::memory::Memory;
 use crate::request::{ListRequest, Request, RoomConfig};
 use crate::sent::ListSentState;
+use crate::sent_answers::SentState;
 use crate::view::{RoomView, UserView};
 
 /// A room that a rule of the request matches.

@@ -19,7 +19,7 @@ pub trait Parts {
     /// The text of part `number` (below [`PARTS`]) as stored last: rooms that are not in the connection's own text.
     fn part(&self, number: u8) -> Option<String>;
 
-    /// The body kept in `place` (below [`BODIES`](crate::conn::BODIES)); it may be dropped at any time.
+    /// The body kept in `place` (below [`BODIES`](crate::BODIES)); it may be dropped at any time.
     fn body(&self, place: u8) -> Option<RawJson>;
 }
 

@@ -41,6 +41,7 @@ mod member;
 mod missed;
 mod notifications;
 mod others;
+mod outside_invites;
 mod places;
 mod prepare;
 mod presence;
@@ -240,6 +241,8 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             UserCommand::WriteFilter(command) => reply(&self.write_filter(&command)),
             UserCommand::ReadFilter(command) => reply(&self.read_filter(&command)),
             UserCommand::ReadProfile(_) => reply(&self.read_profile()),
+            UserCommand::DeliverInvite(command) => reply(&self.deliver_invite(&command)),
+            UserCommand::RejectInvite(command) => reply(&self.reject_invite(&command)),
             UserCommand::ReadInvitee(command) => reply(&self.read_invitee(&command)),
             UserCommand::WriteProfile(command) => reply(&self.write_profile(*command).await),
             UserCommand::ListRooms(_) => reply(&self.list_rooms()),

@@ -10,7 +10,7 @@ const DAY = 24 * 3_600_000;
 /** What comes before the 32 bytes of an Ed25519 key (RFC 8410). */
 const SPKI = Buffer.from('302a300506032b6570032100', 'hex');
 
-const unpadded = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64').replace(/=+$/, '');
+export const unpadded = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64').replace(/=+$/, '');
 
 /** Canonical JSON of values whose numbers are whole. */
 export function canonical(value: Json): string {
@@ -105,17 +105,17 @@ export class Peer {
     await once(this.#server, 'listening');
   }
 
-  /** Signs a text with its key. */
-  signText(content: string): string {
-    return this.#sign(content);
-  }
-
   get publicKey(): string {
     return unpadded(this.#keys.publicKey.export({ format: 'der', type: 'spki' }).subarray(SPKI.length));
   }
 
   #sign(content: string, key: KeyObject = this.#keys.privateKey): string {
     return unpadded(sign(null, Buffer.from(content), key));
+  }
+
+  /** Signs a text, as of an event. */
+  sign(content: string): string {
+    return this.#sign(content);
   }
 
   keys(): Json {

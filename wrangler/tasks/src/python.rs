@@ -1,4 +1,4 @@
-//! The Python environment of the end-to-end tests that drive a Python client.
+//! The Python environments of the end-to-end tests: one of a client, one of Synapse, which is another server to them.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,13 +10,25 @@ use crate::fingerprint::{fingerprint, is_stamped, write_stamp};
 use crate::progress::Runner;
 use crate::rust_target::capture;
 
-const REQUIREMENTS: &str = "wrangler/e2e/requirements.txt";
+/// Packages that are installed together.
+pub(crate) struct Environment {
+    /// A folder below the tools.
+    folder: &'static str,
+    /// What is pinned.
+    requirements: &'static str,
+}
+
+/// What drives a client.
+pub(crate) const CLIENT: Environment = Environment { folder: "venv", requirements: "wrangler/e2e/requirements.txt" };
+/// Synapse, apart since what it needs is pinned by itself.
+pub(crate) const SYNAPSE: Environment =
+    Environment { folder: "synapse", requirements: "wrangler/e2e/synapse-requirements.txt" };
 
 /// The interpreter that has the pinned packages.
-pub(crate) fn ensure(checkout: &Checkout, runner: &Runner) -> Result<PathBuf> {
-    let home = checkout.tools().join("venv");
+pub(crate) fn ensure(environment: &Environment, checkout: &Checkout, runner: &Runner) -> Result<PathBuf> {
+    let home = checkout.tools().join(environment.folder);
     let python = home.join("bin/python");
-    let wanted = fingerprint("venv", checkout.root(), &[REQUIREMENTS])?;
+    let wanted = fingerprint(environment.folder, checkout.root(), &[environment.requirements])?;
     let stamp = home.join(".tern-stamp");
     if is_stamped(&stamp, &wanted) && python.is_file() {
         return Ok(python);
@@ -30,8 +42,8 @@ pub(crate) fn ensure(checkout: &Checkout, runner: &Runner) -> Result<PathBuf> {
     let mut install = Command::new(&python);
     install
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "-r"])
-        .arg(checkout.path(REQUIREMENTS));
-    runner.run("installing Python packages", &mut install)?;
+        .arg(checkout.path(environment.requirements));
+    runner.run(&format!("installing Python packages ({})", environment.folder), &mut install)?;
     write_stamp(&stamp, &wanted)?;
     Ok(python)
 }

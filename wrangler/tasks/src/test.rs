@@ -81,7 +81,8 @@ impl Checks<'_> {
             self.cargo("docs", &arguments, &[("RUSTDOCFLAGS", "-D warnings")])
         });
         steps.run("bench", || {
-            self.cargo("bench", &["test", "--locked", "--package", "tern-benches", "--benches", "--no-run"], &[])
+            // Of the whole workspace, so that every dependency has the features that it was tested with, and is not built again.
+            self.cargo("bench", &["test", "--locked", "--workspace", "--benches", "--no-run"], &[])
         });
     }
 
@@ -169,7 +170,9 @@ impl Checks<'_> {
 
     /// The specs print what they show, so their output is not hidden.
     fn end_to_end(&self, tools: &Toolbox, options: &Options, chromium: Option<PathBuf>) -> Result<()> {
-        python::ensure(self.checkout, self.runner)?;
+        for environment in [python::CLIENT, python::SYNAPSE] {
+            python::ensure(&environment, self.checkout, self.runner)?;
+        }
         let mut node = tools.command("node");
         node.arg(self.checkout.path("wrangler/e2e/run.ts")).arg("--release");
         if options.full {

@@ -20,6 +20,7 @@ pub(crate) struct Toolbox {
     path: OsString,
     binaries: [(&'static str, PathBuf); 3],
     toolchain: Option<&'static str>,
+    wasm_flags: String,
 }
 
 impl Toolbox {
@@ -41,7 +42,7 @@ impl Toolbox {
             ("WASM_OPT_BIN", checkout.npm_binary("wasm-opt")),
             ("ESBUILD_BIN", checkout.npm_binary("esbuild")),
         ];
-        Ok(Self { path, binaries, toolchain })
+        Ok(Self { path, binaries, toolchain, wasm_flags: without_paths(checkout) })
     }
 
     /// A command that finds the pinned tools and lets none of them report home or ask for updates.
@@ -62,8 +63,23 @@ impl Toolbox {
         if let Some(toolchain) = self.toolchain {
             command.env("RUSTUP_TOOLCHAIN", toolchain);
         }
+        command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", &self.wasm_flags);
         command
     }
+}
+
+/// Takes the folders of this machine out of what panics say: nobody outside has to know them, and they are bytes.
+fn without_paths(checkout: &Checkout) -> String {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"))).unwrap_or_default();
+    let registries = fs::read_dir(home.join("registry/src")).into_iter().flatten();
+    let mut folders: Vec<PathBuf> = registries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    folders.sort();
+    folders.push(checkout.root().to_owned());
+    // The variable is split at white space.
+    let folders =
+        folders.iter().filter_map(|folder| folder.to_str()).filter(|folder| !folder.contains(char::is_whitespace));
+    folders.map(|folder| format!("--remap-path-prefix={folder}/=")).collect::<Vec<_>>().join(" ")
 }
 
 /// The version of a package in `Cargo.lock`.

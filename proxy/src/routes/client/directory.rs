@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tern_auth::appservice;
 use tern_edge::{
+    aliases,
     directory::{self, Listing, Wanted},
     join, spaces,
 };
@@ -52,9 +53,9 @@ async fn add_alias(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErro
         room_id: OwnedRoomId,
     }
     let body: Body = request.json()?;
-    let alias = directory::local_alias(&edge.config, request.param("roomAlias"))?;
+    let alias = aliases::local_alias(&edge.config, request.param("roomAlias"))?;
     check_alias(edge, request, alias.as_str())?;
-    directory::add_alias(edge, &request.caller()?.user_id, alias, body.room_id).await?;
+    aliases::add_alias(edge, &request.caller()?.user_id, alias, body.room_id).await?;
     Ok(Answer::empty())
 }
 
@@ -67,16 +68,16 @@ pub(super) fn check_alias(edge: &Edge, request: &Incoming, alias: &str) -> Resul
 
 /// `DELETE /directory/room/{roomAlias}`
 async fn remove_alias(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let alias = directory::local_alias(&edge.config, request.param("roomAlias"))?;
+    let alias = aliases::local_alias(&edge.config, request.param("roomAlias"))?;
     let caller = request.caller()?;
     check_alias(edge, request, alias.as_str())?;
-    directory::remove_alias(edge, &caller.user_id, &caller.device_id, alias).await?;
+    aliases::remove_alias(edge, &caller.user_id, &caller.device_id, alias).await?;
     Ok(Answer::empty())
 }
 
 /// `GET /rooms/{roomId}/aliases`
 async fn aliases(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let aliases = directory::aliases(edge, &request.caller()?.user_id, request.room_id()?).await?;
+    let aliases = aliases::aliases(edge, &request.caller()?.user_id, request.room_id()?).await?;
     Answer::json(&json!({ "aliases": aliases }))
 }
 

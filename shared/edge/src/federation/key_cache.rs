@@ -1,6 +1,6 @@
 //! Keys of other servers in an isolate's memory. Read from the storage worker, which has them from the objects of the servers.
 
-use std::{cell::RefCell, num::NonZeroUsize, rc::Rc};
+use std::{cell::RefCell, collections::BTreeMap, num::NonZeroUsize, rc::Rc};
 
 use lru::LruCache;
 use ruma::OwnedServerName;
@@ -61,11 +61,7 @@ impl KeyCache {
             self.remember(server, still_good(stored, key_id, now), Millis(0));
             return Ok(Some(key));
         }
-        let fetched = match ask_destination(edge, &name, FetchServerKeys {}).await {
-            Ok(fetched) => keys(fetched),
-            Err(error) if error.status == 503 => return Err(error),
-            Err(_) => stored,
-        };
+        let fetched = fetch(edge, &name, stored).await?;
         let key = good(&fetched, key_id, now);
         let kept = still_good(fetched, key_id, now);
         // Where there may be more than are kept, absence is not known.
@@ -74,9 +70,60 @@ impl KeyCache {
         Ok(key)
     }
 
+    /// Those of these keys of a server that it has, or had until after the time they are wanted for; with them whatever
+    /// else is known of it. Costs what [`Self::request_key`] costs.
+    ///
+    /// # Errors
+    /// As of [`Self::request_key`].
+    pub async fn event_keys<E: Transport>(
+        &self,
+        edge: &E,
+        server: &ServerName,
+        wanted: &BTreeMap<String, Millis>,
+        now: Millis,
+        admit: impl FnOnce() -> Result<(), MatrixError>,
+    ) -> Result<Vec<ServerKey>, MatrixError> {
+        let known = self.0.borrow_mut().get(server).cloned();
+        if let Some(known) = known.as_ref().filter(|known| has_all(&known.keys, wanted)) {
+            return Ok(known.keys.clone());
+        }
+        let Ok(name) = OwnedServerName::try_from(server.to_string()) else { return Ok(Vec::new()) };
+        let stored = keys(ask_storage(edge, LoadServerKeys { server: name.clone() }).await?);
+        let settled = has_all(&stored, wanted) || known.is_some_and(|known| now < known.asked_until);
+        if settled {
+            return Ok(stored);
+        }
+        admit()?;
+        let fetched = fetch(edge, &name, stored).await?;
+        let kept = wanted.keys().next().map(|key_id| still_good(fetched.clone(), key_id, now));
+        self.remember(server, kept.unwrap_or_default(), now.plus(ABSENT_FOR));
+        Ok(fetched)
+    }
+
     fn remember(&self, server: &ServerName, keys: Vec<ServerKey>, asked_until: Millis) {
         self.0.borrow_mut().put(server.clone(), Rc::new(Known { keys, asked_until }));
     }
+}
+
+/// What a server says of its keys; what was known, where it says nothing.
+async fn fetch<E: Transport>(
+    edge: &E,
+    server: &OwnedServerName,
+    stored: Vec<ServerKey>,
+) -> Result<Vec<ServerKey>, MatrixError> {
+    match ask_destination(edge, server, FetchServerKeys {}).await {
+        Ok(fetched) => Ok(keys(fetched)),
+        Err(error) if error.status == 503 => Err(error),
+        Err(_) => Ok(stored),
+    }
+}
+
+/// Whether all that are wanted are known for when they are wanted.
+fn has_all(keys: &[ServerKey], wanted: &BTreeMap<String, Millis>) -> bool {
+    let has = |(key_id, at): (&String, &Millis)| {
+        keys.iter().any(|key| key.key_id == *key_id && (key.expired || key.valid_until >= *at))
+    };
+    wanted.iter().all(has)
 }
 
 /// Keys that sign requests now, the one that was asked for among them.

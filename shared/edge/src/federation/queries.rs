@@ -11,7 +11,7 @@ use tern_ports::{
 };
 
 use crate::{
-    directory, join,
+    aliases, join,
     keys::{self, MOST_USERS, Wanted, public_keys_of},
     profile,
 };
@@ -46,7 +46,7 @@ pub async fn profile<E: Transport>(
 /// # Errors
 /// 404 `M_NOT_FOUND`; 400 `M_INVALID_PARAM` for an alias of another server.
 pub async fn alias<E: Transport>(edge: &E, config: &Config, alias: &str) -> Result<Value, MatrixError> {
-    let alias = directory::local_alias(config, alias)?;
+    let alias = aliases::local_alias(config, alias)?;
     let room_id = join::resolve(edge, config, alias.as_str()).await?;
     Ok(json!({ "room_id": room_id, "servers": [config.server_name] }))
 }

@@ -12,6 +12,8 @@ pub mod device_sign_in;
 pub mod directory;
 pub mod frame;
 pub mod grant;
+pub mod handshake;
+pub mod invite;
 pub mod keys;
 pub mod media;
 pub mod notifications;

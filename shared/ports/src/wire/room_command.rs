@@ -7,6 +7,8 @@ use super::{
     Done, boundary,
     delayed::{DelayEvent, Delayed, FindDelayed, ListDelayed, ManageDelayed, ScheduledEvent},
     directory::{CheckAliasPermission, ReadSummary, SeenRoom},
+    handshake::{CheckJoined, MakeMember, MemberTemplate, SendMember, SentMember},
+    invite::{CheckInvite, InvitePlace},
     policy::{RoomPolicy, Suspended, room_policy},
     receive::{Receipted, ReceiveEvents},
     relations::{EventContext, EventTime, ReadContext, ReadEventByTime, ReadRelations, ReadThreads, RelationPage},
@@ -61,6 +63,10 @@ boundary! {
         ReceiveEvents => Vec<Receipted>, [Create Write Allowed];
         ReadForServer => ServedEvents, [Own Read Allowed];
         ReadOutgoing => OutgoingEvents, [Own Read Allowed];
+        MakeMember => MemberTemplate, [Own Read Allowed];
+        SendMember => SentMember, [Own Write Allowed];
+        CheckJoined => Option<bool>, [Own Read Allowed];
+        CheckInvite => InvitePlace, [Own Read Allowed];
     }
 }
 

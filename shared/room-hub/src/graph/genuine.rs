@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ruma::{
-    OwnedServerName,
+    OwnedServerName, ServerName,
     serde::{Base64, base64::Standard},
     signatures::PublicKeyMap,
 };
@@ -12,7 +12,7 @@ use tern_ports::{
     ObjectHost, SqlError,
     wire::receive::{PduResult, Receipted, ServerKey},
 };
-use tern_room::{Unverified, Version};
+use tern_room::{Dropped, Received, Signer, Unverified, Version};
 
 use crate::{RoomActor, graph::take::known, timeline::view::Transaction};
 
@@ -71,7 +71,7 @@ impl<H: ObjectHost> RoomActor<H> {
     }
 
     /// What became of an event that came before: nobody has to check its signatures again.
-    fn result_of(&self, event_id: &ruma::EventId) -> Result<Option<PduResult>, SqlError> {
+    pub(crate) fn result_of(&self, event_id: &ruma::EventId) -> Result<Option<PduResult>, SqlError> {
         let Some(head) = self.head()? else { return Ok(None) };
         let head = std::rc::Rc::unwrap_or_clone(head);
         known(&Transaction::new(&self.room_id, self.host.sql(), &self.cache, head), event_id.as_str())
@@ -104,11 +104,22 @@ impl Keys {
         Ok(Self(read))
     }
 
-    /// Checks hash and signatures of an event by the keys of those who must have signed it.
+    /// With the key of this server, in the place of what anybody else says of its keys.
+    pub(crate) fn with_own(mut self, server: &ServerName, key_id: &str, signer: &Signer) -> Self {
+        let key = (Base64::new(signer.public_key().to_vec()), Some(Millis(u64::MAX)));
+        self.0.insert(server.to_owned(), [(key_id.to_owned(), key)].into());
+        self
+    }
+
     fn verify(&self, version: &Version, unverified: Unverified) -> Result<Pdu, String> {
+        self.received(version, unverified).map(|received| received.pdu).map_err(|reason| reason.to_string())
+    }
+
+    /// Checks hash and signatures of an event by the keys of those who must have signed it.
+    pub(crate) fn received(&self, version: &Version, unverified: Unverified) -> Result<Received, Dropped> {
         let made = unverified.made_at();
         let mut good = PublicKeyMap::new();
-        for server in unverified.signers().map_err(|reason| reason.to_string())? {
+        for server in unverified.signers()? {
             let keys = self.0.get(&server).into_iter().flatten();
             // A key of unknown validity is good only where nobody asks for it.
             let valid = |until: &Option<Millis>| until.is_some_and(|until| made <= until);
@@ -116,6 +127,6 @@ impl Keys {
             let valid = valid.map(|(key_id, (key, _))| (key_id.clone(), key.clone()));
             good.insert(server.to_string(), valid.collect());
         }
-        unverified.verify(&good).map(|received| received.pdu).map_err(|reason| reason.to_string())
+        unverified.verify(&good)
     }
 }

@@ -16,3 +16,4 @@ pub(crate) mod state_groups;
 pub(crate) mod state_history;
 pub(crate) mod take;
 pub(crate) mod turn_states;
+pub(crate) mod waiting;

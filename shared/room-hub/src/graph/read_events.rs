@@ -118,7 +118,8 @@ impl<S: Sql> Store<'_, S> {
     }
 }
 
-fn pdu_of(row: &Row) -> Result<Pdu, SqlError> {
+/// Reads a row of `event_id`, `pdu`.
+pub(crate) fn pdu_of(row: &Row) -> Result<Pdu, SqlError> {
     let event_id = OwnedEventId::try_from(row.text(0).unwrap_or_default()).map_err(damaged)?;
     let raw = RawJson::parse(row.string(1).unwrap_or_default()).map_err(damaged)?;
     Pdu::parse(event_id, raw).map_err(damaged)

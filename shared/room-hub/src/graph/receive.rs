@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use ruma::ServerName;
 use tern_model::MatrixError;
 use tern_ports::{
     ObjectHost, Sql as _, SqlError,
@@ -34,16 +35,16 @@ const MOST_TURNS: usize = 100;
 
 impl<H: ObjectHost> RoomActor<H> {
     /// Takes events in. What they need and is not here is looked for in the storage worker; what is not there either is
-    /// named in the answer.
+    /// named in the answer, and the events that need it are kept until it comes.
     pub(crate) async fn receive_events(self: &Rc<Self>, request: ReceiveEvents) -> Result<Vec<Receipted>, MatrixError> {
         check_size(&request)?;
         let version = self.version_of(&request)?;
         self.check_origin(&request)?;
-        self.take_of_origin(&request)?;
+        self.take_share(&request.origin, request.events.len() + request.outliers.len())?;
         let keys = Keys::read(&request.keys, self.host.now())?;
         let genuine = self.genuine(version, &request.events, &keys)?;
         let outliers = topological(self.genuine(version, &request.outliers, &keys)?.events);
-        let mut receipts = genuine.receipts;
+        let (mut receipts, events) = (genuine.receipts, genuine.events.clone());
         let batch = Rc::new(Batch::of(topological(genuine.events), outliers));
         if self.head()?.is_none() {
             self.found_elsewhere(version, &batch)?;
@@ -51,6 +52,7 @@ impl<H: ObjectHost> RoomActor<H> {
         let order = batch.ids();
         self.take_batch(&batch).await?;
         let mut results = batch.results.take();
+        self.keep_unfinished(&request.origin, &events, &results).await?;
         receipts.extend(order.into_iter().map(|event_id| {
             let late = || PduResult::Deferred("there is too much to do".to_owned());
             let result = results.remove(&event_id).unwrap_or_else(late);
@@ -60,7 +62,7 @@ impl<H: ObjectHost> RoomActor<H> {
     }
 
     /// Turn after turn, so that others have theirs in between.
-    async fn take_batch(self: &Rc<Self>, batch: &Rc<Batch>) -> Result<(), MatrixError> {
+    pub(crate) async fn take_batch(self: &Rc<Self>, batch: &Rc<Batch>) -> Result<(), MatrixError> {
         self.fetch_trimmed(batch).await?;
         let mut searches = 0;
         for _ in 0..MOST_TURNS {
@@ -97,9 +99,8 @@ impl<H: ObjectHost> RoomActor<H> {
     }
 
     /// Refuses what a server sends beyond its share.
-    fn take_of_origin(&self, request: &ReceiveEvents) -> Result<(), MatrixError> {
-        let events = request.events.len() + request.outliers.len();
-        self.origins.take(&request.origin, events, self.host.now()).map_err(MatrixError::limit_exceeded)
+    pub(crate) fn take_share(&self, origin: &ServerName, events: usize) -> Result<(), MatrixError> {
+        self.origins.take(origin, events, self.host.now()).map_err(MatrixError::limit_exceeded)
     }
 
     /// Makes the room of its first events, if they are its first events.

@@ -92,25 +92,26 @@ impl<S: Sql> Store<'_, S> {
 
     /// Forgets the oldest side events that are too many, and the states after them.
     pub(crate) fn cap_side_events(self) -> Result<(), SqlError> {
-        let mut checked = Vec::new();
-        for (of, (number, bytes)) in [
-            ("verdict = 'cited' AND used = 0", OUTLIERS_KEPT),
-            ("verdict = 'cited' AND used = 1", CITED_KEPT),
-            ("verdict <> 'cited'", CHECKED_KEPT),
-        ] {
-            let sql = format!(
-                "DELETE FROM aside WHERE rowid IN
-                     (SELECT rowid FROM (
-                         SELECT rowid, row_number() OVER newest AS number, sum(length(pdu)) OVER newest AS bytes
-                         FROM aside WHERE {of} WINDOW newest AS (ORDER BY rowid DESC)
-                     ) WHERE number > +? OR bytes > +?) RETURNING event_id"
-            );
-            checked = self.0.query(&sql, &[number.into(), bytes.into()])?;
-        }
+        self.forget_oldest("verdict = 'cited' AND used = 0", OUTLIERS_KEPT)?;
+        self.forget_oldest("verdict = 'cited' AND used = 1", CITED_KEPT)?;
+        // Outliers have no state group.
+        let checked = self.forget_oldest("verdict <> 'cited'", CHECKED_KEPT)?;
         for row in &checked {
             self.drop_state_group(row.text(0).unwrap_or_default())?;
         }
         if checked.is_empty() { Ok(()) } else { self.sweep_state_groups() }
+    }
+
+    /// Deletes the oldest of the side events `of` this kind beyond a number and a sum of bytes; returns their ids.
+    fn forget_oldest(self, of: &str, (number, bytes): (u64, u64)) -> Result<Vec<Row>, SqlError> {
+        let sql = format!(
+            "DELETE FROM aside WHERE rowid IN
+                 (SELECT rowid FROM (
+                     SELECT rowid, row_number() OVER newest AS number, sum(length(pdu)) OVER newest AS bytes
+                     FROM aside WHERE {of} WINDOW newest AS (ORDER BY rowid DESC)
+                 ) WHERE number > +? OR bytes > +?) RETURNING event_id"
+        );
+        self.0.query(&sql, &[number.into(), bytes.into()])
     }
 
     /// Forgets that an event was known only because it was cited.

@@ -22,7 +22,7 @@ const MOST_CHAINS: usize = 1_000;
 const MOST_LINKS: u32 = 20_000;
 
 /// The state of a room by type and state key.
-type State = BTreeMap<(String, String), StoredEvent>;
+pub(crate) type State = BTreeMap<(String, String), StoredEvent>;
 
 impl<H: ObjectHost> RoomActor<H> {
     /// The state before an event, with its auth chain.
@@ -50,7 +50,7 @@ impl<H: ObjectHost> RoomActor<H> {
     }
 
     /// The state after an event, with the event's own place as it was before.
-    async fn state_before(&self, head: &Head, event: &StoredEvent) -> Result<State, MatrixError> {
+    pub(crate) async fn state_before(&self, head: &Head, event: &StoredEvent) -> Result<State, MatrixError> {
         let mut state = self.state_after(head, &event.event_id, event.seq).await?;
         let Some(state_key) = event.state_key.clone() else { return Ok(state) };
         let place = (event.kind.clone(), state_key);

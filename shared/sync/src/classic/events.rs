@@ -3,7 +3,7 @@
 use ruma::OwnedRoomId;
 use tern_model::NoticeEvent;
 
-use super::Token;
+use super::token::Token;
 use crate::event::sticky_json;
 use crate::json::Object;
 use crate::view::UserView;

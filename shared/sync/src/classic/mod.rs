@@ -8,6 +8,7 @@ mod relations;
 mod room;
 mod sides;
 mod summary;
+mod token;
 
 use std::collections::BTreeMap;
 
@@ -16,58 +17,18 @@ use tern_model::{MatrixError, RawJson, StateAfter, StreamPos, news};
 pub use filter::{EventFilter, Filter, RoomEventFilter, RoomFilter};
 use room::{ClassicRoom, Section};
 use sides::Sides;
+use token::Token;
+pub(crate) use token::position;
 
 use crate::extensions::{event as account_data_event, write_device_lists, write_keys};
 use crate::json::Object;
 use crate::slice::{SliceAsk, Slices};
-use crate::view::{PresencePos, TypingPos, UserView};
+use crate::view::{PresencePos, UserView};
 
 /// Type of presence events.
 const PRESENCE: &str = "m.presence";
 /// Most to-device messages in one answer.
 const MOST_TO_DEVICE: usize = 100;
-
-/// A token: how far the stream, the to-device queue, typing and presence have been told. `s12`, `s12_9` when messages are
-/// left over, `s12_12_1700000000000` once somebody typed, and a fourth number once somebody came or went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Token {
-    stream: StreamPos,
-    to_device: StreamPos,
-    typing: TypingPos,
-    presence: PresencePos,
-}
-
-impl Token {
-    fn parse(text: &str) -> Option<Self> {
-        let mut numbers = text.strip_prefix('s')?.split('_').map(|number| number.parse::<u64>().ok());
-        let stream = numbers.next()??;
-        let to_device = numbers.next().unwrap_or(Some(stream))?;
-        let typing = numbers.next().unwrap_or(Some(0))?;
-        let presence = numbers.next().unwrap_or(Some(0))?;
-        let token = Self {
-            stream: StreamPos(stream),
-            to_device: StreamPos(to_device),
-            typing: TypingPos(typing),
-            presence: PresencePos(presence),
-        };
-        numbers.next().is_none().then_some(token)
-    }
-
-    fn text(self) -> String {
-        let (stream, to_device) = (self.stream.0, self.to_device.0);
-        match (self.typing.0, self.presence.0) {
-            (0, 0) if stream == to_device => format!("s{stream}"),
-            (0, 0) => format!("s{stream}_{to_device}"),
-            (typing, 0) => format!("s{stream}_{to_device}_{typing}"),
-            (typing, presence) => format!("s{stream}_{to_device}_{typing}_{presence}"),
-        }
-    }
-}
-
-/// The position in the user's stream that a token names; `None` for a token that is none of ours.
-pub(crate) fn position(token: &str) -> Option<StreamPos> {
-    Token::parse(token).map(|token| token.stream)
-}
 
 /// A request.
 #[derive(Clone, Debug, Default)]

@@ -8,12 +8,13 @@ use tern_model::{Hero, NoticeEvent, RawJson, RoomSeq, StreamPos};
 
 use super::{ClassicRequest, events::write_sticky, filter::OfRoom, summary::write_counts};
 use crate::event::{add_remaining, client_json, ended_join, member_of};
-use crate::gather::{Gathered, Sources, Want};
+use crate::gather::{Gathered, Sources};
 use crate::json::Object;
-use crate::room::{HEROES, prev_batch};
+use crate::room_json::{HEROES, prev_batch};
 use crate::slice::{Slice, Slices};
 use crate::state::{MEMBER, Selector, StateNeed, StateRule};
 use crate::view::{Forgotten, Membership, RoomView, UserView};
+use crate::want::Want;
 
 /// Bytes of all timelines of an answer, and what the timeline of each room has in any case.
 const TIMELINES_BYTES: usize = 4 << 20;

@@ -3,10 +3,11 @@
 use tern_model::{NoticeEvent, RoomSummary};
 
 use super::filter::OfRoom;
-use crate::gather::{Gathered, Want};
+use crate::gather::Gathered;
 use crate::json::Object;
-use crate::room::HEROES;
+use crate::room_json::HEROES;
 use crate::view::{RoomView, Unread, UserView};
+use crate::want::Want;
 
 /// Writes both.
 pub(super) fn write_counts(

@@ -15,6 +15,7 @@ mod identities;
 mod ignoring;
 mod keys;
 mod notifications;
+mod outside_invites;
 mod places;
 mod presence;
 mod push;

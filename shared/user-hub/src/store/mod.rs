@@ -9,6 +9,7 @@ pub(super) mod grants;
 pub(super) mod hub;
 pub(super) mod inbox;
 pub(super) mod keys;
+pub(super) mod outside_invites;
 pub(super) mod places;
 pub(super) mod profile;
 pub(super) mod publication;

@@ -1,6 +1,7 @@
 //! What the worker can be asked, one function per command.
 
 pub(crate) mod accounts;
+pub(crate) mod aliases;
 pub(crate) mod append;
 pub(crate) mod ask;
 pub mod backup;
@@ -12,6 +13,7 @@ pub(crate) mod media;
 pub(crate) mod public_keys;
 pub(crate) mod pushkeys;
 pub(crate) mod relations;
+pub(crate) mod reports;
 pub(crate) mod rooms;
 pub(crate) mod search;
 pub(crate) mod server_keys;
@@ -19,4 +21,5 @@ pub(crate) mod state;
 pub(crate) mod sync;
 pub(crate) mod threepids;
 pub(crate) mod timeline;
+pub(crate) mod user_directory;
 pub(crate) mod users;

@@ -1,0 +1,6 @@
+//! What the room does for users of servers that are not in it: they join, leave and knock through this one.
+
+mod answer;
+mod condition;
+mod hand_over;
+mod template;

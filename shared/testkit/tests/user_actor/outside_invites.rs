@@ -1,0 +1,74 @@
+//! Invites into rooms that are not here.
+
+use serde_json::{Value, json};
+use tern_model::{BoundedJson, BoundedVec, EventRef, Millis, Notice};
+use tern_ports::wire::invite::{DeliverInvite, RejectInvite};
+
+use super::support::{Hub, alice, bob, member, notice, raw, room, rooms_only};
+
+fn invite(number: u64) -> DeliverInvite {
+    let shown = [
+        json!({ "type": "m.room.name", "state_key": "", "sender": bob(), "content": { "name": "Elsewhere" } }),
+        json!({ "type": "m.room.member", "state_key": alice(), "sender": bob(), "content": { "membership": "invite" } }),
+    ];
+    let shown = shown.iter().map(|event| BoundedJson::new(raw(event)).unwrap()).collect();
+    DeliverInvite {
+        room_id: room("far"),
+        event_id: EventRef::try_from(format!("$invite{number}").as_str()).unwrap(),
+        ts: Millis(5),
+        event: BoundedJson::new(raw(&json!({ "type": "m.room.member" }))).unwrap(),
+        stripped: BoundedVec::new(shown).unwrap(),
+    }
+}
+
+fn reject() -> RejectInvite {
+    RejectInvite { room_id: room("far") }
+}
+
+fn names(section: &Value) -> Vec<String> {
+    section.as_object().map(|rooms| rooms.keys().cloned().collect()).unwrap_or_default()
+}
+
+#[test]
+fn an_invite_is_shown_and_rejected_in_every_kind_of_sync() {
+    let hub = Hub::new();
+    let session = hub.login("A");
+    let classic = |since: Option<&Value>| hub.classic(&session, since.and_then(Value::as_str), false).unwrap().body();
+    let slide =
+        |pos: Option<&Value>| hub.sliding(&session, &rooms_only(), pos.and_then(Value::as_str), false).unwrap().body();
+    let (first, opened) = (classic(None), slide(None));
+    hub.ask(invite(1)).unwrap();
+    hub.ask(invite(1)).unwrap();
+    let second = classic(Some(&first["next_batch"]));
+    assert_eq!(names(&second["rooms"]["invite"]), [room("far").as_str()]);
+    let shown = &second["rooms"]["invite"][room("far").as_str()]["invite_state"]["events"];
+    assert_eq!(shown[0]["content"]["name"], "Elsewhere", "{second}");
+    let slid = slide(Some(&opened["pos"]));
+    assert_eq!(slid["rooms"][room("far").as_str()]["invite_state"].as_array().map(Vec::len), Some(2), "{slid}");
+
+    assert!(hub.ask(reject()).is_ok());
+    assert_eq!(hub.ask(reject()).unwrap_err().status, 404);
+    let third = classic(Some(&second["next_batch"]));
+    assert_eq!(names(&third["rooms"]["leave"]), [room("far").as_str()], "{third}");
+    let slid = slide(Some(&slid["pos"]));
+    assert_eq!(slid["lists"]["all"]["count"], 0, "{slid}");
+    // Asked anew, the user is not invited; invited anew, they are.
+    assert_eq!(names(&classic(None)["rooms"]["invite"]), Vec::<String>::new());
+    hub.ask(invite(2)).unwrap();
+    let fourth = classic(Some(&third["next_batch"]));
+    assert_eq!(names(&fourth["rooms"]["invite"]), [room("far").as_str()]);
+}
+
+#[test]
+fn a_room_that_tells_of_itself_is_believed() {
+    let hub = Hub::new();
+    let session = hub.login("A");
+    hub.ask(invite(1)).unwrap();
+    let join = member(1, alice(), "join");
+    hub.deliver(vec![Notice { membership: Some("join".to_owned()), ..notice("far", vec![join]) }]);
+    hub.ask(invite(2)).unwrap();
+    let synced = hub.classic(&session, None, false).unwrap().body();
+    assert_eq!(names(&synced["rooms"]["join"]), [room("far").as_str()], "{synced}");
+    assert_eq!(names(&synced["rooms"]["invite"]), Vec::<String>::new());
+    assert_eq!(hub.ask(reject()).unwrap_err().status, 404, "whoever is in leaves the room");
+}
