@@ -124,7 +124,7 @@ impl<S: Sql> Store<'_, S> {
         self.0.query(sql, &[room_id.as_str().into()])?.first().map(lane_of).transpose()
     }
 
-    /// Rooms of which something waits, the ones for longest first, as far as positions tell.
+    /// Rooms of which something waits, at most so many.
     pub(super) fn pending(&self, limit: u32) -> Result<Vec<Lane>, SqlError> {
         let sql = "SELECT room_id, next, last FROM lane WHERE next <= last LIMIT +?";
         self.0.query(sql, &[u64::from(limit).into()])?.iter().map(lane_of).collect()
