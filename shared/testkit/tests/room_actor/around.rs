@@ -7,11 +7,11 @@ use std::{
 };
 
 use futures::{channel::oneshot, future::FutureExt as _};
-use ruma::{OwnedRoomId, OwnedUserId};
+use ruma::{OwnedRoomId, OwnedUserId, ServerName};
 use tern_model::Notice;
 use tern_ports::{
     wire::storage::StorageCommand,
-    wire::{DestinationCommand, RelayCommand, UserCommand, frame, user::Delivered},
+    wire::{DestinationCommand, Done, RelayCommand, UserCommand, frame, user::Delivered},
     {Target, Unreachable},
 };
 use tern_room_hub::RoomActor;
@@ -49,6 +49,8 @@ pub(crate) struct Around {
     pub(crate) idle: RefCell<BTreeSet<String>>,
     /// What the objects of other servers answer; without it they cannot be reached.
     pub(crate) servers: RefCell<Option<Rc<Server>>>,
+    /// What objects of other servers were told: from where and up to where.
+    pub(crate) enqueued: RefCell<Vec<(String, u64, u64)>>,
 }
 
 /// The objects of other servers.
@@ -72,12 +74,7 @@ impl Network for Wires {
                     }
                 }
                 Target::Relay(name) => around.to_relay(name, &frame).await,
-                Target::Destination(name) => {
-                    yield_once().await;
-                    let servers = around.servers.borrow().clone();
-                    let servers = servers.ok_or_else(|| Unreachable("nobody is there".to_owned()))?;
-                    Ok(servers(name.as_str(), frame::read(&frame).unwrap()))
-                }
+                Target::Destination(server) => around.to_destination(&server, &frame).await,
                 Target::OneTimeStore(_) | Target::DeviceSignIn(_) => Err(Unreachable("rooms pass no gate".to_owned())),
             }
         }
@@ -106,7 +103,25 @@ impl Around {
             held: RefCell::default(),
             idle: RefCell::default(),
             servers: RefCell::default(),
+            enqueued: RefCell::default(),
         })
+    }
+
+    async fn to_destination(&self, server: &ServerName, frame: &[u8]) -> Result<Vec<u8>, Unreachable> {
+        yield_once().await;
+        if self.out.borrow().contains(server.as_str()) {
+            return Err(Unreachable("out".to_owned()));
+        }
+        let ask = match frame::read(frame).unwrap() {
+            DestinationCommand::EnqueueEvents(ask) => ask,
+            other => {
+                let servers = self.servers.borrow().clone();
+                let servers = servers.ok_or_else(|| Unreachable("nobody is there".to_owned()))?;
+                return Ok(servers(server.as_str(), other));
+            }
+        };
+        self.enqueued.borrow_mut().push((server.to_string(), ask.from.0, ask.until.0));
+        Ok(frame::write_reply(&Ok(Done {})))
     }
 
     async fn to_relay(self: &Rc<Self>, name: String, frame: &[u8]) -> Result<Vec<u8>, Unreachable> {

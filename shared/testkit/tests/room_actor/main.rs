@@ -16,6 +16,7 @@ mod history;
 mod ignored;
 mod long;
 mod membership;
+mod outgoing;
 mod received;
 mod redaction;
 mod relations;
