@@ -61,6 +61,7 @@ pub mod draft;
 pub mod error;
 pub mod facts;
 pub mod filter;
+mod handshake_error;
 pub mod history;
 pub mod invites;
 pub mod membership;
@@ -93,9 +94,9 @@ pub use client::{Form, client_event, stripped_event, with_room_id, with_transact
 pub use create::{CreateRoomRequest, Plan, Profile, plan};
 pub use draft::Draft;
 pub use error::{
-    AuthError, AuthoriseError, BuildError, CreateError, HandshakeError, MembershipError, RedactError, SendError,
-    Unreadable,
+    AuthError, AuthoriseError, BuildError, CreateError, MembershipError, RedactError, SendError, Unreadable,
 };
+pub use handshake_error::HandshakeError;
 pub use history::{History, Key, StateDelta, StateMap};
 pub use invites::{InviteRules, Reception};
 pub use membership::{Change, Outcome};

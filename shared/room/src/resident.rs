@@ -8,7 +8,8 @@ use tern_model::{Handshake, Millis, Pdu, RawJson};
 use crate::{
     auth, build,
     draft::Draft,
-    error::{HandshakeError, MembershipError, Unreadable},
+    error::{MembershipError, Unreadable},
+    handshake_error::HandshakeError,
     membership::{Change, Outcome, check_allowed, decide_at, is_free},
     receipt::Unverified,
     signer::Signer,

@@ -108,7 +108,8 @@ async fn invite(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> 
 
 /// `PUT /invite/{roomId}/{eventId}` as it was: for rooms of the first versions, and the answer is the second entry of a list.
 async fn invite_v1(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let room_id = request.room_id()?;
-    let sent = SentInvite::of_first_version(&room_id, request.event_id()?, request.object()?);
+    let (room_id, event_id, event) = (&*request.room_id()?, request.event_id()?, request.object()?);
+    // Versions 1 and 2 read alike.
+    let sent = SentInvite { room_id, event_id, room_version: "1".to_owned(), event, shown: Vec::new() };
     Answer::json(&json!([200, take_invite(edge, request, sent).await?]))
 }

@@ -1,6 +1,6 @@
 //! Invites of users of this server by those of others (Server-Server API, "Inviting to a room").
 
-use ruma::{OwnedEventId, RoomId, ServerName, UserId};
+use ruma::{OwnedEventId, OwnedUserId, RoomId, ServerName, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tern_model::{BoundedJson, Config, EventRef, MatrixError, Pdu, RawJson};
@@ -30,26 +30,23 @@ pub struct SentInvite<'a> {
     pub room_version: String,
     /// The event.
     pub event: RawJson,
-    /// What is shown of the room: whole events, or stripped ones.
+    /// What is shown of the room: whole events, or stripped ones. When it is empty, what the event itself has of them.
     pub shown: Vec<RawJson>,
 }
 
-impl<'a> SentInvite<'a> {
-    /// Reads the body of `PUT v1/invite`: the event alone, of a room of version 1 or 2, which read alike.
-    pub fn of_first_version(room_id: &'a RoomId, event_id: OwnedEventId, event: RawJson) -> Self {
-        #[derive(Default, Deserialize)]
-        struct Event {
-            #[serde(default)]
-            unsigned: Unsigned,
-        }
-        #[derive(Default, Deserialize)]
-        struct Unsigned {
-            #[serde(default)]
-            invite_room_state: Vec<RawJson>,
-        }
-        let shown = event.read::<Event>().unwrap_or_default().unsigned.invite_room_state;
-        Self { room_id, event_id, room_version: "1".to_owned(), event, shown }
+/// What the event itself shows of the room, as of the first version of the endpoint and from some servers still.
+fn shown_in(event: &RawJson) -> Vec<RawJson> {
+    #[derive(Default, Deserialize)]
+    struct Event {
+        #[serde(default)]
+        unsigned: Unsigned,
     }
+    #[derive(Default, Deserialize)]
+    struct Unsigned {
+        #[serde(default)]
+        invite_room_state: Vec<RawJson>,
+    }
+    event.read::<Event>().unwrap_or_default().unsigned.invite_room_state
 }
 
 /// Takes an invite: looks at it, signs it, and tells the user. The answer is the event with this server's signature as well.
@@ -70,12 +67,9 @@ pub async fn receive<E: Transport + Clock>(
     let unsupported = || MatrixError::new(400, "M_UNSUPPORTED_ROOM_VERSION", "The room version is not supported");
     let version = Version::known(&sent.room_version).ok_or_else(unsupported)?;
     let invite = HandedInvite::read((version, sent.room_id), &sent.event, &sent.event_id, origin).map_err(refused)?;
-    let (inviter, invitee) = invite.users().ok_or_else(|| refused(HandshakeError::OtherEvent("invite")))?;
-    let (inviter, invitee) = (inviter.to_owned(), invitee.to_owned());
-    if invitee.server_name() != config.server_name {
-        return Err(MatrixError::invalid_param("The user is one of another server"));
-    }
-    check_create(version, sent.room_id, &sent.shown)?;
+    let (inviter, invitee) = users(config, &invite)?;
+    let state = if sent.shown.is_empty() { shown_in(&sent.event) } else { sent.shown };
+    check_create(version, sent.room_id, &state)?;
     let place = ask_room(edge, sent.room_id, CheckInvite { origin: origin.to_owned() }).await?;
     check_invitee(edge, &invitee, &inviter).await?;
     let mut signers = Signers::default();
@@ -84,16 +78,29 @@ pub async fn receive<E: Transport + Clock>(
     let signer = Signer::new(config.server_name.clone(), &config.signing_key_id, &config.signing_key);
     let signed = invite.signed(&keys, &signer.map_err(|_| MatrixError::internal())?).map_err(refused)?;
     if !place.here {
-        let deliver = DeliverInvite {
-            room_id: sent.room_id.to_owned(),
-            event_id: EventRef::new(sent.event_id)?,
-            ts: signed.ts(),
-            event: BoundedJson::new(signed.raw().clone())?,
-            stripped: shown(&sent.shown, &signed)?,
-        };
-        ask_user(edge, &invitee, deliver).await?;
+        ask_user(edge, &invitee, told(sent.room_id, &signed, &state)?).await?;
     }
     Ok(json!({ "event": signed.raw() }))
+}
+
+/// Who invites, and whom of this server.
+fn users(config: &Config, invite: &HandedInvite) -> Result<(OwnedUserId, OwnedUserId), MatrixError> {
+    let (inviter, invitee) = invite.users().ok_or_else(|| refused(HandshakeError::OtherEvent("invite")))?;
+    if invitee.server_name() != config.server_name {
+        return Err(MatrixError::invalid_param("The user is one of another server"));
+    }
+    Ok((inviter.to_owned(), invitee.to_owned()))
+}
+
+/// What the user's hub is told.
+fn told(room_id: &RoomId, signed: &Pdu, state: &[RawJson]) -> Result<DeliverInvite, MatrixError> {
+    Ok(DeliverInvite {
+        room_id: room_id.to_owned(),
+        event_id: EventRef::new(signed.id().to_owned())?,
+        ts: signed.ts(),
+        event: BoundedJson::new(signed.raw().clone())?,
+        stripped: shown(state, signed)?,
+    })
 }
 
 /// Rejects an invite into a room that is not here.

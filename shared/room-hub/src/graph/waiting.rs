@@ -27,11 +27,11 @@ const LONGEST_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Events that are tried again at once, and how often in one request.
 const AT_ONCE: u64 = 50;
-const ROUNDS: usize = 6;
+const ROUNDS: usize = 12;
 
 /// Pauses between attempts that led nowhere.
 const PAUSE_MS: u64 = 10_000;
-const LONGEST_PAUSE_MS: u64 = 3_600_000;
+const LONGEST_PAUSE_MS: u64 = 6 * 3_600_000;
 
 /// `missing` names what an event waits for; an event without any waits for another time.
 pub(crate) const TABLE: Step = &["CREATE TABLE waiting (
@@ -126,7 +126,7 @@ impl<S: Sql> Store<'_, S> {
     }
 
     /// Forgets those that have waited too long.
-    pub(crate) fn drop_waiting(self, now: Millis) -> Result<(), SqlError> {
+    fn drop_waiting(self, now: Millis) -> Result<(), SqlError> {
         self.0.query("DELETE FROM waiting WHERE since < ?", &[now.0.saturating_sub(LONGEST_MS).into()])?;
         Ok(())
     }
@@ -148,14 +148,18 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
-    /// Events whose time has come and for which all is known that they are known to wait for.
+    /// Events whose time has come and for which all is known that they are known to wait for, then those that wait for these.
     fn ready(self, now: Millis) -> Result<Vec<Pdu>, SqlError> {
         let rows = self.0.query(
-            "SELECT w.event_id, w.pdu FROM waiting w WHERE w.retry_at <= +? AND NOT EXISTS
-                 (SELECT 1 FROM json_each(w.missing) j
-                  WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.event_id = j.value)
-                    AND NOT EXISTS (SELECT 1 FROM aside a WHERE a.event_id = j.value))
-             ORDER BY w.place LIMIT +?",
+            "WITH RECURSIVE next (event_id) AS (
+                 SELECT w.event_id FROM waiting w WHERE w.retry_at <= +? AND NOT EXISTS
+                     (SELECT 1 FROM json_each(w.missing) j
+                      WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.event_id = j.value)
+                        AND NOT EXISTS (SELECT 1 FROM aside a WHERE a.event_id = j.value))
+                 UNION SELECT w.event_id FROM next n CROSS JOIN waiting w
+                     WHERE EXISTS (SELECT 1 FROM json_each(w.missing) j WHERE j.value = n.event_id)
+                 LIMIT +?
+             ) SELECT w.event_id, w.pdu FROM next n CROSS JOIN waiting w ON w.event_id = n.event_id",
             &[now.0.into(), AT_ONCE.into()],
         )?;
         rows.iter().map(pdu_of).collect()

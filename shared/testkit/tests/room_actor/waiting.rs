@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tern_model::Pdu;
-use tern_ports::{Sql as _, wire::receive::ReceiveEvents};
+use tern_ports::wire::receive::ReceiveEvents;
 
 use super::{
     far::{at, results},
@@ -44,6 +44,17 @@ fn what_came_too_early_is_taken_in_once_the_rest_has_come() {
     assert_eq!(scene.take(&sent[..1]), ["accepted"]);
     assert_eq!((waiting(&scene), said(&scene)), (0, ["0", "1", "2", "3"].map(str::to_owned).to_vec()));
     assert_eq!(scene.take(&sent), ["accepted"; 4]);
+}
+
+#[test]
+fn a_long_line_that_came_backwards_is_taken_in_at_once() {
+    let scene = Scene::shared();
+    let sent = line(&scene, 120);
+    for early in sent[1..].iter().rev() {
+        assert_eq!(scene.take(std::slice::from_ref(early)), ["missing 1"]);
+    }
+    assert_eq!(scene.take(&sent[..1]), ["accepted"]);
+    assert_eq!((waiting(&scene), said(&scene).len()), (0, 120));
 }
 
 #[test]
@@ -107,16 +118,4 @@ fn what_waits_and_is_refused_in_the_end_is_forgotten() {
     assert_eq!(scene.take(std::slice::from_ref(&first)), ["accepted"]);
     assert_eq!(waiting(&scene), 0);
     assert_eq!(scene.take(&[grab]), ["rejected"]);
-}
-
-#[test]
-fn a_room_in_which_nothing_waits_pays_nothing_for_it() {
-    let scene = Scene::shared();
-    let sent = line(&scene, 3);
-    scene.take(&sent[..1]);
-    let before = scene.host.sqlite.query("SELECT count(*) FROM waiting", &[]).unwrap()[0].int(0);
-    assert_eq!(before, Some(0));
-    let (_, first) = scene.statements(|| scene.take(&sent[1..2]));
-    let (_, second) = scene.statements(|| scene.take(&sent[2..]));
-    assert_eq!(first, second, "whether something waits is asked of the table once");
 }
