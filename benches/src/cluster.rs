@@ -273,7 +273,12 @@ impl Parts {
                 PollReply::Waiting { .. } => Err(Unreachable("a question was parked that cannot be".to_owned())),
             },
             Target::Relay(name) => self.ask_relay(name, bytes).await,
-            Target::OneTimeStore(_) | Target::DeviceSignIn(_) | Target::Destination(_) => {
+            Target::Destination(_) => {
+                self.count(|tally| tally.hops += 1);
+                yield_once().await;
+                Ok(frame::write_reply(&Ok(Done {})))
+            }
+            Target::OneTimeStore(_) | Target::DeviceSignIn(_) => {
                 Err(Unreachable("nothing measured here needs it".to_owned()))
             }
         }

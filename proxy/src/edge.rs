@@ -6,7 +6,7 @@ use std::{
 };
 
 use tern_auth::{TokenCache, limit::Meters, turn_server::Relays};
-use tern_edge::federation::{in_flight::InFlight, key_cache::KeyCache, own_keys::OwnKeys};
+use tern_edge::federation::{awake::Awake, in_flight::InFlight, key_cache::KeyCache, own_keys::OwnKeys};
 use tern_edge::signing::Keyrings;
 use tern_edge::upstream::Known;
 use tern_media::Policy;
@@ -50,6 +50,8 @@ pub(crate) struct Edge {
     /// What other providers have said of themselves.
     pub(crate) providers: Rc<Known>,
     pub(crate) keyrings: Rc<Keyrings>,
+    /// Other servers that were there lately.
+    pub(crate) awake: Rc<Awake>,
     /// Of other servers.
     pub(crate) server_keys: Rc<KeyCache>,
     /// What this server says of its own.
@@ -67,6 +69,7 @@ thread_local! {
     static METERS: Rc<RefCell<Meters>> = Rc::new(RefCell::new(Meters::default()));
     /// The keys of id tokens, likewise.
     static KEYRINGS: Rc<Keyrings> = Rc::default();
+    static AWAKE: Rc<Awake> = Rc::default();
     static PROVIDERS: Rc<Known> = Rc::default();
     static SERVER_KEYS: Rc<KeyCache> = Rc::default();
     static OWN_KEYS: Rc<OwnKeys> = Rc::default();
@@ -86,6 +89,7 @@ impl Edge {
             meters: METERS.with(Rc::clone),
             providers: PROVIDERS.with(Rc::clone),
             keyrings: KEYRINGS.with(Rc::clone),
+            awake: AWAKE.with(Rc::clone),
             server_keys: SERVER_KEYS.with(Rc::clone),
             own_keys: OWN_KEYS.with(Rc::clone),
             in_flight: IN_FLIGHT.with(Rc::clone),

@@ -99,6 +99,9 @@ async fn origin(
     let server = verified?.to_string();
     let server = OwnedServerName::try_from(server).map_err(|_| MatrixError::internal())?;
     limits::admit_server(edge, &server)?;
+    if server != edge.config.server_name {
+        edge.awake.note(edge, &server, edge.now()).await;
+    }
     Ok(server)
 }
 

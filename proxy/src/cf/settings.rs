@@ -1,6 +1,6 @@
 //! Configuration from variables and secrets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use ruma::OwnedServerName;
@@ -94,10 +94,24 @@ fn federation(env: &Env, signing_key_id: &str) -> worker::Result<Federation> {
         old_keys: object(env, "OLD_SIGNING_KEYS")?,
         notaries: object(env, "KEY_NOTARIES")?,
         resolver: optional(env, "DNS_RESOLVER"),
+        closed: optional(env, "FEDERATION").is_some_and(|value| value == "false"),
+        allowed: servers(env, "FEDERATION_ALLOW")?,
+        denied: servers(env, "FEDERATION_DENY")?.unwrap_or_default(),
     };
     let checked = own_keys::check(&federation, signing_key_id);
     checked.map_err(|error| Error::RustError(format!("OLD_SIGNING_KEYS: {error}")))?;
     Ok(federation)
+}
+
+/// Names of servers; nothing where they are not set.
+fn servers(env: &Env, name: &str) -> worker::Result<Option<BTreeSet<OwnedServerName>>> {
+    if optional(env, name).is_none() {
+        return Ok(None);
+    }
+    let names: Vec<OwnedServerName> = object(env, name)?;
+    let small = |server: &OwnedServerName| OwnedServerName::try_from(server.as_str().to_ascii_lowercase());
+    let names: Result<_, _> = names.iter().map(small).collect();
+    names.map(Some).map_err(|error| Error::RustError(format!("{name}: {error}")))
 }
 
 /// Whom people turn to.

@@ -5,11 +5,11 @@ use std::rc::Rc;
 use tern_small_objects::destination::DestinationActor;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
-use super::{Object, build, serve_object};
+use super::{Object, build, serve_object, started};
 use crate::cf::host::Host;
 
-/// Asks another server. Keeps nothing.
-#[durable_object(fetch)]
+/// Asks another server, and keeps what it is to be sent.
+#[durable_object(alarm)]
 pub struct Destination {
     object: Object<Rc<DestinationActor<Host>>>,
 }
@@ -22,5 +22,10 @@ impl DurableObject for Destination {
 
     async fn fetch(&self, request: Request) -> worker::Result<Response> {
         serve_object("destination", &self.object, request, async |actor, command| actor.handle(command).await).await
+    }
+
+    async fn alarm(&self) -> worker::Result<Response> {
+        started(&self.object)?.1.alarm().await;
+        Response::empty()
     }
 }

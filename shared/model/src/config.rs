@@ -1,6 +1,6 @@
 //! What an operator sets, as plain values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ruma::OwnedServerName;
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,21 @@ pub struct Federation {
     pub notaries: Vec<OwnedServerName>,
     /// A resolver that answers DNS over HTTPS in JSON; `None` for the default one.
     pub resolver: Option<String>,
+    /// No other server is met at all.
+    pub closed: bool,
+    /// The only servers that are met, in small letters; `None` for all.
+    pub allowed: Option<BTreeSet<OwnedServerName>>,
+    /// Servers that are not met, in small letters.
+    pub denied: BTreeSet<OwnedServerName>,
+}
+
+impl Federation {
+    /// Whether a server of this name, however it is written, is met: asked, answered and sent events.
+    pub fn meets(&self, server: &str) -> bool {
+        let name = server.to_ascii_lowercase();
+        let within = |names: &BTreeSet<OwnedServerName>| names.iter().any(|listed| listed.as_str() == name);
+        !self.closed && self.allowed.as_ref().is_none_or(within) && !within(&self.denied)
+    }
 }
 
 /// A signing key that this server had before (Server-Server API, "Publishing Keys", `old_verify_keys`).
@@ -91,5 +106,27 @@ impl Config {
     /// Where clients reach this server, without a trailing slash.
     pub fn base_url(&self) -> String {
         self.public_url.clone().unwrap_or_else(|| format!("https://{}", self.server_name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::Federation;
+
+    #[test]
+    fn whom_the_operator_keeps_out_is_not_met_however_it_is_written() {
+        let names =
+            |names: &[&str]| -> BTreeSet<_> { names.iter().filter_map(|name| (*name).try_into().ok()).collect() };
+        let met =
+            |federation: &Federation| ["a.org", "A.org", "b.org", "a.org:8448"].map(|name| federation.meets(name));
+        let all = Federation::default();
+        assert_eq!(met(&all), [true, true, true, true]);
+        assert_eq!(met(&Federation { denied: names(&["a.org"]), ..all.clone() }), [false, false, true, true]);
+        assert_eq!(met(&Federation { allowed: Some(names(&["a.org"])), ..all.clone() }), [true, true, false, false]);
+        let both = Federation { allowed: Some(names(&["a.org", "b.org"])), denied: names(&["b.org"]), ..all.clone() };
+        assert_eq!(met(&both), [true, true, false, false]);
+        assert_eq!(met(&Federation { closed: true, ..all }), [false; 4]);
     }
 }

@@ -10,8 +10,8 @@
 //! | `timeline` | changes, and what is stored of them | `send`, `membership`, `create`, `delayed`, `finalised`, `sticky`, `facts`, `forward` |
 //! | `graph` | events from other servers, and what is kept of a room that forked | `receive`, `origins`, `genuine`, `take`, `fetch`, `waiting`, `admit`, `known`, `history`, `turn_states`, `read_events`; `state_groups`, `resolution_changes`, `side_events`, `state_history` |
 //! | `resident` | users of other servers join, leave and knock through this one | `template`, `hand_over`, `condition`, `answer` |
-//! | `delivery` | who is told what, one by one or by relays; typing and receipts | `enqueue`, `delivery_queue`, `workers`, `shards`, `notice_batch`, `listeners`, `ephemeral` |
-//! | `reads` | reads, each after the reader's access was checked (`access`) | `history`, `read`, `relations`, `slice`; `server`, `server_state`, `server_history` for other servers; `aggregate`, `related`, `receipt_place`; `timeline`, the tail joined with what the storage worker has |
+//! | `delivery` | who is told what, one by one or by relays; typing and receipts | `enqueue`, `delivery_queue`, `workers`, `shards`, `notice_batch`, `listeners`, `ephemeral`; `servers` in the room, and `server_queue` |
+//! | `reads` | reads, each after the reader's access was checked (`access`) | `history`, `read`, `relations`, `slice`; `server`, `server_state`, `server_history`, `outgoing` for other servers; `aggregate`, `related`, `receipt_place`; `timeline`, the tail joined with what the storage worker has |
 
 use std::{
     cell::{Cell, RefCell},
@@ -43,7 +43,7 @@ mod timeline;
 
 pub use crate::timeline::delayed::room_of as room_of_delayed;
 use crate::{
-    delivery::{announce, ephemeral},
+    delivery::{announce, ephemeral, servers::Servers},
     graph::origins::Origins,
     refusal::not_in_room,
     timeline::{
@@ -83,6 +83,7 @@ pub struct RoomActor<H: ObjectHost> {
     forwarder: forward::Forwarder,
     ephemeral: ephemeral::Ephemeral,
     origins: Origins,
+    servers: Servers,
     /// Events from elsewhere wait for others, as far as that is known.
     waits: Cell<Option<bool>>,
     alarm: AlarmClock,
@@ -106,6 +107,7 @@ impl<H: ObjectHost> RoomActor<H> {
             forwarder: forward::Forwarder::default(),
             ephemeral: ephemeral::Ephemeral::default(),
             origins: Origins::default(),
+            servers: Servers::default(),
             waits: Cell::default(),
             alarm: AlarmClock::default(),
         }
@@ -151,6 +153,7 @@ impl<H: ObjectHost> RoomActor<H> {
             RoomCommand::ProbeRoom(request) => write_reply(&self.probe(*request)),
             RoomCommand::ReceiveEvents(request) => write_reply(&self.receive_events(*request).await),
             RoomCommand::ReadForServer(request) => write_reply(&self.read_for_server(*request).await),
+            RoomCommand::ReadOutgoing(request) => write_reply(&self.read_outgoing(*request).await),
             RoomCommand::MakeMember(request) => write_reply(&self.make_member(*request).await),
             RoomCommand::SendMember(request) => write_reply(&self.send_member(*request).await),
             RoomCommand::CheckInvite(request) => write_reply(&self.check_invite(&request)),

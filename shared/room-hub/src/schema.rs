@@ -20,6 +20,7 @@ pub const SCHEMA: Schema = Schema {
         crate::timeline::store::RECEIVED,
         crate::graph::side_events::CITED,
         crate::graph::waiting::TABLE,
+        crate::delivery::servers::TABLES,
     ],
     read: READ_NUMBER,
     write: WRITE_NUMBER,

@@ -3,13 +3,13 @@
 use std::{cell::RefCell, rc::Rc};
 
 use futures::future::{FutureExt, LocalBoxFuture, ready};
-use ruma::{RoomId, UserId};
+use ruma::{RoomId, ServerName, UserId};
 use serde::Serialize;
 use tern_model::MatrixError;
 use tern_ports::{
     Target, Transport, Unreachable,
     platform_limits::check_frame,
-    wire::{RoomCommand, StorageCommand, UserCommand, frame, policy::Standing},
+    wire::{DestinationCommand, RoomCommand, StorageCommand, UserCommand, frame, policy::Standing},
 };
 
 use crate::executor::yield_once;
@@ -36,6 +36,7 @@ type Answer = Result<Vec<u8>, Unreachable>;
 type Slot<F> = RefCell<Option<Rc<F>>>;
 type OnRoom = dyn Fn(&RoomId, RoomCommand) -> Answer;
 type OnUser = dyn Fn(&UserId, UserCommand) -> Answer;
+type OnDestination = dyn Fn(&ServerName, DestinationCommand) -> Answer;
 
 /// A network of closures, one per kind of target, that keeps what was sent. Without a closure the target cannot be
 /// reached. Every exchange takes one turn of the loop.
@@ -44,6 +45,7 @@ pub struct Routes {
     storage: Slot<dyn Fn(StorageCommand) -> Answer>,
     rooms: Slot<OnRoom>,
     users: Slot<OnUser>,
+    destinations: Slot<OnDestination>,
     sent: RefCell<Vec<(Target, Vec<u8>)>>,
 }
 
@@ -66,6 +68,11 @@ impl Routes {
     /// Answers for all users' hubs from now on.
     pub fn users(&self, answer: impl Fn(&UserId, UserCommand) -> Answer + 'static) {
         self.users.replace(Some(Rc::new(answer)));
+    }
+
+    /// Answers for the objects of all other servers from now on.
+    pub fn destinations(&self, answer: impl Fn(&ServerName, DestinationCommand) -> Answer + 'static) {
+        self.destinations.replace(Some(Rc::new(answer)));
     }
 
     /// What was sent since this was last asked, frames as they were.
@@ -117,9 +124,11 @@ impl Routes {
                 let answer = self.users.borrow().clone().ok_or_else(nobody)?;
                 answer(user_id, frame::read(bytes).map_err(unread)?)
             }
-            Target::OneTimeStore(_) | Target::DeviceSignIn(_) | Target::Relay(_) | Target::Destination(_) => {
-                Err(nobody())
+            Target::Destination(name) => {
+                let answer = self.destinations.borrow().clone().ok_or_else(nobody)?;
+                answer(name, frame::read(bytes).map_err(unread)?)
             }
+            Target::OneTimeStore(_) | Target::DeviceSignIn(_) | Target::Relay(_) => Err(nobody()),
         }
     }
 }

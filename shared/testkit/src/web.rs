@@ -19,7 +19,7 @@ use url::Url;
 use crate::{D1, SeededEntropy, TestClock, bucket::Bucket, executor::yield_once};
 
 /// A page of somebody else's.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
     /// The status.
     pub status: u16,

@@ -1,7 +1,7 @@
 // Another server, as far as this one can tell: serves its key over loopback, and signs requests, rightly or not.
 import { createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, request, type Server } from 'node:http';
+import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { after } from 'node:test';
 import type { Json } from './client.ts';
@@ -46,6 +46,9 @@ export interface Signed {
   header?: (header: string) => string | undefined;
 }
 
+/** What a peer answers to a request; nothing for a connection that ends without an answer. */
+export type Served = { status: number; body: Json } | undefined;
+
 export class Peer {
   readonly keyId = `ed25519:k${Math.random().toString(36).slice(2, 8)}`;
   readonly #keys = generateKeyPairSync('ed25519');
@@ -56,14 +59,24 @@ export class Peer {
   validUntil = () => Date.now() + DAY;
   /** Changes what is said of the key after it was signed. */
   bend: (answer: Json) => Json = (answer) => answer;
+  /** What else it serves: method, target, the `Authorization` header, body. */
+  serve: (method: string, target: string, authorization: string, body: string) => Served = () =>
+    ({ status: 404, body: { errcode: 'M_UNRECOGNIZED', error: '?' } });
 
   constructor() {
-    this.#server = createServer((incoming, response) => {
-      const known = incoming.url === '/_matrix/key/v2/server';
-      if (known) this.fetches += 1;
-      response.writeHead(known ? 200 : 404, { 'content-type': 'application/json' });
-      response.end(known ? JSON.stringify(this.bend(this.keys())) : '{"errcode":"M_UNRECOGNIZED","error":"?"}');
-    });
+    this.#server = createServer((incoming, response) => void this.#answer(incoming, response));
+  }
+
+  async #answer(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+    const body = await text(incoming);
+    const known = incoming.url === '/_matrix/key/v2/server';
+    if (known) this.fetches += 1;
+    const served = known
+      ? { status: 200, body: this.bend(this.keys()) }
+      : this.serve(incoming.method!, incoming.url!, incoming.headers.authorization ?? '', body);
+    if (!served) return void incoming.socket.destroy();
+    response.writeHead(served.status, { 'content-type': 'application/json' });
+    response.end(JSON.stringify(served.body));
   }
 
   async start(): Promise<this> {
@@ -76,6 +89,20 @@ export class Peer {
       this.#server.close();
     });
     return this;
+  }
+
+  /** It goes away: nobody listens any more. */
+  async goAway(): Promise<void> {
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  /** It listens again where it did. */
+  async comeBack(): Promise<void> {
+    this.#server.listen(Number(this.name.split(':')[1]), '127.0.0.1');
+    await once(this.#server, 'listening');
   }
 
   get publicKey(): string {

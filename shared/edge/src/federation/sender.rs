@@ -29,7 +29,8 @@ pub struct Received<'a> {
 ///
 /// # Errors
 /// 401 `M_UNAUTHORIZED`, whatever is wrong with the signature; 400 `M_NOT_JSON` or `M_BAD_JSON` for a body that cannot have been
-/// signed; that of `admit`; 503.
+/// signed; 403
+/// `M_FORBIDDEN` for a server that the operator keeps out; that of `admit`; 503.
 pub async fn verify<E: Transport + Clock>(
     edge: &E,
     config: &Config,
@@ -41,6 +42,9 @@ pub async fn verify<E: Transport + Clock>(
     let mut signatures = signatures.map_err(|error| unauthorized(error.to_string()))?.into_iter().peekable();
     let content = content(request.body).map_err(refused)?;
     let origin = signatures.peek().map_or_else(|| own_name(config), |first| first.origin.clone());
+    if !config.federation.meets(&origin.to_string()) {
+        return Err(MatrixError::forbidden("This server does not federate with yours"));
+    }
     // Several signatures are those of several keys of one server.
     for signature in signatures.filter(|signature| signature.origin == origin) {
         if !is_for(config, &signature) {

@@ -1,10 +1,11 @@
 //! What the object of another server can be asked: to ask that server.
 
+use ruma::OwnedRoomId;
 use serde::{Deserialize, Serialize};
-use tern_model::{Bounded, BoundedJson, RawJson};
+use tern_model::{Bounded, BoundedJson, Millis, RawJson, RoomSeq};
 
 use super::{
-    boundary,
+    Done, boundary,
     policy::{ObjectPolicy, object_policy},
     server_keys::{FetchServerKeys, StoredServerKey},
 };
@@ -21,6 +22,9 @@ boundary! {
         // when there is nothing here, access
         FetchServerKeys => Vec<StoredServerKey>, [Own Write];
         SendRequest => RemoteAnswer, [Own Write];
+        EnqueueEvents => Done, [Create Write];
+        WakeDestination => Done, [Done Write];
+        ProbeDestination => DestinationProbe, [Own Read];
     }
 }
 
@@ -38,7 +42,7 @@ pub const LONGEST_TIMEOUT: u64 = 60_000;
 /// after the server was looked for again.
 ///
 /// 502 `M_UNREACHABLE` without an answer, 504 `M_UNREACHABLE` without one in time, 400 `M_INVALID_PARAM` for a target or body
-/// that cannot be sent.
+/// that cannot be sent, 403 `M_FORBIDDEN` for a server that the operator keeps out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SendRequest {
     /// `GET`, `PUT`, …
@@ -69,3 +73,43 @@ pub struct RemoteAnswer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
 }
+
+/// Events of a room that the server is to be sent: those of this server between two positions. The answer comes when that
+/// is durable; what was sent before is passed over. Only rooms' hubs ask, for servers that are in the room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnqueueEvents {
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// The first position that the server was not told of.
+    pub from: RoomSeq,
+    /// The newest position.
+    pub until: RoomSeq,
+}
+
+/// The server is there: it has asked something itself, or an administrator says so. What waits for it is sent now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WakeDestination {}
+
+/// Asks how the server is and what waits for it (administration and tests).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeDestination {}
+
+/// The answer to [`ProbeDestination`]; zeroes for a server that was never sent anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DestinationProbe {
+    /// Failures in a row.
+    pub failures: u32,
+    /// It is left alone until then.
+    pub retry_at: Millis,
+    /// Rooms of which something waits, at most [`MOST_PROBED`].
+    pub rooms: u64,
+    /// Positions that wait in them, at least; events of other servers among them.
+    pub positions: u64,
+    /// A transaction waits for its answer, or for another attempt.
+    pub sending: bool,
+    /// Events that the server has refused for good, so far.
+    pub refused: u64,
+}
+
+/// Rooms that a probe looks at.
+pub const MOST_PROBED: u32 = 1_000;

@@ -17,7 +17,7 @@ use super::{
         ReadForUpgrade, ReadJoinedMembers, ReadJoinedUsers, ReadMessages, ReadSlice, ReadState, ReadStateEvent,
         RoomProbe, SendEvent, SendReceipts, Sent, SetMemberProfile, SetTyping, StatePage, SubscribeRoom, UpgradeSource,
     },
-    server_reads::{ReadForServer, ServedEvents},
+    server_reads::{OutgoingEvents, ReadForServer, ReadOutgoing, ServedEvents},
     sync::SyncRoom,
     threads::{FindThread, FoundThread},
 };
@@ -62,6 +62,7 @@ boundary! {
         ProbeRoom => RoomProbe, [Own Read Allowed];
         ReceiveEvents => Vec<Receipted>, [Create Write Allowed];
         ReadForServer => ServedEvents, [Own Read Allowed];
+        ReadOutgoing => OutgoingEvents, [Own Read Allowed];
         MakeMember => MemberTemplate, [Own Read Allowed];
         SendMember => SentMember, [Own Write Allowed];
         CheckJoined => Option<bool>, [Own Read Allowed];

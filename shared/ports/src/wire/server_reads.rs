@@ -3,7 +3,7 @@
 
 use ruma::{OwnedEventId, OwnedServerName};
 use serde::{Deserialize, Serialize};
-use tern_model::{BoundedVec, EventRef, RawJson};
+use tern_model::{BoundedVec, EventRef, RawJson, RoomSeq};
 
 /// Most events that a server names in one question.
 pub const MOST_NAMED: usize = 50;
@@ -73,4 +73,35 @@ pub struct ServedEvents {
     /// The ids of the auth chain.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub auth_chain_ids: Vec<OwnedEventId>,
+}
+
+/// Reads what a server is to be sent (Server-Server API, "Transactions"): events that users here have sent, and those by
+/// which users of other servers came and went through this one. A server that is not in the room any more gets only those
+/// that took its users out. 404 `M_NOT_FOUND` when there is no such room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadOutgoing {
+    /// The server, in small letters.
+    pub server: OwnedServerName,
+    /// The first position it was not sent.
+    pub from: RoomSeq,
+    /// The last position that counts; without one, the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<RoomSeq>,
+    /// Most events.
+    pub limit: u32,
+    /// Most bytes of them, except for a single one.
+    pub max_bytes: usize,
+}
+
+/// The answer to [`ReadOutgoing`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutgoingEvents {
+    /// The events in federation form, in order.
+    pub events: Vec<RawJson>,
+    /// Up to here the server then has all that it needs.
+    pub through: RoomSeq,
+    /// The newest position of the room.
+    pub newest: RoomSeq,
+    /// Users of the server are in the room.
+    pub joined: bool,
 }

@@ -54,6 +54,7 @@ impl<H: ObjectHost> RoomActor<H> {
         // An unreadable row leaves the cursor where it is; the alarm comes back to it.
         if self.absorb().is_ok() {
             self.start_workers(WORKERS);
+            self.start_server_workers();
         }
     }
 
@@ -81,6 +82,7 @@ impl<H: ObjectHost> RoomActor<H> {
             }
         }
         self.start_workers(WORKERS + URGENT_WORKERS);
+        self.start_server_workers();
         join_all(released).await;
     }
 
@@ -112,6 +114,7 @@ impl<H: ObjectHost> RoomActor<H> {
     pub(crate) fn retry_failed_recipients(&self, now: Millis) -> Result<(), SqlError> {
         self.absorb()?;
         let mut queue = self.announcer.0.borrow_mut();
+        queue.servers.retry(now);
         if queue.retry_at.is_none_or(|at| at <= now) {
             queue.retry_at = None;
             for (user_id, from) in queue.failed_recipients.clone() {
@@ -124,13 +127,14 @@ impl<H: ObjectHost> RoomActor<H> {
     /// When failed recipients are to be tried again, if there are any; `otherwise` while they are being tried.
     pub(crate) fn failed_recipients_due(&self, otherwise: Millis) -> Option<Millis> {
         let queue = self.announcer.0.borrow();
-        (!queue.failed_recipients.is_empty()).then(|| queue.retry_at.unwrap_or(otherwise))
+        let users = (!queue.failed_recipients.is_empty()).then(|| queue.retry_at.unwrap_or(otherwise));
+        users.into_iter().chain(queue.servers.due(otherwise)).min()
     }
 
     /// Moves the cursor over what has been dealt with.
     pub(crate) fn move_announced(&self) {
         let mut queue = self.announcer.0.borrow_mut();
-        let idle = queue.pending.is_empty() && queue.in_flight.is_empty();
+        let idle = queue.pending.is_empty() && queue.in_flight.is_empty() && queue.servers.is_idle();
         // To find out how far everybody is takes a look at the whole queue: not after each delivery.
         if !idle && queue.delivered < CURSOR_INTERVAL {
             return;

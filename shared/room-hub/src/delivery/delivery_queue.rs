@@ -9,7 +9,7 @@ use futures::channel::oneshot;
 use ruma::{OwnedUserId, UserId};
 use tern_model::{Millis, RoomSeq, RoomSummary};
 
-use crate::delivery::{notice_batch::NoticeBatch, pending::Pending};
+use crate::delivery::{notice_batch::NoticeBatch, pending::Pending, server_queue::ServerQueue};
 use tern_object_kit::fan_out::tree::SHARDS;
 
 /// The queue and the books about it.
@@ -25,6 +25,8 @@ pub(crate) struct DeliveryQueue {
     /// Those of them who came to listen meanwhile.
     pub(crate) subscribed: BTreeSet<OwnedUserId>,
     pub(crate) failed_recipients: BTreeMap<OwnedUserId, RoomSeq>,
+    /// Other servers.
+    pub(crate) servers: ServerQueue,
     pub(crate) workers: usize,
     /// Which of the room's relays have a share.
     pub(crate) relays: [bool; SHARDS],
@@ -109,7 +111,7 @@ impl DeliveryQueue {
     /// Everything up to here was told or stands among the failed recipients.
     pub(crate) fn announced(&self) -> Option<RoomSeq> {
         let pending = self.pending.values().map(|pending| pending.from);
-        let first = pending.chain(self.in_flight.values().copied()).flatten().min();
+        let first = pending.chain(self.in_flight.values().copied()).flatten().chain(self.servers.first()).min();
         first.map(RoomSeq::previous).or(self.absorbed)
     }
 

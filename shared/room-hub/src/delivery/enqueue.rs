@@ -31,6 +31,7 @@ impl<H: ObjectHost> RoomActor<H> {
             absorbed
         } else {
             queue.failed_recipients = self.store().failed_recipients()?.into_iter().collect();
+            queue.servers.failed = self.store().failed_servers()?;
             queue.summary_changed = head.newest;
             head.announced
         };
@@ -56,6 +57,7 @@ impl<H: ObjectHost> RoomActor<H> {
                 self.follow_listeners(&audience, &resolutions)?;
             }
             self.queue_audience(&mut queue, &audience, &self.audience(&head)?, &resolutions);
+            self.queue_servers(&mut queue.servers, &events, &audience)?;
             if !resolutions.is_empty() || events.iter().any(affects_summary) {
                 let summary = Rc::new(self.summarise(&head)?);
                 if queue.summary.as_ref() != Some(&summary) {

@@ -1,4 +1,5 @@
-//! Who is told what: the queue of each member, what goes to them together, relays of large rooms, typing and receipts.
+//! Who is told what: the queue of each member, what goes to them together, relays of large rooms, typing and
+//! receipts; other servers.
 
 pub(crate) mod announce;
 pub(crate) mod delivery_queue;
@@ -8,6 +9,8 @@ pub(crate) mod joined_users;
 pub(crate) mod listeners;
 pub(crate) mod notice_batch;
 pub(crate) mod pending;
+pub(crate) mod server_queue;
+pub(crate) mod servers;
 pub(crate) mod shards;
 pub(crate) mod summary;
 pub(crate) mod workers;

@@ -25,11 +25,13 @@ pub(crate) struct Batch {
     pub(crate) unfinished: Cell<bool>,
     /// Something became known that is no part of the timeline.
     pub(crate) set_aside: Cell<bool>,
+    /// The events came through this server, which tells the others.
+    pub(crate) passed_on: Cell<bool>,
 }
 
 impl Batch {
     pub(crate) fn of(events: Vec<Pdu>, outliers: Vec<Pdu>) -> Self {
-        let (fetched, sought, results, unfinished, set_aside) = Default::default();
+        let (fetched, sought, results, unfinished, set_aside, passed_on) = Default::default();
         Self {
             open: RefCell::new(events),
             outliers: RefCell::new(outliers),
@@ -38,6 +40,7 @@ impl Batch {
             results,
             unfinished,
             set_aside,
+            passed_on,
         }
     }
 

@@ -46,7 +46,14 @@ fn take_each<S: Sql>(tx: &Transaction<'_, S>, batch: &Batch, fetched: &Fetched) 
         let result = receive(tx, &pdu, fetched)?;
         let beside = matches!(result, PduResult::Rejected(_) | PduResult::SoftFailed(_));
         batch.set_aside.set(batch.set_aside.get() || beside);
-        accepted |= matches!(result, PduResult::Accepted);
+        if matches!(result, PduResult::Accepted) {
+            accepted = true;
+            if batch.passed_on.get()
+                && let Some(seq) = tx.store().seq_of(pdu.id().as_str())?
+            {
+                tx.store().pass_on(seq)?;
+            }
+        }
         let missing = matches!(result, PduResult::Missing(_));
         batch.results.borrow_mut().insert(pdu.id().to_owned(), result);
         if missing {

@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod aggregate;
 pub(crate) mod find_thread;
 pub(crate) mod history;
+pub(crate) mod outgoing;
 pub(crate) mod read;
 pub(crate) mod receipt_place;
 pub(crate) mod related;

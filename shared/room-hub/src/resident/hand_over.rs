@@ -59,6 +59,7 @@ impl<H: ObjectHost> RoomActor<H> {
     async fn take_one(self: &Rc<Self>, pdu: Pdu) -> Result<(), MatrixError> {
         let event_id = pdu.id().to_owned();
         let batch = Rc::new(Batch::of(vec![pdu], Vec::new()));
+        batch.passed_on.set(true);
         self.take_batch(&batch).await?;
         let result = batch.results.take().remove(&event_id);
         match result {

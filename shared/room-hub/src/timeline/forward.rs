@@ -132,6 +132,7 @@ impl<H: ObjectHost> RoomActor<H> {
             .transaction(|| {
                 self.leave_state_groups(&head, until)?;
                 self.store().trim(head.tail, until)?;
+                self.store().forget_passed_on(until)?;
                 let tail_bytes = Some(self.store().bytes_after(until)?);
                 let trimmed = Head { tail: until, tail_bytes, ..(*head).clone() };
                 self.store().write_head(&trimmed)?;

@@ -113,6 +113,7 @@ impl<H: ObjectHost> RoomActor<H> {
                 answers.push(self.commit_one(&tx, job)?);
             }
             if tx.newest() > before {
+                self.follow_servers(&tx)?;
                 tx.seal()?;
             }
             Ok::<_, SqlError>(answers)

@@ -128,6 +128,19 @@ impl<'a, S: Sql> Transaction<'a, S> {
         self.head.into_inner()
     }
 
+    /// Users whose membership the turn has changed, with the positions of their member events if they are joined now.
+    pub(crate) fn members_changed(&self) -> Vec<(OwnedUserId, Option<RoomSeq>)> {
+        let changed = self.changed.borrow();
+        let members = changed.iter().filter(|((kind, _), _)| kind == "m.room.member");
+        let joined = |current: &Option<Current>| {
+            let (seq, pdu) = current.as_ref()?;
+            membership_of(pdu).is_ok_and(|membership| membership == "join").then_some(*seq)
+        };
+        members
+            .filter_map(|((_, user), current)| Some((OwnedUserId::try_from(&**user).ok()?, joined(current))))
+            .collect()
+    }
+
     /// Writes the head. The last write of a turn that has appended anything.
     pub(crate) fn seal(&self) -> Result<(), SqlError> {
         self.store.write_head(&self.head.borrow())

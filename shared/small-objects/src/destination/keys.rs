@@ -11,7 +11,7 @@ use tern_federation::{
 };
 use tern_model::{BoundedVec, MatrixError, RawJson};
 use tern_ports::{
-    Clock, Entropy, Outbound, Transport, ask_storage,
+    ObjectHost, ask_storage,
     outbound::{Bounds, HttpAnswer, HttpRequest, fetch},
     wire::server_keys::{StoreServerKeys, StoredServerKey},
 };
@@ -27,7 +27,7 @@ const BOUNDS: Bounds =
 /// Notaries that are asked, at most.
 const MOST_NOTARIES: usize = 3;
 
-impl<H: Clock + Entropy + Outbound + Transport + 'static> DestinationActor<H> {
+impl<H: ObjectHost> DestinationActor<H> {
     /// The keys, from whoever has them, stored.
     pub(super) async fn keys_from_anywhere(&self) -> Fetched {
         let response = match self.keys_of_server().await {

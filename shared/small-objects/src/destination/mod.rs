@@ -4,11 +4,18 @@
 //! - `way` finds where the server is, and remembers it while this object lives.
 //! - `keys` has the server say which keys it has, or a notary for it.
 //! - `request` makes signed requests.
+//! - `queue` is what the server is to be told of: for each room how far it is, in rows of `store`; `transaction` makes what
+//!   it is sent of that, and `sending` has it sent.
 //!
-//! Nothing is stored here: whoever makes up names of servers leaves no objects behind.
+//! Only a room in which the server takes part has anything stored here: whoever makes up names of servers leaves no objects
+//! behind.
 
 mod keys;
+mod queue;
 mod request;
+mod sending;
+mod store;
+mod transaction;
 mod way;
 
 use std::{
@@ -23,10 +30,13 @@ use futures::{
 use ruma::OwnedServerName;
 use tern_federation::{back_off::BackOff, discovery::Way, server_name::ServerName, signature::PrivateKey};
 use tern_model::{Config, MatrixError, Millis};
+use tern_object_kit::alarm::AlarmClock;
 use tern_ports::{
-    Clock, Entropy, Outbound, Transport,
+    ObjectHost,
     wire::{DestinationCommand, frame, server_keys::StoredServerKey},
 };
+
+pub use store::SCHEMA;
 
 /// An answer with all keys is not asked for again for so long, in milliseconds, whoever names another key.
 const FRESH_FOR: u64 = 60_000;
@@ -53,9 +63,11 @@ pub struct DestinationActor<H> {
     /// With which requests are signed.
     key: Option<PrivateKey>,
     back_off: Cell<BackOff>,
+    queue: queue::Queue,
+    alarm: AlarmClock,
 }
 
-impl<H: Clock + Entropy + Outbound + Transport + 'static> DestinationActor<H> {
+impl<H: ObjectHost> DestinationActor<H> {
     /// The object of the server of this name.
     ///
     /// # Errors
@@ -76,6 +88,8 @@ impl<H: Clock + Entropy + Outbound + Transport + 'static> DestinationActor<H> {
             way: RefCell::default(),
             key,
             back_off: Cell::default(),
+            queue: queue::Queue::default(),
+            alarm: AlarmClock::default(),
         }))
     }
 
@@ -83,7 +97,10 @@ impl<H: Clock + Entropy + Outbound + Transport + 'static> DestinationActor<H> {
     pub async fn handle(self: &Rc<Self>, command: DestinationCommand) -> Vec<u8> {
         match command {
             DestinationCommand::FetchServerKeys(_) => frame::write_reply(&self.fetch_keys().await),
-            DestinationCommand::SendRequest(request) => frame::write_reply(&self.send_request(*request).await),
+            DestinationCommand::SendRequest(request) => frame::write_reply(&self.ask_server(*request).await),
+            DestinationCommand::EnqueueEvents(request) => frame::write_reply(&self.enqueue(*request).await),
+            DestinationCommand::WakeDestination(_) => frame::write_reply(&self.wake()),
+            DestinationCommand::ProbeDestination(_) => frame::write_reply(&self.probe()),
         }
     }
 

@@ -1,12 +1,14 @@
 //! Signed requests to the server.
 
+use std::rc::Rc;
+
 use tern_federation::{
     back_off::Health,
     request::{SignedRequest, content},
 };
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
-    Clock, Entropy, Outbound, Transport,
+    ObjectHost,
     outbound::{Bounds, HttpAnswer, HttpError, HttpRequest, Url, fetch},
     wire::destination::{LONGEST_ANSWER, LONGEST_TIMEOUT, RemoteAnswer, SendRequest},
 };
@@ -18,9 +20,22 @@ const PREFIX: &str = "/_matrix/";
 /// How often a server is looked for and asked, where the connection failed.
 const TRIES: u32 = 2;
 
-impl<H: Clock + Entropy + Outbound + Transport + 'static> DestinationActor<H> {
+impl<H: ObjectHost> DestinationActor<H> {
+    /// Makes one signed request for somebody else. A server that answers well is sent what waits for it.
+    pub(super) async fn ask_server(self: &Rc<Self>, request: SendRequest) -> Result<RemoteAnswer, MatrixError> {
+        let progress = self.progress()?;
+        let answer = self.send_request(request).await;
+        if progress.back_off.failures > 0 && self.back_off.get().failures == 0 {
+            self.wake()?;
+        }
+        answer
+    }
+
     /// Makes one signed request, and notes how the server is.
     pub(super) async fn send_request(&self, request: SendRequest) -> Result<RemoteAnswer, MatrixError> {
+        if !self.config.federation.meets(self.name.as_str()) {
+            return Err(MatrixError::forbidden("This server does not federate with the other one"));
+        }
         if request.background && !self.back_off.get().allows(self.host.now()) {
             return Err(unreachable("it is left alone after failures"));
         }
@@ -100,10 +115,15 @@ impl<H: Clock + Entropy + Outbound + Transport + 'static> DestinationActor<H> {
 
     /// Remembers how the server is.
     pub(super) fn note_health(&self, health: Health) {
+        let after = self.back_off.get().after(health, self.host.now(), self.spread());
+        self.back_off.set(after);
+    }
+
+    /// Drawn from all numbers, so that those who failed together do not come back together.
+    pub(super) fn spread(&self) -> u16 {
         let mut spread = [0; 2];
         self.host.fill(&mut spread);
-        let after = self.back_off.get().after(health, self.host.now(), u16::from_ne_bytes(spread));
-        self.back_off.set(after);
+        u16::from_ne_bytes(spread)
     }
 }
 

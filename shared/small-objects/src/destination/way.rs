@@ -6,7 +6,7 @@ use tern_federation::{
     well_known,
 };
 use tern_ports::{
-    Clock, Entropy, Outbound, Transport,
+    ObjectHost, Outbound,
     outbound::{Bounds, HttpError, HttpRequest, Reach, fetch},
 };
 use url::Url;
@@ -20,7 +20,7 @@ const RESOLVER: &str = "https://cloudflare-dns.com/dns-query";
 const BOUNDS: Bounds =
     Bounds { timeout_ms: 10_000, max_bytes: well_known::LONGEST, cut: false, redirects: 5, plain: false };
 
-impl<H: Clock + Entropy + Outbound + Transport + 'static> DestinationActor<H> {
+impl<H: ObjectHost> DestinationActor<H> {
     /// Where the server is; what is known of that lasts while this object lives, and no longer than its answer says.
     pub(super) async fn way(&self) -> Result<Way, String> {
         let now = self.host.now();

@@ -5,7 +5,7 @@ use std::{
     rc::Rc,
 };
 
-use futures::future::LocalBoxFuture;
+use futures::future::{LocalBoxFuture, pending};
 use ruma::OwnedServerName;
 use tern_model::{Config, Federation, Millis};
 use tern_ports::{
@@ -14,7 +14,12 @@ use tern_ports::{
     wire::policy::Standing,
 };
 use tern_small_objects::destination::DestinationActor;
-use tern_testkit::{Executor, Sqlite, StorageNode, TestWeb, executor::yield_once, web::Page, world::config};
+use tern_testkit::{
+    Executor, Sqlite, StorageNode, TestWeb,
+    executor::{TaskId, yield_once},
+    web::Page,
+    world::config,
+};
 
 pub(crate) const NOW: Millis = Millis(1_000_000_000);
 pub(crate) const DAY: u64 = 86_400_000;
@@ -31,9 +36,15 @@ pub(crate) struct Host {
     pub(crate) executor: Executor,
     pub(crate) sqlite: Sqlite,
     pub(crate) alarm: Cell<Option<Millis>>,
+    /// How often it was asked for.
+    pub(crate) alarms: Cell<u32>,
     pub(crate) peer: RefCell<Option<Rc<Peer>>>,
     pub(crate) rooms: RefCell<Option<Rc<Rooms>>>,
+    tasks: RefCell<Vec<TaskId>>,
 }
+
+/// What a peer gives for an answer that never comes.
+pub(crate) const NEVER: HttpError = HttpError::Refused("never");
 
 impl Host {
     fn of(pages: Vec<(&'static str, Page)>) -> Rc<Self> {
@@ -45,8 +56,10 @@ impl Host {
             executor: Executor::new(),
             sqlite: Sqlite::memory(),
             alarm: Cell::default(),
+            alarms: Cell::default(),
             peer: RefCell::default(),
             rooms: RefCell::default(),
+            tasks: RefCell::default(),
         })
     }
 }
@@ -76,6 +89,9 @@ impl Outbound for Host {
         };
         yield_once().await;
         self.web.asked.borrow_mut().push(request.clone());
+        if answer == Err(NEVER) {
+            return pending().await;
+        }
         let Page { status, headers, body } = answer?;
         let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         Ok(HttpAnswer { url: request.url.clone(), status, headers, body, is_cut: false })
@@ -100,7 +116,7 @@ impl Transport for Host {
 
 impl Spawn for Host {
     fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
-        self.executor.spawn(work);
+        self.tasks.borrow_mut().push(self.executor.spawn(work));
     }
 
     async fn yield_now(&self) {
@@ -125,6 +141,7 @@ impl ObjectHost for Host {
     }
 
     async fn set_alarm(&self, at: Millis) {
+        self.alarms.set(self.alarms.get() + 1);
         self.alarm.set(Some(at));
     }
 }
@@ -133,6 +150,7 @@ pub(crate) struct Scene {
     pub(crate) host: Rc<Host>,
     pub(crate) actor: Rc<DestinationActor<Host>>,
     pub(crate) config: Rc<Config>,
+    name: String,
 }
 
 impl Scene {
@@ -145,7 +163,28 @@ impl Scene {
     pub(crate) fn with(name: &str, pages: Vec<(&'static str, Page)>, config: Config) -> Self {
         let (host, config) = (Host::of(pages), Rc::new(config));
         let actor = DestinationActor::new(Rc::clone(&host), Rc::clone(&config), name).unwrap();
-        Self { host, actor, config }
+        Self { host, actor, config, name: name.to_owned() }
+    }
+
+    /// The object's memory is lost, and what it has not made durable.
+    pub(crate) fn crash(&mut self) {
+        self.host.tasks.take().into_iter().for_each(|task| self.host.executor.kill(task));
+        self.host.sqlite.crash();
+        self.actor = DestinationActor::new(Rc::clone(&self.host), Rc::clone(&self.config), &self.name).unwrap();
+    }
+
+    /// Time goes by, and with it alarms.
+    pub(crate) fn pass(&self, ms: u64) {
+        let end = self.host.now().plus(ms);
+        self.host.executor.settle();
+        while let Some(at) = self.host.alarm.get().filter(|at| *at <= end) {
+            self.host.alarm.set(None);
+            self.host.web.clock.advance_to(at.max(self.host.now()));
+            self.host.executor.run(self.actor.alarm());
+            self.host.executor.settle();
+        }
+        self.host.web.clock.advance_to(end);
+        self.host.sqlite.make_durable();
     }
 
     /// What the other server does from now on.

@@ -14,7 +14,7 @@ use tern_ports::{
     wire::{frame, policy::Standing},
 };
 use tern_room_hub::RoomActor;
-use tern_small_objects::relay::RelayActor;
+use tern_small_objects::{destination::DestinationActor, relay::RelayActor};
 use tern_user_hub::{Handled, UserActor};
 
 use super::Cluster;
@@ -66,6 +66,7 @@ enum Actor {
     Room(Rc<RoomActor<LifeHost>>),
     User(Rc<UserActor<LifeHost>>),
     Relay(Rc<RelayActor<LifeHost>>),
+    Destination(Rc<DestinationActor<LifeHost>>),
 }
 
 impl Object {
@@ -186,7 +187,10 @@ impl Actor {
             Target::Relay(name) => {
                 Self::Relay(Rc::new(RelayActor::new(Rc::clone(host), name.clone(), config.limits.relay_above)))
             }
-            Target::Storage | Target::OneTimeStore(_) | Target::DeviceSignIn(_) | Target::Destination(_) => {
+            Target::Destination(name) => Self::Destination(
+                DestinationActor::new(Rc::clone(host), config, name.as_str()).expect("the name is one of a server"),
+            ),
+            Target::Storage | Target::OneTimeStore(_) | Target::DeviceSignIn(_) => {
                 unreachable!("not part of this world")
             }
         }
@@ -197,6 +201,7 @@ impl Actor {
             Self::Room(actor) => Ok(Handled::Reply(actor.handle(frame::read(bytes)?).await)),
             Self::User(actor) => Ok(actor.handle(frame::read(bytes)?).await),
             Self::Relay(actor) => Ok(Handled::Reply(actor.handle(frame::read(bytes)?).await)),
+            Self::Destination(actor) => Ok(Handled::Reply(actor.handle(frame::read(bytes)?).await)),
         }
     }
 
@@ -204,6 +209,7 @@ impl Actor {
         match self {
             Self::Room(actor) => actor.alarm().await,
             Self::User(actor) => actor.alarm().await,
+            Self::Destination(actor) => actor.alarm().await,
             Self::Relay(_) => unreachable!("a relay sets no alarm"),
         }
     }

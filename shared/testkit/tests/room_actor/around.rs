@@ -7,11 +7,11 @@ use std::{
 };
 
 use futures::{channel::oneshot, future::FutureExt as _};
-use ruma::{OwnedRoomId, OwnedUserId};
+use ruma::{OwnedRoomId, OwnedUserId, ServerName};
 use tern_model::Notice;
 use tern_ports::{
     wire::storage::StorageCommand,
-    wire::{RelayCommand, UserCommand, frame, user::Delivered},
+    wire::{DestinationCommand, Done, RelayCommand, UserCommand, frame, user::Delivered},
     {Target, Unreachable},
 };
 use tern_room_hub::RoomActor;
@@ -47,6 +47,8 @@ pub(crate) struct Around {
     pub(crate) held: RefCell<Vec<oneshot::Sender<()>>>,
     /// Hubs that nobody listens to.
     pub(crate) idle: RefCell<BTreeSet<String>>,
+    /// What objects of other servers were told: from where and up to where.
+    pub(crate) enqueued: RefCell<Vec<(String, u64, u64)>>,
 }
 
 /// The network of one room object.
@@ -67,9 +69,8 @@ impl Network for Wires {
                     }
                 }
                 Target::Relay(name) => around.to_relay(name, &frame).await,
-                Target::OneTimeStore(_) | Target::DeviceSignIn(_) | Target::Destination(_) => {
-                    Err(Unreachable("rooms pass no gate".to_owned()))
-                }
+                Target::Destination(server) => around.to_destination(&server, &frame).await,
+                Target::OneTimeStore(_) | Target::DeviceSignIn(_) => Err(Unreachable("rooms pass no gate".to_owned())),
             }
         }
         .boxed_local()
@@ -96,7 +97,20 @@ impl Around {
             hold: Cell::default(),
             held: RefCell::default(),
             idle: RefCell::default(),
+            enqueued: RefCell::default(),
         })
+    }
+
+    async fn to_destination(&self, server: &ServerName, frame: &[u8]) -> Result<Vec<u8>, Unreachable> {
+        yield_once().await;
+        if self.out.borrow().contains(server.as_str()) {
+            return Err(Unreachable("out".to_owned()));
+        }
+        let DestinationCommand::EnqueueEvents(ask) = frame::read(frame).unwrap() else {
+            panic!("nothing else is asked")
+        };
+        self.enqueued.borrow_mut().push((server.to_string(), ask.from.0, ask.until.0));
+        Ok(frame::write_reply(&Ok(Done {})))
     }
 
     async fn to_relay(self: &Rc<Self>, name: String, frame: &[u8]) -> Result<Vec<u8>, Unreachable> {

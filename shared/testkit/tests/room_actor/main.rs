@@ -15,6 +15,7 @@ mod history;
 mod ignored;
 mod long;
 mod membership;
+mod outgoing;
 mod received;
 mod redaction;
 mod relations;

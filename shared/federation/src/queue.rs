@@ -1,0 +1,153 @@
+//! What becomes of a transaction that another server is sent, and what of those after it (Server-Server API,
+//! "Transactions").
+//!
+//! A success takes over all that is in a transaction, whatever it says of single events. A failure of the server or of the
+//! way to it has the same transaction sent again, under the same id, and nothing else meanwhile. A server that refuses a
+//! transaction for what is in it is sent smaller ones, until a single event is left; that one goes when it was refused
+//! often enough, so that one event cannot hold up all others.
+
+use tern_model::Millis;
+
+use crate::back_off::{BackOff, Health};
+
+/// Most events of a transaction.
+pub const MOST_PDUS: u32 = 50;
+/// Most bytes of them, except for a single one: a fifth of what other servers let in.
+pub const MOST_BYTES: usize = 1 << 20;
+/// So often a single event is refused before it is given up.
+const MOST_REFUSALS: u32 = 3;
+
+/// How sending to a server stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// When it is sent something.
+    pub back_off: BackOff,
+    /// Most events of the next transaction.
+    pub most: u32,
+    /// How often the single event in flight was refused.
+    pub refusals: u32,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self { back_off: BackOff::default(), most: MOST_PDUS, refusals: 0 }
+    }
+}
+
+/// What was answered to a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// As every answer of a Matrix server is.
+    pub is_json: bool,
+    /// When it wants to be asked again, in milliseconds from now.
+    pub retry_after_ms: Option<u64>,
+}
+
+/// What becomes of the transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The server has it.
+    Delivered,
+    /// It is sent again as it is.
+    Again,
+    /// What is in it goes in several.
+    Split,
+    /// The one event in it is not sent any more.
+    GivenUp,
+}
+
+impl Progress {
+    /// After an answer, or none, to a transaction of so many events. `spread` is drawn from all numbers.
+    #[must_use]
+    pub fn after(self, answer: Option<Answer>, events: usize, now: Millis, spread: u16) -> (Self, Fate) {
+        let Some(answer) = answer else { return self.failed(Health::Unwell, now, spread) };
+        match (Health::of(answer.status, answer.is_json, answer.retry_after_ms), answer.status) {
+            (Health::Well, 200..=299) => {
+                let most = self.most.saturating_mul(2).clamp(1, MOST_PDUS);
+                (Self { most, ..Self::default() }, Fate::Delivered)
+            }
+            (Health::Well, 400 | 413) if events > 1 => {
+                let half = u32::try_from(events / 2).unwrap_or(MOST_PDUS);
+                (Self { most: half, ..Self::default() }, Fate::Split)
+            }
+            (Health::Well, 400 | 413) if self.refusals + 1 >= MOST_REFUSALS => (Self::default(), Fate::GivenUp),
+            (Health::Well, 400 | 413) => {
+                let (failed, fate) = self.failed(Health::Unwell, now, spread);
+                (Self { refusals: self.refusals + 1, ..failed }, fate)
+            }
+            (Health::Well, _) => self.failed(Health::Unwell, now, spread),
+            (health, _) => self.failed(health, now, spread),
+        }
+    }
+
+    fn failed(self, health: Health, now: Millis, spread: u16) -> (Self, Fate) {
+        (Self { back_off: self.back_off.after(health, now, spread), ..self }, Fate::Again)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tern_model::Millis;
+
+    use super::{Answer, Fate, MOST_PDUS, Progress};
+
+    const NOW: Millis = Millis(1_000_000);
+
+    fn says(status: u16) -> Option<Answer> {
+        Some(Answer { status, is_json: true, retry_after_ms: None })
+    }
+
+    fn after(progress: Progress, answer: Option<Answer>, events: usize) -> (Progress, Fate) {
+        progress.after(answer, events, NOW, 0)
+    }
+
+    #[test]
+    fn any_success_takes_over_what_was_sent() {
+        for status in [200, 202, 204] {
+            assert_eq!(
+                after(Progress::default(), says(status), 50),
+                (Progress::default(), Fate::Delivered),
+                "{status}"
+            );
+        }
+        let page = Some(Answer { status: 200, is_json: false, retry_after_ms: None });
+        assert_eq!(after(Progress::default(), page, 1).1, Fate::Again, "no Matrix server answers with a page");
+    }
+
+    #[test]
+    fn a_failure_has_the_same_sent_again_later_and_later() {
+        for answer in [None, says(500), says(429), says(401), says(403), says(404), says(302), says(522)] {
+            let (first, fate) = after(Progress::default(), answer, 3);
+            assert_eq!((first.back_off.failures, first.most, fate), (1, MOST_PDUS, Fate::Again), "{answer:?}");
+            let (second, fate) = after(first, answer, 3);
+            assert!(second.back_off.until > first.back_off.until && fate == Fate::Again, "{answer:?}");
+            assert_eq!(after(second, says(200), 3), (Progress::default(), Fate::Delivered), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_refused_is_found_and_given_up() {
+        let (mut progress, mut events, mut sizes) = (Progress::default(), 50, Vec::new());
+        let fate = loop {
+            sizes.push(events);
+            let (next, fate) = after(progress, says(400), events);
+            progress = next;
+            match fate {
+                Fate::Split => events = progress.most as usize,
+                Fate::Again => assert!(progress.back_off.until > NOW),
+                other => break other,
+            }
+        };
+        assert_eq!((fate, sizes), (Fate::GivenUp, vec![50, 25, 12, 6, 3, 1, 1, 1]));
+        assert_eq!(progress, Progress::default());
+    }
+
+    #[test]
+    fn after_smaller_transactions_they_grow_again() {
+        let (split, _) = after(Progress::default(), says(413), 9);
+        let sizes = std::iter::successors(Some(split), |before| Some(after(*before, says(200), 1).0));
+        assert_eq!(sizes.map(|progress| progress.most).take(6).collect::<Vec<_>>(), [4, 8, 16, 32, 50, 50]);
+    }
+}

@@ -1,0 +1,171 @@
+//! What the server is to be told of: rooms' hubs say so, and it stays until the server has it.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
+
+use ruma::OwnedRoomId;
+use tern_model::{MatrixError, Millis, RoomSeq};
+use tern_ports::{
+    ObjectHost, SqlError,
+    wire::{
+        Done,
+        destination::{DestinationProbe, EnqueueEvents, MOST_PROBED},
+    },
+};
+
+use super::{
+    DestinationActor, SCHEMA,
+    store::{Lane, QueueRow, Store},
+    transaction::Prepared,
+};
+
+/// Sending starts with the reply; the alarm looks after it this much later.
+const LEFTOVERS_MS: u64 = 15_000;
+
+/// What is remembered of the queue.
+#[derive(Default)]
+pub(super) struct Queue {
+    /// The row, once it was read and as long as there is one.
+    row: RefCell<Option<QueueRow>>,
+    /// Up to where rooms have told, in this life.
+    told: RefCell<BTreeMap<OwnedRoomId, RoomSeq>>,
+    /// The transaction in flight, with what is in it.
+    pub(super) prepared: RefCell<Option<Prepared>>,
+    pub(super) running: Cell<bool>,
+    /// A room's hub could not be asked.
+    pub(super) hub_failures: Cell<u32>,
+}
+
+impl Queue {
+    /// A room has told of this position, at least.
+    fn tell(&self, room_id: &OwnedRoomId, until: RoomSeq) {
+        let mut told = self.told.borrow_mut();
+        let known = told.entry(room_id.clone()).or_default();
+        *known = until.max(*known);
+    }
+
+    /// Up to where a room has told in this life.
+    pub(super) fn told(&self, room_id: &OwnedRoomId) -> RoomSeq {
+        self.told.borrow().get(room_id).copied().unwrap_or_default()
+    }
+}
+
+impl<H: ObjectHost> DestinationActor<H> {
+    pub(super) fn store(&self) -> Store<'_, H::Sql> {
+        Store(self.host.sql())
+    }
+
+    /// Remembers durably what a room says that the server is to be sent, and begins to send it.
+    pub(super) async fn enqueue(self: &Rc<Self>, ask: EnqueueEvents) -> Result<Done, MatrixError> {
+        if !self.config.federation.meets(self.name.as_str()) {
+            return Ok(Done {});
+        }
+        if self.queue_row()?.is_none() {
+            SCHEMA.create(self.host.sql())?;
+            self.write_queue(QueueRow::born(self.host.now()))?;
+        }
+        let EnqueueEvents { room_id, from, until } = ask;
+        self.queue.tell(&room_id, until);
+        let lane = match self.store().lane(&room_id)? {
+            // It is sent all there is when its turn comes.
+            Some(lane) if lane.is_pending() => None,
+            Some(lane) if until < lane.next => None,
+            Some(lane) => Some(Lane { next: from.max(lane.next), last: until, ..lane }),
+            None => Some(Lane { room_id, next: from, last: until }),
+        };
+        if let Some(lane) = lane {
+            self.store().put_lane(&lane)?;
+            // A server that is left alone is looked after already.
+            let due = self.progress()?.back_off.until.max(self.host.now().plus(LEFTOVERS_MS));
+            self.alarm.set(&*self.host, due).await;
+            self.host.synced().await;
+        }
+        self.start_sending();
+        Ok(Done {})
+    }
+
+    /// The server is there: what waits for it is sent now.
+    pub(super) fn wake(self: &Rc<Self>) -> Result<Done, MatrixError> {
+        self.back_off.set(self.back_off.get().woken());
+        if let Some(mut row) = self.queue_row()? {
+            row.progress.back_off = row.progress.back_off.woken();
+            self.queue.row.replace(Some(row));
+            self.start_sending();
+        }
+        Ok(Done {})
+    }
+
+    /// How the server is and what waits for it.
+    pub(super) fn probe(&self) -> Result<DestinationProbe, MatrixError> {
+        let Some(row) = self.queue_row()? else { return Ok(DestinationProbe::default()) };
+        let lanes = self.store().pending(MOST_PROBED)?;
+        let waits = |lane: &Lane| {
+            let last = lane.last.max(self.queue.told(&lane.room_id));
+            last.0.saturating_sub(lane.next.0) + 1
+        };
+        Ok(DestinationProbe {
+            failures: row.progress.back_off.failures,
+            retry_at: row.progress.back_off.until,
+            rooms: lanes.len() as u64,
+            positions: lanes.iter().map(waits).sum(),
+            sending: row.txn.is_some(),
+            refused: row.given_up,
+        })
+    }
+
+    /// Called when the alarm is due: takes up what was left, and asks for the next alarm. It never fails, since the platform
+    /// gives up one that does.
+    pub async fn alarm(self: &Rc<Self>) {
+        self.alarm.rang();
+        match self.next_due() {
+            Ok(Some(at)) => {
+                self.alarm.set(&*self.host, at).await;
+                self.start_sending();
+            }
+            Ok(None) => {}
+            Err(_) => self.alarm.set(&*self.host, self.host.now().plus(LEFTOVERS_MS)).await,
+        }
+    }
+
+    /// When what waits is to be looked after, if anything does.
+    fn next_due(&self) -> Result<Option<Millis>, SqlError> {
+        let Some(row) = self.queue_row()? else { return Ok(None) };
+        let waits = row.txn.is_some() || !self.store().pending(1)?.is_empty();
+        let soon = self.host.now().plus(LEFTOVERS_MS);
+        Ok(waits.then(|| row.progress.back_off.until.max(soon)))
+    }
+
+    /// The row; none in an object that was never told of anything.
+    pub(super) fn queue_row(&self) -> Result<Option<QueueRow>, SqlError> {
+        if let Some(row) = &*self.queue.row.borrow() {
+            return Ok(Some(row.clone()));
+        }
+        if !SCHEMA.renew(self.host.sql())? {
+            return Ok(None);
+        }
+        let row = self.store().queue()?;
+        if let Some(row) = &row {
+            self.back_off.set(row.progress.back_off);
+        }
+        self.queue.row.replace(row.clone());
+        Ok(row)
+    }
+
+    pub(super) fn progress(&self) -> Result<tern_federation::queue::Progress, SqlError> {
+        Ok(self.queue_row()?.map(|row| row.progress).unwrap_or_default())
+    }
+
+    pub(super) fn write_queue(&self, row: QueueRow) -> Result<(), SqlError> {
+        self.store().put_queue(&row)?;
+        self.remember_queue(row);
+        Ok(())
+    }
+
+    /// Takes over the row as it was committed.
+    pub(super) fn remember_queue(&self, row: QueueRow) {
+        self.queue.row.replace(Some(row));
+    }
+}

@@ -1,0 +1,175 @@
+//! What is sent next: the events of the rooms' hubs, made into a transaction.
+
+use ruma::OwnedRoomId;
+use tern_federation::queue::{MOST_BYTES, MOST_PDUS};
+use tern_model::{MatrixError, RawJson, RoomSeq};
+use tern_ports::{
+    ObjectHost, SqlError, ask_room,
+    wire::server_reads::{OutgoingEvents, ReadOutgoing},
+};
+
+use super::{
+    DestinationActor,
+    store::{Lane, Part, QueueRow, Transaction},
+};
+
+/// Rooms that are asked for one transaction.
+const MOST_ROOMS: u32 = 50;
+/// How often a room is asked that has nothing to be sent in so many positions.
+const ROUNDS: usize = 10;
+
+/// A transaction with what is in it.
+#[derive(Clone, Debug)]
+pub(super) struct Prepared {
+    pub(super) transaction: Transaction,
+    pub(super) pdus: Vec<RawJson>,
+    /// What each room has said of itself, in the order of the parts.
+    pub(super) rooms: Vec<Known>,
+}
+
+/// What a room's hub said when it was asked for events.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    newest: RoomSeq,
+    joined: bool,
+}
+
+/// Why there is nothing to be sent now.
+#[derive(Debug)]
+pub(super) enum Nothing {
+    /// Nothing waits.
+    Done,
+    /// A room's hub cannot be asked, or the object's own rows: ours, and to be tried again.
+    Later,
+}
+
+impl From<SqlError> for Nothing {
+    fn from(_: SqlError) -> Self {
+        Self::Later
+    }
+}
+
+impl<H: ObjectHost> DestinationActor<H> {
+    /// The transaction in flight, or a new one of what waits.
+    pub(super) async fn next_transaction(&self) -> Result<Prepared, Nothing> {
+        let row = self.queue_row()?.ok_or(Nothing::Done)?;
+        let Some(transaction) = row.txn else { return self.make_transaction(row).await };
+        let kept = self.queue.prepared.borrow().clone();
+        if let Some(prepared) = kept.filter(|prepared| prepared.transaction.id == transaction.id) {
+            return Ok(prepared);
+        }
+        let (mut pdus, mut rooms) = (Vec::new(), Vec::new());
+        for part in &transaction.parts {
+            let ask = self.ask(part.from, Some(part.through), MOST_PDUS);
+            let outgoing = ask_room(&*self.host, &part.room_id, ask).await;
+            let Some(outgoing) = here(outgoing)? else {
+                rooms.push(Known { newest: part.through, joined: false });
+                continue;
+            };
+            pdus.extend(outgoing.events);
+            rooms.push(Known { newest: outgoing.newest, joined: outgoing.joined });
+        }
+        Ok(self.keep(Prepared { transaction, pdus, rooms }))
+    }
+
+    async fn make_transaction(&self, mut row: QueueRow) -> Result<Prepared, Nothing> {
+        let (mut parts, mut pdus, mut rooms, mut later) = (Vec::new(), Vec::new(), Vec::new(), false);
+        for lane in self.store().pending(MOST_ROOMS)? {
+            let bytes: usize = pdus.iter().map(|pdu: &RawJson| pdu.text().len()).sum();
+            let left = row.progress.most.saturating_sub(u32::try_from(pdus.len()).unwrap_or(u32::MAX));
+            if left == 0 || bytes >= MOST_BYTES {
+                break;
+            }
+            let room_id = lane.room_id.clone();
+            match self.read_lane(lane, left, MOST_BYTES - bytes).await {
+                // What does not fit beside others is the first of the next.
+                Ok(Some((_, outgoing))) if !pdus.is_empty() && size(&outgoing) > MOST_BYTES - bytes => break,
+                Ok(Some((from, outgoing))) => {
+                    parts.push(Part { room_id, from, through: outgoing.through });
+                    rooms.push(Known { newest: outgoing.newest, joined: outgoing.joined });
+                    pdus.extend(outgoing.events);
+                }
+                Ok(None) => {}
+                // Others need not wait for it.
+                Err(_) => later = true,
+            }
+        }
+        if parts.is_empty() {
+            return Err(if later { Nothing::Later } else { Nothing::Done });
+        }
+        row.counter += 1;
+        let transaction = Transaction { id: format!("{}-{}", row.birth.0, row.counter), parts };
+        row.txn = Some(transaction.clone());
+        self.write_queue(row)?;
+        Ok(self.keep(Prepared { transaction, pdus, rooms }))
+    }
+
+    /// What of a room is to be sent, and from where; nothing when nothing is.
+    async fn read_lane(
+        &self,
+        mut lane: Lane,
+        limit: u32,
+        max_bytes: usize,
+    ) -> Result<Option<(RoomSeq, OutgoingEvents)>, Nothing> {
+        for _ in 0..ROUNDS {
+            let ask = ReadOutgoing { max_bytes, ..self.ask(lane.next, None, limit) };
+            let Some(outgoing) = here(ask_room(&*self.host, &lane.room_id, ask).await)? else {
+                self.store().drop_lane(&lane.room_id)?;
+                return Ok(None);
+            };
+            if !outgoing.events.is_empty() {
+                return Ok(Some((lane.next, outgoing)));
+            }
+            let known = Known { newest: outgoing.newest, joined: outgoing.joined };
+            let Some(rest) = self.advance(&lane.room_id, outgoing.through, known)? else { return Ok(None) };
+            lane = rest;
+        }
+        // It is a long way: the others first.
+        Ok(None)
+    }
+
+    /// The server has all of a room up to here. What is left of it, if anything is.
+    pub(super) fn advance(
+        &self,
+        room_id: &OwnedRoomId,
+        through: RoomSeq,
+        known: Known,
+    ) -> Result<Option<Lane>, SqlError> {
+        let told = self.queue.told(room_id);
+        // Positions beyond the newest that the hub knew have been told after it was asked, so in this life.
+        let last = known.newest.max(told);
+        if through < last {
+            let lane = Lane { room_id: room_id.clone(), next: through.next(), last };
+            self.store().put_lane(&lane)?;
+            return Ok(Some(lane));
+        }
+        if known.joined {
+            self.store().put_lane(&Lane { room_id: room_id.clone(), next: through.next(), last: through })?;
+        } else {
+            self.store().drop_lane(room_id)?;
+        }
+        Ok(None)
+    }
+
+    fn ask(&self, from: RoomSeq, until: Option<RoomSeq>, limit: u32) -> ReadOutgoing {
+        ReadOutgoing { server: self.name.clone(), from, until, limit, max_bytes: MOST_BYTES }
+    }
+
+    fn keep(&self, prepared: Prepared) -> Prepared {
+        self.queue.prepared.replace(Some(prepared.clone()));
+        prepared
+    }
+}
+
+/// What a hub has said; nothing when there is no such room any more.
+fn here(outgoing: Result<OutgoingEvents, MatrixError>) -> Result<Option<OutgoingEvents>, Nothing> {
+    match outgoing {
+        Ok(outgoing) => Ok(Some(outgoing)),
+        Err(error) if error.status == 404 => Ok(None),
+        Err(_) => Err(Nothing::Later),
+    }
+}
+
+fn size(outgoing: &OutgoingEvents) -> usize {
+    outgoing.events.iter().map(|event| event.text().len()).sum()
+}
