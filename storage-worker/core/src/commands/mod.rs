@@ -14,7 +14,7 @@ pub(crate) mod pushkeys;
 pub(crate) mod relations;
 pub(crate) mod rooms;
 pub(crate) mod search;
-pub(crate) mod server_keys;
+pub mod server_keys;
 pub(crate) mod state;
 pub(crate) mod sync;
 pub(crate) mod threepids;
