@@ -4,8 +4,8 @@
 //! `pos` are positions of the user's stream at which the row last changed.
 
 use super::store::{
-    connections, devices, grants, keys, places, publication, pushers, receipts, resolved, shared_users, sticky,
-    subscription, threads, to_device, upgraded,
+    connections, devices, grants, inbox_bytes, keys, places, publication, pushers, receipts, resolved, shared_users,
+    sticky, subscription, threads, to_device, upgraded,
 };
 use tern_object_kit::schema::{Schema, Step};
 
@@ -33,6 +33,7 @@ pub const SCHEMA: Schema = Schema {
         to_device::SENDERS,
         receipts::BOUNDED,
         pushers::TABLES,
+        inbox_bytes::COLUMN,
     ],
     read: "SELECT version FROM hub",
     write:
