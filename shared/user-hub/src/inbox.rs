@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use tern_model::{MatrixError, Notice, NoticeEvent, ResolvedState, RoomSeq, StreamPos, news};
+use tern_model::{MatrixError, Notice, NoticeEvent, ResolvedState, StreamPos, news};
 use tern_ports::{ObjectHost, Sql, WaitingPolls, wire::user::Delivered};
 use tern_room::client::with_membership;
 use tern_sync::{Membership, is_bump, relists};
@@ -16,22 +16,16 @@ use super::{
     counting::{Place, discount, pack_before},
     ephemeral::is_typing_alone,
     ignored::is_unheard,
+    inbox_bounds::{KEPT, retire, trim},
     member::{MEMBER, display_name, is_member_event_of, joins, membership_after},
     redaction,
     store::{
         facts::{self, Facts},
-        inbox, places, resolved,
+        inbox, resolved,
         rooms::{self, RoomRow},
     },
     transaction::Transaction,
 };
-
-/// Events kept per room.
-const KEPT: u64 = 50;
-/// How many more there may be before the surplus goes, so that not every message costs a deleted row.
-const SURPLUS: u64 = 25;
-/// Events kept at most, when the storage worker is far behind.
-const MOST_KEPT: u64 = 500;
 
 impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn deliver(self: &Rc<Self>, notices: &[Notice]) -> Result<Delivered, MatrixError> {
@@ -97,7 +91,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             if quiet && row.unread_counts != previous.unread_counts {
                 row.pos = tx.advance(news::ROOMS);
             }
-            trim(tx, &mut row)?;
+            trim(tx, &mut row, previous.inbox_bytes)?;
             self.follow_members(tx, &row, was_in, notice, &fresh)?;
             self.unstick_room(tx.sql, &row)?;
         }
@@ -164,7 +158,9 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             // Clients judge by it whether a message that they cannot read was ever meant to be (MSC4115): so it is worth
             // its bytes where messages are encrypted, and nowhere else.
             let client = encrypted.then(|| with_membership(&event.client, at_event.as_str()));
-            inbox::add(tx.sql, &row.room_id, event, client.as_ref().unwrap_or(&event.client), filed, pos)?;
+            let client = client.as_ref().unwrap_or(&event.client);
+            inbox::add(tx.sql, &row.room_id, event, client, filed, pos)?;
+            row.inbox_bytes = row.inbox_bytes.map(|held| held + client.text().len() as u64);
             row.newest = event.seq;
             if let Some(target) = &event.redacts {
                 discount(tx.sql, row, target)?;
@@ -275,7 +271,7 @@ fn make_place(tx: &Transaction<'_, impl Sql>, row: &mut RoomRow, fresh: &[&Notic
         // What is held from before the gap is no part of the inbox any more, but still tells what was known when.
         if let Some(oldest) = inbox::newest_but(tx.sql, &row.room_id, KEPT)? {
             pack_before(tx.sql, row, oldest.next())?;
-            places::retire(tx.sql, &row.room_id, oldest.next())?;
+            retire(tx.sql, row, oldest.next())?;
         }
         row.inbox_from = first.seq;
     }
@@ -301,25 +297,4 @@ fn move_room<'a>(row: &mut RoomRow, mut heard: impl DoubleEndedIterator<Item = &
         row.bump = bump.ts;
     }
     (row.pos, row.activity) = (pos, pos);
-}
-
-/// Drops the oldest events when there are too many. Those that storage does not have yet stay, within reason.
-fn trim(tx: &Transaction<'_, impl Sql>, row: &mut RoomRow) -> Result<(), MatrixError> {
-    let held = row.newest.next().0 - row.inbox_from.0;
-    if held <= KEPT + SURPLUS {
-        return Ok(());
-    }
-    let newest = row.newest.0;
-    let wanted = (newest + 1 - KEPT).min(row.forwarded.next().0);
-    let least = (newest + 1).saturating_sub(MOST_KEPT);
-    let from = RoomSeq(wanted.max(least));
-    if from > row.inbox_from {
-        pack_before(tx.sql, row, from)?;
-        places::retire(tx.sql, &row.room_id, from)?;
-        if row.resolved.0 > 0 {
-            resolved::drop_before(tx.sql, &row.room_id, from)?;
-        }
-        row.inbox_from = from;
-    }
-    Ok(())
 }

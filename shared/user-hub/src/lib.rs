@@ -9,7 +9,7 @@
 //! | sessions, devices | [`sessions`], [`refresh`] |
 //! | the pages, OAuth clients | [`browser`], [`grants`] |
 //! | lock, suspension, deactivation | [`standing`] |
-//! | notices of rooms | [`inbox`], [`ephemeral`], [`member`], [`redaction`]; [`subscription`] of large ones |
+//! | notices of rooms | [`inbox`] within [`inbox_bounds`], [`ephemeral`], [`member`], [`redaction`]; [`subscription`] of large ones |
 //! | sync | [`sync`] and [`classic`] over [`view`] and [`room_cache`], with [`slices`] from outside; [`waiting_polls`] while there is no news |
 //! | unread counts | [`counting`], and [`missed`] for what was not told |
 //! | where a token of a sync is in a room | [`places`] |
@@ -36,6 +36,7 @@ mod filters;
 mod grants;
 mod ignored;
 mod inbox;
+mod inbox_bounds;
 mod invites;
 mod member;
 mod missed;

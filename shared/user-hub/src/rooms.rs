@@ -82,6 +82,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             row.inbox_from = row.newest.next();
             row.unread_counts = UnreadCounts::default();
             row.packed = false;
+            row.inbox_bytes = None;
             rooms::write(tx.sql, &row)?;
             facts::delete(tx.sql, room_id)?;
             unread::delete_room(tx.sql, room_id)?;

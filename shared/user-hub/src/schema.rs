@@ -4,7 +4,7 @@
 //! `pos` are positions of the user's stream at which the row last changed.
 
 use super::store::{
-    connections, devices, grants, keys, outside_invites, places, publication, pushers, receipts, resolved,
+    connections, devices, grants, inbox_bytes, keys, outside_invites, places, publication, pushers, receipts, resolved,
     shared_users, sticky, subscription, threads, to_device, upgraded,
 };
 use tern_object_kit::schema::{Schema, Step};
@@ -34,6 +34,7 @@ pub const SCHEMA: Schema = Schema {
         receipts::BOUNDED,
         pushers::TABLES,
         outside_invites::TABLE,
+        inbox_bytes::COLUMN,
     ],
     read: "SELECT version FROM hub",
     write:

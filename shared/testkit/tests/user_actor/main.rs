@@ -13,6 +13,7 @@ mod delivery;
 mod duties;
 mod identities;
 mod ignoring;
+mod inbox_bytes;
 mod keys;
 mod notifications;
 mod outside_invites;

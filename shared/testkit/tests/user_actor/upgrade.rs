@@ -46,6 +46,7 @@ fn undo(sqlite: &Sqlite) {
     for column in ["pushers", "push_from", "push_at"] {
         sqlite.query(&format!("ALTER TABLE hub DROP COLUMN {column}"), &[]).unwrap();
     }
+    sqlite.query("ALTER TABLE room DROP COLUMN inbox_bytes", &[]).unwrap();
     sqlite.query("UPDATE hub SET version = ?", &[STEPS.into()]).unwrap();
 }
 

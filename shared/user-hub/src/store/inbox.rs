@@ -133,17 +133,22 @@ pub(crate) fn oldest(sql: &impl Sql, room_id: &RoomId) -> Result<Option<RoomSeq>
     Ok(rows.first().and_then(|row| row.int(0)).map(RoomSeq))
 }
 
+/// When an event came, and its bytes.
+pub(crate) struct Arrival {
+    pub(crate) pos: StreamPos,
+    pub(crate) seq: RoomSeq,
+    pub(crate) bytes: u64,
+}
+
 /// When the events before `before` came, oldest first.
-pub(crate) fn arrivals(
-    sql: &impl Sql,
-    room_id: &RoomId,
-    before: RoomSeq,
-) -> Result<Vec<(StreamPos, RoomSeq)>, SqlError> {
+pub(crate) fn arrivals(sql: &impl Sql, room_id: &RoomId, before: RoomSeq) -> Result<Vec<Arrival>, SqlError> {
     let rows = sql.query(
-        "SELECT pos, seq FROM inbox WHERE room_id = +? AND seq < ? ORDER BY seq",
+        "SELECT pos, seq, length(CAST(client AS BLOB)) FROM inbox WHERE room_id = +? AND seq < ? ORDER BY seq",
         &[room_id.as_str().into(), before.0.into()],
     )?;
-    Ok(rows.iter().filter_map(|row| Some((StreamPos(row.int(0)?), RoomSeq(row.int(1)?)))).collect())
+    let arrival =
+        |row: &Row| Some(Arrival { pos: StreamPos(row.int(0)?), seq: RoomSeq(row.int(1)?), bytes: row.int(2)? });
+    Ok(rows.iter().filter_map(arrival).collect())
 }
 
 /// The newest member event of a user at or after `from`.

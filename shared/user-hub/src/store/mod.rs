@@ -8,6 +8,7 @@ pub(super) mod filters;
 pub(super) mod grants;
 pub(super) mod hub;
 pub(super) mod inbox;
+pub(super) mod inbox_bytes;
 pub(super) mod keys;
 pub(super) mod outside_invites;
 pub(super) mod places;

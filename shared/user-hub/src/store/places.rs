@@ -25,11 +25,12 @@ const MOST_ROWS: u64 = 16;
 
 type Pair = (StreamPos, RoomSeq);
 
-/// Takes events before `before` out of the inbox and keeps when they came.
-pub(crate) fn retire(sql: &impl Sql, room_id: &RoomId, before: RoomSeq) -> Result<(), SqlError> {
+/// Takes events before `before` out of the inbox and keeps when they came. How many bytes they had.
+pub(crate) fn retire(sql: &impl Sql, room_id: &RoomId, before: RoomSeq) -> Result<u64, SqlError> {
     let mut pairs = newest_row(sql, room_id)?.filter(|pairs| pairs.len() < MOST_PAIRS).unwrap_or_default();
-    let held = pairs.len();
-    for (pos, seq) in inbox::arrivals(sql, room_id, before)? {
+    let (held, mut bytes) = (pairs.len(), 0);
+    for inbox::Arrival { pos, seq, bytes: gone } in inbox::arrivals(sql, room_id, before)? {
+        bytes += gone;
         match pairs.last_mut() {
             Some(last) if last.0 == pos => last.1 = last.1.max(seq),
             _ => pairs.push((pos, seq)),
@@ -41,7 +42,8 @@ pub(crate) fn retire(sql: &impl Sql, room_id: &RoomId, before: RoomSeq) -> Resul
     if held == 0 || pairs.len() > MOST_PAIRS {
         forget_oldest(sql, room_id)?;
     }
-    inbox::drop_before(sql, room_id, before)
+    inbox::drop_before(sql, room_id, before)?;
+    Ok(bytes)
 }
 
 /// The room's position at `at`, if that is among what is kept here.

@@ -30,6 +30,8 @@ pub(crate) struct RoomRow {
     pub(crate) packed: bool,
     /// Position of the newest change by state resolution, zero for none.
     pub(crate) resolved: RoomSeq,
+    /// What the events that are held of it weigh, at most; `None` until they are counted.
+    pub(crate) inbox_bytes: Option<u64>,
 }
 
 impl RoomRow {
@@ -51,6 +53,7 @@ impl RoomRow {
             unread_counts: UnreadCounts::default(),
             packed: false,
             resolved: RoomSeq(0),
+            inbox_bytes: Some(0),
         }
     }
 }
@@ -67,7 +70,8 @@ impl RoomRow {
 }
 
 const COLUMNS: &str = "room_id, membership, removed, forgotten, pos, relisted, activity, bump, newest, inbox_from, \
-                       joined, forwarded, notifications, highlights, read, read_main, threads, packed, turned";
+                       joined, forwarded, notifications, highlights, read, read_main, threads, packed, turned, \
+                       inbox_bytes";
 
 fn room(row: &Row) -> Option<RoomRow> {
     Some(RoomRow {
@@ -86,6 +90,7 @@ fn room(row: &Row) -> Option<RoomRow> {
         unread_counts: unread_counts(row)?,
         packed: row.flag(17),
         resolved: RoomSeq(row.int(18)?),
+        inbox_bytes: row.int(19),
     })
 }
 
@@ -151,13 +156,13 @@ pub(crate) fn write(sql: &impl Sql, row: &RoomRow) -> Result<(), SqlError> {
     sql.query(
         "INSERT INTO room (room_id, membership, removed, forgotten, pos, relisted, activity, bump, newest, inbox_from,
          joined, forwarded, notifications, highlights, read, read_main, threads, packed,
-         turned) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+         turned, inbox_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
          membership = excluded.membership, removed = excluded.removed, forgotten = excluded.forgotten,
          pos = excluded.pos, relisted = excluded.relisted, activity = excluded.activity, bump = excluded.bump,
          newest = excluded.newest, inbox_from = excluded.inbox_from, joined = excluded.joined,
          forwarded = excluded.forwarded, notifications = excluded.notifications, highlights = excluded.highlights,
          read = excluded.read, read_main = excluded.read_main, threads = excluded.threads, packed = excluded.packed,
-         turned = excluded.turned",
+         turned = excluded.turned, inbox_bytes = excluded.inbox_bytes",
         &[
             row.room_id.as_str().into(),
             row.membership.as_str().into(),
@@ -178,6 +183,7 @@ pub(crate) fn write(sql: &impl Sql, row: &RoomRow) -> Result<(), SqlError> {
             threads.into(),
             row.packed.into(),
             row.resolved.0.into(),
+            row.inbox_bytes.into(),
         ],
     )?;
     Ok(())
