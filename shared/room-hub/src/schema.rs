@@ -2,7 +2,7 @@
 
 use tern_object_kit::schema::{NUMBER, READ_NUMBER, Schema, Step, WRITE_NUMBER};
 
-/// A message costs four rows: the event, its two index rows, the head; one that relates to another, one more.
+/// A message costs two rows: the event and the entry of its id; one that relates to another, one more.
 pub const SCHEMA: Schema = Schema {
     steps: &[
         FIRST,
@@ -19,6 +19,7 @@ pub const SCHEMA: Schema = Schema {
         crate::timeline::state_bytes::COLUMNS,
         crate::timeline::store::RECEIVED,
         crate::graph::side_events::CITED,
+        crate::timeline::transactions::IN_MEMORY,
     ],
     read: READ_NUMBER,
     write: WRITE_NUMBER,

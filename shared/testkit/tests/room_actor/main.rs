@@ -27,3 +27,4 @@ mod splits;
 mod state_bytes;
 mod sticky;
 mod threads;
+mod waking;
