@@ -250,7 +250,7 @@ impl Sql for Sqlite {
         let (mut all, mut partial) = (Vec::new(), 0);
         while let Some(row) = rows.next().map_err(refused)? {
             for index in width..width + billing.partial {
-                partial += u64::from(row.get::<_, bool>(index).map_err(refused)?);
+                partial += u64::from(row.get::<_, Option<bool>>(index).map_err(refused)?.unwrap_or_default());
             }
             if width == 0 {
                 continue;

@@ -18,6 +18,7 @@ mod notifications;
 mod places;
 mod presence;
 mod push;
+mod recent;
 mod resolution;
 mod room_upgrade;
 mod sessions;
