@@ -19,10 +19,11 @@ use super::{
     inbox_bounds::{KEPT, retire, trim},
     member::{MEMBER, display_name, is_member_event_of, joins, membership_after},
     redaction,
+    room_rows::Filing,
     store::{
         facts::{self, Facts},
         inbox, resolved,
-        rooms::{self, RoomRow},
+        rooms::RoomRow,
     },
     transaction::Transaction,
 };
@@ -57,7 +58,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
 
     fn merge(&self, tx: &Transaction<'_, H::Sql>, notice: &Notice) -> Result<(), MatrixError> {
         let room_id = &notice.room_id;
-        let before = rooms::load(tx.sql, room_id)?;
+        let before = self.room_row(room_id)?;
         let known = before.is_some();
         let was_in = before.as_ref().is_some_and(|before| before.membership == Membership::Join);
         let mut row = before.clone().unwrap_or_else(|| RoomRow::unknown(room_id));
@@ -68,6 +69,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         // Told again as a whole: what else it says is older than what is known.
         let stale = fresh.is_empty() && !notice.events.is_empty();
         row.forwarded = row.forwarded.max(notice.forwarded);
+        let mut filed = None;
         if !fresh.is_empty() {
             let ignored = self.ignored()?;
             let heard = || fresh.iter().copied().filter(|event| !is_unheard(&ignored, event));
@@ -86,7 +88,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             self.take_resolved_join(&mut row, &resolved);
             let first = fresh.first().map_or(previous.newest, |event| event.seq);
             self.begin_counting(tx, &mut row, &previous, first)?;
-            self.file(tx, &mut row, (notice, &fresh), pos, previous.membership)?;
+            filed = self.file(tx, &mut row, (notice, &fresh), pos, previous.membership)?;
             // A redaction counts, whoever sends it.
             if quiet && row.unread_counts != previous.unread_counts {
                 row.pos = tx.advance(news::ROOMS);
@@ -110,13 +112,8 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         }
         self.unsubscribe(tx, &row, notice)?;
         self.note_unread(before.as_ref(), &row);
-        // How far storage is alone is not worth a row.
-        let moved = |before: RoomRow| {
-            before.pos != row.pos || before.newest != row.newest || before.unread_counts != row.unread_counts
-        };
-        if before.is_none_or(moved) && (known || !fresh.is_empty()) {
-            rooms::write(tx.sql, &row)?;
-            self.rooms.borrow_mut().changed(room_id);
+        if known || !fresh.is_empty() {
+            self.keep_room(tx, before, row, filed)?;
         }
         upgrades.iter().try_for_each(|upgrade| self.copy_settings(tx, upgrade))
     }
@@ -129,7 +126,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         }
     }
 
-    /// Puts new events into the inbox, each with its mark.
+    /// Puts new events into the inbox, each with its mark, the last one with what they move of the room.
     fn file(
         &self,
         tx: &Transaction<'_, H::Sql>,
@@ -137,7 +134,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         (notice, fresh): (&Notice, &[&NoticeEvent]),
         pos: StreamPos,
         before: Membership,
-    ) -> Result<(), MatrixError> {
+    ) -> Result<Option<Filing>, MatrixError> {
         let facts = self.facts(&notice.room_id)?;
         let mut place = Place::of(&notice.room_id, &facts);
         if let Some(summary) = &notice.summary {
@@ -146,12 +143,14 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         let encrypted = notice.summary.as_ref().or(facts.summary.as_ref()).is_some_and(|summary| summary.encrypted);
         let told = fresh.iter().any(|event| is_member_event_of(event, &self.user_id));
         let mut at_event = if told { before } else { row.membership };
+        let last = fresh.last().map_or(RoomSeq(0), |event| event.seq);
+        let mut filing = None;
         for event in fresh {
             if is_member_event_of(event, &self.user_id) {
                 place.own_name = display_name(event);
                 at_event = membership_after(event).as_deref().and_then(Membership::parse).unwrap_or(at_event);
             }
-            let filed = self.count(tx, row, &place, event)?;
+            let mut filed = self.count(tx, row, &place, event)?;
             if filed.highlights.is_some() {
                 self.note_push(tx, pos);
             }
@@ -159,8 +158,11 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             // its bytes where messages are encrypted, and nowhere else.
             let client = encrypted.then(|| with_membership(&event.client, at_event.as_str()));
             let client = client.as_ref().unwrap_or(&event.client);
-            inbox::add(tx.sql, &row.room_id, event, client, filed, pos)?;
             row.inbox_bytes = row.inbox_bytes.map(|held| held + client.text().len() as u64);
+            let figures = row.figures(&tx.hub());
+            filed.figures = (event.seq == last).then_some(figures);
+            filing = Some(Filing { pos, figures });
+            inbox::add(tx.sql, row, event, client, filed, pos)?;
             row.newest = event.seq;
             if let Some(target) = &event.redacts {
                 discount(tx.sql, row, target)?;
@@ -168,7 +170,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
                 self.unstick(tx.sql, &row.room_id, target)?;
             }
         }
-        Ok(())
+        Ok(filing)
     }
 
     fn take_membership(

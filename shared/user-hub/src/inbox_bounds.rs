@@ -6,7 +6,7 @@ use tern_ports::{Sql, SqlError};
 
 use super::{
     counting::pack_before,
-    store::{inbox_bytes, places, resolved, rooms::RoomRow},
+    store::{inbox, inbox_bytes, places, resolved, rooms::RoomRow},
     transaction::Transaction,
 };
 
@@ -32,6 +32,10 @@ pub(super) fn trim(tx: &Transaction<'_, impl Sql>, row: &mut RoomRow, before: Op
     let Some(from) = many.max(large) else { return Ok(()) };
     pack_before(tx.sql, row, from)?;
     retire(tx.sql, row, from)?;
+    if large.is_some() {
+        // Rows that new events may have anyway are one thing, large ones another.
+        inbox::drop_before(tx.sql, &row.room_id, from)?;
+    }
     if row.resolved.0 > 0 {
         resolved::drop_before(tx.sql, &row.room_id, from)?;
     }
@@ -41,9 +45,15 @@ pub(super) fn trim(tx: &Transaction<'_, impl Sql>, row: &mut RoomRow, before: Op
 
 /// Takes events before `from` out of the inbox.
 pub(super) fn retire(sql: &impl Sql, row: &mut RoomRow, from: RoomSeq) -> Result<(), SqlError> {
-    let bytes = places::retire(sql, &row.room_id, from)?;
+    let bytes = places::retire(sql, row, from)?;
     row.inbox_bytes = row.inbox_bytes.map(|held| held.saturating_sub(bytes));
     Ok(())
+}
+
+/// A room has grown by what is its own: other rooms look at its row for that.
+pub(super) fn has_grown(before: &RoomRow, after: &RoomRow) -> bool {
+    let own = |row: &RoomRow| row.inbox_bytes.map(|held| held / OWN_BYTES);
+    own(before) != own(after)
 }
 
 fn too_many(row: &RoomRow) -> Option<RoomSeq> {
@@ -61,7 +71,7 @@ fn too_many(row: &RoomRow) -> Option<RoomSeq> {
 /// was redacted since may be less, so all are looked at before any goes.
 fn too_large(sql: &impl Sql, row: &mut RoomRow, before: Option<u64>) -> Result<Option<RoomSeq>, SqlError> {
     let Some(most) = most_bytes(sql, row, before)? else { return Ok(None) };
-    let sizes = inbox_bytes::sizes(sql, &row.room_id)?;
+    let sizes = inbox_bytes::sizes(sql, &row.room_id, row.spare)?;
     let held: u64 = sizes.iter().map(|(_, bytes)| bytes).sum();
     row.inbox_bytes = Some(held);
     // The newest stays, whatever it weighs.

@@ -20,6 +20,7 @@ mod outside_invites;
 mod places;
 mod presence;
 mod push;
+mod recent;
 mod resolution;
 mod room_upgrade;
 mod sessions;

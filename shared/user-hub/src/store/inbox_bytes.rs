@@ -8,11 +8,11 @@ use tern_ports::{Row, Sql, SqlError};
 /// NULL until they are counted.
 pub(crate) const COLUMN: Step = &["ALTER TABLE room ADD COLUMN inbox_bytes INTEGER"];
 
-/// Positions and bytes of all events that are held of a room, the newest first.
-pub(crate) fn sizes(sql: &impl Sql, room_id: &RoomId) -> Result<Vec<(RoomSeq, u64)>, SqlError> {
+/// Positions and bytes of all events that are held of a room, from `from` on, the newest first.
+pub(crate) fn sizes(sql: &impl Sql, room_id: &RoomId, from: RoomSeq) -> Result<Vec<(RoomSeq, u64)>, SqlError> {
     let rows = sql.query(
-        "SELECT seq, length(CAST(client AS BLOB)) FROM inbox WHERE room_id = +? ORDER BY seq DESC",
-        &[room_id.as_str().into()],
+        "SELECT seq, length(CAST(client AS BLOB)) FROM inbox WHERE room_id = +? AND seq >= ? ORDER BY seq DESC",
+        &[room_id.as_str().into(), from.0.into()],
     )?;
     Ok(rows.iter().filter_map(|row: &Row| Some((RoomSeq(row.int(0)?), row.int(1)?))).collect())
 }

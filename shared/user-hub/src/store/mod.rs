@@ -16,6 +16,7 @@ pub(super) mod profile;
 pub(super) mod publication;
 pub(super) mod pushers;
 pub(super) mod receipts;
+pub(super) mod recent;
 pub(super) mod resolved;
 pub(super) mod rooms;
 pub(super) mod shared_users;
