@@ -45,7 +45,8 @@ impl<H: ObjectHost> RoomActor<H> {
         }
         self.follow_up();
         let expired = self.expire_sticky(now);
-        told.and(written).and(expired).and(self.save_cursors())
+        let filling = self.start_filling(now);
+        told.and(written).and(expired).and(filling).and(self.save_cursors())
     }
 
     /// Sees to it that what follows from a commit is resumed if this object dies after the reply.
@@ -76,6 +77,7 @@ impl<H: ObjectHost> RoomActor<H> {
             self.typing_due(),
             // What is still due could not be written.
             self.receipts_due().map(|due| if due > now { due } else { now.plus(LEFTOVERS_MS) }),
+            self.gaps_due().map(|due| due.max(now.plus(SOON_MS))),
             // What is still due could not be sent.
             self.delayed_due().map(|due| if due > now { due } else { now.plus(SOON_MS) }),
         ];

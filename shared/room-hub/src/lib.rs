@@ -8,7 +8,7 @@
 //! | folder | what | in it |
 //! |---|---|---|
 //! | `timeline` | changes, and what is stored of them | `send`, `membership`, `create`, `delayed`, `finalised`, `sticky`, `facts`, `forward` |
-//! | `graph` | events from other servers, and what is kept of a room that forked | `receive`, `origins`, `genuine`, `take`, `fetch`, `waiting`, `admit`, `known`, `history`, `turn_states`, `read_events`; `state_groups`, `resolution_changes`, `side_events`, `state_history` |
+//! | `graph` | events from other servers, and what is kept of a room that forked | `receive`, `origins`, `genuine`, `take`, `fetch`, `waiting`, `gaps`, `signer_keys`, `admit`, `known`, `history`, `turn_states`, `read_events`; `state_groups`, `resolution_changes`, `side_events`, `state_history` |
 //! | `resident` | users of other servers join, leave and knock through this one | `template`, `hand_over`, `condition`, `answer` |
 //! | `delivery` | who is told what, one by one or by relays; typing and receipts | `enqueue`, `delivery_queue`, `workers`, `shards`, `notice_batch`, `listeners`, `ephemeral`; `servers` in the room, and `server_queue` |
 //! | `reads` | reads, each after the reader's access was checked (`access`) | `history`, `read`, `relations`, `slice`; `server`, `server_state`, `server_history`, `outgoing` for other servers; `aggregate`, `related`, `receipt_place`; `timeline`, the tail joined with what the storage worker has |
@@ -44,7 +44,7 @@ mod timeline;
 pub use crate::timeline::delayed::room_of as room_of_delayed;
 use crate::{
     delivery::{announce, ephemeral, servers::Servers},
-    graph::origins::Origins,
+    graph::{gaps::GapFiller, origins::Origins},
     refusal::not_in_room,
     timeline::{forward, head::Head, send, store::Store, view},
 };
@@ -82,6 +82,7 @@ pub struct RoomActor<H: ObjectHost> {
     servers: Servers,
     /// Events from elsewhere wait for others, as far as that is known.
     waits: Cell<Option<bool>>,
+    gaps: GapFiller,
     alarm: AlarmClock,
 }
 
@@ -105,6 +106,7 @@ impl<H: ObjectHost> RoomActor<H> {
             origins: Origins::default(),
             servers: Servers::default(),
             waits: Cell::default(),
+            gaps: GapFiller::default(),
             alarm: AlarmClock::default(),
         }
     }

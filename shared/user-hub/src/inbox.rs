@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use tern_model::{MatrixError, Notice, NoticeEvent, ResolvedState, StreamPos, news};
+use tern_model::{MatrixError, Notice, NoticeEvent, ResolvedState, RoomSeq, StreamPos, news};
 use tern_ports::{ObjectHost, Sql, WaitingPolls, wire::user::Delivered};
 use tern_room::client::with_membership;
 use tern_sync::{Membership, is_bump, relists};

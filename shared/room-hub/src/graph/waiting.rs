@@ -67,6 +67,7 @@ impl<H: ObjectHost> RoomActor<H> {
                 self.store().cap_waiting(origin.as_str(), if is_here { MOST_OF_ORIGIN } else { MOST_OF_STRANGER })
             })?;
             self.waits.set(Some(true));
+            self.expect_gap().await;
             self.host.synced().await;
         }
         // What only waits itself brings nobody further.
@@ -74,7 +75,7 @@ impl<H: ObjectHost> RoomActor<H> {
     }
 
     /// Tries events again that wait for nothing that is still unknown.
-    async fn retry_waiting(self: &Rc<Self>) -> Result<(), MatrixError> {
+    pub(crate) async fn retry_waiting(self: &Rc<Self>) -> Result<(), MatrixError> {
         for _ in 0..ROUNDS {
             if !self.has_waiting()? {
                 break;
@@ -95,7 +96,7 @@ impl<H: ObjectHost> RoomActor<H> {
     }
 
     /// Some event waits. Asked of the table once, so that a room in which none does pays nothing for it.
-    fn has_waiting(&self) -> Result<bool, SqlError> {
+    pub(crate) fn has_waiting(&self) -> Result<bool, SqlError> {
         if let Some(known) = self.waits.get() {
             return Ok(known);
         }
@@ -126,7 +127,7 @@ impl<S: Sql> Store<'_, S> {
     }
 
     /// Forgets those that have waited too long.
-    fn drop_waiting(self, now: Millis) -> Result<(), SqlError> {
+    pub(crate) fn drop_waiting(self, now: Millis) -> Result<(), SqlError> {
         self.0.query("DELETE FROM waiting WHERE since < ?", &[now.0.saturating_sub(LONGEST_MS).into()])?;
         Ok(())
     }

@@ -49,7 +49,12 @@ pub(crate) struct Around {
     pub(crate) idle: RefCell<BTreeSet<String>>,
     /// What objects of other servers were told: from where and up to where.
     pub(crate) enqueued: RefCell<Vec<(String, u64, u64)>>,
+    /// What the objects of other servers answer to what they are asked; without it they cannot be reached.
+    pub(crate) servers: RefCell<Option<Rc<Server>>>,
 }
+
+/// The objects of other servers.
+pub(crate) type Server = dyn Fn(&str, DestinationCommand) -> Vec<u8>;
 
 /// The network of one room object.
 pub(crate) struct Wires(pub(crate) Rc<Around>);
@@ -98,6 +103,7 @@ impl Around {
             held: RefCell::default(),
             idle: RefCell::default(),
             enqueued: RefCell::default(),
+            servers: RefCell::default(),
         })
     }
 
@@ -106,11 +112,16 @@ impl Around {
         if self.out.borrow().contains(server.as_str()) {
             return Err(Unreachable("out".to_owned()));
         }
-        let DestinationCommand::EnqueueEvents(ask) = frame::read(frame).unwrap() else {
-            panic!("nothing else is asked")
-        };
-        self.enqueued.borrow_mut().push((server.to_string(), ask.from.0, ask.until.0));
-        Ok(frame::write_reply(&Ok(Done {})))
+        match frame::read(frame).unwrap() {
+            DestinationCommand::EnqueueEvents(ask) => {
+                self.enqueued.borrow_mut().push((server.to_string(), ask.from.0, ask.until.0));
+                Ok(frame::write_reply(&Ok(Done {})))
+            }
+            ask => {
+                let servers = self.servers.borrow().clone();
+                Ok(servers.ok_or_else(|| Unreachable("nobody is there".to_owned()))?(server.as_str(), ask))
+            }
+        }
     }
 
     async fn to_relay(self: &Rc<Self>, name: String, frame: &[u8]) -> Result<Vec<u8>, Unreachable> {

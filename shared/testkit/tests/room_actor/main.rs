@@ -10,6 +10,7 @@ mod durability;
 mod ephemeral;
 mod far;
 mod full;
+mod gaps;
 mod handshakes;
 mod history;
 mod ignored;
