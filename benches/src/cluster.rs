@@ -72,7 +72,7 @@ pub struct Tally {
     pub storage: u64,
     /// Alarms that rang.
     pub alarms: u64,
-    /// Rows of tables written, by hubs and in D1.
+    /// Rows written, by hubs and in D1, as they are billed.
     pub rows: u64,
     /// Requests of users' hubs to servers that are not ours.
     pub outbound: u64,

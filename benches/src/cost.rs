@@ -13,7 +13,7 @@ pub struct Cost {
     pub hops: u64,
     /// Messages to the storage worker before the answer.
     pub storage: u64,
-    /// Rows of tables written before the answer.
+    /// Rows written before the answer, as they are billed.
     pub rows: u64,
     /// Billed writes and lists of the bucket (class A) before the answer.
     pub bucket_writes: u64,
@@ -33,7 +33,7 @@ pub struct Cost {
     pub later_storage: u64,
     /// Requests to servers that are not ours after the answer.
     pub later_outbound: u64,
-    /// Rows of tables written after the answer, by objects and in D1.
+    /// Rows written after the answer, by objects and in D1, as they are billed.
     pub later_rows: u64,
     /// Alarms that rang until there was nothing left to do.
     pub alarms: u64,

@@ -84,7 +84,7 @@ impl Host {
         self.gateway_asked.get()
     }
 
-    /// Rows of tables written so far. Setting an alarm is billed as one.
+    /// Rows written so far. Setting an alarm is billed as one.
     pub(crate) fn rows_written(&self) -> u64 {
         tern_ports::Sql::rows_written(&*self.inner.sqlite) + self.alarms_set.get()
     }

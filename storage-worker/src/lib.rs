@@ -17,6 +17,7 @@ use tern_storage::{
     commands::{
         clients,
         levels::{self, CLOSED_ABOVE, MAX_BYTES},
+        server_keys,
     },
 };
 use worker::{Context, Env, Method, Request, Response, Result, ScheduleContext, ScheduledEvent, console_error, event};
@@ -47,6 +48,9 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
     let now = Millis(worker::Date::now().as_millis());
     if let Err(error) = clients::expire(&d1::Bindings(env.clone()), now).await {
         console_error!("sweep of clients: {error}");
+    }
+    if let Err(error) = server_keys::expire(&d1::Bindings(env.clone()), now).await {
+        console_error!("sweep of server keys: {error}");
     }
     measure(&d1::Bindings(env.clone()), now).await;
     if let Err(error) = media::sweep(env).await {

@@ -217,7 +217,7 @@ fn a_notary_passes_on_what_servers_have_signed() {
     };
     let answer = |text: &str| {
         let own = OwnKeys::default();
-        let query = notary::query(&scene.edge, &scene.config, &own, wanted(text).unwrap());
+        let query = notary::query(&scene.edge, &scene.config, &own, wanted(text).unwrap(), || Ok(()));
         let answer: Value = serde_json::from_str(&scene.edge.run(query).unwrap()).unwrap();
         answer["server_keys"].as_array().cloned().unwrap()
     };
@@ -228,6 +228,26 @@ fn a_notary_passes_on_what_servers_have_signed() {
     assert_eq!(code(wanted(r#"{"a.org":{"ed25519:1":{"minimum_valid_until_ts":"x"}}}"#)).1, "M_BAD_JSON");
     let many: BTreeMap<_, _> = (0..101).map(|n| (format!("s{n}.org"), json!({}))).collect();
     assert_eq!(code(wanted(&json!(many).to_string())).1, "M_TOO_LARGE");
+}
+
+#[test]
+fn every_server_that_has_to_be_asked_counts_for_whoever_asks_about_it() {
+    let scene = Scene::new();
+    let ask = |number: usize, room_for: u32| {
+        let wanted = (0..number).map(|at| (format!("s{at}.org").try_into().unwrap(), Millis(0))).collect();
+        let (own, asked, before) = (OwnKeys::default(), Cell::new(0), scene.edge.fetches.get());
+        let admit = || {
+            asked.set(asked.get() + 1);
+            if asked.get() > room_for { Err(MatrixError::limit_exceeded(1)) } else { Ok(()) }
+        };
+        let answer = scene.edge.run(notary::query(&scene.edge, &scene.config, &own, wanted, admit));
+        (answer.map_err(|error| error.errcode), asked.get(), scene.edge.fetches.get() - before)
+    };
+    let nobody = Ok(r#"{"server_keys":[]}"#.to_owned());
+    assert_eq!(ask(4, 100), (nobody.clone(), 4, 4));
+    assert_eq!(ask(50, 100), (nobody.clone(), 10, 10), "not more for one question");
+    assert_eq!(ask(4, 2), (nobody, 3, 2), "as far as there is room");
+    assert_eq!(ask(4, 0), (Err("M_LIMIT_EXCEEDED".into()), 1, 0));
 }
 
 #[test]

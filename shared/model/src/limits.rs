@@ -100,7 +100,7 @@ classes! {
     Public public = 200, 36_000;
     /// Requests of other servers, per server.
     Federation federation = 1_000, 180_000;
-    /// Requests that are refused for their token or signature, per address, and those whose sender's keys have to be asked for.
+    /// Requests that are refused for their token or signature, per address, and servers whose keys have to be asked for.
     BadToken bad_token = 100, 3_600;
     /// Registrations of OAuth clients, per address: each is stored until it is clear that nobody uses it.
     RegisterClient register_client = 20, 60;

@@ -46,11 +46,7 @@ use crate::{
     delivery::{announce, ephemeral, servers::Servers},
     graph::{gaps::GapFiller, origins::Origins},
     refusal::not_in_room,
-    timeline::{
-        forward, send,
-        store::{Head, Store},
-        view,
-    },
+    timeline::{forward, head::Head, send, store::Store, view},
 };
 pub use schema::SCHEMA;
 
@@ -214,6 +210,11 @@ impl<H: ObjectHost> RoomActor<H> {
     /// Takes over the head as it stands in its row.
     fn adopt(&self, head: Head) {
         self.saved.set((head.forwarded, head.announced));
+        self.adopt_unsaved(head);
+    }
+
+    /// Takes over a head whose cursors are not in its row, nor what its newest event tells.
+    fn adopt_unsaved(&self, head: Head) {
         self.head.replace(Known::Present(Rc::new(head)));
     }
 

@@ -2,7 +2,7 @@
 
 use tern_object_kit::schema::{NUMBER, READ_NUMBER, Schema, Step, WRITE_NUMBER};
 
-/// A message costs four rows: the event, its two index rows, the head; one that relates to another, one more.
+/// A message costs two rows: the event and the entry of its id; one that relates to another, one more.
 pub const SCHEMA: Schema = Schema {
     steps: &[
         FIRST,
@@ -21,6 +21,7 @@ pub const SCHEMA: Schema = Schema {
         crate::graph::side_events::CITED,
         crate::graph::waiting::TABLE,
         crate::delivery::servers::TABLES,
+        crate::timeline::transactions::IN_MEMORY,
     ],
     read: READ_NUMBER,
     write: WRITE_NUMBER,

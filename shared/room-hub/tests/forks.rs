@@ -159,7 +159,7 @@ impl Home {
     /// The storage worker has the same state.
     fn check_stored(&self, seed: u64, room_id: &OwnedRoomId) {
         self.host.settle();
-        let head = self.rows("SELECT CAST(newest AS TEXT) FROM head")[0][0].parse().unwrap();
+        let head = self.rows("SELECT CAST(max(seq) AS TEXT) FROM events")[0][0].parse().unwrap();
         let ask = StateAt { room_id: room_id.clone(), at: RoomSeq(head), kind: None, state_key: None };
         let stored = self.host.run(ask_storage(&*self.host, ask)).unwrap();
         let stored: BTreeSet<_> = stored
@@ -207,7 +207,12 @@ impl RoomView for Face<'_> {
     }
 
     fn extremities(&self) -> Result<Vec<Extremity>, Unreadable> {
-        let rows = self.0.rows("SELECT extremities, CAST(CAST(depth AS INTEGER) AS TEXT) FROM head");
+        // The head's row is behind where the newest event is the only extremity.
+        let rows = self.0.rows(
+            "SELECT CASE WHEN h.newest < e.seq THEN json_array(e.event_id) ELSE h.extremities END,
+                 CAST(CAST(CASE WHEN h.newest < e.seq THEN e.pdu ->> '$.depth' ELSE h.depth END AS INTEGER) AS TEXT)
+             FROM head h, events e ORDER BY e.seq DESC LIMIT 1",
+        );
         let ids: Vec<ruma::OwnedEventId> = serde_json::from_str(&rows[0][0]).unwrap();
         let depth = rows[0][1].parse().unwrap();
         Ok(ids.into_iter().map(|event_id| Extremity { event_id, depth }).collect())

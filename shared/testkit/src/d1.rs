@@ -62,7 +62,7 @@ impl D1 {
         self.batches.take()
     }
 
-    /// Rows written so far in all databases, index rows not counted.
+    /// Rows written so far in all databases, as they are billed.
     pub fn rows_written(&self) -> u64 {
         self.shards.iter().map(Sql::rows_written).sum::<u64>() + self.global.rows_written()
     }

@@ -17,6 +17,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot be set up has to stop, with the reason")]
 
 pub mod ambient;
+mod billed_rows;
 pub mod bucket;
 pub mod crypto;
 pub mod d1;

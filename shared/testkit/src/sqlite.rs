@@ -4,10 +4,13 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     path::Path,
+    rc::Rc,
 };
 
 use rusqlite::{Connection, StatementStatus, limits::Limit, types::ValueRef};
 use tern_ports::{Row, Sql, SqlError, Value, platform_limits::check_statement};
+
+use crate::billed_rows::Billing;
 
 /// What the platform allows (Durable Objects and D1 alike) beyond `platform_limits`; the first is also that of a whole row.
 const LIMITS: [(Limit, i32); 7] = [
@@ -29,8 +32,7 @@ const GREATEST_INTEGER: u64 = 1 << 53;
 /// A SQLite database with the platform's limits.
 ///
 /// Writes stay undone until [`Sqlite::make_durable`], as a Durable Object's do until its output gate opens:
-/// [`Sqlite::crash`] loses the rest. `rows_written` counts the rows that statements changed; index rows, which the platform
-/// bills too, are not in it, nor are the inner tables of a full-text index, which it does not bill.
+/// [`Sqlite::crash`] loses the rest. `rows_written` counts as the platform bills (`billed_rows`).
 ///
 /// A statement that SQLite plans anew with every use is refused ([`Sql::query`] says which those are).
 pub struct Sqlite {
@@ -39,6 +41,8 @@ pub struct Sqlite {
     statements: Cell<u64>,
     steps: Cell<u64>,
     rows_written: Cell<u64>,
+    /// What statements write, as long as the schema is the same.
+    billings: RefCell<BTreeMap<String, Rc<Billing>>>,
     /// How often statements were planned anew; nothing where that is nobody's concern.
     planned: Option<RefCell<BTreeMap<String, u32>>>,
     /// Where the database is full.
@@ -75,6 +79,7 @@ impl Sqlite {
             statements: Cell::new(0),
             steps: Cell::new(0),
             rows_written: Cell::new(0),
+            billings: RefCell::default(),
             planned: Some(RefCell::default()),
             most_pages: Cell::new(None),
         }
@@ -102,6 +107,7 @@ impl Sqlite {
     /// # Panics
     /// When a statement fails.
     pub fn script(&self, sql: &str) {
+        self.billings.take();
         self.connection.borrow().execute_batch(sql).expect("the script runs");
     }
 
@@ -118,6 +124,7 @@ impl Sqlite {
 
     /// Loses everything written since the last [`Sqlite::make_durable`].
     pub fn crash(&self) {
+        self.billings.take();
         let connection = self.connection.borrow();
         run(&connection, "ROLLBACK");
         run(&connection, "BEGIN");
@@ -191,6 +198,15 @@ impl Sqlite {
         u64::try_from(number).unwrap_or_default()
     }
 
+    fn billing(&self, connection: &Connection, sql: &str) -> Result<Rc<Billing>, SqlError> {
+        if let Some(billing) = self.billings.borrow().get(sql) {
+            return Ok(Rc::clone(billing));
+        }
+        let billing = Rc::new(Billing::of(connection, sql).map_err(refused)?);
+        self.billings.borrow_mut().insert(sql.to_owned(), Rc::clone(&billing));
+        Ok(billing)
+    }
+
     fn refuse_when_full(&self, sql: &str) -> Result<(), SqlError> {
         let deletes = || sql.trim_start().starts_with("DELETE");
         match self.most_pages.get() {
@@ -218,11 +234,12 @@ impl Sql for Sqlite {
         refuse_control(sql)?;
         check_statement(sql, params)?;
         let connection = self.connection.borrow();
-        let mut statement = connection.prepare_cached(sql).map_err(refused)?;
+        let billing = self.billing(&connection, sql)?;
+        let mut statement = connection.prepare_cached(&billing.sql).map_err(refused)?;
         if !statement.readonly() {
             self.refuse_when_full(sql)?;
         }
-        let width = statement.column_count();
+        let width = statement.column_count() - billing.partial;
         for (index, param) in params.iter().enumerate() {
             bind(&mut statement, index + 1, param)?;
         }
@@ -230,8 +247,14 @@ impl Sql for Sqlite {
             return Err(SqlError("wrong number of parameters".to_owned()));
         }
         let mut rows = statement.raw_query();
-        let mut all = Vec::new();
+        let (mut all, mut partial) = (Vec::new(), 0);
         while let Some(row) = rows.next().map_err(refused)? {
+            for index in width..width + billing.partial {
+                partial += u64::from(row.get::<_, Option<bool>>(index).map_err(refused)?.unwrap_or_default());
+            }
+            if width == 0 {
+                continue;
+            }
             let columns = (0..width).map(|index| row.get_ref(index).map_err(refused).and_then(column));
             all.push(Row(columns.collect::<Result<_, _>>()?));
         }
@@ -240,7 +263,11 @@ impl Sql for Sqlite {
         self.steps.set(self.steps.get() + steps);
         self.note_plans(sql, statement.reset_status(StatementStatus::RePrepare))?;
         if !statement.readonly() {
-            self.rows_written.set(self.rows_written.get() + connection.changes());
+            let rows = if billing.schema { 1 } else { connection.changes() * (1 + billing.entries) + partial };
+            self.rows_written.set(self.rows_written.get() + rows);
+        }
+        if billing.schema {
+            self.billings.take();
         }
         Ok(all)
     }
@@ -252,6 +279,7 @@ impl Sql for Sqlite {
         run(&self.connection.borrow(), "SAVEPOINT work");
         let result = work();
         if result.is_err() {
+            self.billings.take();
             run(&self.connection.borrow(), "ROLLBACK TO work");
         }
         run(&self.connection.borrow(), "RELEASE work");

@@ -14,12 +14,7 @@ use tern_ports::{
 };
 use tern_push::{Change, PushRules};
 
-use super::{
-    UserActor,
-    invites::check_rules,
-    store::{account_data, rooms},
-    transaction::Transaction,
-};
+use super::{UserActor, invites::check_rules, store::account_data, transaction::Transaction};
 
 /// Type of the push rules.
 pub(super) const PUSH_RULES: &str = "m.push_rules";
@@ -196,11 +191,11 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// The room may belong to other lists now.
     pub(super) fn relist_room(&self, tx: &Transaction<'_, H::Sql>, room_id: &RoomId) -> Result<(), MatrixError> {
         self.rooms.borrow_mut().account_data_changed(room_id);
-        let Some(mut row) = rooms::load(tx.sql, room_id)?.filter(|row| !row.forgotten) else { return Ok(()) };
+        let Some(mut row) = self.room_row(room_id)?.filter(|row| !row.forgotten) else { return Ok(()) };
         let pos: StreamPos = tx.advance(news::ROOMS);
         tx.relist(pos);
         (row.pos, row.relisted) = (pos, pos);
-        Ok(rooms::write(tx.sql, &row)?)
+        Ok(self.write_room(tx, &row)?)
     }
 }
 

@@ -72,18 +72,18 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             if event.state_key.is_none() && !read.is_redacted() {
                 arrive(tx.sql, row, Scope::Thread(thread.as_deref()), event.seq)?;
             }
-            return Ok(Filed { thread, highlights: None });
+            return Ok(Filed { thread, highlights: None, figures: None });
         }
         let notifies = self.evaluate_event(place, event, &read, thread.as_deref())?;
         let counted = notifies.filter(|_| counts(row, event.seq));
         if let Some(highlight) = counted {
             let thread = row.unread_counts.counted_in(thread);
             row.unread_counts.add(&Notification { seq: event.seq, highlight, thread: thread.clone() });
-            return Ok(Filed { thread, highlights: counted });
+            return Ok(Filed { thread, highlights: counted, figures: None });
         }
         // An invite counts by being one; pushers hear of it all the same.
         let invites = row.membership == Membership::Invite && is_member_event_of(event, &self.user_id);
-        Ok(Filed { thread, highlights: notifies.filter(|_| invites) })
+        Ok(Filed { thread, highlights: notifies.filter(|_| invites), figures: None })
     }
 
     /// Whether the event, of this thread if any, notifies, and if so, whether it highlights.
@@ -193,10 +193,8 @@ pub(super) fn arrive(sql: &impl Sql, row: &mut RoomRow, scope: Scope<'_>, seq: R
         None => row.unread_counts.read(scope, seq, []),
         Some(_) if seq >= row.newest => row.unread_counts.read_all(scope, seq),
         Some(from) => {
-            let mut passed: Vec<Notification> = inbox::notifications(sql, &row.room_id, from, seq)?
-                .into_iter()
-                .map(|(notification, _)| notification)
-                .collect();
+            let mut passed: Vec<Notification> =
+                inbox::notifications(sql, row, from, seq)?.into_iter().map(|(notification, _)| notification).collect();
             if row.packed {
                 let packs = unread::packs(sql, &row.room_id, seq)?;
                 passed.extend(packs.into_iter().flat_map(|pack| pack.notifications).map(|packed| packed.notification));
@@ -223,7 +221,7 @@ fn sift(sql: &impl Sql, row: &mut RoomRow, seq: RoomSeq) -> Result<(), SqlError>
 /// Packs what is unread of events before `from`, which are about to leave the inbox.
 pub(super) fn pack_before(sql: &impl Sql, row: &mut RoomRow, from: RoomSeq) -> Result<(), SqlError> {
     if !row.unread_counts.is_clear() {
-        let notifications = inbox::notifications(sql, &row.room_id, row.unread_counts.read, from.previous())?;
+        let notifications = inbox::notifications(sql, row, row.unread_counts.read, from.previous())?;
         let unread = notifications.into_iter().filter(|(notification, _)| row.unread_counts.is_unread(notification));
         let unread: Vec<_> =
             unread.map(|(notification, event_id)| PackedNotification::new(notification, &event_id)).collect();
@@ -239,7 +237,7 @@ pub(super) fn pack_before(sql: &impl Sql, row: &mut RoomRow, from: RoomSeq) -> R
 
 /// A redacted event no longer counts.
 pub(super) fn discount(sql: &impl Sql, row: &mut RoomRow, target: &EventId) -> Result<(), SqlError> {
-    if let Some(notification) = inbox::drop_notification(sql, &row.room_id, target)? {
+    if let Some(notification) = inbox::drop_notification(sql, row, target)? {
         row.unread_counts.take(&notification);
         return Ok(());
     }

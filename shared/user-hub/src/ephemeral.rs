@@ -56,6 +56,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         let mut moved = false;
         for (receipt, new_thread) in fresh {
             receipts::write(tx.sql, &notice.room_id, receipt, pos)?;
+            tx.receipts_told(pos);
             if new_thread {
                 receipts::drop_oldest_threads(tx.sql, &notice.room_id, receipt)?;
             }

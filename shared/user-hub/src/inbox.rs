@@ -16,22 +16,17 @@ use super::{
     counting::{Place, discount, pack_before},
     ephemeral::is_typing_alone,
     ignored::is_unheard,
+    inbox_bounds::{KEPT, retire, trim},
     member::{MEMBER, display_name, is_member_event_of, joins, membership_after},
     redaction,
+    room_rows::Filing,
     store::{
         facts::{self, Facts},
-        inbox, places, resolved,
-        rooms::{self, RoomRow},
+        inbox, resolved,
+        rooms::RoomRow,
     },
     transaction::Transaction,
 };
-
-/// Events kept per room.
-const KEPT: u64 = 50;
-/// How many more there may be before the surplus goes, so that not every message costs a deleted row.
-const SURPLUS: u64 = 25;
-/// Events kept at most, when the storage worker is far behind.
-const MOST_KEPT: u64 = 500;
 
 impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn deliver(self: &Rc<Self>, notices: &[Notice]) -> Result<Delivered, MatrixError> {
@@ -63,7 +58,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
 
     fn merge(&self, tx: &Transaction<'_, H::Sql>, notice: &Notice) -> Result<(), MatrixError> {
         let room_id = &notice.room_id;
-        let before = rooms::load(tx.sql, room_id)?;
+        let before = self.room_row(room_id)?;
         let known = before.is_some();
         let was_in = before.as_ref().is_some_and(|before| before.membership == Membership::Join);
         let mut row = before.clone().unwrap_or_else(|| RoomRow::unknown(room_id));
@@ -74,6 +69,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         // Told again as a whole: what else it says is older than what is known.
         let stale = fresh.is_empty() && !notice.events.is_empty();
         row.forwarded = row.forwarded.max(notice.forwarded);
+        let mut filed = None;
         if !fresh.is_empty() {
             let ignored = self.ignored()?;
             let heard = || fresh.iter().copied().filter(|event| !is_unheard(&ignored, event));
@@ -92,12 +88,12 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             self.take_resolved_join(&mut row, &resolved);
             let first = fresh.first().map_or(previous.newest, |event| event.seq);
             self.begin_counting(tx, &mut row, &previous, first)?;
-            self.file(tx, &mut row, (notice, &fresh), pos, previous.membership)?;
+            filed = self.file(tx, &mut row, (notice, &fresh), pos, previous.membership)?;
             // A redaction counts, whoever sends it.
             if quiet && row.unread_counts != previous.unread_counts {
                 row.pos = tx.advance(news::ROOMS);
             }
-            trim(tx, &mut row)?;
+            trim(tx, &mut row, previous.inbox_bytes)?;
             self.follow_members(tx, &row, was_in, notice, &fresh)?;
             self.unstick_room(tx.sql, &row)?;
         }
@@ -116,13 +112,8 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         }
         self.unsubscribe(tx, &row, notice)?;
         self.note_unread(before.as_ref(), &row);
-        // How far storage is alone is not worth a row.
-        let moved = |before: RoomRow| {
-            before.pos != row.pos || before.newest != row.newest || before.unread_counts != row.unread_counts
-        };
-        if before.is_none_or(moved) && (known || !fresh.is_empty()) {
-            rooms::write(tx.sql, &row)?;
-            self.rooms.borrow_mut().changed(room_id);
+        if known || !fresh.is_empty() {
+            self.keep_room(tx, before, row, filed)?;
         }
         upgrades.iter().try_for_each(|upgrade| self.copy_settings(tx, upgrade))
     }
@@ -135,7 +126,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         }
     }
 
-    /// Puts new events into the inbox, each with its mark.
+    /// Puts new events into the inbox, each with its mark, the last one with what they move of the room.
     fn file(
         &self,
         tx: &Transaction<'_, H::Sql>,
@@ -143,7 +134,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         (notice, fresh): (&Notice, &[&NoticeEvent]),
         pos: StreamPos,
         before: Membership,
-    ) -> Result<(), MatrixError> {
+    ) -> Result<Option<Filing>, MatrixError> {
         let facts = self.facts(&notice.room_id)?;
         let mut place = Place::of(&notice.room_id, &facts);
         if let Some(summary) = &notice.summary {
@@ -152,19 +143,26 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         let encrypted = notice.summary.as_ref().or(facts.summary.as_ref()).is_some_and(|summary| summary.encrypted);
         let told = fresh.iter().any(|event| is_member_event_of(event, &self.user_id));
         let mut at_event = if told { before } else { row.membership };
+        let last = fresh.last().map_or(RoomSeq(0), |event| event.seq);
+        let mut filing = None;
         for event in fresh {
             if is_member_event_of(event, &self.user_id) {
                 place.own_name = display_name(event);
                 at_event = membership_after(event).as_deref().and_then(Membership::parse).unwrap_or(at_event);
             }
-            let filed = self.count(tx, row, &place, event)?;
+            let mut filed = self.count(tx, row, &place, event)?;
             if filed.highlights.is_some() {
                 self.note_push(tx, pos);
             }
             // Clients judge by it whether a message that they cannot read was ever meant to be (MSC4115): so it is worth
             // its bytes where messages are encrypted, and nowhere else.
             let client = encrypted.then(|| with_membership(&event.client, at_event.as_str()));
-            inbox::add(tx.sql, &row.room_id, event, client.as_ref().unwrap_or(&event.client), filed, pos)?;
+            let client = client.as_ref().unwrap_or(&event.client);
+            row.inbox_bytes = row.inbox_bytes.map(|held| held + client.text().len() as u64);
+            let figures = row.figures(&tx.hub());
+            filed.figures = (event.seq == last).then_some(figures);
+            filing = Some(Filing { pos, figures });
+            inbox::add(tx.sql, row, event, client, filed, pos)?;
             row.newest = event.seq;
             if let Some(target) = &event.redacts {
                 discount(tx.sql, row, target)?;
@@ -172,7 +170,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
                 self.unstick(tx.sql, &row.room_id, target)?;
             }
         }
-        Ok(())
+        Ok(filing)
     }
 
     fn take_membership(
@@ -275,7 +273,7 @@ fn make_place(tx: &Transaction<'_, impl Sql>, row: &mut RoomRow, fresh: &[&Notic
         // What is held from before the gap is no part of the inbox any more, but still tells what was known when.
         if let Some(oldest) = inbox::newest_but(tx.sql, &row.room_id, KEPT)? {
             pack_before(tx.sql, row, oldest.next())?;
-            places::retire(tx.sql, &row.room_id, oldest.next())?;
+            retire(tx.sql, row, oldest.next())?;
         }
         row.inbox_from = first.seq;
     }
@@ -301,25 +299,4 @@ fn move_room<'a>(row: &mut RoomRow, mut heard: impl DoubleEndedIterator<Item = &
         row.bump = bump.ts;
     }
     (row.pos, row.activity) = (pos, pos);
-}
-
-/// Drops the oldest events when there are too many. Those that storage does not have yet stay, within reason.
-fn trim(tx: &Transaction<'_, impl Sql>, row: &mut RoomRow) -> Result<(), MatrixError> {
-    let held = row.newest.next().0 - row.inbox_from.0;
-    if held <= KEPT + SURPLUS {
-        return Ok(());
-    }
-    let newest = row.newest.0;
-    let wanted = (newest + 1 - KEPT).min(row.forwarded.next().0);
-    let least = (newest + 1).saturating_sub(MOST_KEPT);
-    let from = RoomSeq(wanted.max(least));
-    if from > row.inbox_from {
-        pack_before(tx.sql, row, from)?;
-        places::retire(tx.sql, &row.room_id, from)?;
-        if row.resolved.0 > 0 {
-            resolved::drop_before(tx.sql, &row.room_id, from)?;
-        }
-        row.inbox_from = from;
-    }
-    Ok(())
 }

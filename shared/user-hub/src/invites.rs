@@ -17,11 +17,7 @@ use super::{
     UserActor,
     ignored::IGNORED,
     member::{MEMBER, is_member_event_of, membership_after},
-    store::{
-        account_data,
-        facts::Facts,
-        rooms::{self, RoomRow},
-    },
+    store::{account_data, facts::Facts, rooms::RoomRow},
     transaction::Transaction,
 };
 
@@ -96,20 +92,20 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         if !decides(place.0, place.1) {
             return Ok(write()?);
         }
-        let before = self.hidden_invites(tx)?;
+        let before = self.hidden_invites()?;
         write()?;
         self.ignored.take();
         self.invite_rules.take();
-        for room_id in before.symmetric_difference(&self.hidden_invites(tx)?) {
+        for room_id in before.symmetric_difference(&self.hidden_invites()?) {
             self.relist_room(tx, room_id)?;
             self.note_invites();
         }
         Ok(())
     }
 
-    fn hidden_invites(&self, tx: &Transaction<'_, H::Sql>) -> Result<BTreeSet<OwnedRoomId>, SqlError> {
+    fn hidden_invites(&self) -> Result<BTreeSet<OwnedRoomId>, SqlError> {
         let mut hidden = BTreeSet::new();
-        for row in rooms::all(tx.sql)?.into_iter().filter(|row| row.membership == Membership::Invite) {
+        for row in self.room_rows()?.into_iter().filter(|row| row.membership == Membership::Invite) {
             if self.hides(&row, &self.facts(&row.room_id)?)? {
                 hidden.insert(row.room_id);
             }

@@ -9,8 +9,8 @@
 //! | sessions, devices | [`sessions`], [`refresh`] |
 //! | the pages, OAuth clients | [`browser`], [`grants`] |
 //! | lock, suspension, deactivation | [`standing`] |
-//! | notices of rooms | [`inbox`], [`ephemeral`], [`member`], [`redaction`]; [`subscription`] of large ones |
-//! | sync | [`sync`] and [`classic`] over [`view`] and [`room_cache`], with [`slices`] from outside; [`waiting_polls`] while there is no news |
+//! | notices of rooms | [`inbox`] within [`inbox_bounds`], [`ephemeral`], [`member`], [`redaction`]; [`subscription`] of large ones |
+//! | sync | [`sync`] and [`classic`] over [`view`], [`room_cache`] and [`room_rows`], with [`slices`] from outside; [`waiting_polls`] while there is no news |
 //! | unread counts | [`counting`], and [`missed`] for what was not told |
 //! | where a token of a sync is in a room | [`places`] |
 //! | what notified the user | [`notifications`] |
@@ -36,6 +36,7 @@ mod filters;
 mod grants;
 mod ignored;
 mod inbox;
+mod inbox_bounds;
 mod invites;
 mod member;
 mod missed;
@@ -53,6 +54,7 @@ mod redaction;
 mod refresh;
 mod reply;
 mod room_cache;
+mod room_rows;
 mod room_upgrade;
 mod rooms;
 mod schema;
@@ -87,7 +89,12 @@ pub use reply::Handled;
 pub use schema::SCHEMA;
 
 use self::{
-    prepare::Prepared, reply::reply, room_cache::RoomCache, standing::Standing, store::hub::Hub, typing::Typing,
+    prepare::Prepared,
+    reply::reply,
+    room_cache::RoomCache,
+    standing::Standing,
+    store::{hub::Hub, recent::RecentRooms},
+    typing::Typing,
 };
 
 /// The actor in a user's hub.
@@ -110,6 +117,8 @@ pub struct UserActor<H> {
     /// Whom the user has begun to share a room with, and who are to be told what the user shows.
     met: RefCell<BTreeSet<OwnedUserId>>,
     rooms: RefCell<RoomCache>,
+    /// Rooms that may be ahead of their rows; nothing until they are read.
+    recent: RefCell<Option<RecentRooms>>,
     /// Push rules, ready to be asked.
     push_evaluator: RefCell<Option<Rc<counting::PushEvaluator>>>,
     ignored: RefCell<Option<Rc<BTreeSet<OwnedUserId>>>>,
@@ -166,6 +175,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             untold: Cell::new(false),
             met: RefCell::default(),
             rooms: RefCell::default(),
+            recent: RefCell::default(),
             push_evaluator: RefCell::default(),
             ignored: RefCell::default(),
             invite_rules: RefCell::default(),
@@ -297,7 +307,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
 
     fn load(&self) -> Result<(), SqlError> {
         let sql = self.host.sql();
-        let mut hub = store::hub::read(sql)?;
+        let mut hub = self.read_hub()?;
         hub.constructed += 1;
         self.hub.set(hub);
         self.standing.set(standing::load(sql)?);

@@ -23,7 +23,7 @@ use super::{
     counting::{Place, arrive, counts, discount, thread},
     ignored::is_unheard,
     store::{
-        rooms::{self, RoomRow},
+        rooms::RoomRow,
         unread::{self, Missed, PackedNotification},
     },
     transaction::Transaction,
@@ -84,7 +84,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
 
     fn take_page(&self, tx: &Transaction<'_, H::Sql>, missed: &Missed, page: &SyncRoom) -> Result<(), MatrixError> {
         unread::drop_missed(tx.sql, missed)?;
-        let Some(mut row) = rooms::load(tx.sql, &missed.room_id)? else { return Ok(()) };
+        let Some(mut row) = self.room_row(&missed.room_id)? else { return Ok(()) };
         let before = row.clone();
         let within: Vec<&StoredEvent> = page.timeline.iter().filter(|event| event.seq >= missed.first).collect();
         self.count_page(tx, &mut row, page, &within)?;
@@ -96,7 +96,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             row.pos = tx.advance(news::ROOMS);
         }
         self.rooms.borrow_mut().changed(&row.room_id);
-        Ok(rooms::write(tx.sql, &row)?)
+        Ok(self.write_room(tx, &row)?)
     }
 
     fn count_page(

@@ -15,7 +15,7 @@ use super::{
     UserActor,
     store::{
         inbox::{self, Notifying},
-        rooms::{self, RoomRow},
+        rooms::RoomRow,
     },
 };
 
@@ -52,7 +52,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn list_notifications(&self, command: &ListNotifications) -> Result<RawJson, MatrixError> {
         let unknown = || MatrixError::invalid_param("from is no token of this list");
         let from = command.from.as_deref().map(|from| place(from).ok_or_else(unknown)).transpose()?;
-        let mut rooms = rooms::all(self.host.sql())?;
+        let mut rooms = self.room_rows()?;
         rooms.sort_by_key(|room| Reverse(room.pos));
         let found = self.find_notifications(&rooms, from, command)?;
         page(&found, usize::try_from(command.limit.clamp(1, MOST)).unwrap_or_default())
@@ -73,7 +73,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             if full && found.last().is_some_and(|(notifying, _)| notifying.pos >= room.pos) {
                 break;
             }
-            let notifying = inbox::notifying(self.host.sql(), &room.room_id, from, command.highlights, most)?;
+            let notifying = inbox::notifying(self.host.sql(), room, from, command.highlights, most)?;
             let heard = notifying.into_iter().filter(|notifying| !ignored.contains(&notifying.event.sender));
             found.extend(heard.map(|notifying| (notifying, room)));
             found.sort_by_key(|(notifying, _)| Reverse((notifying.pos, notifying.event.seq)));

@@ -16,7 +16,7 @@ use super::{
     store::{
         facts::{self, Facts},
         outside_invites,
-        rooms::{self, RoomRow},
+        rooms::RoomRow,
     },
     transaction::Transaction,
 };
@@ -29,7 +29,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn deliver_invite(&self, command: &DeliverInvite) -> Result<Done, MatrixError> {
         let room_id = &command.room_id;
         self.change(|tx| {
-            let before = rooms::load(tx.sql, room_id)?;
+            let before = self.room_row(room_id)?;
             let mut row = before.clone().unwrap_or_else(|| RoomRow::unknown(room_id));
             if row.membership == Membership::Join
                 || !outside_invites::put(tx.sql, room_id, command.event_id.as_str(), command.event.text())?
@@ -51,7 +51,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         let room_id = &command.room_id;
         self.change(|tx| {
             let taken = outside_invites::take(tx.sql, room_id)?;
-            let row = rooms::load(tx.sql, room_id)?.filter(|row| row.membership == Membership::Invite);
+            let row = self.room_row(room_id)?.filter(|row| row.membership == Membership::Invite);
             let (Some(event_id), Some(mut row)) = (taken, row) else {
                 return Err(MatrixError::not_found("There is no such invite"));
             };
@@ -75,7 +75,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         let facts = Facts { summary: None, stripped: stripped.into(), own_name: None };
         let after = RoomRow { membership, removed: false, pos, activity: pos, relisted: pos, ..row.clone() };
         facts::write(tx.sql, &row.room_id, &facts)?;
-        rooms::write(tx.sql, &after)?;
+        self.write_room(tx, &after)?;
         self.note_unread(Some(&row), &after);
         self.rooms.borrow_mut().facts_changed(&row.room_id);
         Ok(Done {})

@@ -10,7 +10,7 @@ use tern_sync::AccountData;
 
 use super::{
     UserActor,
-    store::{account_data, inbox, places, rooms},
+    store::{account_data, inbox, places},
 };
 
 /// Positions looked for at once.
@@ -26,7 +26,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     fn place_at(&self, room_id: &RoomId, at: StreamPos) -> Result<Place, SqlError> {
         let sql = self.host.sql();
         let at = at.min(self.hub.get().position);
-        let Some(row) = rooms::load(sql, room_id)? else { return Ok(Place { earliest: RoomSeq(0), latest: None }) };
+        let Some(row) = self.room_row(room_id)? else { return Ok(Place { earliest: RoomSeq(0), latest: None }) };
         let known = if row.activity <= at { Some(row.newest) } else { inbox::newest_at(sql, room_id, at)? };
         let known = match known {
             None => places::at(sql, room_id, at)?,
@@ -49,7 +49,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
 
     fn beside(&self, room_id: &RoomId) -> Result<Beside, SqlError> {
         let sql = self.host.sql();
-        let Some(row) = rooms::load(sql, room_id)?.filter(|row| !row.forgotten) else { return Ok(Beside::default()) };
+        let Some(row) = self.room_row(room_id)?.filter(|row| !row.forgotten) else { return Ok(Beside::default()) };
         let entry = |data: AccountData| {
             let kind = serde_json::Value::from(data.kind);
             RawJson::parse(format!("{{\"type\":{kind},\"content\":{}}}", data.content.text())).ok()

@@ -10,7 +10,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn probe(&self) -> Result<UserProbe, MatrixError> {
         let now = self.hub.get();
         if hub::read(self.host.sql())?.constructed != now.constructed {
-            hub::write(self.host.sql(), &now)?;
+            self.write_hub(self.host.sql(), &now)?;
         }
         Ok(UserProbe {
             constructed: now.constructed,

@@ -84,7 +84,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             return Ok(Some(Rc::clone(view)));
         }
         let sql = self.host.sql();
-        let Some(row) = rooms::load(sql, room_id)?.filter(|row| !row.forgotten) else { return Ok(None) };
+        let Some(row) = self.room_row(room_id)?.filter(|row| !row.forgotten) else { return Ok(None) };
         let facts = self.facts(room_id)?;
         if self.hides(&row, &facts)? {
             return Ok(None);
@@ -132,7 +132,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         let mut facts = facts::all(sql)?;
         let mut tags: BTreeMap<_, _> = account_data::tags(sql)?.into_iter().collect();
         let mut cache = RoomCache { complete: true, direct: Some(Rc::clone(&direct)), ..RoomCache::default() };
-        for row in rooms::all(sql)? {
+        for row in self.room_rows()? {
             let facts = facts.remove(&row.room_id).unwrap_or_default();
             if self.hides(&row, &facts)? {
                 continue;
@@ -165,7 +165,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             let cache = self.rooms.borrow();
             return Ok(cache.by_change.range(after.next()..).flat_map(|(_, rooms)| rooms).cloned().collect());
         }
-        let ids = rooms::changed(self.host.sql(), after)?;
+        let ids = self.changed_room_ids(after)?;
         let views = ids.iter().map(|room_id| self.room(room_id)).collect::<Result<Vec<_>, _>>()?;
         Ok(views.into_iter().flatten().collect())
     }

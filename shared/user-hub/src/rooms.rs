@@ -30,7 +30,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     }
 
     pub(super) fn list_memberships(&self) -> Result<Memberships, MatrixError> {
-        let rooms = rooms::all(self.host.sql())?.into_iter();
+        let rooms = self.room_rows()?.into_iter();
         Ok(rooms.map(|room| (room.room_id, room.membership.as_str().to_owned())).collect())
     }
 
@@ -67,7 +67,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     pub(super) fn forget_room(&self, command: &ForgetRoom) -> Result<Done, MatrixError> {
         let room_id = &command.room_id;
         self.change(|tx| {
-            let row = rooms::load(tx.sql, room_id)?;
+            let row = self.room_row(room_id)?;
             let mut row = row.ok_or_else(|| MatrixError::not_found("You were never in this room"))?;
             if row.forgotten {
                 return Ok(Done {});
@@ -82,7 +82,8 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             row.inbox_from = row.newest.next();
             row.unread_counts = UnreadCounts::default();
             row.packed = false;
-            rooms::write(tx.sql, &row)?;
+            row.inbox_bytes = None;
+            self.write_room(tx, &row)?;
             facts::delete(tx.sql, room_id)?;
             unread::delete_room(tx.sql, room_id)?;
             places::delete_room(tx.sql, room_id)?;

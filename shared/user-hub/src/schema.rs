@@ -4,8 +4,8 @@
 //! `pos` are positions of the user's stream at which the row last changed.
 
 use super::store::{
-    connections, devices, grants, keys, outside_invites, places, publication, pushers, receipts, resolved,
-    shared_users, sticky, subscription, threads, to_device, upgraded,
+    connections, devices, grants, inbox_bytes, keys, outside_invites, places, publication, pushers, receipts, recent,
+    resolved, shared_users, sticky, subscription, threads, to_device, upgraded,
 };
 use tern_object_kit::schema::{Schema, Step};
 
@@ -34,6 +34,8 @@ pub const SCHEMA: Schema = Schema {
         receipts::BOUNDED,
         pushers::TABLES,
         outside_invites::TABLE,
+        inbox_bytes::COLUMN,
+        recent::COLUMNS,
     ],
     read: "SELECT version FROM hub",
     write:
@@ -55,7 +57,8 @@ const ANSWERS: Step = &[
 const DELAYED: Step = &["CREATE TABLE IF NOT EXISTS delayed_room (room_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID"];
 
 const FIRST: Step = &[
-    // One row: the stream's position, the newest position of each kind of news, and figures that ride along.
+    // One row: the stream's position, the newest position of each kind of news, and figures that ride along. What rows of
+    // events and receipts say themselves it may not say yet: `store::recent`.
     "CREATE TABLE IF NOT EXISTS hub (
         id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, constructed INTEGER NOT NULL,
         position INTEGER NOT NULL, rooms INTEGER NOT NULL, to_device INTEGER NOT NULL, e2ee INTEGER NOT NULL,

@@ -21,7 +21,7 @@ use tern_room::{
 };
 use tern_sync::{Slice, SliceAsk, Slices};
 
-use super::{UserActor, ignored::is_unheard, store::rooms};
+use super::{UserActor, ignored::is_unheard};
 
 /// Rooms asked at a time: as many as an object may have connections.
 const AT_A_TIME: usize = 6;
@@ -141,7 +141,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
 
     /// Whether, by what is known here, storage reaches as far as the inbox begins.
     fn may_be_stored(&self, ask: &SliceAsk) -> Result<bool, SqlError> {
-        let row = rooms::load(self.host.sql(), &ask.room_id)?;
+        let row = self.room_row(&ask.room_id)?;
         Ok(row.is_none_or(|row| ask.until.is_some() || row.forwarded.next() >= row.inbox_from))
     }
 

@@ -18,7 +18,7 @@ use super::{
     UserActor,
     alarm::Duty,
     store::{
-        rooms::{self, RoomRow},
+        rooms::RoomRow,
         subscription::{self, Unsubscribed},
         unread,
     },
@@ -123,7 +123,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         self.change(|tx| {
             let mut rows = Vec::new();
             for Taken { room_id, seq, ts } in taken {
-                if let Some(row) = rooms::load(tx.sql, &room_id)? {
+                if let Some(row) = self.room_row(&room_id)? {
                     let since = (row.newest > seq).then_some(row.activity);
                     rows.push(((since, ts), row));
                 }
@@ -132,7 +132,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             for (_, mut row) in rows {
                 let pos = tx.advance_quietly(news::ROOMS);
                 (row.pos, row.activity) = (pos, pos);
-                rooms::write(tx.sql, &row)?;
+                self.write_room(tx, &row)?;
                 self.rooms.borrow_mut().changed(&row.room_id);
             }
             Ok(())
@@ -140,7 +140,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     }
 
     async fn ask_missed<'a>(&self, room: &'a Unsubscribed) -> (&'a Unsubscribed, Result<Option<Notice>, MatrixError>) {
-        let after = rooms::load(self.host.sql(), &room.room_id).ok().flatten().map_or(RoomSeq(0), |row| row.newest);
+        let after = self.room_row(&room.room_id).ok().flatten().map_or(RoomSeq(0), |row| row.newest);
         let ask = SubscribeRoom { user_id: self.user_id.clone(), after, since: room.since };
         let notice = match ask_room(&*self.host, &room.room_id, ask).await {
             // There is nothing to be heard there.

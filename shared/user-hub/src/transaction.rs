@@ -8,17 +8,75 @@ use tern_ports::{ObjectHost, Sql, WaitingPolls};
 
 use super::{
     UserActor,
-    store::hub::{self, Hub},
+    store::{
+        hub::Hub,
+        rooms::{Figures, Pushes, pushes},
+    },
 };
 
 /// A change under way.
 pub(super) struct Transaction<'a, S> {
     pub(super) sql: &'a S,
     hub: Cell<Hub>,
+    /// The newest positions at which rooms and receipts moved, as far as their own rows say so.
+    told: Cell<(StreamPos, StreamPos)>,
+    /// What an event says of pushes.
+    pushes: Cell<Option<Pushes>>,
+    /// The hub's row has to be written.
+    listed: Cell<bool>,
     wakes: RefCell<Vec<(Option<OwnedDeviceId>, u32)>>,
 }
 
-impl<S: Sql> Transaction<'_, S> {
+impl<'a, S: Sql> Transaction<'a, S> {
+    fn new(sql: &'a S, hub: Hub) -> Self {
+        Self {
+            sql,
+            hub: Cell::new(hub),
+            told: Cell::default(),
+            pushes: Cell::default(),
+            listed: Cell::default(),
+            wakes: RefCell::default(),
+        }
+    }
+
+    /// The row of a recent room, or of its newest event, says that it moved at `pos`.
+    pub(super) fn rooms_told(&self, pos: StreamPos) {
+        let (rooms, receipts) = self.told.get();
+        self.told.set((rooms.max(pos), receipts));
+    }
+
+    /// The row of a receipt says that it came at `pos`.
+    pub(super) fn receipts_told(&self, pos: StreamPos) {
+        let (rooms, receipts) = self.told.get();
+        self.told.set((rooms, receipts.max(pos)));
+    }
+
+    /// The newest event of a recent room says from where on events may not have been pushed.
+    pub(super) fn pushes_told(&self, figures: Figures) {
+        self.pushes.set(Some(pushes(figures)));
+    }
+
+    /// The hub as the change has made it so far.
+    pub(super) fn hub(&self) -> Hub {
+        self.hub.get()
+    }
+
+    /// Another room may be ahead of its row.
+    pub(super) fn list(&self) {
+        self.listed.set(true);
+    }
+
+    /// Whether something moved that a hub which wakes could not tell from other rows.
+    fn must_write_hub(&self, before: Hub) -> bool {
+        let (rooms, receipts) = self.told.get();
+        let (rooms, receipts) = (before.rooms.max(rooms), before.receipts.max(receipts));
+        let position = before.position.max(rooms).max(receipts);
+        // As it would be read: of two at the same time, the row is believed.
+        let told = self.pushes.get().filter(|(at, _)| *at > before.push_at);
+        let (push_at, push_from) = told.unwrap_or((before.push_at, before.push_from));
+        self.listed.get() || self.hub.get() != Hub { position, rooms, receipts, push_at, push_from, ..before }
+    }
+
     /// The position of the next changed thing. Every waiting poll that waits for one of `kinds` is woken.
     pub(super) fn advance(&self, kinds: u32) -> StreamPos {
         self.wakes.borrow_mut().push((None, kinds));
@@ -105,17 +163,18 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         work: impl FnOnce(&Transaction<'_, H::Sql>) -> Result<T, MatrixError>,
     ) -> Result<T, MatrixError> {
         let before = self.hub.get();
-        let tx = Transaction { sql: self.host.sql(), hub: Cell::new(before), wakes: RefCell::default() };
+        let tx = Transaction::new(self.host.sql(), before);
         let value = tx.sql.transaction(|| {
             let value = work(&tx)?;
-            if tx.hub.get() != before {
-                hub::write(tx.sql, &tx.hub.get())?;
+            if tx.must_write_hub(before) {
+                self.write_hub(tx.sql, &tx.hub.get())?;
             }
             Ok::<_, MatrixError>(value)
         });
         let value = value.inspect_err(|_| {
             // What was read on the way may have been undone.
             self.rooms.take();
+            self.recent.take();
             self.push_evaluator.take();
             self.ignored.take();
             self.invite_rules.take();

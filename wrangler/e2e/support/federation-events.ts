@@ -74,8 +74,8 @@ export class Visitor {
   }
 
   make(what: 'join' | 'leave' | 'knock', versions = ['11', '12'], user = this.user): Promise<Reply> {
-    const query = versions.map((version) => `ver=${version}`).join('&');
-    return this.request('GET', `${V1}/make_${what}/${encodeURIComponent(this.room)}/${encodeURIComponent(user)}?${query}`);
+    const query = versions.map((version, n) => `${n ? '&' : '?'}ver=${version}`).join('');
+    return this.request('GET', `${V1}/make_${what}/${encodeURIComponent(this.room)}/${encodeURIComponent(user)}${query}`);
   }
 
   hand(what: 'join' | 'leave' | 'knock', { id, event }: Sealed, version = what === 'knock' ? 1 : 2, query = ''): Promise<Reply> {

@@ -11,6 +11,7 @@ use tern_ports::Clock;
 
 use crate::{
     edge::Edge,
+    limits,
     request::Incoming,
     respond::Answer,
     route::{Route, routes},
@@ -40,7 +41,7 @@ async fn query_one(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErro
     let name = name.map_err(|_| MatrixError::invalid_param("Not a server name"))?;
     let until = Millis(request.query_number("minimum_valid_until_ts")?.unwrap_or(0));
     let wanted = [(name, until)].into_iter().collect();
-    Ok(Answer::text(notary::query(edge, &edge.config, &edge.own_keys, wanted).await?))
+    passed_on(edge, request, wanted).await
 }
 
 /// `POST /query`
@@ -51,5 +52,11 @@ async fn query(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     }
     let body: Body = request.json()?;
     let wanted = notary::wanted(&body.server_keys)?;
-    Ok(Answer::text(notary::query(edge, &edge.config, &edge.own_keys, wanted).await?))
+    passed_on(edge, request, wanted).await
+}
+
+/// Each server that has to be asked for it counts for the address: whoever makes up servers has others asked.
+async fn passed_on(edge: &Edge, request: &Incoming, wanted: notary::Wanted) -> Result<Answer, MatrixError> {
+    let admit = || limits::admit_stranger(edge, request.ip.as_deref());
+    Ok(Answer::text(notary::query(edge, &edge.config, &edge.own_keys, wanted, admit).await?))
 }

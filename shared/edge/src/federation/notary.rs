@@ -25,15 +25,16 @@ const AT_A_TIME: usize = 6;
 pub type Wanted = BTreeMap<OwnedServerName, Millis>;
 
 /// The answer, an object with `server_keys`: what each server said last, signed by it and by this one. A server of which
-/// nothing can be had is left out.
+/// nothing can be had is left out. `admit` is asked before each server that has to be asked itself.
 ///
 /// # Errors
-/// 400 `M_TOO_LARGE` for more than [`MOST_SERVERS`] servers; 503.
+/// That of `admit`, when no server may be asked; 503.
 pub async fn query<E: Transport + Clock>(
     edge: &E,
     config: &Config,
     own: &OwnKeys,
     wanted: Wanted,
+    admit: impl Fn() -> Result<(), MatrixError>,
 ) -> Result<String, MatrixError> {
     let mut wanted = in_small_letters(wanted);
     let own_name = config.server_name.as_str().to_ascii_lowercase();
@@ -41,7 +42,8 @@ pub async fn query<E: Transport + Clock>(
     wanted.retain(|name, _| name.as_str() != own_name);
     let mut found = load(edge, wanted.keys().cloned().collect()).await?;
     let good: BTreeSet<_> = found.iter().filter(|one| is_good(one, &wanted)).map(|one| one.server.clone()).collect();
-    let missing: Vec<_> = wanted.keys().filter(|name| !good.contains(*name)).take(MOST_FETCHES).cloned().collect();
+    let missing = wanted.keys().filter(|name| !good.contains(*name)).take(MOST_FETCHES).cloned();
+    let missing = admitted(missing, admit)?;
     if !missing.is_empty() {
         // A server that has no answer keeps what was known of it.
         let asked = stream::iter(&missing).map(async |name| ask_destination(edge, name, FetchServerKeys {}).await);
@@ -56,6 +58,22 @@ pub async fn query<E: Transport + Clock>(
         texts.push(own.answer(config, edge.now())?);
     }
     Ok(format!("{{\"server_keys\":[{}]}}", texts.join(",")))
+}
+
+/// Those of them that may be asked: all, or as many as there is room for.
+fn admitted(
+    servers: impl Iterator<Item = OwnedServerName>,
+    admit: impl Fn() -> Result<(), MatrixError>,
+) -> Result<Vec<OwnedServerName>, MatrixError> {
+    let mut admitted = Vec::new();
+    for server in servers {
+        match admit() {
+            Ok(()) => admitted.push(server),
+            Err(error) if admitted.is_empty() => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok(admitted)
 }
 
 /// Reads a `server_keys` of a question: by server and key id, when the key has to be good still.

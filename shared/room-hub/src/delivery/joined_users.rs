@@ -6,7 +6,7 @@ use ruma::OwnedUserId;
 use tern_model::{MatrixError, RoomSeq};
 use tern_ports::{ObjectHost, SqlError, wire::room::ReadJoinedUsers};
 
-use crate::{RoomActor, refusal::not_in_room, timeline::store::Head};
+use crate::{RoomActor, refusal::not_in_room, timeline::head::Head};
 
 impl<H: ObjectHost> RoomActor<H> {
     /// Local members, for one of them.

@@ -20,10 +20,7 @@ use crate::{
     RoomActor,
     delivery::notice_batch::MOST_RECEIPTS,
     graph::resolution_changes::ResolutionChanges,
-    timeline::{
-        state::member_of,
-        store::{Head, Store},
-    },
+    timeline::{head::Head, state::member_of, store::Store},
 };
 
 /// Members whose hubs are told at once, in a large room.

@@ -23,7 +23,8 @@ use crate::{
     graph::resolution_changes::{Move, ResolutionChanges},
     timeline::{
         children::Children,
-        store::{Head, damaged},
+        head::Head,
+        store::damaged,
         view::{Transaction, parsed},
     },
 };

@@ -18,8 +18,9 @@ use crate::{
     RoomActor,
     delivery::{delivery_queue::DeliveryQueue, pending::Pending},
     timeline::{
+        head::Head,
         state::member_of,
-        store::{Head, Store, damaged},
+        store::{Store, damaged},
     },
 };
 use tern_object_kit::fan_out::hand_over;

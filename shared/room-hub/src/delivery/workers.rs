@@ -16,7 +16,7 @@ use crate::{
         pending::Pending,
         shards::RelayShard,
     },
-    timeline::store::Head,
+    timeline::head::Head,
 };
 use tern_object_kit::fan_out::tell_hub;
 

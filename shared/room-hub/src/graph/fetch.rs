@@ -11,7 +11,7 @@ use tern_ports::{
 };
 use tern_room::redact;
 
-use crate::{RoomActor, graph::batch::Batch, timeline::store::Head};
+use crate::{RoomActor, graph::batch::Batch, timeline::head::Head};
 
 /// Events that are looked for at a time.
 const MOST_SOUGHT: usize = 64;

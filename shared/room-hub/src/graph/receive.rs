@@ -14,8 +14,8 @@ use crate::{
     RoomActor, SCHEMA,
     graph::{admit::Admitted, batch::Batch, genuine::Keys, known::Fetched},
     timeline::{
+        head::Head,
         send::Job,
-        store::Head,
         view::{Entry, Transaction},
     },
 };

@@ -13,7 +13,7 @@ use crate::{
     graph::resolution_changes::FactChange,
     reads::visibility_fact::{value_before, value_of},
     refusal::not_in_room,
-    timeline::store::Head,
+    timeline::head::Head,
 };
 
 /// Where a reader's room ends.

@@ -25,7 +25,7 @@ use tern_room::{
 use crate::{
     RoomActor,
     reads::{access::visible, timeline::Range},
-    timeline::store::{Head, damaged},
+    timeline::{head::Head, store::damaged},
 };
 
 /// Type of the event that makes a room an encrypted one.

@@ -22,7 +22,7 @@ use crate::{
         related::Kinds,
         timeline::{Page, Range, read_token, token},
     },
-    timeline::store::Head,
+    timeline::head::Head,
 };
 use tern_room::filter::RoomEventFilter;
 

@@ -8,7 +8,7 @@ use tern_ports::{
     wire::server_reads::{OutgoingEvents, ReadOutgoing},
 };
 
-use crate::{RoomActor, reads::timeline::Range, timeline::store::Head};
+use crate::{RoomActor, reads::timeline::Range, timeline::head::Head};
 
 /// Of more positions than this, the first of which has waited for so long, only the newest event is sent: the server was
 /// away, and fetches what is before it, as much as it wants.

@@ -20,7 +20,7 @@ use crate::{
         access::{Reach, joined_facts, visible},
         aggregate::Reading,
     },
-    timeline::store::Head,
+    timeline::head::Head,
 };
 
 /// State events read at once: at most 4 MiB, without what they replaced.

@@ -16,7 +16,10 @@ use crate::{
         access::joined_facts,
         timeline::{Page, Range},
     },
-    timeline::store::{Head, Store, all, damaged, event_columns},
+    timeline::{
+        head::Head,
+        store::{Store, all, damaged, event_columns},
+    },
 };
 
 /// Which relations.

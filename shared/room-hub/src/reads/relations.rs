@@ -23,7 +23,10 @@ use crate::{
         related::Kinds,
         timeline::{Page, Range, read_token, token},
     },
-    timeline::store::{Head, Store, damaged},
+    timeline::{
+        head::Head,
+        store::{Store, damaged},
+    },
 };
 use tern_room::{filter::RoomEventFilter, redact::redact};
 

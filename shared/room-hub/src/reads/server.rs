@@ -18,10 +18,7 @@ use crate::{
     RoomActor,
     graph::side_events::EventStatus,
     reads::access::visible,
-    timeline::{
-        store::{Head, damaged},
-        view::Transaction,
-    },
+    timeline::{head::Head, store::damaged, view::Transaction},
 };
 
 /// Events of one question to the storage worker.

@@ -9,7 +9,7 @@ use tern_ports::ObjectHost;
 use crate::{
     RoomActor,
     reads::timeline::Range,
-    timeline::{store::Head, view::parsed},
+    timeline::{head::Head, view::parsed},
 };
 
 /// Most events of one answer to `backfill`, and to `get_missing_events`.

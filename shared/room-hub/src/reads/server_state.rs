@@ -12,7 +12,7 @@ use tern_ports::{
 
 use crate::{
     RoomActor,
-    timeline::{store::Head, view::parsed},
+    timeline::{head::Head, view::parsed},
 };
 
 /// Most events of one answer, state and auth chain each.

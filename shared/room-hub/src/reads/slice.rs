@@ -15,7 +15,7 @@ use tern_ports::{
 use crate::{
     RoomActor,
     reads::timeline::{Held, Page, Range, matches},
-    timeline::store::Head,
+    timeline::head::Head,
 };
 
 /// Most timeline events of a slice.

@@ -16,7 +16,7 @@ use tern_room::{Form, client_event};
 use crate::{
     RoomActor,
     reads::access::joined_facts,
-    timeline::store::{Head, damaged},
+    timeline::{head::Head, store::damaged},
 };
 
 /// `*` in a pattern of types and state keys.

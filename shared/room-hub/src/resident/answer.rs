@@ -10,7 +10,8 @@ use tern_room::summary::{HEROES, shown_state};
 use crate::{
     RoomActor,
     timeline::{
-        store::{Head, Store, damaged},
+        head::Head,
+        store::{Store, damaged},
         view::parsed,
     },
 };

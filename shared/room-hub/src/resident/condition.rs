@@ -16,7 +16,7 @@ use tern_room::{HandshakeError, MembershipError, RoomView as _, acl, membership:
 
 use crate::{
     RoomActor,
-    timeline::{store::Head, view::Transaction},
+    timeline::{head::Head, view::Transaction},
 };
 
 /// Rooms that are asked, at most, whether the user is in one of them.

@@ -13,8 +13,8 @@ use tern_room::{SendError, Version, authorise, build::propose};
 use crate::{
     RoomActor, SCHEMA,
     timeline::{
+        head::Head,
         send::rule_draft,
-        store::Head,
         view::{Entry, Transaction},
     },
 };

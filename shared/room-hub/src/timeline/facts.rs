@@ -16,11 +16,7 @@ use tern_room::{facts, power::Powers, upgrade};
 
 use crate::{
     RoomActor,
-    timeline::{
-        children::Children,
-        store::{Head, damaged},
-        view::Transaction,
-    },
+    timeline::{children::Children, head::Head, store::damaged, view::Transaction},
 };
 
 impl<H: ObjectHost> RoomActor<H> {

@@ -14,7 +14,7 @@ use tern_room::{StateDelta, facts::affects};
 
 use tern_object_kit::alarm::backed_off;
 
-use crate::{RoomActor, timeline::store::Head};
+use crate::{RoomActor, timeline::head::Head};
 
 /// Most events of one append, and most bytes of them.
 const MOST_EVENTS: u32 = 100;
@@ -138,7 +138,10 @@ impl<H: ObjectHost> RoomActor<H> {
                 self.store().write_head(&trimmed)?;
                 Ok::<_, SqlError>(trimmed)
             })
-            .map(|trimmed| self.adopt(trimmed))
+            .map(|trimmed| {
+                self.cache.transactions.forget();
+                self.adopt(trimmed);
+            })
     }
 
     /// Up to where it is worth it.

@@ -118,8 +118,10 @@ impl<H: ObjectHost> RoomActor<H> {
             }
             Ok::<_, SqlError>(answers)
         })?;
-        if tx.newest() > before {
+        if tx.is_sealed() {
             self.adopt(tx.committed());
+        } else if tx.newest() > before {
+            self.adopt_unsaved(tx.committed());
         }
         Ok(answers)
     }
@@ -171,7 +173,7 @@ impl<H: ObjectHost> RoomActor<H> {
         let draft = rule_draft(draft).sticky(sticky_ms);
         let txn = txn_id.map(|txn_id| TxnRef { device_id, txn_id });
         if let Some(txn) = &txn
-            && let Some(known) = tx.store().event_of_txn(draft.sender.as_str(), txn, &draft.kind)?
+            && let Some(known) = tx.event_of(draft.sender.as_str(), txn, &draft.kind)?
         {
             build::check(&draft)?;
             return Ok(Plan::Known(known));

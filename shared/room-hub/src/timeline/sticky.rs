@@ -11,7 +11,8 @@ use tern_room::{Form, RoomView, client_event, sticky_until};
 use crate::{
     RoomActor,
     timeline::{
-        store::{Head, Store, damaged},
+        head::Head,
+        store::{Store, damaged},
         view::Transaction,
     },
 };

@@ -3,7 +3,7 @@
 use tern_model::{RoomSeq, StoredEvent};
 use tern_ports::{Row, Sql, SqlError};
 
-use crate::timeline::store::{Head, Store};
+use crate::timeline::{head::Head, store::Store};
 
 /// With more bytes the tail is cut at once, whatever its age, and that is what is left of it. A transaction that is
 /// repeated after so much was said is not known any more.

@@ -1,7 +1,7 @@
 //! The room as the rules see it, and the events being added to it in one turn.
 
 use std::{
-    cell::{Ref, RefCell, RefMut},
+    cell::{Cell, Ref, RefCell, RefMut},
     collections::BTreeMap,
     num::NonZeroUsize,
 };
@@ -15,8 +15,10 @@ use tern_room::{Extremity, RoomView, Unreadable, Version, auth::membership_of, r
 use crate::{
     graph::turn_states::TurnStates,
     timeline::{
-        store::{Head, Store, damaged},
+        head::{Head, Unmoved},
+        store::{Store, damaged},
         tail_bytes::size,
+        transactions::{Transactions, TurnTransactions},
     },
 };
 
@@ -28,12 +30,16 @@ type Key = (String, String);
 /// A current state event and its position.
 type Current = (RoomSeq, Pdu);
 
-/// The committed state, parsed, also where it is known that there is none. It changes only after a commit.
-pub(crate) struct Cache(RefCell<LruCache<Key, Option<Current>>>);
+/// The committed state, parsed, also where it is known that there is none, and the transaction ids of the tail. They change
+/// only after a commit.
+pub(crate) struct Cache {
+    state: RefCell<LruCache<Key, Option<Current>>>,
+    pub(crate) transactions: Transactions,
+}
 
 impl Default for Cache {
     fn default() -> Self {
-        Self(RefCell::new(LruCache::new(CACHED)))
+        Self { state: RefCell::new(LruCache::new(CACHED)), transactions: Transactions::default() }
     }
 }
 
@@ -44,8 +50,17 @@ pub(crate) struct Transaction<'a, S> {
     store: Store<'a, S>,
     cache: &'a Cache,
     head: RefCell<Head>,
+    /// The head at the turn's beginning, as far as the newest event does not tell it.
+    before: Unmoved,
+    /// The newest event tells where the room is.
+    tells: Cell<bool>,
+    /// The head was written.
+    sealed: Cell<bool>,
     /// When what is appended came in.
     now: Millis,
+    /// The newest event before the turn.
+    committed: RoomSeq,
+    transactions: TurnTransactions,
     /// State this turn has changed; nothing where it took it away.
     changed: RefCell<BTreeMap<Key, Option<Current>>>,
     /// States beside the present, and what they resolve to.
@@ -81,7 +96,12 @@ impl<'a, S: Sql> Transaction<'a, S> {
             room_id,
             store: Store(sql),
             cache,
+            before: Unmoved::of(&head),
+            committed: head.newest,
+            transactions: TurnTransactions::default(),
             head: RefCell::new(head),
+            tells: Cell::new(false),
+            sealed: Cell::new(false),
             now: Millis(u64::MAX),
             changed: RefCell::default(),
             states: TurnStates::default(),
@@ -121,10 +141,11 @@ impl<'a, S: Sql> Transaction<'a, S> {
 
     /// Takes over what the turn has changed, once its transaction has committed.
     pub(crate) fn committed(self) -> Head {
-        let mut cache = self.cache.0.borrow_mut();
+        let mut cache = self.cache.state.borrow_mut();
         for (key, current) in self.changed.into_inner() {
             cache.put(key, current);
         }
+        self.cache.transactions.commit(self.transactions);
         self.head.into_inner()
     }
 
@@ -141,9 +162,24 @@ impl<'a, S: Sql> Transaction<'a, S> {
             .collect()
     }
 
-    /// Writes the head. The last write of a turn that has appended anything.
+    /// The event that a transaction of a device made.
+    pub(crate) fn event_of(&self, sender: &str, txn: &TxnRef, kind: &str) -> Result<Option<OwnedEventId>, SqlError> {
+        let span = (self.head.borrow().tail, self.committed);
+        self.transactions.find(self.store, &self.cache.transactions, span, (sender, txn, kind))
+    }
+
+    /// Writes the head, unless the newest event tells what moved. The last write of a turn that has appended anything.
     pub(crate) fn seal(&self) -> Result<(), SqlError> {
+        if self.tells.get() && Unmoved::of(&self.head.borrow()) == self.before {
+            return Ok(());
+        }
+        self.sealed.set(true);
         self.store.write_head(&self.head.borrow())
+    }
+
+    /// The head's row is as the head.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed.get()
     }
 
     /// The forward extremities, in the order in which they came, and whether a former state is resolved along with theirs.
@@ -183,6 +219,9 @@ impl<'a, S: Sql> Transaction<'a, S> {
             StoredEvent { unsigned: unsigned.transpose().map_err(damaged)?, txn: txn.clone(), ..stored(seq, pdu) };
         let redaction = redacts.as_ref().map(|redacts| self.redact(redacts)).transpose()?;
         self.store.insert_event(&stored, self.now, redaction.as_ref())?;
+        if let Some(txn) = txn {
+            self.transactions.note(&stored.sender, txn, &stored.kind, stored.event_id.clone());
+        }
         self.keep_sticky(pdu, &stored)?;
         if let Some(state_key) = state_key {
             self.replace_state((&stored.kind, state_key), (seq, pdu), None, previous.as_ref())?;
@@ -192,6 +231,7 @@ impl<'a, S: Sql> Transaction<'a, S> {
         head.tail_bytes = head.tail_bytes.map(|bytes| bytes.saturating_add(size(&stored)));
         // With several extremities, the greatest depth of them.
         head.depth = if extremities.len() == 1 { pdu.depth() } else { head.depth.max(pdu.depth()) };
+        self.tells.set(matches!(extremities.as_slice(), [only] if only == pdu.id()));
         head.extremities = extremities;
         Ok(())
     }
@@ -333,13 +373,13 @@ impl<'a, S: Sql> Transaction<'a, S> {
         if let Some(current) = self.changed.borrow().get(&key) {
             return Ok(current.clone());
         }
-        if let Some(current) = self.cache.0.borrow_mut().get(&key) {
+        if let Some(current) = self.cache.state.borrow_mut().get(&key) {
             return Ok(current.clone());
         }
         let event = self.store.state(kind, state_key)?;
         let current = event.map(|event| Ok::<_, SqlError>((event.seq, parsed(&event)?))).transpose()?;
         // Not changed by this turn, so it is committed.
-        self.cache.0.borrow_mut().put(key, current.clone());
+        self.cache.state.borrow_mut().put(key, current.clone());
         Ok(current)
     }
 }

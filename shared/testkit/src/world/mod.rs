@@ -154,7 +154,7 @@ impl World {
         self.0.objects.borrow().get(target).map_or(0, |object| object.lives.get())
     }
 
-    /// Rows written so far by an object, index rows not counted.
+    /// Rows written so far by an object, as they are billed.
     pub fn rows_written(&self, target: &Target) -> u64 {
         self.0.objects.borrow().get(target).map_or(0, |object| object.sqlite.rows_written())
     }

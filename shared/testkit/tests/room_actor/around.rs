@@ -47,10 +47,10 @@ pub(crate) struct Around {
     pub(crate) held: RefCell<Vec<oneshot::Sender<()>>>,
     /// Hubs that nobody listens to.
     pub(crate) idle: RefCell<BTreeSet<String>>,
-    /// What the objects of other servers answer; without it they cannot be reached.
-    pub(crate) servers: RefCell<Option<Rc<Server>>>,
     /// What objects of other servers were told: from where and up to where.
     pub(crate) enqueued: RefCell<Vec<(String, u64, u64)>>,
+    /// What the objects of other servers answer to what they are asked; without it they cannot be reached.
+    pub(crate) servers: RefCell<Option<Rc<Server>>>,
 }
 
 /// The objects of other servers.
@@ -102,8 +102,8 @@ impl Around {
             hold: Cell::default(),
             held: RefCell::default(),
             idle: RefCell::default(),
-            servers: RefCell::default(),
             enqueued: RefCell::default(),
+            servers: RefCell::default(),
         })
     }
 
@@ -112,16 +112,16 @@ impl Around {
         if self.out.borrow().contains(server.as_str()) {
             return Err(Unreachable("out".to_owned()));
         }
-        let ask = match frame::read(frame).unwrap() {
-            DestinationCommand::EnqueueEvents(ask) => ask,
-            other => {
-                let servers = self.servers.borrow().clone();
-                let servers = servers.ok_or_else(|| Unreachable("nobody is there".to_owned()))?;
-                return Ok(servers(server.as_str(), other));
+        match frame::read(frame).unwrap() {
+            DestinationCommand::EnqueueEvents(ask) => {
+                self.enqueued.borrow_mut().push((server.to_string(), ask.from.0, ask.until.0));
+                Ok(frame::write_reply(&Ok(Done {})))
             }
-        };
-        self.enqueued.borrow_mut().push((server.to_string(), ask.from.0, ask.until.0));
-        Ok(frame::write_reply(&Ok(Done {})))
+            ask => {
+                let servers = self.servers.borrow().clone();
+                Ok(servers.ok_or_else(|| Unreachable("nobody is there".to_owned()))?(server.as_str(), ask))
+            }
+        }
     }
 
     async fn to_relay(self: &Rc<Self>, name: String, frame: &[u8]) -> Result<Vec<u8>, Unreachable> {

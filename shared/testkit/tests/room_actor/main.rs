@@ -31,3 +31,4 @@ mod state_bytes;
 mod sticky;
 mod threads;
 mod waiting;
+mod waking;

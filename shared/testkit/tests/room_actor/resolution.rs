@@ -106,7 +106,7 @@ impl Far {
     /// Tells the others what was said here since.
     pub(crate) fn tell(&mut self, scene: &Scene) -> Vec<PduResult> {
         let events = own_events(&self.host, self.sent, "far.test");
-        let newest = self.host.sqlite.query("SELECT newest FROM head", &[]).unwrap();
+        let newest = self.host.sqlite.query("SELECT max(seq) FROM events", &[]).unwrap();
         self.sent = newest[0].int(0).unwrap();
         let receipts = scene.ask(receive("far.test", events, None)).unwrap();
         receipts.into_iter().map(|receipt| receipt.result).collect()

@@ -4,7 +4,10 @@ use serde_json::{Map, Value};
 use tern_ports::{Row, Sql};
 use tern_testkit::Sqlite;
 
-use crate::support::{Hub, alice, bodies, everything, member, room};
+use crate::{
+    recent,
+    support::{Hub, alice, bodies, everything, member, room},
+};
 
 /// Steps of the schema before rooms had a column of their own. A step that comes later has to be undone here as well.
 const STEPS: u64 = 13;
@@ -36,6 +39,7 @@ fn undo(sqlite: &Sqlite) {
         let params = [part.as_str().into(), row.int(1).unwrap().into()];
         sqlite.query("UPDATE connection_part SET text = ? WHERE number = ?", &params).unwrap();
     }
+    recent::undo(sqlite);
     sqlite.query("ALTER TABLE connection DROP COLUMN rooms", &[]).unwrap();
     sqlite.query("DROP TABLE sticky", &[]).unwrap();
     sqlite.query("ALTER TABLE hub DROP COLUMN sticky", &[]).unwrap();
@@ -46,6 +50,7 @@ fn undo(sqlite: &Sqlite) {
     for column in ["pushers", "push_from", "push_at"] {
         sqlite.query(&format!("ALTER TABLE hub DROP COLUMN {column}"), &[]).unwrap();
     }
+    sqlite.query("ALTER TABLE room DROP COLUMN inbox_bytes", &[]).unwrap();
     sqlite.query("UPDATE hub SET version = ?", &[STEPS.into()]).unwrap();
 }
 

@@ -16,11 +16,7 @@ use tern_push::{
 };
 
 use super::{Live, UNSURE_AT_ALARM_MS};
-use crate::{
-    UserActor,
-    alarm::Duty,
-    store::{hub, pushers},
-};
+use crate::{UserActor, alarm::Duty, store::pushers};
 
 /// Pushers served at a time: as many as an object may have connections.
 const AT_A_TIME: usize = 6;
@@ -58,7 +54,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         let hub = self.hub.get();
         let soon = hub.push_at.plus(UNSURE_AT_ALARM_MS);
         if self.duties.next_after(self.host.now()).is_some_and(|at| at < soon) {
-            hub::write(self.host.sql(), &hub)?;
+            self.write_hub(self.host.sql(), &hub)?;
         }
         Ok(())
     }

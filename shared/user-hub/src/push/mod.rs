@@ -2,8 +2,8 @@
 //! push follow from one evaluation of the rules.
 //!
 //! Nothing is queued. What a pusher has to be sent is what notified after its place and is unread ([`tern_push::queue`]).
-//! The hub's row, which every event writes anyway, says from where on events may not have been handed over; an alarm a few
-//! seconds later sees to it that they are, should the hub die. While its memory lasts, it knows. When it comes back much
+//! The hub's row, or the newest event's, says from where on events may not have been handed over; an alarm a few seconds
+//! later sees to it that they are, should the hub die. While its memory lasts, it knows. When it comes back much
 //! later all went well, since that alarm has been.
 //!
 //! - [`pushers`]: what clients set and read.
@@ -31,10 +31,7 @@ use tern_sync::Membership;
 use super::{
     UserActor,
     alarm::Duty,
-    store::{
-        pushers::PusherRow,
-        rooms::{self, RoomRow},
-    },
+    store::{pushers::PusherRow, rooms::RoomRow},
     transaction::Transaction,
 };
 
@@ -140,7 +137,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// Unread rooms, as the list of rooms shows them, invites among them.
     fn unread_rooms(&self) -> Result<u64, MatrixError> {
         let mut unread = 0;
-        for row in rooms::unread(self.host.sql(), StreamPos(0))? {
+        for row in self.unread_rows(StreamPos(0))? {
             unread += u64::from(row.is_unread() && !self.is_hidden(&row)?);
         }
         Ok(unread)

@@ -11,7 +11,7 @@ use crate::{
     member::MEMBER,
     store::{
         inbox::{self, Mark},
-        rooms::{self, RoomRow},
+        rooms::RoomRow,
     },
 };
 
@@ -22,11 +22,11 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// What notified after a place and is unread, in order. It is looked for in the rooms that have changed since.
     pub(super) fn pending(&self, from: Place) -> Result<Vec<Pending>, MatrixError> {
         let mut pending = Vec::new();
-        for row in rooms::unread(self.host.sql(), from.0)? {
+        for row in self.unread_rows(from.0)? {
             if self.is_hidden(&row)? {
                 continue;
             }
-            let marks = inbox::marks_after(self.host.sql(), &row.room_id, from, MOST_OF_ROOM)?;
+            let marks = inbox::marks_after(self.host.sql(), &row, from, MOST_OF_ROOM)?;
             let marks = marks.into_iter().filter(|mark| is_pending(&row, mark));
             pending.extend(marks.map(|mark| Pending {
                 room_id: row.room_id.clone(),

@@ -54,7 +54,8 @@ pub(crate) fn read(sql: &impl Sql) -> Result<Hub, SqlError> {
     })
 }
 
-pub(crate) fn write(sql: &impl Sql, hub: &Hub) -> Result<(), SqlError> {
+/// Writes the row, with the rooms that may be ahead of theirs.
+pub(crate) fn write(sql: &impl Sql, hub: &Hub, recent: Option<String>) -> Result<(), SqlError> {
     let params = [
         hub.constructed.into(),
         hub.position.0.into(),
@@ -70,10 +71,12 @@ pub(crate) fn write(sql: &impl Sql, hub: &Hub) -> Result<(), SqlError> {
         hub.pushers.into(),
         hub.push_from.0.into(),
         hub.push_at.0.into(),
+        recent.into(),
     ];
     sql.query(
         "UPDATE hub SET constructed = ?, position = ?, rooms = ?, to_device = ?, e2ee = ?, account_data = ?,
-         receipts = ?, relisted = ?, opened = ?, threads = ?, sticky = ?, pushers = ?, push_from = ?, push_at = ?",
+         receipts = ?, relisted = ?, opened = ?, threads = ?, sticky = ?, pushers = ?, push_from = ?, push_at = ?,
+         recent = ?",
         &params,
     )?;
     Ok(())

@@ -7,6 +7,8 @@ use tern_model::{Millis, NoticeEvent, RawJson, RoomSeq, StreamPos, TxnRef};
 use tern_ports::{Row, Sql, SqlError, Value};
 use tern_push::Notification;
 
+use super::rooms::{Figures, RoomRow};
+
 /// A position that no stream reaches, and that every part of the platform can hold.
 const LAST: u64 = (1 << 53) - 1;
 
@@ -17,6 +19,8 @@ pub(crate) struct Filed {
     pub(crate) thread: Option<String>,
     /// It notifies the user, and perhaps highlights.
     pub(crate) highlights: Option<bool>,
+    /// What it moves of the room.
+    pub(crate) figures: Option<Figures>,
 }
 
 impl Filed {
@@ -46,36 +50,62 @@ fn event(row: &Row) -> Option<NoticeEvent> {
     })
 }
 
+/// Adds an event to a room's. It takes the row of one that has left the inbox, if there is such a row: a row that moves is
+/// one written row, one that goes and one that comes are two.
 pub(crate) fn add(
     sql: &impl Sql,
-    room_id: &RoomId,
+    room: &RoomRow,
     event: &NoticeEvent,
     client: &RawJson,
     filed: Filed,
     pos: StreamPos,
 ) -> Result<(), SqlError> {
     let txn = event.txn.as_ref();
+    let figures = filed.figures.and_then(|figures| serde_json::to_string(&figures).ok());
+    let spare = spare(sql, room)?;
     // An event from before a gap may still be there when the room's hub tells it again.
-    sql.query(
-        "INSERT OR REPLACE INTO inbox (room_id, seq, pos, event_id, kind, sender, state_key, ts, client, txn_device,
-         txn_id, mark, thread) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        &[
-            room_id.as_str().into(),
-            event.seq.0.into(),
-            pos.0.into(),
-            event.event_id.as_str().into(),
-            event.kind.as_str().into(),
-            event.sender.as_str().into(),
-            event.state_key.clone().into(),
-            event.ts.0.into(),
-            client.text().into(),
-            txn.map(|txn| txn.device_id.as_str().to_owned()).into(),
-            txn.map(|txn| txn.txn_id.clone()).into(),
-            filed.notification(),
-            filed.thread.into(),
-        ],
-    )?;
+    let text = match spare {
+        Some(_) => {
+            "UPDATE OR REPLACE inbox SET seq = ?2, pos = ?3, event_id = ?4, kind = ?5, sender = ?6, state_key = ?7,
+             ts = ?8, client = ?9, txn_device = ?10, txn_id = ?11, mark = ?12, thread = ?13, figures = ?14
+             WHERE room_id = ?1 AND seq = ?15"
+        }
+        None => {
+            "INSERT OR REPLACE INTO inbox (room_id, seq, pos, event_id, kind, sender, state_key, ts, client, txn_device,
+             txn_id, mark, thread, figures) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        }
+    };
+    let values = [
+        room.room_id.as_str().into(),
+        event.seq.0.into(),
+        pos.0.into(),
+        event.event_id.as_str().into(),
+        event.kind.as_str().into(),
+        event.sender.as_str().into(),
+        event.state_key.clone().into(),
+        event.ts.0.into(),
+        client.text().into(),
+        txn.map(|txn| txn.device_id.as_str().to_owned()).into(),
+        txn.map(|txn| txn.txn_id.clone()).into(),
+        filed.notification(),
+        filed.thread.into(),
+        figures.into(),
+        spare.map_or(0, |seq| seq.0).into(),
+    ];
+    let row = match (spare, values.split_last()) {
+        (None, Some((_, row))) => row,
+        _ => values.as_slice(),
+    };
+    sql.query(text, row)?;
     Ok(())
+}
+
+/// The oldest event of a room that has left the inbox and still has its row.
+fn spare(sql: &impl Sql, room: &RoomRow) -> Result<Option<RoomSeq>, SqlError> {
+    if room.spare == RoomSeq(0) {
+        return Ok(None);
+    }
+    Ok(oldest(sql, &room.room_id)?.filter(|oldest| *oldest < room.spare))
 }
 
 /// Events after `after` that came at `until` or before, oldest first.
@@ -133,17 +163,28 @@ pub(crate) fn oldest(sql: &impl Sql, room_id: &RoomId) -> Result<Option<RoomSeq>
     Ok(rows.first().and_then(|row| row.int(0)).map(RoomSeq))
 }
 
-/// When the events before `before` came, oldest first.
+/// When an event came, and its bytes.
+pub(crate) struct Arrival {
+    pub(crate) pos: StreamPos,
+    pub(crate) seq: RoomSeq,
+    pub(crate) bytes: u64,
+}
+
+/// When the events from `from` to `before` came, oldest first.
 pub(crate) fn arrivals(
     sql: &impl Sql,
     room_id: &RoomId,
+    from: RoomSeq,
     before: RoomSeq,
-) -> Result<Vec<(StreamPos, RoomSeq)>, SqlError> {
+) -> Result<Vec<Arrival>, SqlError> {
     let rows = sql.query(
-        "SELECT pos, seq FROM inbox WHERE room_id = +? AND seq < ? ORDER BY seq",
-        &[room_id.as_str().into(), before.0.into()],
+        "SELECT pos, seq, length(CAST(client AS BLOB)) FROM inbox
+         WHERE room_id = +? AND seq >= ? AND seq < ? ORDER BY seq",
+        &[room_id.as_str().into(), from.0.into(), before.0.into()],
     )?;
-    Ok(rows.iter().filter_map(|row| Some((StreamPos(row.int(0)?), RoomSeq(row.int(1)?)))).collect())
+    let arrival =
+        |row: &Row| Some(Arrival { pos: StreamPos(row.int(0)?), seq: RoomSeq(row.int(1)?), bytes: row.int(2)? });
+    Ok(rows.iter().filter_map(arrival).collect())
 }
 
 /// The newest member event of a user at or after `from`.
@@ -170,16 +211,16 @@ pub(crate) fn thread_of(sql: &impl Sql, room_id: &RoomId, event_id: &str) -> Res
     Ok(rows.first().and_then(|row| row.string(0)))
 }
 
-/// Marks of events after `after`, up to and including `until`.
+/// Marks of events after `after`, up to and including `until`, of those that have not left the inbox.
 pub(crate) fn notifications(
     sql: &impl Sql,
-    room_id: &RoomId,
+    room: &RoomRow,
     after: RoomSeq,
     until: RoomSeq,
 ) -> Result<Vec<(Notification, String)>, SqlError> {
     let rows = sql.query(
         "SELECT seq, mark, thread, event_id FROM inbox WHERE room_id = ? AND seq > ? AND seq <= ? AND mark > 0",
-        &[room_id.as_str().into(), after.0.into(), until.0.into()],
+        &[room.room_id.as_str().into(), after.max(room.spare.previous()).0.into(), until.0.into()],
     )?;
     Ok(rows.iter().filter_map(|row| Some((notification(row)?, row.string(3)?))).collect())
 }
@@ -195,14 +236,14 @@ pub(crate) struct Mark {
 /// Marks of a room's events after a place, the newest first and at most `limit`.
 pub(crate) fn marks_after(
     sql: &impl Sql,
-    room_id: &RoomId,
+    room: &RoomRow,
     (pos, seq): (StreamPos, RoomSeq),
     limit: u64,
 ) -> Result<Vec<Mark>, SqlError> {
     let rows = sql.query(
-        "SELECT seq, mark, thread, pos, kind, ts FROM inbox WHERE room_id = +? AND mark > 0 AND (pos, seq) > (?, ?)
-         ORDER BY seq DESC LIMIT +?",
-        &[room_id.as_str().into(), pos.0.into(), seq.0.into(), limit.into()],
+        "SELECT seq, mark, thread, pos, kind, ts FROM inbox
+         WHERE room_id = +? AND seq >= ? AND mark > 0 AND (pos, seq) > (?, ?) ORDER BY seq DESC LIMIT +?",
+        &[room.room_id.as_str().into(), room.spare.0.into(), pos.0.into(), seq.0.into(), limit.into()],
     )?;
     let mark = |row: &Row| {
         let (pos, ts) = (StreamPos(row.int(3)?), Millis(row.int(5)?));
@@ -222,7 +263,7 @@ pub(crate) struct Notifying {
 /// place if one is given.
 pub(crate) fn notifying(
     sql: &impl Sql,
-    room_id: &RoomId,
+    room: &RoomRow,
     before: Option<(StreamPos, RoomSeq)>,
     highlights: bool,
     limit: u64,
@@ -230,8 +271,15 @@ pub(crate) fn notifying(
     let (pos, seq) = before.map_or((LAST, LAST), |(pos, seq)| (pos.0.min(LAST), seq.0.min(LAST)));
     let rows = sql.query(
         "SELECT seq, event_id, kind, sender, state_key, ts, client, txn_device, txn_id, mark, thread, pos FROM inbox
-         WHERE room_id = +? AND mark >= ? AND (pos, seq) < (?, ?) ORDER BY seq DESC LIMIT +?",
-        &[room_id.as_str().into(), (1 + u64::from(highlights)).into(), pos.into(), seq.into(), limit.into()],
+         WHERE room_id = +? AND seq >= ? AND mark >= ? AND (pos, seq) < (?, ?) ORDER BY seq DESC LIMIT +?",
+        &[
+            room.room_id.as_str().into(),
+            room.spare.0.into(),
+            (1 + u64::from(highlights)).into(),
+            pos.into(),
+            seq.into(),
+            limit.into(),
+        ],
     )?;
     let read = |row: &Row| {
         let event = event(row)?;
@@ -244,14 +292,16 @@ pub(crate) fn notifying(
 /// Takes an event's mark away and gives it, if it has one.
 pub(crate) fn drop_notification(
     sql: &impl Sql,
-    room_id: &RoomId,
+    room: &RoomRow,
     event_id: &EventId,
 ) -> Result<Option<Notification>, SqlError> {
-    let key = [room_id.as_str().into(), event_id.as_str().into()];
-    let rows =
-        sql.query("SELECT seq, mark, thread FROM inbox WHERE room_id = ? AND event_id = ? AND mark > 0", &key)?;
+    let key = [room.room_id.as_str().into(), room.spare.0.into(), event_id.as_str().into()];
+    let rows = sql.query(
+        "SELECT seq, mark, thread FROM inbox WHERE room_id = ? AND seq >= ? AND event_id = ? AND mark > 0",
+        &key,
+    )?;
     if !rows.is_empty() {
-        sql.query("UPDATE inbox SET mark = 0 WHERE room_id = ? AND event_id = ?", &key)?;
+        sql.query("UPDATE inbox SET mark = 0 WHERE room_id = ? AND seq >= ? AND event_id = ?", &key)?;
     }
     Ok(rows.first().and_then(notification))
 }
@@ -265,12 +315,6 @@ pub(crate) fn newest_but(sql: &impl Sql, room_id: &RoomId, keep: u64) -> Result<
     Ok(rows.first().and_then(|row| row.int(0)).map(RoomSeq))
 }
 
-/// Drops events before `before`.
-pub(crate) fn drop_before(sql: &impl Sql, room_id: &RoomId, before: RoomSeq) -> Result<(), SqlError> {
-    sql.query("DELETE FROM inbox WHERE room_id = ? AND seq < ?", &[room_id.as_str().into(), before.0.into()])?;
-    Ok(())
-}
-
 /// One event, and when it came.
 pub(crate) fn at(sql: &impl Sql, room_id: &RoomId, seq: RoomSeq) -> Result<Option<(StreamPos, NoticeEvent)>, SqlError> {
     let rows = sql.query(
@@ -279,6 +323,12 @@ pub(crate) fn at(sql: &impl Sql, room_id: &RoomId, seq: RoomSeq) -> Result<Optio
         &[room_id.as_str().into(), seq.0.into()],
     )?;
     Ok(rows.first().and_then(|row| Some((StreamPos(row.int(9)?), event(row)?))))
+}
+
+/// Drops the events of a room before `before`.
+pub(crate) fn drop_before(sql: &impl Sql, room_id: &RoomId, before: RoomSeq) -> Result<(), SqlError> {
+    sql.query("DELETE FROM inbox WHERE room_id = ? AND seq < ?", &[room_id.as_str().into(), before.0.into()])?;
+    Ok(())
 }
 
 /// Drops all events of a room but one.

@@ -7,7 +7,7 @@ use ruma::RoomId;
 use tern_model::{RoomSeq, StreamPos};
 use tern_ports::{Row, Sql, SqlError};
 
-use super::inbox;
+use super::{inbox, rooms::RoomRow};
 use tern_object_kit::schema::Step;
 
 pub(crate) const TABLE: Step = &[
@@ -25,11 +25,14 @@ const MOST_ROWS: u64 = 16;
 
 type Pair = (StreamPos, RoomSeq);
 
-/// Takes events before `before` out of the inbox and keeps when they came.
-pub(crate) fn retire(sql: &impl Sql, room_id: &RoomId, before: RoomSeq) -> Result<(), SqlError> {
+/// Takes events before `before` out of the inbox and keeps when they came. Their rows are left for new events. How many bytes
+/// they had.
+pub(crate) fn retire(sql: &impl Sql, room: &mut RoomRow, before: RoomSeq) -> Result<u64, SqlError> {
+    let room_id = &room.room_id;
     let mut pairs = newest_row(sql, room_id)?.filter(|pairs| pairs.len() < MOST_PAIRS).unwrap_or_default();
-    let held = pairs.len();
-    for (pos, seq) in inbox::arrivals(sql, room_id, before)? {
+    let (held, mut bytes) = (pairs.len(), 0);
+    for inbox::Arrival { pos, seq, bytes: gone } in inbox::arrivals(sql, room_id, room.spare, before)? {
+        bytes += gone;
         match pairs.last_mut() {
             Some(last) if last.0 == pos => last.1 = last.1.max(seq),
             _ => pairs.push((pos, seq)),
@@ -41,7 +44,8 @@ pub(crate) fn retire(sql: &impl Sql, room_id: &RoomId, before: RoomSeq) -> Resul
     if held == 0 || pairs.len() > MOST_PAIRS {
         forget_oldest(sql, room_id)?;
     }
-    inbox::drop_before(sql, room_id, before)
+    room.spare = room.spare.max(before);
+    Ok(bytes)
 }
 
 /// The room's position at `at`, if that is among what is kept here.

@@ -78,6 +78,12 @@ pub(crate) fn changed(sql: &impl Sql, span: Span) -> Result<Vec<(OwnedRoomId, Re
     Ok(rows.iter().filter_map(receipt).collect())
 }
 
+/// The newest position at which any came.
+pub(crate) fn newest(sql: &impl Sql) -> Result<StreamPos, SqlError> {
+    let rows = sql.query("SELECT max(pos) FROM receipt", &[])?;
+    Ok(StreamPos(rows.first().and_then(|row| row.int(0)).unwrap_or_default()))
+}
+
 pub(crate) fn of_room(sql: &impl Sql, room_id: &RoomId) -> Result<Vec<Receipt>, SqlError> {
     let rows = sql
         .query(&format!("SELECT {COLUMNS} FROM receipt WHERE room_id = +? ORDER BY pos"), &[room_id.as_str().into()])?;

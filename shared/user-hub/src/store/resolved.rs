@@ -32,7 +32,7 @@ pub(crate) fn put(sql: &impl Sql, room_id: &RoomId, resolved: &ResolvedState) ->
 /// All resolution changes of a room, oldest first.
 pub(crate) fn of_room(sql: &impl Sql, room_id: &RoomId) -> Result<Vec<ResolvedState>, SqlError> {
     let rows = sql.query(
-        "SELECT kind, state_key, seq, event FROM turned WHERE room_id = ? ORDER BY seq",
+        "SELECT kind, state_key, seq, event FROM turned WHERE room_id = +? ORDER BY seq",
         &[room_id.as_str().into()],
     )?;
     rows.iter().map(resolved).collect()

@@ -8,6 +8,8 @@ use tern_ports::{Row, Sql, SqlError};
 use tern_push::{Counts, Slot, UnreadCounts};
 use tern_sync::Membership;
 
+use super::hub::Hub;
+
 /// See `tern_sync::RoomView` for what the fields mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RoomRow {
@@ -30,7 +32,15 @@ pub(crate) struct RoomRow {
     pub(crate) packed: bool,
     /// Position of the newest change by state resolution, zero for none.
     pub(crate) resolved: RoomSeq,
+    /// What the events that are held of it weigh, at most; `None` until they are counted.
+    pub(crate) inbox_bytes: Option<u64>,
+    /// Rows of events before this one are for new events.
+    pub(crate) spare: RoomSeq,
 }
+
+/// What an ordinary event moves. Of its room: position, activity, bump, notifications, highlights, how far storage is, and one
+/// more than what the inbox weighs, zero where that was not counted. Of the hub: from where on events may not have been pushed, and when one came that has to be.
+pub(crate) type Figures = [u64; 9];
 
 impl RoomRow {
     /// A room of which nothing is known yet.
@@ -51,11 +61,30 @@ impl RoomRow {
             unread_counts: UnreadCounts::default(),
             packed: false,
             resolved: RoomSeq(0),
+            inbox_bytes: Some(0),
+            spare: RoomSeq(0),
         }
     }
 }
 
 impl RoomRow {
+    /// What the room's newest event says of it.
+    pub(crate) fn figures(&self, hub: &Hub) -> Figures {
+        let Counts { notifications, highlights } = self.unread_counts.main.counts;
+        let (pos, activity, bump, forwarded) = (self.pos.0, self.activity.0, self.bump.0, self.forwarded.0);
+        let bytes = self.inbox_bytes.map_or(0, |bytes| bytes.saturating_add(1));
+        [pos, activity, bump, notifications, highlights, forwarded, bytes, hub.push_from.0, hub.push_at.0]
+    }
+
+    /// The room after an event that says so.
+    pub(crate) fn with(mut self, newest: RoomSeq, figures: Figures) -> Self {
+        let [pos, activity, bump, notifications, highlights, forwarded, bytes, ..] = figures;
+        (self.pos, self.activity, self.bump) = (StreamPos(pos), StreamPos(activity), Millis(bump));
+        (self.newest, self.forwarded, self.inbox_bytes) = (newest, RoomSeq(forwarded), bytes.checked_sub(1));
+        self.unread_counts.main.counts = Counts { notifications, highlights };
+        self
+    }
+
     /// The list of rooms shows it as unread: something counts, or it is an invite.
     pub(crate) fn is_unread(&self) -> bool {
         match self.membership {
@@ -67,7 +96,8 @@ impl RoomRow {
 }
 
 const COLUMNS: &str = "room_id, membership, removed, forgotten, pos, relisted, activity, bump, newest, inbox_from, \
-                       joined, forwarded, notifications, highlights, read, read_main, threads, packed, turned";
+                       joined, forwarded, notifications, highlights, read, read_main, threads, packed, turned, \
+                       inbox_bytes, spare";
 
 fn room(row: &Row) -> Option<RoomRow> {
     Some(RoomRow {
@@ -86,6 +116,8 @@ fn room(row: &Row) -> Option<RoomRow> {
         unread_counts: unread_counts(row)?,
         packed: row.flag(17),
         resolved: RoomSeq(row.int(18)?),
+        inbox_bytes: row.int(19),
+        spare: RoomSeq(row.int(20)?),
     })
 }
 
@@ -103,6 +135,51 @@ fn unread_counts(row: &Row) -> Option<UnreadCounts> {
 pub(crate) fn load(sql: &impl Sql, room_id: &RoomId) -> Result<Option<RoomRow>, SqlError> {
     let rows = sql.query(&format!("SELECT {COLUMNS} FROM room WHERE room_id = ?"), &[room_id.as_str().into()])?;
     Ok(rows.first().and_then(room))
+}
+
+/// Since when, and from where on, events may not have been pushed.
+pub(crate) type Pushes = (Millis, StreamPos);
+
+pub(crate) fn pushes([.., from, at]: Figures) -> Pushes {
+    (Millis(at), StreamPos(from))
+}
+
+/// A room as its newest event has left it.
+pub(crate) struct Told {
+    pub(crate) row: RoomRow,
+    /// The room's row does not say so.
+    pub(crate) behind: bool,
+    /// When the event came.
+    pub(crate) pos: StreamPos,
+    /// What it says of pushes.
+    pub(crate) push: Pushes,
+}
+
+/// The rooms of a JSON array of ids, in its order.
+pub(crate) fn recent(sql: &impl Sql, ids: &str) -> Result<Vec<Told>, SqlError> {
+    let columns = COLUMNS.replace("room_id,", "r.room_id,").replace(" pos,", " r.pos,");
+    let rows = sql.query(
+        &format!(
+            "SELECT {columns}, i.seq, i.pos, i.figures FROM json_each(?) j CROSS JOIN room r ON r.room_id = j.value
+             LEFT JOIN inbox i ON i.room_id = r.room_id AND i.seq =
+                 (SELECT seq FROM inbox n WHERE n.room_id = r.room_id ORDER BY seq DESC LIMIT 1)
+             ORDER BY j.key"
+        ),
+        &[ids.into()],
+    )?;
+    Ok(rows.iter().filter_map(told).collect())
+}
+
+fn told(row: &Row) -> Option<Told> {
+    let stored = room(row)?;
+    let newest = row.int(21).map_or(stored.newest, RoomSeq);
+    let figures = row.text(23).and_then(|text| serde_json::from_str::<Figures>(text).ok());
+    let push = figures.map(pushes).unwrap_or_default();
+    let pos = StreamPos(row.int(22).unwrap_or_default());
+    Some(match figures.filter(|_| newest > stored.newest) {
+        Some(figures) => Told { row: stored.with(newest, figures), behind: true, pos, push },
+        None => Told { row: stored, behind: false, pos, push },
+    })
 }
 
 /// All rooms that are not forgotten.
@@ -151,13 +228,14 @@ pub(crate) fn write(sql: &impl Sql, row: &RoomRow) -> Result<(), SqlError> {
     sql.query(
         "INSERT INTO room (room_id, membership, removed, forgotten, pos, relisted, activity, bump, newest, inbox_from,
          joined, forwarded, notifications, highlights, read, read_main, threads, packed,
-         turned) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+         turned, inbox_bytes, spare) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET
          membership = excluded.membership, removed = excluded.removed, forgotten = excluded.forgotten,
          pos = excluded.pos, relisted = excluded.relisted, activity = excluded.activity, bump = excluded.bump,
          newest = excluded.newest, inbox_from = excluded.inbox_from, joined = excluded.joined,
          forwarded = excluded.forwarded, notifications = excluded.notifications, highlights = excluded.highlights,
          read = excluded.read, read_main = excluded.read_main, threads = excluded.threads, packed = excluded.packed,
-         turned = excluded.turned",
+         turned = excluded.turned, inbox_bytes = excluded.inbox_bytes, spare = excluded.spare",
         &[
             row.room_id.as_str().into(),
             row.membership.as_str().into(),
@@ -178,6 +256,8 @@ pub(crate) fn write(sql: &impl Sql, row: &RoomRow) -> Result<(), SqlError> {
             threads.into(),
             row.packed.into(),
             row.resolved.0.into(),
+            row.inbox_bytes.into(),
+            row.spare.0.into(),
         ],
     )?;
     Ok(())

@@ -64,7 +64,7 @@ pub(crate) fn of_room(sql: &impl Sql, room_id: &RoomId, span: Span, now: Millis)
     let [after, until] = span.params();
     let rows = sql.query(
         "SELECT pos, room_id, event_id, sender, until, client FROM sticky
-         WHERE room_id = ? AND pos > ? AND pos <= ? AND until > ? ORDER BY pos",
+         WHERE room_id = +? AND pos > ? AND pos <= ? AND until > ? ORDER BY pos",
         &[room_id.as_str().into(), after, until, now.0.into()],
     )?;
     Ok(rows.iter().filter_map(|row| sticky_of(row, now)).collect())

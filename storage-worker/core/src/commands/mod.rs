@@ -16,7 +16,7 @@ pub(crate) mod relations;
 pub(crate) mod reports;
 pub(crate) mod rooms;
 pub(crate) mod search;
-pub(crate) mod server_keys;
+pub mod server_keys;
 pub(crate) mod state;
 pub(crate) mod sync;
 pub(crate) mod threepids;

@@ -23,12 +23,12 @@ fn an_append_is_one_batch_and_few_rows() {
         worker.append(&id, events);
         worker.node.d1.rows_written() - before
     };
-    // The event, and its words.
-    assert_eq!(rows(&[message(&id, 6, "alice")]), 2);
+    // The event, the entry of its id, and its words.
+    assert_eq!(rows(&[message(&id, 6, "alice")]), 3);
     assert_eq!(batches(&worker), (0, 1, 3));
-    assert_eq!(rows(&[member(&id, 7, "carol", "join")]), 2);
-    // The redaction, what it redacts, and the words that go.
-    assert_eq!(rows(&[redaction(&id, 8, 6)]), 3);
+    assert_eq!(rows(&[member(&id, 7, "carol", "join")]), 3);
+    // The redaction with its entry, what it redacts, and the words that go.
+    assert_eq!(rows(&[redaction(&id, 8, 6)]), 4);
     assert_eq!(rows(&[redaction(&id, 8, 6)]), 0);
 }
 

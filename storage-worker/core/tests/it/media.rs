@@ -307,21 +307,21 @@ fn costs_are_few() {
         cost(&|| {
             scene.store(&put("a"), b"x").unwrap();
         }),
-        (4, 1, 0),
-        "grave, blob, name, grave closed"
+        (5, 1, 0),
+        "grave, blob, name with the entry of its user, grave closed"
     );
     assert_eq!(
         cost(&|| {
             scene.store(&put("b"), b"x").unwrap();
         }),
-        (2, 0, 0),
-        "blob counted, name"
+        (3, 0, 0),
+        "blob counted, name with its entry"
     );
     assert_eq!(
         cost(&|| {
             scene.store(&put("c"), &bytes(3 * PART)).unwrap();
         }),
-        (4, 5, 0)
+        (5, 5, 0)
     );
     assert_eq!(
         cost(&|| {
