@@ -16,3 +16,4 @@ pub(crate) mod sticky;
 pub(crate) mod store;
 pub(crate) mod tail_bytes;
 pub(crate) mod view;
+pub(crate) mod within_bytes;
