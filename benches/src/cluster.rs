@@ -136,6 +136,11 @@ impl Cluster {
         self.0.executor.pending() == 0 && self.0.next_alarm().is_none()
     }
 
+    /// Nothing can be stored, or can again.
+    pub fn storage_is_away(&self, away: bool) {
+        self.0.storage.d1.outage.set(away);
+    }
+
     /// Moves time on.
     pub fn pass(&self, ms: u64) {
         self.0.clock.advance(ms);

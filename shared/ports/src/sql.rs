@@ -83,6 +83,15 @@ impl Row {
         self.text(index).map(str::to_owned)
     }
 
+    /// As [`Self::string`], without a copy: the column is NULL from then on.
+    pub fn take_string(&mut self, index: usize) -> Option<String> {
+        let value = self.0.get_mut(index).filter(|value| matches!(value, Value::Text(_)))?;
+        match std::mem::replace(value, Value::Null) {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The integer in column `index`, when it is not negative. JavaScript hands integers over as reals.
     pub fn int(&self, index: usize) -> Option<u64> {
         match self.0.get(index) {

@@ -14,7 +14,7 @@ use crate::request::Request;
 use crate::room::{Context, Shown};
 use crate::sent::{ListSentState, Parts};
 use crate::sent_answers::{Body, SentState};
-use crate::slice::Slices;
+use crate::slice::{Slices, bytes};
 use crate::view::{RoomView, UserView};
 
 /// A connection is stored anew when it has looked past this many changes without finding anything to tell.
@@ -69,7 +69,7 @@ pub fn answer(
     let folded = conn.fold(parts);
     let mut sent =
         SentState { at: plan.at, request: request.fingerprint, rules: request.rules, ..SentState::default() };
-    let mut text = String::with_capacity(256);
+    let mut text = String::with_capacity(256 + bytes(slices));
     let mut out = Object::open(&mut text);
     if let Some(txn_id) = &request.txn_id {
         out.text("txn_id", txn_id);

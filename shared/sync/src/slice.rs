@@ -43,3 +43,11 @@ pub struct Slice {
 
 /// Slices by room.
 pub type Slices = BTreeMap<OwnedRoomId, Slice>;
+
+/// As long as an answer gets by what was loaded for it, and somewhat more: a buffer that has to grow takes up to three times
+/// what it holds.
+pub(crate) fn bytes(slices: &Slices) -> usize {
+    let events = slices.values().flat_map(|slice| slice.timeline.iter().chain(&slice.state));
+    let bytes: usize = events.map(|event| event.client.text().len() + 1).sum();
+    bytes + bytes / 8
+}

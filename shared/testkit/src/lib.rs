@@ -41,4 +41,4 @@ pub use keyring::SigningKey;
 pub use network::{Network, Nowhere, Routes};
 pub use sqlite::Sqlite;
 pub use web::TestWeb;
-pub use world::{Client, Faults, Reader, World};
+pub use world::{Client, Faults, Held, Reader, Work, World};

@@ -6,7 +6,7 @@ use ruma::{DeviceId, OwnedRoomId, RoomId};
 use serde_json::{Map, Value};
 use tern_model::{MatrixError, RawJson, StreamPos, news};
 use tern_ports::{
-    ObjectHost, WaitingPolls,
+    ObjectHost, SqlError, WaitingPolls,
     wire::{
         Done,
         user::{ChangePushRule, ChangeTag, DeleteAccountData, PushRuleChange, ReadAccountData, WriteAccountData},
@@ -30,6 +30,8 @@ const LONGEST: usize = 512 * 1024;
 const LONGEST_NAME: usize = 255;
 /// Most entries of one room, or global ones; and most that are remembered as deleted.
 const MOST_ENTRIES: u64 = 1_000;
+/// Bytes of all entries of a user: a first sync has all of them.
+const MOST_BYTES: u64 = 4 << 20;
 
 /// Types that end with a device's id and go with it: as in MSC3890, and as clients write them while it is unstable.
 const OF_DEVICES: [&str; 2] = ["m.local_notification_settings", "org.matrix.msc3890.local_notification_settings"];
@@ -162,7 +164,10 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         }
         let old = account_data::read(tx.sql, room_id, kind)?;
         let (known, deleted) = (old.as_ref().is_some_and(|old| !is_deleted(old)), is_deleted(content));
-        if !known && !deleted && account_data::count(tx.sql, room_id)? >= MOST_ENTRIES {
+        let too_many = || Ok::<_, SqlError>(account_data::count(tx.sql, room_id)? >= MOST_ENTRIES);
+        let more = content.text().len().saturating_sub(old.as_ref().map_or(0, |old| old.text().len())) as u64;
+        let too_much = || Ok::<_, SqlError>(account_data::bytes(tx.sql)? + more > MOST_BYTES);
+        if !deleted && ((!known && too_many()?) || (more > 0 && too_much()?)) {
             return Err(MatrixError::new(403, "M_RESOURCE_LIMIT_EXCEEDED", "Too much account data"));
         }
         // A marker set again to the same place is no news; other entries are echoed, since clients wait for it.

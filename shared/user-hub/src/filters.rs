@@ -15,6 +15,8 @@ use super::{UserActor, store::filters};
 const LONGEST: usize = 64 * 1024;
 /// Most filters of a user.
 const MOST_FILTERS: u64 = 1_000;
+/// Bytes of all filters of a user.
+const MOST_BYTES: u64 = 1 << 20;
 /// Bytes of the hash that a filter's id is made of.
 const ID_BYTES: usize = 12;
 
@@ -31,7 +33,8 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         let filter_id = secret::base64(digest.get(..ID_BYTES).unwrap_or_default());
         let sql = self.host.sql();
         if filters::read(sql, &filter_id)?.is_none() {
-            if filters::count(sql)? >= MOST_FILTERS {
+            let (held, bytes) = filters::held(sql)?;
+            if held >= MOST_FILTERS || bytes + text.len() as u64 > MOST_BYTES {
                 return Err(MatrixError::new(403, "M_RESOURCE_LIMIT_EXCEEDED", "Too many filters"));
             }
             filters::add(sql, &filter_id, &command.filter)?;

@@ -165,13 +165,14 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         let version = self.room_version(&room.room_id)?;
         let ignored = self.ignored()?;
         let heard = |event: &NoticeEvent| !is_unheard(&ignored, event);
-        let visible = |event: &&StoredEvent| self.may_see(&room.facts, event);
+        let visible = |event: &StoredEvent| self.may_see(&room.facts, event);
         let view = self.room(&room.room_id)?;
         let encrypted = view.and_then(|view| view.summary.clone()).is_some_and(|summary| summary.encrypted);
         let facts = self.facts_of(&room.facts);
-        let client = |event: &StoredEvent| self.client_form(version, event);
-        let told = |event: &StoredEvent| {
-            let shown = client(event)?;
+        // Each event goes as its client form comes to be, so that there are never two of all of them.
+        let client = |event: StoredEvent| self.client_form(version, &event);
+        let told = |event: StoredEvent| {
+            let shown = self.client_form(version, &event)?;
             if !encrypted {
                 return Some(shown);
             }
@@ -180,9 +181,9 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         };
         let slice = Slice {
             through: room.through,
-            timeline: room.timeline.iter().filter(visible).filter_map(told).filter(heard).collect(),
+            timeline: room.timeline.into_iter().filter(visible).filter_map(told).filter(heard).collect(),
             limited: room.limited,
-            state: room.state.iter().filter_map(client).collect(),
+            state: room.state.into_iter().filter_map(client).collect(),
         };
         loading.slices.insert(room.room_id, slice);
         Ok(())

@@ -1,5 +1,7 @@
 //! Encoding of frames.
 
+use std::io::{self, Write};
+
 use serde::{Serialize, de::DeserializeOwned};
 use tern_model::MatrixError;
 
@@ -23,14 +25,52 @@ impl From<FrameError> for MatrixError {
     }
 }
 
+/// Most frames are no longer.
+const SHORT: usize = 256;
+/// Up to here a frame is written into a buffer that grows.
+const SMALL: usize = 16 * 1024;
+
 /// Writes a command.
 pub fn write<T: Serialize>(command: &T) -> Vec<u8> {
-    let mut bytes = format!("{VERSION}\n").into_bytes();
-    // Serialising our own types to a vector can only fail for maps with keys that are not strings; none has.
-    if serde_json::to_writer(&mut bytes, command).is_err() {
-        bytes.clear();
+    let mut bytes = Vec::with_capacity(SHORT);
+    // Serialising our own types can only fail for maps with keys that are not strings; none has.
+    match write_into(Measured { bytes: &mut bytes, most: SMALL, length: 0 }, command) {
+        None => Vec::new(),
+        Some(length) if length > SMALL => {
+            // A buffer that grows takes up to three times what it holds. Now its length is known.
+            let mut bytes = Vec::with_capacity(length);
+            write_into(Measured { bytes: &mut bytes, most: length, length: 0 }, command)
+                .map_or_else(Vec::new, |_| bytes)
+        }
+        Some(_) => bytes,
     }
-    bytes
+}
+
+fn write_into<T: Serialize>(mut out: Measured<'_>, command: &T) -> Option<usize> {
+    writeln!(out, "{VERSION}").ok()?;
+    serde_json::to_writer(&mut out, command).ok()?;
+    Some(out.length)
+}
+
+/// Keeps what is written as long as it is short, and counts it in any case.
+struct Measured<'a> {
+    bytes: &'a mut Vec<u8>,
+    most: usize,
+    length: usize,
+}
+
+impl Write for Measured<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.length += buf.len();
+        if self.length <= self.most {
+            self.bytes.extend_from_slice(buf);
+        }
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Reads a command.
@@ -69,6 +109,15 @@ mod tests {
         assert_eq!(read::<u8>(b"2\n7"), Err(FrameError::Version("2".to_owned())));
         assert!(matches!(read::<u8>(b"7"), Err(FrameError::Malformed(_))));
         assert_eq!(read::<u8>(&write(&7_u8)), Ok(7));
+    }
+
+    #[test]
+    fn a_frame_of_any_length_is_as_long_as_its_buffer_if_it_is_long() {
+        for length in [0, 1, 16_379, 16_380, 16_381, 16_382, 100_000, 1_000_000] {
+            let (text, frame) = ("x".repeat(length), write(&"x".repeat(length)));
+            assert_eq!(read::<String>(&frame), Ok(text));
+            assert!(length < 20_000 || frame.capacity() == frame.len(), "{} for {}", frame.capacity(), frame.len());
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ use crate::{
 
 /// Most events in one notice, and most bytes of them. Who missed more is told the newest, and sees the gap.
 pub(crate) const MOST_EVENTS: u32 = 100;
-const MOST_BYTES: usize = 1_000_000;
+const MOST_BYTES: u64 = 1_000_000;
 
 /// Most changes by resolutions that are told; of more, the newest.
 const MOST_MOVES: usize = 2_000;
@@ -85,13 +85,7 @@ impl<H: ObjectHost> RoomActor<H> {
         most: u32,
     ) -> Result<NoticeBatch, SqlError> {
         let after = from.previous().max(head.tail);
-        let mut stored = self.store().events(after, head.newest, true, most)?;
-        let mut bytes = 0;
-        stored.retain(|event| {
-            let first = bytes == 0;
-            bytes += event.pdu.text().len() + event.unsigned.as_ref().map_or(0, |unsigned| unsigned.text().len());
-            first || bytes <= MOST_BYTES
-        });
+        let mut stored = self.store().events_within((after, head.newest), true, most, MOST_BYTES)?;
         stored.reverse();
         let resolutions =
             if head.resolved > after { self.store().resolutions_after(after)? } else { ResolutionChanges::default() };

@@ -9,7 +9,7 @@ use crate::timeline::store::{Store, damaged};
 
 /// Rejected and soft-failed events that are kept, and bytes of them; older ones are checked again if somebody refers to
 /// them.
-const CHECKED_KEPT: (u64, u64) = (1_000, 16 * 1024 * 1024);
+const CHECKED_KEPT: (u64, u64) = (1_000, 6 * 1024 * 1024);
 
 /// Outliers that are kept: those that nothing here cites, as many as one request brings, and those in the auth chains of
 /// events that were checked, as many as superseded state events. Older ones are sent again if somebody refers to them.

@@ -22,7 +22,7 @@ use crate::{
         related::Kinds,
         timeline::{Page, Range, read_token, token},
     },
-    timeline::head::Head,
+    timeline::{head::Head, tail_bytes::size},
 };
 use tern_room::filter::RoomEventFilter;
 
@@ -35,6 +35,9 @@ const MOST_SCANNED: u32 = 1_000;
 /// Events looked at that relate to those of one step, when the filter asks for them.
 const MOST_RELATED: u32 = 2_000;
 
+/// Bytes of events after which a page ends, whatever was asked for. The client goes on from there.
+const MOST_BYTES: u64 = 2 << 20;
+
 /// Events fetched at once while scanning.
 const STEP: u32 = 100;
 
@@ -42,6 +45,8 @@ const STEP: u32 = 100;
 pub(crate) struct Scan {
     pub(crate) range: Range,
     pub(crate) chunk: Vec<StoredEvent>,
+    /// What the chunk weighs.
+    bytes: u64,
     /// For deciding what the reader may see, from the oldest event of the page on.
     pub(crate) facts: VisibilityFacts,
     /// The timeline's end in the direction of reading was reached.
@@ -50,7 +55,7 @@ pub(crate) struct Scan {
 
 impl Scan {
     pub(crate) fn of(range: Range) -> Self {
-        Self { range, chunk: Vec::new(), facts: VisibilityFacts::default(), exhausted: false }
+        Self { range, chunk: Vec::new(), bytes: 0, facts: VisibilityFacts::default(), exhausted: false }
     }
 
     /// Everything up to `event` has been looked at.
@@ -60,6 +65,11 @@ impl Scan {
         } else {
             self.range.after = event.seq;
         }
+    }
+
+    /// Nothing more goes in.
+    fn is_full(&self, limit: u32) -> bool {
+        self.chunk.len() >= limit as usize || self.bytes >= MOST_BYTES
     }
 
     /// The token to go on with.
@@ -171,7 +181,7 @@ impl<H: ObjectHost> RoomActor<H> {
     ) -> Result<(), MatrixError> {
         let mut scanned = 0;
         let mut step = limit;
-        while scanned < MOST_SCANNED && scan.chunk.len() < limit as usize {
+        while scanned < MOST_SCANNED && !scan.is_full(limit) {
             let page = match self.page(head, reader, scan.range, step).await {
                 // What was found so far is an answer.
                 Err(_) if !scan.chunk.is_empty() => return Ok(()),
@@ -187,9 +197,10 @@ impl<H: ObjectHost> RoomActor<H> {
                 scan.pass(&event);
                 let passes = filter.passes(&event) && related.as_ref().is_none_or(|ids| ids.contains(&event.event_id));
                 if passes && visible(reader, &page.facts, &event) {
+                    scan.bytes += size(&event);
                     scan.chunk.push(event);
                 }
-                if scan.chunk.len() == limit as usize {
+                if scan.is_full(limit) {
                     break;
                 }
             }

@@ -65,7 +65,7 @@ impl<S: Sql> Store<'_, S> {
             " AND e.rel_type IN ('m.replace', 'm.thread', 'm.reference') WHERE e.seq > ? AND e.seq <= ? ORDER BY e.seq"
         );
         let targets = serde_json::to_string(targets).map_err(damaged)?;
-        all(&self.0.query(SQL, &[targets.into(), range.after.0.into(), range.until.0.into()])?)
+        all(self.0.query(SQL, &[targets.into(), range.after.0.into(), range.until.0.into()])?)
     }
 
     /// Events of a range of the tail that relate to one of `targets`.
@@ -91,7 +91,7 @@ impl<S: Sql> Store<'_, S> {
             kinds.kind.into(),
             u64::from(limit).into(),
         ];
-        all(&self.0.query(&format!("{FROM}{order}"), &params)?)
+        all(self.0.query(&format!("{FROM}{order}"), &params)?)
     }
 
     /// Threads that go on in the tail up to `until`, with their newest position there; what `ignored` sent does not count.

@@ -22,6 +22,9 @@ use crate::{
 /// `*` in a pattern of types and state keys.
 const ANY: &str = "*";
 
+/// Bytes of events after which a page ends, here and in the storage worker.
+pub(crate) const PAGE_BYTES: u64 = 2 << 20;
+
 /// A run of the timeline without gaps.
 pub(crate) struct Page {
     /// In the order asked for.
@@ -63,8 +66,8 @@ pub(crate) enum Held {
 }
 
 impl<H: ObjectHost> RoomActor<H> {
-    /// At most `limit` events of a range. Fewer than there are when the storage worker cannot be reached and something is
-    /// here; the run has no gaps in any case.
+    /// At most `limit` events of a range, and about [`PAGE_BYTES`] of them. Fewer than there are also when the storage worker
+    /// cannot be reached and something is here; the run has no gaps in any case.
     pub(crate) async fn page(
         &self,
         head: &Head,
@@ -78,6 +81,9 @@ impl<H: ObjectHost> RoomActor<H> {
         if range.backwards {
             let mut events = self.events_here(here, limit)?;
             let rest = limit.saturating_sub(u32::try_from(events.len()).unwrap_or(u32::MAX));
+            // What is here was too much already: nothing older joins on to it.
+            let whole = events.last().is_none_or(|last| last.seq == here.after.next());
+            let rest = if whole { rest } else { 0 };
             let stored = match self.events_there(reader, there, rest).await {
                 Err(error) if events.is_empty() => return Err(error),
                 Err(_) => None,
@@ -101,7 +107,7 @@ impl<H: ObjectHost> RoomActor<H> {
         if range.after >= range.until || limit == 0 {
             return Ok(Vec::new());
         }
-        self.store().events(range.after, range.until, range.backwards, limit)
+        self.store().events_within((range.after, range.until), range.backwards, limit, PAGE_BYTES)
     }
 
     /// Nothing when the range is empty.

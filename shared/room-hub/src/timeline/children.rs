@@ -21,7 +21,7 @@ impl<S: Sql> Store<'_, S> {
             " FROM state s JOIN events e ON e.seq = s.seq
              WHERE s.kind = 'm.space.child' AND s.state_key > ? ORDER BY s.state_key LIMIT 64"
         );
-        all(&self.0.query(SQL, &[state_key.into()])?)
+        all(self.0.query(SQL, &[state_key.into()])?)
     }
 }
 

@@ -27,8 +27,9 @@ use crate::{
 /// The longest delay: a day.
 const LONGEST_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Events that one user may have scheduled in one room.
+/// Events that one user may have scheduled in one room, and bytes of them.
 const MOST_SCHEDULED: u64 = 100;
+const MOST_BYTES: u64 = 1 << 20;
 
 pub(crate) const TABLE: &str = "CREATE TABLE delayed (
     delay_id TEXT PRIMARY KEY,
@@ -116,8 +117,15 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
+    /// How many events somebody has scheduled, and their bytes.
+    fn delayed_held(self, sender: &str) -> Result<(u64, u64), SqlError> {
+        let sql = "SELECT count(*), coalesce(sum(length(CAST(content AS BLOB))), 0) FROM delayed WHERE sender = ?";
+        let rows = self.0.query(sql, &[sender.into()])?;
+        Ok(rows.first().and_then(|row| Some((row.int(0)?, row.int(1)?))).unwrap_or_default())
+    }
+
     fn delayed_of(self, room_id: &RoomId, sender: &str) -> Result<Vec<ScheduledEvent>, SqlError> {
-        let sql = format!("SELECT {COLUMNS} FROM delayed WHERE sender = ? ORDER BY since + delay");
+        let sql = format!("SELECT {COLUMNS} FROM delayed WHERE sender = +? ORDER BY since + delay");
         let rows = self.0.query(&sql, &[sender.into()])?;
         rows.iter().map(|row| Ok(waiting(room_id, row)?.event)).collect()
     }
@@ -159,8 +167,8 @@ impl<H: ObjectHost> RoomActor<H> {
         if ask.delay_ms == 0 || ask.delay_ms > LONGEST_MS {
             return Err(too_long());
         }
-        let scheduled = self.store().delayed_of(&self.room_id, ask.draft.sender.as_str())?;
-        if scheduled.len() as u64 >= MOST_SCHEDULED {
+        let (scheduled, bytes) = self.store().delayed_held(ask.draft.sender.as_str())?;
+        if scheduled >= MOST_SCHEDULED || bytes + ask.draft.content.text().len() as u64 > MOST_BYTES {
             return Err(MatrixError::new(400, "M_MAX_DELAYED_EVENTS_EXCEEDED", "Too many delayed events in this room"));
         }
         let mut entropy = [0; 18];

@@ -18,7 +18,7 @@ use crate::{RoomActor, timeline::head::Head};
 
 /// Most events of one append, and most bytes of them.
 const MOST_EVENTS: u32 = 100;
-const MOST_BYTES: usize = 512 * 1024;
+const MOST_BYTES: u64 = 512 * 1024;
 
 /// Delays between attempts.
 const RETRY: (u64, u64) = (1_000, 60_000);
@@ -85,13 +85,7 @@ impl<H: ObjectHost> RoomActor<H> {
 
     fn next_append(&self) -> Option<AppendEvents> {
         let head = self.head().ok().flatten().filter(|head| head.forwarded < head.newest)?;
-        let mut events = self.store().journal(head.forwarded, MOST_EVENTS).ok()?;
-        let mut bytes = 0;
-        let fitting = events.iter().position(|event| {
-            bytes += size_of_entry(event);
-            bytes > MOST_BYTES
-        });
-        events.truncate(fitting.map_or(events.len(), |fitting| fitting.max(1)));
+        let mut events = self.store().journal_within(head.forwarded, MOST_EVENTS, MOST_BYTES).ok()?;
         for entry in events.iter_mut().filter(|entry| entry.event.seq <= head.resolved) {
             entry.resolutions = self.store().resolutions_at(entry.event.seq).ok()?;
         }
@@ -179,15 +173,4 @@ impl<H: ObjectHost> RoomActor<H> {
         store.compact_state_groups(until, &head.extremities)?;
         store.compact_state_history(until, head.newest)
     }
-}
-
-fn size_of_entry(entry: &AppendEvent) -> usize {
-    let redaction = entry.redaction.as_ref();
-    let texts = [
-        Some(&entry.event.pdu),
-        entry.event.unsigned.as_ref(),
-        redaction.map(|redaction| &redaction.pdu),
-        redaction.and_then(|redaction| redaction.unsigned.as_ref()),
-    ];
-    texts.into_iter().flatten().map(|json| json.text().len()).sum()
 }

@@ -18,3 +18,4 @@ pub(crate) mod store;
 pub(crate) mod tail_bytes;
 pub(crate) mod transactions;
 pub(crate) mod view;
+pub(crate) mod within_bytes;

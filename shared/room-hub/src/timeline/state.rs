@@ -24,7 +24,7 @@ impl<S: Sql> Store<'_, S> {
             event_columns!(),
             " FROM state s JOIN events e ON e.seq = s.seq WHERE s.kind = +? AND s.state_key = +?"
         );
-        one(&self.0.query(sql, &[kind.into(), state_key.into()])?)
+        one(self.0.query(sql, &[kind.into(), state_key.into()])?)
     }
 
     /// Makes the event at `seq` the current one of its type and state key, `since` another position if it was not at once.
@@ -65,7 +65,7 @@ impl<S: Sql> Store<'_, S> {
             }
         }
         sql.push_str(" ORDER BY coalesce(s.since, s.seq)");
-        all(&self.0.query(&sql, &params)?)
+        all(self.0.query(&sql, &params)?)
     }
 
     /// Current state but the members', that became state after `after`, in the order and with the positions of that.
@@ -76,7 +76,7 @@ impl<S: Sql> Store<'_, S> {
             " FROM state s JOIN events e ON e.seq = s.seq
              WHERE coalesce(s.since, s.seq) > ? AND s.kind <> 'm.room.member' ORDER BY coalesce(s.since, s.seq)"
         );
-        all(&self.0.query(sql, &[after.0.into()])?)
+        all(self.0.query(sql, &[after.0.into()])?)
     }
 
     /// Current state that matches a pattern, in the order of its keys and with the positions at which it became state: at
@@ -102,7 +102,7 @@ impl<S: Sql> Store<'_, S> {
         }
         sql.push_str(" ORDER BY s.kind, s.state_key LIMIT +?");
         params.push(u64::from(limit).into());
-        all(&self.0.query(&sql, &params)?)
+        all(self.0.query(&sql, &params)?)
     }
 
     /// What of the current state became state after `after`.
@@ -177,7 +177,7 @@ impl<S: Sql> Store<'_, S> {
         );
         let mut found = Vec::new();
         for membership in memberships {
-            found.extend(all(&self.0.query(sql, &[membership.into(), (limit as u64).into()])?)?);
+            found.extend(all(self.0.query(sql, &[membership.into(), (limit as u64).into()])?)?);
         }
         found.sort_by_key(|event| event.seq);
         found.truncate(limit);
@@ -191,7 +191,7 @@ impl<S: Sql> Store<'_, S> {
             event_columns!(),
             " FROM state s JOIN events e ON e.seq = s.seq WHERE s.membership = +? ORDER BY s.seq"
         );
-        all(&self.0.query(sql, &[membership.into()])?)
+        all(self.0.query(sql, &[membership.into()])?)
     }
 
     /// The stored receipt of a user, kind and thread.

@@ -79,7 +79,7 @@ impl<S: Sql> Store<'_, S> {
     /// An event by id, if it is here.
     pub(crate) fn event(self, event_id: &str) -> Result<Option<StoredEvent>, SqlError> {
         let sql = concat!("SELECT ", event_columns!(), " FROM events e WHERE e.event_id = ?");
-        one(&self.0.query(sql, &[event_id.into()])?)
+        one(self.0.query(sql, &[event_id.into()])?)
     }
 
     /// Position of an event, if it is here.
@@ -101,7 +101,7 @@ impl<S: Sql> Store<'_, S> {
         } else {
             concat!("SELECT ", event_columns!(), " FROM events e WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT +?")
         };
-        all(&self.0.query(sql, &[after.0.into(), until.0.into(), u64::from(limit).into()])?)
+        all(self.0.query(sql, &[after.0.into(), until.0.into(), u64::from(limit).into()])?)
     }
 
     /// Events of one type and state key with positions above `after` that became current, oldest first.
@@ -113,7 +113,7 @@ impl<S: Sql> Store<'_, S> {
                  (SELECT 1 FROM turns t WHERE t.seq = e.seq AND t.kind = e.kind AND t.state_key = e.state_key)
              ORDER BY seq"
         );
-        all(&self.0.query(sql, &[after.0.into(), kind.into(), state_key.into()])?)
+        all(self.0.query(sql, &[after.0.into(), kind.into(), state_key.into()])?)
     }
 
     /// The journal above `after`, oldest first.
@@ -126,7 +126,7 @@ impl<S: Sql> Store<'_, S> {
              FROM events e WHERE seq > ? ORDER BY seq LIMIT +?"
         );
         let rows = self.0.query(sql, &[after.0.into(), u64::from(limit).into()])?;
-        rows.iter().map(entry_of).collect()
+        rows.into_iter().map(entry_of).collect()
     }
 
     /// Position of the oldest event in `(after, until]` that came in after `time`, whatever its sender dates it.
@@ -149,40 +149,43 @@ impl<S: Sql> Store<'_, S> {
     }
 }
 
-/// Reads a row of [`event_columns`].
-pub(crate) fn event_of(row: &Row) -> Result<StoredEvent, SqlError> {
-    let text = |index| row.string(index).ok_or_else(|| SqlError(format!("event column {index} is damaged")));
-    let number = |index| row.int(index).ok_or_else(|| SqlError(format!("event column {index} is damaged")));
-    let txn = row.text(8).zip(row.string(9));
+/// Reads a row of [`event_columns`], whose texts become the event's.
+pub(crate) fn event_of(mut row: Row) -> Result<StoredEvent, SqlError> {
+    let lacking = |index| SqlError(format!("event column {index} is damaged"));
+    let number = |index| row.int(index).ok_or_else(|| lacking(index));
+    let (seq, ts) = (RoomSeq(number(0)?), Millis(number(5)?));
+    let event_id = event_id_of(&row, 1)?;
+    let mut text = |index| row.take_string(index);
+    let txn = text(8).zip(text(9));
     Ok(StoredEvent {
-        seq: RoomSeq(number(0)?),
-        event_id: event_id_of(row, 1)?,
-        kind: text(2)?,
-        sender: text(3)?,
-        state_key: row.string(4),
-        ts: Millis(number(5)?),
-        pdu: RawJson::parse(text(6)?).map_err(damaged)?,
-        unsigned: row.string(7).map(RawJson::parse).transpose().map_err(damaged)?,
+        seq,
+        event_id,
+        kind: text(2).ok_or_else(|| lacking(2))?,
+        sender: text(3).ok_or_else(|| lacking(3))?,
+        state_key: text(4),
+        ts,
+        pdu: text(6).map(RawJson::parse).ok_or_else(|| lacking(6))?.map_err(damaged)?,
+        unsigned: text(7).map(RawJson::parse).transpose().map_err(damaged)?,
         txn: txn.map(|(device_id, txn_id)| TxnRef { device_id: device_id.into(), txn_id }),
     })
 }
 
-fn entry_of(row: &Row) -> Result<AppendEvent, SqlError> {
-    let event = event_of(row)?;
+fn entry_of(row: Row) -> Result<AppendEvent, SqlError> {
     Ok(AppendEvent {
         is_state: row.flag(11),
-        event,
         redaction: row.text(10).map(serde_json::from_str).transpose().map_err(damaged)?,
+        event: event_of(row)?,
         resolutions: Vec::new(),
     })
 }
 
-pub(crate) fn all(rows: &[Row]) -> Result<Vec<StoredEvent>, SqlError> {
-    rows.iter().map(event_of).collect()
+/// The rows go as the events come to be, so that there are never two of each.
+pub(crate) fn all(rows: Vec<Row>) -> Result<Vec<StoredEvent>, SqlError> {
+    rows.into_iter().map(event_of).collect()
 }
 
-pub(crate) fn one(rows: &[Row]) -> Result<Option<StoredEvent>, SqlError> {
-    rows.first().map(event_of).transpose()
+pub(crate) fn one(rows: Vec<Row>) -> Result<Option<StoredEvent>, SqlError> {
+    rows.into_iter().next().map(event_of).transpose()
 }
 
 pub(crate) fn event_id_of(row: &Row, index: usize) -> Result<OwnedEventId, SqlError> {

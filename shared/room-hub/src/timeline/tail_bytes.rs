@@ -7,8 +7,8 @@ use crate::timeline::{head::Head, store::Store};
 
 /// With more bytes the tail is cut at once, whatever its age, and that is what is left of it. A transaction that is
 /// repeated after so much was said is not known any more.
-const MAX_BYTES: u64 = 6 << 20;
-const KEPT_BYTES: u64 = 3 << 20;
+const MAX_BYTES: u64 = 3 << 20;
+const KEPT_BYTES: u64 = 3 << 19;
 
 /// What an event takes.
 pub(crate) fn size(event: &StoredEvent) -> u64 {

@@ -22,7 +22,7 @@ pub(crate) use token::position;
 
 use crate::extensions::{event as account_data_event, write_device_lists, write_keys};
 use crate::json::Object;
-use crate::slice::{SliceAsk, Slices};
+use crate::slice::{SliceAsk, Slices, bytes};
 use crate::view::{PresencePos, UserView};
 
 /// Type of presence events.
@@ -167,7 +167,7 @@ pub fn classic_answer(
     let typing = view.typing_position().max(since.unwrap_or_default().typing);
     let presence = view.presence_position().max(since.unwrap_or_default().presence);
     let next = Token { stream: plan.at, to_device: left_over.unwrap_or(plan.at), typing, presence };
-    let mut text = String::with_capacity(256);
+    let mut text = String::with_capacity(256 + bytes(slices));
     let mut out = Object::open(&mut text);
     out.text("next_batch", &next.text());
     if view.has_keys() {

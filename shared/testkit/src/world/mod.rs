@@ -7,6 +7,7 @@
 
 mod client;
 mod faults;
+mod figures;
 mod object;
 
 use std::{
@@ -31,6 +32,7 @@ use tern_ports::{
 
 pub use client::{Client, Reader};
 pub use faults::Faults;
+pub use figures::{Held, Work};
 
 use self::object::{Answer, Object};
 use crate::{Executor, Gateway, SeededEntropy, StorageNode, TestClock, executor::yield_once};

@@ -54,6 +54,8 @@ pub(super) struct Object {
     life: RefCell<Option<Life>>,
     /// How often an actor was built.
     pub(super) lives: Cell<u64>,
+    /// How often its alarm has rung.
+    pub(super) rings: Cell<u64>,
 }
 
 struct Life {
@@ -80,6 +82,7 @@ impl Object {
             sockets: RefCell::default(),
             life: RefCell::default(),
             lives: Cell::default(),
+            rings: Cell::default(),
         })
     }
 
@@ -117,6 +120,7 @@ impl Object {
     /// Runs the alarm handler.
     pub(super) fn ring(self: &Rc<Self>) {
         self.alarm.set(None);
+        self.rings.set(self.rings.get() + 1);
         self.flush();
         let (host, actor) = self.wake_up();
         let life = Rc::clone(&host);

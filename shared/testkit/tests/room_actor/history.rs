@@ -30,6 +30,30 @@ fn pages_of_any_size_join_the_tail_with_storage() {
 }
 
 #[test]
+fn a_page_of_large_messages_ends_after_two_megabytes_and_goes_on_from_there() {
+    let scene = Scene::new();
+    let long = "x".repeat(60_000);
+    for number in 1..=180 {
+        scene.ask(Scene::command(ALICE, &format!("{number} {long}"), &number.to_string())).unwrap();
+    }
+    scene.host.settle();
+    scene.ring_until_silent();
+    let numbers = |events: &[Value]| {
+        texts(events).iter().map(|text| text.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for backwards in [true, false] {
+        let page = scene.page(ALICE, None, backwards, 250, None);
+        let bytes: usize = page.chunk.iter().map(|event| event.text().len()).sum();
+        assert!(bytes <= 3 << 20 && page.chunk.len() >= 30 && page.end.is_some(), "{bytes} bytes");
+        let mut all = numbers(&scene.walk(ALICE, backwards, 250));
+        if backwards {
+            all.reverse();
+        }
+        assert_eq!(all, numbered(1..=180));
+    }
+}
+
+#[test]
 fn without_storage_the_tail_can_be_read_and_the_rest_says_so() {
     let scene = Scene::with_trimmed_tail();
     scene.around.storage_out.set(true);

@@ -45,6 +45,15 @@ pub(crate) fn count(sql: &impl Sql, room_id: Option<&RoomId>) -> Result<u64, Sql
     Ok(rows.first().and_then(|row| row.int(0)).unwrap_or(0))
 }
 
+/// Bytes of all entries, each with its name.
+pub(crate) fn bytes(sql: &impl Sql) -> Result<u64, SqlError> {
+    let rows = sql.query(
+        "SELECT coalesce(sum(length(CAST(content AS BLOB)) + length(kind) + length(room_id)), 0) FROM account_data",
+        &[],
+    )?;
+    Ok(rows.first().and_then(|row| row.int(0)).unwrap_or(0))
+}
+
 /// Forgets the entry deleted longest ago when more than `most` are remembered.
 pub(crate) fn trim_deleted(sql: &impl Sql, room_id: Option<&RoomId>, most: u64) -> Result<(), SqlError> {
     sql.query(

@@ -13,7 +13,8 @@ pub(crate) fn add(sql: &impl Sql, filter_id: &str, content: &RawJson) -> Result<
     Ok(())
 }
 
-pub(crate) fn count(sql: &impl Sql) -> Result<u64, SqlError> {
-    let rows = sql.query("SELECT count(*) FROM filter", &[])?;
-    Ok(rows.first().and_then(|row| row.int(0)).unwrap_or(0))
+/// How many filters there are, and their bytes.
+pub(crate) fn held(sql: &impl Sql) -> Result<(u64, u64), SqlError> {
+    let rows = sql.query("SELECT count(*), coalesce(sum(length(CAST(content AS BLOB))), 0) FROM filter", &[])?;
+    Ok(rows.first().and_then(|row| Some((row.int(0)?, row.int(1)?))).unwrap_or_default())
 }

@@ -22,12 +22,30 @@ use crate::{
     sql::{Database, Databases, Statement, json_list, run},
 };
 
-const PAGE: &str = concat!(
-    span!(),
-    " SELECT ",
-    event_columns!(),
-    " FROM span s CROSS JOIN events e ON e.pos > (s.room << 32) + s.low AND e.pos <= (s.room << 32) + s.high"
-);
+/// Bytes of events after which a page ends; the first is on it, however large.
+const PAGE_BYTES: u64 = 2 << 20;
+
+/// The events of a range in one order, within `?2` bytes.
+macro_rules! page {
+    ($order:literal) => {
+        concat!(
+            span!(),
+            " SELECT seq AS seq, event_id AS event_id, kind AS kind, sender AS sender, state_key AS state_key, ts AS ts, \
+               pdu AS pdu, unsigned AS unsigned, txn AS txn FROM (SELECT ",
+            event_columns!(),
+            ", row_number() OVER place AS place, \
+               sum(length(CAST(e.pdu AS BLOB)) + coalesce(length(CAST(e.unsigned AS BLOB)), 0)) OVER place AS bytes \
+             FROM span s CROSS JOIN events e ON e.pos > (s.room << 32) + s.low AND e.pos <= (s.room << 32) + s.high \
+             WINDOW place AS (ORDER BY e.pos",
+            $order,
+            ")) WHERE bytes <= ?2 OR place = 1"
+        )
+    };
+}
+
+const PAGE: &str = page!("");
+
+const PAGE_BACKWARDS: &str = page!(" DESC");
 
 pub(crate) const PAGE_FACTS: &str = concat!(span!(), facts!());
 
@@ -113,7 +131,8 @@ pub(crate) async fn page_events<D: Databases>(
     let (room, user, oldest_first) = (ask.room_id.as_str(), ask.user_id.as_str(), !ask.backwards);
     let (after, until, limit) = (ask.after.0, Some(ask.until.0), u64::from(ask.limit));
     let row = json_list(&[AskRow(room, user, after, until, limit, oldest_first, 0, false, false)])?;
-    let statements = [Statement::new(PAGE, [row.clone()]), Statement::new(PAGE_FACTS, [row])];
+    let page = Statement::new(if ask.backwards { PAGE_BACKWARDS } else { PAGE }, [row.clone(), PAGE_BYTES.into()]);
+    let statements = [page, Statement::new(PAGE_FACTS, [row])];
     let [events, facts] = run(&storage.databases, shard, statements).await?;
     let mut events = events.iter().map(|row| stored_event(row, 0)).collect::<Result<Vec<_>, _>>()?;
     if ask.backwards {

@@ -4,7 +4,7 @@ use tern_ports::wire::{
     storage::{LoadEvent, PageEvents},
 };
 
-use crate::support::{Worker, event_id, facts, journal, member, message, room, seqs, user, visibility};
+use crate::support::{Worker, event, event_id, facts, journal, member, message, room, seqs, user, visibility};
 
 fn page(id: &ruma::RoomId, after: u64, until: u64, backwards: bool, limit: u32) -> PageEvents {
     let (after, until) = (RoomSeq(after), RoomSeq(until));
@@ -45,6 +45,47 @@ fn a_page_stays_within_its_bounds() {
     assert_eq!(got(14, 10, true, 2), [0; 0]);
     assert_eq!(got(14, 10, false, 2), [0; 0]);
     assert_eq!(seqs(&worker.ask(page(&room("x"), 0, 9, true, 9)).events), [0; 0]);
+}
+
+#[test]
+fn a_page_of_large_events_ends_after_two_megabytes_and_goes_on_from_there() {
+    let (worker, id) = (Worker::new(), room("a"));
+    worker.append(&id, &journal(&id, 4));
+    let large = |seq| {
+        let length = if seq == 40 { 1_900_000 } else { 60_000 };
+        event(&id, seq, "alice", "m.room.message", None, serde_json::json!({ "body": "x".repeat(length) }))
+    };
+    for seq in 5..=80 {
+        worker.append(&id, &[large(seq)]);
+    }
+    for backwards in [false, true] {
+        let (mut all, mut pages) = (Vec::new(), 0);
+        loop {
+            let (after, until) = match all.last() {
+                None => (0, 1_000),
+                Some(last) => {
+                    if backwards {
+                        (0, last - 1)
+                    } else {
+                        (*last, 1_000)
+                    }
+                }
+            };
+            let events = worker.ask(page(&id, after, until, backwards, 100)).events;
+            if events.is_empty() {
+                break;
+            }
+            let bytes: usize = events.iter().map(|event| event.pdu.text().len()).sum();
+            assert!(bytes <= 2 << 20, "{bytes} bytes in {} events", events.len());
+            all.extend(seqs(&events));
+            pages += 1;
+        }
+        if backwards {
+            all.reverse();
+        }
+        assert_eq!(all, (1..=80).collect::<Vec<_>>());
+        assert!((4..=6).contains(&pages), "{pages} pages");
+    }
 }
 
 #[test]
