@@ -2,12 +2,9 @@
 
 use serde_json::Value;
 use tern_model::{MatrixError, RoomSeq};
-use tern_ports::{
-    Sql as _,
-    wire::{
-        room::MembershipAction,
-        server_reads::{OutgoingEvents, ReadOutgoing},
-    },
+use tern_ports::wire::{
+    room::MembershipAction,
+    server_reads::{OutgoingEvents, ReadOutgoing},
 };
 
 use super::{
