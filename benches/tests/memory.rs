@@ -157,7 +157,7 @@ fn the_hub_of_a_room_with_the_largest_state_stays_small() {
     let held = (0..1_000).take_while(|key| set(*key, "a").is_ok()).count() as u64;
     assert!((65..75).contains(&held), "{held} events of 60 kB");
     for key in 0..held {
-        let (_, peak) = peak_of(|| {
+        let ((), peak) = peak_of(|| {
             set(key, "b").unwrap();
             room.cluster.quiesce();
         });

@@ -11,7 +11,7 @@ use tern_edge::federation::{
     handshake::{HandedOver, make, send},
     key_cache::KeyCache,
 };
-use tern_model::{Handshake, MatrixError, RawJson};
+use tern_model::{Bounded, Handshake, MatrixError, RawJson};
 use tern_ports::{
     Unreachable,
     wire::{
@@ -30,7 +30,7 @@ fn edge() -> Edge {
     let edge = Edge::new();
     edge.hubs.rooms(|_, command| match command {
         RoomCommand::MakeMember(ask) => {
-            let versions: Vec<&str> = ask.versions.iter().map(|version| version.as_str()).collect();
+            let versions: Vec<&str> = ask.versions.iter().map(Bounded::as_str).collect();
             let event = raw(&json!({ "asked": versions, "for": ask.handshake.membership() }));
             reply(MemberTemplate { room_version: "11".to_owned(), event })
         }

@@ -70,7 +70,7 @@ impl Scene {
         self.edge.servers.borrow_mut().insert(name.to_owned(), vec![key]);
     }
 
-    fn send(&self, pdus: Vec<Value>) -> Result<Value, MatrixError> {
+    fn send(&self, pdus: &[Value]) -> Result<Value, MatrixError> {
         let transaction: Transaction = serde_json::from_value(json!({ "pdus": pdus })).unwrap();
         let admit = || {
             self.strangers.set(self.strangers.get() + 1);
@@ -117,13 +117,13 @@ fn eve(room_id: &str, id: &str) -> Value {
 fn each_room_is_told_once_with_the_keys_of_those_who_signed() {
     let scene = Scene::new(PduResult::Accepted);
     let sent = vec![eve(A, "$1:far.org"), eve(B, "$2:far.org"), eve(A, "$3:far.org")];
-    let answer = scene.send(sent.clone()).unwrap();
+    let answer = scene.send(&sent).unwrap();
     assert_eq!(answer, json!({ "pdus": { "$1:far.org": {}, "$2:far.org": {}, "$3:far.org": {} } }));
     let far = vec!["far.org".to_owned()];
     assert_eq!(scene.told(), [(A.to_owned(), 2, far.clone()), (B.to_owned(), 1, far)]);
-    assert_eq!(scene.send(sent), Ok(answer), "once more: the same answer");
+    assert_eq!(scene.send(&sent), Ok(answer), "once more: the same answer");
     assert_eq!(scene.edge.fetches.get(), scene.strangers.get(), "whoever is asked for was let in");
-    assert_eq!(scene.send(Vec::new()), Ok(json!({ "pdus": {} })));
+    assert_eq!(scene.send(&[]), Ok(json!({ "pdus": {} })));
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn what_is_said_of_an_event_is_what_became_of_it() {
         (PduResult::Rejected("not allowed".to_owned()), error("not allowed")),
         (PduResult::Dropped("not signed".to_owned()), error("not signed")),
     ] {
-        let answer = Scene::new(result).send(vec![eve(A, "$1:far.org")]).unwrap();
+        let answer = Scene::new(result).send(&[eve(A, "$1:far.org")]).unwrap();
         assert_eq!(answer, json!({ "pdus": { "$1:far.org": said } }));
     }
 }
@@ -149,7 +149,7 @@ fn a_bad_event_is_no_bad_transaction() {
     let mut nowhere = eve(A, "$2:far.org");
     nowhere.as_object_mut().unwrap().remove("room_id");
     let sent = vec![eve(A, "$1:far.org"), nowhere, json!(5), json!({ "room_id": 5 }), json!({ "n": 1.5 })];
-    let answer = scene.send(sent).unwrap()["pdus"].clone();
+    let answer = scene.send(&sent).unwrap()["pdus"].clone();
     assert_eq!(
         (answer["$1:far.org"].clone(), answer["$2:far.org"]["errcode"].clone()),
         (json!({}), json!("M_BAD_JSON"))
@@ -166,7 +166,7 @@ fn a_room_that_takes_nothing_says_so_of_each_event_and_one_that_is_out_has_all_r
             RoomCommand::ReceiveEvents(ask) if room_id == A => reply(all(&ask, &PduResult::Accepted)),
             _ => answer(),
         });
-        scene.send(sent())
+        scene.send(&sent())
     };
     let refused = with(|| error_reply(MatrixError::forbidden("The room keeps this server out"))).unwrap();
     assert_eq!(refused["pdus"]["$1:far.org"], json!({}));

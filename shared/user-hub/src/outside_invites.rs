@@ -42,7 +42,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             row.bump = row.bump.max(command.ts);
             row.forgotten = false;
             let stripped: Vec<RawJson> = command.stripped.iter().map(|event| (**event).clone()).collect();
-            self.place(tx, row, Membership::Invite, stripped)
+            self.place(tx, &row, Membership::Invite, stripped)
         })
     }
 
@@ -57,7 +57,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             };
             // There is no event that says so.
             row.resolved = row.resolved.max(row.newest.next());
-            self.place(tx, row, Membership::Leave, Vec::new())?;
+            self.place(tx, &row, Membership::Leave, Vec::new())?;
             Ok(RejectedInvite { event_id })
         })
     }
@@ -66,7 +66,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     fn place(
         &self,
         tx: &Transaction<'_, H::Sql>,
-        row: RoomRow,
+        row: &RoomRow,
         membership: Membership,
         stripped: Vec<RawJson>,
     ) -> Result<Done, MatrixError> {
@@ -76,7 +76,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         let after = RoomRow { membership, removed: false, pos, activity: pos, relisted: pos, ..row.clone() };
         facts::write(tx.sql, &row.room_id, &facts)?;
         self.write_room(tx, &after)?;
-        self.note_unread(Some(&row), &after);
+        self.note_unread(Some(row), &after);
         self.rooms.borrow_mut().facts_changed(&row.room_id);
         Ok(Done {})
     }

@@ -74,7 +74,7 @@ impl<'a, S: Sql> Transaction<'a, S> {
         // As it would be read: of two at the same time, the row is believed.
         let told = self.pushes.get().filter(|(at, _)| *at > before.push_at);
         let (push_at, push_from) = told.unwrap_or((before.push_at, before.push_from));
-        self.listed.get() || self.hub.get() != Hub { position, rooms, receipts, push_at, push_from, ..before }
+        self.listed.get() || self.hub.get() != Hub { position, rooms, receipts, push_from, push_at, ..before }
     }
 
     /// The position of the next changed thing. Every waiting poll that waits for one of `kinds` is woken.

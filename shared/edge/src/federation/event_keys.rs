@@ -29,6 +29,7 @@ const MOST_KEYS: usize = 4;
 pub struct Signers(BTreeMap<OwnedServerName, BTreeMap<String, Millis>>);
 
 /// What an event says of who signs it.
+#[expect(clippy::zero_sized_map_values, reason = "an object is read, of which only the names count")]
 #[derive(Deserialize)]
 struct Signed {
     sender: OwnedUserId,

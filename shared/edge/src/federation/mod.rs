@@ -4,7 +4,7 @@
 //! - [`own_keys`] is what this server says of its own keys, [`notary`] what it passes on of those of others.
 //! - [`transaction`] is what they send: events, whose signers' keys [`event_keys`] finds; [`in_flight`] lets one in at a time.
 //! - [`handshake`] is how their users join, leave and knock through this server, and [`invite`] how they
-//! invite users of this one.
+//!   invite users of this one.
 //! - [`awake`] has what waits for a server sent when it asks something.
 //! - [`queries`]: profiles, aliases and devices of users here; [`rooms`]: which room is asked about.
 

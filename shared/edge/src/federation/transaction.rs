@@ -88,7 +88,9 @@ async fn tell<E: Transport + Clock>(
     admit: &impl Fn() -> Result<(), MatrixError>,
 ) -> Result<Vec<Receipted>, MatrixError> {
     let mut signers = Signers::default();
-    events.iter().for_each(|event| signers.add(event, edge.now()));
+    for event in &events {
+        signers.add(event, edge.now());
+    }
     let keys = signers.keys(edge, config, cache, admit).await?;
     let origin: OwnedServerName = origin.to_owned();
     ask_room(edge, room_id, ReceiveEvents { origin, version: None, events, outliers: Vec::new(), keys }).await

@@ -1,6 +1,6 @@
 //! The object of another server: finds it, asks it, tells it what happened here.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
 
 mod keys;
 mod queue;

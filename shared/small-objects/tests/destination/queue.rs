@@ -76,6 +76,7 @@ struct Play {
     answers: Rc<RefCell<VecDeque<Result<Page, HttpError>>>>,
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "an answer among failures")]
 fn page(status: u16) -> Result<Page, HttpError> {
     Ok(Page { status, ..Page::of("application/json", "{}") })
 }

@@ -64,6 +64,7 @@ fn code(answer: Result<RemoteAnswer, MatrixError>) -> (u16, String) {
     answer.map_or_else(|error| (error.status, error.errcode.into_owned()), |answer| (answer.status, String::new()))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what a peer answers")]
 fn says(status: u16, body: &str) -> Option<Result<Page, HttpError>> {
     Some(Ok(Page { status, ..Page::of("application/json", body) }))
 }

@@ -110,7 +110,7 @@ fn new_room(scene: &Scene, number: u64) -> Act<'_> {
 }
 
 fn invite(scene: &Scene, number: u64) -> Act<'_> {
-    let action = if number % 2 == 0 { MembershipAction::Kick } else { MembershipAction::Invite };
+    let action = if number.is_multiple_of(2) { MembershipAction::Kick } else { MembershipAction::Invite };
     Box::pin(async move {
         let reason = long(number, LONG / 2);
         let (caller, target) = (&*scene.mallory.user_id, &*scene.bob.user_id);
@@ -122,7 +122,7 @@ fn invite(scene: &Scene, number: u64) -> Act<'_> {
 fn receipt(scene: &Scene, number: u64) -> Act<'_> {
     Box::pin(async move {
         let event_id = scene.mallory.member_event(&scene.room_id).await;
-        let thread_id = Some(Name::cut(&format!("${number:0>240}")));
+        let thread_id = Some(Name::cut(format!("${number:0>240}")));
         let receipt = ReceiptDraft { kind: Name::cut("m.read"), event_id: EventRef::new(event_id).unwrap(), thread_id };
         let receipts = BoundedVec::new(vec![receipt]).unwrap();
         scene.in_room(SendReceipts { user_id: scene.mallory.user_id.clone(), receipts }).await.map(drop)
@@ -130,7 +130,7 @@ fn receipt(scene: &Scene, number: u64) -> Act<'_> {
 }
 
 fn typing(scene: &Scene, number: u64) -> Act<'_> {
-    let timeout_ms = if number % 2 == 0 { 120_000 } else { 0 };
+    let timeout_ms = if number.is_multiple_of(2) { 120_000 } else { 0 };
     let ask = SetTyping { user_id: scene.mallory.user_id.clone(), timeout_ms };
     Box::pin(async move { scene.in_room(ask).await.map(drop) })
 }

@@ -85,7 +85,7 @@ fn pusher(scene: &Scene, number: u64) -> Act<'_> {
         data: raw(&data).try_into().unwrap(),
         enabled: true,
     };
-    let (app_id, pushkey) = (Bounded::cut("app"), Bounded::cut(&format!("{number:0>400}")));
+    let (app_id, pushkey) = (Bounded::cut("app"), Bounded::cut(format!("{number:0>400}")));
     Box::pin(scene.own(SetPusher { session: scene.mallory.session(), app_id, pushkey, pusher }))
 }
 
@@ -107,7 +107,7 @@ fn connection(scene: &Scene, number: u64) -> Act<'_> {
 }
 
 fn presence(scene: &Scene, number: u64) -> Act<'_> {
-    let presence = if number % 2 == 0 { Presence::Online } else { Presence::Unavailable };
+    let presence = if number.is_multiple_of(2) { Presence::Online } else { Presence::Unavailable };
     let status_msg = Some(long(number, 200));
     Box::pin(scene.own(SetPresence { session: scene.mallory.session(), presence, status_msg }))
 }

@@ -68,7 +68,8 @@ fn a_stuck_hub_holds_up_neither_the_others_nor_a_crash() {
     scene.around.stuck.borrow_mut().clear();
     scene.crash();
     scene.ring_until_silent();
-    assert_eq!(scene.seqs_told(BOB), (before + 1..=before + 5).collect::<Vec<_>>());
+    // The cursor is written with the alarm, so what was told before may come again.
+    assert!(scene.seqs_told(BOB).ends_with(&(before + 1..=before + 5).collect::<Vec<_>>()));
     assert_eq!(scene.probe().announced.0, before + 5);
 }
 

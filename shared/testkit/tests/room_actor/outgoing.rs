@@ -2,12 +2,9 @@
 
 use serde_json::Value;
 use tern_model::{MatrixError, RoomSeq};
-use tern_ports::{
-    Sql as _,
-    wire::{
-        room::MembershipAction,
-        server_reads::{OutgoingEvents, ReadOutgoing},
-    },
+use tern_ports::wire::{
+    room::MembershipAction,
+    server_reads::{OutgoingEvents, ReadOutgoing},
 };
 
 use super::{
@@ -170,9 +167,11 @@ fn what_was_trimmed_is_read_from_the_storage_worker() {
 #[test]
 fn rooms_of_earlier_builds_know_their_servers() {
     let (mut scene, newest) = Scene::with_far();
-    for sql in ["DROP TABLE servers", "DROP TABLE passed_on", "UPDATE schema SET version = version - 1"] {
-        scene.host.sqlite.query(sql, &[]).unwrap();
-    }
+    scene.host.sqlite.script(
+        "DROP TABLE servers; DROP TABLE passed_on;
+         CREATE UNIQUE INDEX events_by_txn ON events (sender, device_id, txn_id, kind) WHERE txn_id IS NOT NULL;
+         UPDATE schema SET version = version - 2;",
+    );
     scene.evict();
     scene.say(ALICE, "one");
     assert_eq!(scene.enqueued(), [(FAR.to_owned(), newest + 1, newest + 1)]);

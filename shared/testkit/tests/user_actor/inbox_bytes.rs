@@ -61,7 +61,9 @@ fn many_rooms_share_four_megabytes_and_none_goes_without() {
     let first = hub.sliding(&session, &rooms_only(), None, false).unwrap().body();
     (2..=40).for_each(|seq| hub.hears_at_length("quiet", seq, 50));
     for seq in 2..=17 {
-        names.iter().for_each(|name| hub.hears_at_length(name, seq, LENGTH));
+        for name in &names {
+            hub.hears_at_length(name, seq, LENGTH);
+        }
     }
     let (all, share) = (hub.held("%").1, 12 * (LENGTH as u64 + 1_000));
     assert!(all <= 4 * MIB + share, "{all} bytes");

@@ -1,5 +1,7 @@
 //! Rooms that are ahead of their rows: a hub that wakes, or comes back after a crash, is where one is that never slept.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use tern_model::{EphemeralNotice, Millis, Notice, NoticeEvent, Receipt, RoomSeq};
 use tern_ports::{Sql as _, wire::user::SessionRef};
@@ -66,11 +68,11 @@ fn a_hub_that_sleeps_after_each_notice_is_where_one_is_that_never_does() {
         awake.joins(&format!("r{number}"));
         sleeper.joins(&format!("r{number}"));
     }
-    let mut newest = [1; ROOMS as usize];
+    let mut newest: BTreeMap<u64, u64> = (0..ROOMS).map(|room| (room, 1)).collect();
     for step in 1..=400_u64 {
         // Most of it in few rooms, now and then all of them.
         let room = if step % 60 < 30 { step % ROOMS } else { step * step % 5 };
-        let seq = &mut newest[room as usize];
+        let seq = newest.get_mut(&room).unwrap();
         *seq += 1;
         let name = format!("r{room}");
         let mut told = match step % 13 {
