@@ -18,7 +18,8 @@ async function said(user: User, room: string): Promise<Json[]> {
   return chunk.filter(({ type }: Json) => type === 'm.room.message').reverse();
 }
 
-test('events that are due within one second are each sent in time', async () => {
+/** Schedules three events that are due within one second; how late the latest was sent, in milliseconds. */
+async function lateness(): Promise<number> {
   const [alice, , room] = await pair(base);
   const delays = [1_500, 1_800, 2_100];
   const begun = Date.now();
@@ -30,10 +31,16 @@ test('events that are due within one second are each sent in time', async () => 
   });
   assert.deepEqual(sent.map(({ content }) => content.body), delays.map(String));
   for (const { content, origin_server_ts } of sent) {
-    const delay = Number(content.body);
-    assert.ok(origin_server_ts >= begun + delay, `${delay}: too early`);
-    assert.ok(origin_server_ts < set + delay + 600, `${delay}: ${origin_server_ts - set - delay} ms late`);
+    assert.ok(origin_server_ts >= begun + Number(content.body), `${content.body}: too early`);
   }
+  return Math.max(...sent.map(({ content, origin_server_ts }) => origin_server_ts - set - Number(content.body)));
+}
+
+test('events that are due within one second are each sent in time', async () => {
+  // Sent together, the first would always be 600 ms late; a machine that is busy elsewhere is late now and then.
+  const late: number[] = [];
+  do late.push(await lateness()); while (late.at(-1)! >= 600 && late.length < 3);
+  assert.ok(late.at(-1)! < 600, `${late} ms late`);
 });
 
 test('an action that is repeated is answered again, and one that conflicts is refused', async () => {
