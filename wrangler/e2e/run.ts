@@ -11,7 +11,7 @@ import { freePort, Server } from './support/server.ts';
 /** They have a server of their own, and measure it, kill it or have a browser wait for it: one after the other. */
 const ALONE = [
   'calls.spec.ts', 'cost.spec.ts', 'crowd.spec.ts', 'durability.spec.ts', 'element-call.spec.ts', 'large-rooms.spec.ts', 'launcher.spec.ts',
-  'limits.spec.ts', 'media.spec.ts', 'push.spec.ts', 'relays.spec.ts', 'rust-sdk.spec.ts', 'state-bytes.spec.ts',
+  'limits.spec.ts', 'media.spec.ts', 'push.spec.ts', 'relays.spec.ts', 'rust-sdk.spec.ts', 'state-bytes.spec.ts', 'synapse-partition.spec.ts',
 ];
 /** They have a server of their own, which mostly waits for them: two at once. */
 const OWN = [
