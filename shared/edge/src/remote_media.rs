@@ -18,7 +18,7 @@ use tern_ports::{
 };
 use url::Url;
 
-use crate::federation::lookup::in_small_letters;
+use crate::federation::lookup::object_of;
 
 /// What came back, its body unread.
 pub struct Reply<B> {
@@ -68,7 +68,7 @@ pub async fn copy(
     max_length: u64,
     ts: Millis,
 ) -> Result<Copied, MatrixError> {
-    let (server, media_id) = (in_small_letters(&media.origin), Name::new(media.media_id.as_str())?);
+    let (server, media_id) = (object_of(&media.origin)?, Name::new(media.media_id.as_str())?);
     let target = format!("/_matrix/federation/v1/media/download/{media_id}?timeout_ms={timeout_ms}");
     let lease = LeaseMedia { media_id: media_id.clone(), target: Bounded::new(target)? };
     let (url, authorization) = match ask_destination(peers, &server, lease).await? {

@@ -2,6 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ruma::{OwnedServerName, ServerName};
+use tern_federation::server_name::ServerName as Parsed;
 use tern_model::{Bounded, BoundedJson, MatrixError, RawJson};
 use tern_ports::{
     Transport, ask_destination,
@@ -41,12 +42,16 @@ pub async fn ask<E: Transport>(
         max_bytes,
         background: false,
     };
-    accepted(ask_destination(edge, &in_small_letters(server), request).await?)
+    accepted(ask_destination(edge, &object_of(server)?, request).await?)
 }
 
 /// The name of a server's object.
-pub(crate) fn in_small_letters(server: &ServerName) -> OwnedServerName {
-    OwnedServerName::try_from(server.as_str().to_ascii_lowercase()).unwrap_or_else(|_| server.to_owned())
+///
+/// # Errors
+/// 400 `M_INVALID_PARAM` for what is no name of a server.
+pub(crate) fn object_of(server: &ServerName) -> Result<OwnedServerName, MatrixError> {
+    let name = Parsed::parse(server.as_str()).and_then(|name| OwnedServerName::try_from(name.to_string()).ok());
+    name.ok_or_else(|| MatrixError::invalid_param("Not the name of a server"))
 }
 
 fn accepted(answer: RemoteAnswer) -> Result<RawJson, MatrixError> {
