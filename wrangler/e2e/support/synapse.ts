@@ -98,7 +98,7 @@ export class Synapse {
         resources: [{ names: ['client', 'federation'], compress: false }] }],
       database: { name: 'sqlite3', args: { database: file('synapse.db') } },
       federation_custom_ca_list: [file('ca.pem')], ip_range_blacklist: [], federation_verify_certificates: true,
-      federation: soon, allow_public_rooms_over_federation: true, enable_registration: true, enable_registration_without_verification: true,
+      federation: soon, allow_public_rooms_over_federation: true, room_list_publication_rules: [{ action: 'allow' }], enable_registration: true, enable_registration_without_verification: true,
       registration_shared_secret: 'shared', macaroon_secret_key: 'macaroon', form_secret: 'form',
       rc_message: often, rc_registration: often, rc_federation: { window_size: 1000, sleep_limit: 10_000, sleep_delay: 1, reject_limit: 10_000, concurrent: 100 },
       rc_login: { address: often, account: often, failed_attempts: often }, rc_joins: { local: often, remote: often },

@@ -3,7 +3,7 @@
 //!
 //! - `way` finds where the server is, and remembers it while this object lives.
 //! - `keys` has the server say which keys it has, or a notary for it.
-//! - `request` makes signed requests.
+//! - `request` makes signed requests; `lease` has one at a time copy a medium.
 //! - `queue` is what the server is to be told of: for each room how far it is, in rows of `store`; `transaction` makes what
 //!   it is sent of that, and `sending` has it sent.
 //!
@@ -11,6 +11,7 @@
 //! behind.
 
 mod keys;
+mod lease;
 mod queue;
 mod request;
 mod sending;
@@ -64,6 +65,7 @@ pub struct DestinationActor<H> {
     key: Option<PrivateKey>,
     back_off: Cell<BackOff>,
     queue: queue::Queue,
+    leases: lease::Leases,
     alarm: AlarmClock,
 }
 
@@ -89,6 +91,7 @@ impl<H: ObjectHost> DestinationActor<H> {
             key,
             back_off: Cell::default(),
             queue: queue::Queue::default(),
+            leases: lease::Leases::default(),
             alarm: AlarmClock::default(),
         }))
     }
@@ -98,6 +101,8 @@ impl<H: ObjectHost> DestinationActor<H> {
         match command {
             DestinationCommand::FetchServerKeys(_) => frame::write_reply(&self.fetch_keys().await),
             DestinationCommand::SendRequest(request) => frame::write_reply(&self.ask_server(*request).await),
+            DestinationCommand::LeaseMedia(request) => frame::write_reply(&self.lease_media(&request).await),
+            DestinationCommand::EndMediaLease(request) => frame::write_reply(&Ok(self.end_media_lease(&request))),
             DestinationCommand::EnqueueEvents(request) => frame::write_reply(&self.enqueue(*request).await),
             DestinationCommand::WakeDestination(_) => frame::write_reply(&self.wake()),
             DestinationCommand::ProbeDestination(_) => frame::write_reply(&self.probe()),
