@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tern_edge::profile;
+use tern_edge::services;
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{ask_user, wire::user::WriteProfile};
 
@@ -32,13 +32,13 @@ const MAX_KEY: usize = 255;
 
 /// `GET /profile/{userId}`
 async fn read(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    Answer::json(&profile::read(edge, &edge.config, &request.user_id()?).await?)
+    Answer::json(&services::profile(edge, &edge.config, &request.user_id()?).await?)
 }
 
 /// `GET /profile/{userId}/{keyName}`
 async fn read_field(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let key = request.param("keyName");
-    let mut profile = profile::read(edge, &edge.config, &request.user_id()?).await?;
+    let mut profile = services::profile(edge, &edge.config, &request.user_id()?).await?;
     profile.retain(|field, _| field == key);
     if profile.is_empty() { Err(MatrixError::not_found("There is no such field")) } else { Answer::json(&profile) }
 }

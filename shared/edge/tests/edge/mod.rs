@@ -10,7 +10,8 @@ use futures::future::{FutureExt, ready};
 use ruma::owned_server_name;
 use tern_model::{Accounts, Algorithm, Config, Jwk, Limits, MatrixError, Millis};
 use tern_ports::{
-    Clock, Crypto, CryptoError, Entropy, KeyPair, Target, Transport, Unreachable,
+    Clock, Crypto, CryptoError, Entropy, KeyPair, Outbound, Target, Transport, Unreachable,
+    outbound::{Bounds, HttpAnswer, HttpError, HttpRequest, Reach},
     wire::{UserCommand, frame, policy::Standing, server_keys::StoredServerKey, user::Session},
 };
 use tern_small_objects::one_time_store::OneTimeStoreActor;
@@ -143,6 +144,17 @@ impl Transport for Edge {
 
     fn standing(&self) -> Standing {
         self.standing.get()
+    }
+}
+
+/// Nobody else can be asked.
+impl Outbound for Edge {
+    fn reach(&self) -> Reach {
+        Reach::Public
+    }
+
+    async fn exchange(&self, _: &HttpRequest, _: &Bounds) -> Result<HttpAnswer, HttpError> {
+        Err(HttpError::Late)
     }
 }
 
