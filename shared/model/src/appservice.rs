@@ -72,13 +72,13 @@ pub fn fingerprint(services: &[Appservice]) -> u64 {
     for service in services.iter().filter(|service| service.address().is_some()) {
         let [users, aliases, rooms] = namespaces(&service.namespaces);
         for text in [&service.id, &service.sender_localpart, &users, &aliases, &rooms] {
-            // FNV-1a, with an end to each text. A column holds 63 bits.
+            // FNV-1a, with an end to each text. The platform binds 53 bits.
             for byte in text.bytes().chain([0xff]) {
                 hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
             }
         }
     }
-    hash >> 1
+    hash >> 11
 }
 
 /// A regular expression as it was written, and compiled, once; one that cannot be matches nothing.

@@ -135,7 +135,7 @@ impl Transport for Edge {
                 let unreachable = || error_reply(MatrixError::new(502, "M_UNREACHABLE", "Nobody is there"));
                 ready(keys.map_or_else(unreachable, reply)).boxed_local()
             }
-            Target::Room(_) | Target::User(_) | Target::DeviceSignIn(_) | Target::Relay(_) => {
+            Target::Room(_) | Target::User(_) | Target::DeviceSignIn(_) | Target::Relay(_) | Target::Service(_) => {
                 self.hubs.exchange(target.clone(), frame)
             }
         };

@@ -5,4 +5,5 @@
 mod keys;
 mod queue;
 mod requests;
+mod services;
 mod support;
