@@ -48,6 +48,7 @@ pub(crate) static ALL: &[&[Route]] = &[
     admin::ROUTES,
     admin::users::ROUTES,
     admin::tokens::ROUTES,
+    admin::appservices::ROUTES,
     admin::destinations::ROUTES,
     federation::keys::ROUTES,
     federation::queries::ROUTES,

@@ -177,7 +177,7 @@ impl Checks<'_> {
 
     /// The specs print what they show, so their output is not hidden.
     fn end_to_end(&self, tools: &Toolbox, options: &Options, chromium: Option<PathBuf>) -> Result<()> {
-        for environment in [python::CLIENT, python::SYNAPSE] {
+        for environment in [python::CLIENT, python::SYNAPSE, python::HEISENBRIDGE] {
             python::ensure(&environment, self.checkout, self.runner)?;
         }
         let mut node = tools.command("node");

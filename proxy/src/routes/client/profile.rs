@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tern_edge::profile;
+use tern_edge::services;
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ask_user,
@@ -51,7 +51,7 @@ async fn read_field(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErr
 async fn profile_of(edge: &Edge, request: &Incoming) -> Result<Profile, MatrixError> {
     let user_id = request.user_id()?;
     if user_id.server_name() == edge.config.server_name {
-        return profile::read(edge, &edge.config, &user_id).await;
+        return services::profile(edge, &edge.config, &user_id).await;
     }
     let stranger = || limits::admit_stranger(edge, request.ip.as_deref());
     edge.profiles.read(edge, &user_id, stranger).await

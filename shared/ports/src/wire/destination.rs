@@ -132,7 +132,7 @@ pub struct WakeDestination {}
 pub struct ProbeDestination {}
 
 /// The answer to [`ProbeDestination`]; zeroes for a server that was never sent anything.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DestinationProbe {
     /// Failures in a row.
     pub failures: u32,
@@ -146,6 +146,15 @@ pub struct DestinationProbe {
     pub sending: bool,
     /// Events that the server has refused for good, so far.
     pub refused: u64,
+    /// Of an application service: the id of the newest transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<String>,
+    /// Of an application service: when it last answered, or failed to, as far as its object remembers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried_at: Option<Millis>,
+    /// The status of that answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
 }
 
 /// Rooms that a probe looks at.

@@ -84,6 +84,12 @@ impl<H: ObjectHost> DestinationActor<H> {
         let answer = if prepared.pdus.is_empty() {
             // The rooms have nothing of it any more that the server would be told.
             Some(Answer { status: 200, is_json: true, retry_after_ms: None })
+        } else if self.service.is_some() {
+            self.host.synced().await;
+            match self.registration() {
+                Some(service) => self.send_to_service(service, prepared).await,
+                None => None,
+            }
         } else {
             let request = self.request_of(prepared)?;
             // Nothing leaves before it is durable under which id.
@@ -95,6 +101,7 @@ impl<H: ObjectHost> DestinationActor<H> {
                 retry_after_ms,
             })
         };
+        self.queue.tried.set(Some((self.host.now(), answer.map(|answer| answer.status))));
         self.settle(prepared, answer)
     }
 
@@ -126,8 +133,9 @@ impl<H: ObjectHost> DestinationActor<H> {
     /// Notes what became of a transaction, all in one.
     fn settle(&self, prepared: &Prepared, answer: Option<Answer>) -> Result<(), SqlError> {
         let Some(mut row) = self.queue_row()? else { return Ok(()) };
-        let before = row.progress.back_off.failures;
-        let (progress, fate) = row.progress.after(answer, prepared.pdus.len(), self.host.now(), self.spread());
+        let before = row.progress;
+        let (progress, fate) =
+            row.progress.after_of(self.peer(), answer, prepared.pdus.len(), self.host.now(), self.spread());
         row.progress = progress;
         self.back_off.set(progress.back_off);
         let done = matches!(fate, Fate::Delivered | Fate::GivenUp);
@@ -136,7 +144,13 @@ impl<H: ObjectHost> DestinationActor<H> {
             row.txn = None;
         }
         self.host.sql().transaction(|| {
-            self.store().put_queue(&row)?;
+            if fate == Fate::Split {
+                prepared.transaction.parts.iter().try_for_each(|part| self.take_back(part))?;
+            }
+            // A service's lanes tell that they are beyond it.
+            if self.service.is_none() || !done || progress != before || fate == Fate::GivenUp {
+                self.store().put_queue(&row)?;
+            }
             if done {
                 for (part, known) in prepared.transaction.parts.iter().zip(&prepared.rooms) {
                     self.advance(&part.room_id, part.through, *known)?;
@@ -145,7 +159,9 @@ impl<H: ObjectHost> DestinationActor<H> {
             Ok::<_, SqlError>(())
         })?;
         self.remember_queue(row);
-        self.note_trouble(before, progress.back_off.failures);
+        if self.service.is_none() {
+            self.note_trouble(before.back_off.failures, progress.back_off.failures);
+        }
         if fate != Fate::Again {
             self.queue.prepared.take();
         }

@@ -6,4 +6,5 @@ mod keys;
 mod leases;
 mod queue;
 mod requests;
+mod services;
 mod support;

@@ -29,17 +29,17 @@ const MINUTE: u64 = 60_000;
 
 /// Rooms as their hubs answer: in each, all events are this server's.
 #[derive(Default)]
-struct Rooms {
+pub(crate) struct Rooms {
     /// The newest position of each room.
     newest: RefCell<Vec<(OwnedRoomId, u64)>>,
     unreachable: RefCell<Vec<OwnedRoomId>>,
     gone: Cell<bool>,
-    left: Cell<bool>,
-    bytes: Cell<usize>,
+    pub(crate) left: Cell<bool>,
+    pub(crate) bytes: Cell<usize>,
 }
 
 impl Rooms {
-    fn answer(&self, target: &Target, bytes: &[u8]) -> Result<Vec<u8>, Unreachable> {
+    pub(crate) fn answer(&self, target: &Target, bytes: &[u8]) -> Result<Vec<u8>, Unreachable> {
         let Target::Room(room_id) = target else { panic!("{target:?}") };
         if self.unreachable.borrow().contains(room_id) {
             return Err(Unreachable("down".to_owned()));
@@ -58,7 +58,7 @@ impl Rooms {
         Ok(frame::write_reply(&Ok(OutgoingEvents { events, through: RoomSeq(last), newest: RoomSeq(newest), joined })))
     }
 
-    fn grow(&self, room_id: &OwnedRoomId, newest: u64) {
+    pub(crate) fn grow(&self, room_id: &OwnedRoomId, newest: u64) {
         let mut rooms = self.newest.borrow_mut();
         rooms.retain(|(other, _)| other != room_id);
         rooms.push((room_id.clone(), newest));
@@ -78,11 +78,11 @@ struct Play {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "an answer among failures")]
-fn page(status: u16) -> Result<Page, HttpError> {
+pub(crate) fn page(status: u16) -> Result<Page, HttpError> {
     Ok(Page { status, ..Page::of("application/json", "{}") })
 }
 
-fn room() -> OwnedRoomId {
+pub(crate) fn room() -> OwnedRoomId {
     room_id!("!r:tern.test").to_owned()
 }
 
