@@ -1,4 +1,4 @@
-//! What the object of another server can be asked: to ask that server.
+//! What the object of another server can be asked: to ask that server, and what it keeps of it.
 
 use ruma::OwnedRoomId;
 use serde::{Deserialize, Serialize};
@@ -7,6 +7,7 @@ use tern_model::{Bounded, BoundedJson, Millis, RawJson, RoomSeq};
 use super::{
     Done, boundary,
     policy::{ObjectPolicy, object_policy},
+    remote_keys::{NoteRemoteDevices, QueryRemoteKeys, RemoteKeys},
     server_keys::{FetchServerKeys, StoredServerKey},
 };
 use crate::outbound::HttpMethod;
@@ -23,6 +24,8 @@ boundary! {
         FetchServerKeys => Vec<StoredServerKey>, [Own Write];
         SendRequest => RemoteAnswer, [Own Write];
         EnqueueEvents => Done, [Create Write];
+        QueryRemoteKeys => RemoteKeys, [Create Write];
+        NoteRemoteDevices => Done, [Done Write];
         WakeDestination => Done, [Done Write];
         ProbeDestination => DestinationProbe, [Own Read];
     }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use ruma::{OwnedDeviceId, OwnedUserId};
 use serde::{Deserialize, Serialize};
-use tern_model::RawJson;
+use tern_model::{RawJson, StreamPos};
 
-use super::{policy::Tells, user::SessionRef};
+use super::{policy::Tells, remote_keys::RemoteUser, user::SessionRef};
 
 /// `POST /keys/upload`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +152,9 @@ pub struct OwnKeys {
     /// The user's signatures over other users' master keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signatures: Vec<OwnSignature>,
+    /// Those of the others who are users of other servers and share a room with the user.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared: Vec<RemoteUser>,
 }
 
 /// A signature by the user-signing key.
@@ -226,6 +229,14 @@ pub type SignatureFailures = BTreeMap<OwnedUserId, BTreeMap<String, RawJson>>;
 pub struct NoteDeviceList {
     /// The user.
     pub user_id: OwnedUserId,
+}
+
+/// The answer to [`NoteDeviceList`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotedDeviceList {
+    /// For a user of another server: where in the stream it was noted. None where no room is shared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_at: Option<StreamPos>,
 }
 
 /// `GET /keys/changes`.

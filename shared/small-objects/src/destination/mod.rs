@@ -4,12 +4,15 @@
 //! - `way` finds where the server is, and remembers it while this object lives.
 //! - `keys` has the server say which keys it has, or a notary for it.
 //! - `request` makes signed requests.
+//! - `devices` keeps the keys of its users as long as they are true, in rows of `device_store`.
 //! - `queue` is what the server is to be told of: for each room how far it is, in rows of `store`; `transaction` makes what
 //!   it is sent of that, and `sending` has it sent.
 //!
 //! Only a room in which the server takes part has anything stored here: whoever makes up names of servers leaves no objects
 //! behind.
 
+mod device_store;
+mod devices;
 mod keys;
 mod queue;
 mod request;
@@ -65,6 +68,8 @@ pub struct DestinationActor<H> {
     back_off: Cell<BackOff>,
     queue: queue::Queue,
     alarm: AlarmClock,
+    /// How often watchers of device lists could not be told.
+    untold: Cell<u32>,
 }
 
 impl<H: ObjectHost> DestinationActor<H> {
@@ -90,6 +95,7 @@ impl<H: ObjectHost> DestinationActor<H> {
             back_off: Cell::default(),
             queue: queue::Queue::default(),
             alarm: AlarmClock::default(),
+            untold: Cell::default(),
         }))
     }
 
@@ -99,6 +105,8 @@ impl<H: ObjectHost> DestinationActor<H> {
             DestinationCommand::FetchServerKeys(_) => frame::write_reply(&self.fetch_keys().await),
             DestinationCommand::SendRequest(request) => frame::write_reply(&self.ask_server(*request).await),
             DestinationCommand::EnqueueEvents(request) => frame::write_reply(&self.enqueue(*request).await),
+            DestinationCommand::QueryRemoteKeys(request) => frame::write_reply(&self.query_keys(*request).await),
+            DestinationCommand::NoteRemoteDevices(request) => frame::write_reply(&self.note_devices(*request).await),
             DestinationCommand::WakeDestination(_) => frame::write_reply(&self.wake()),
             DestinationCommand::ProbeDestination(_) => frame::write_reply(&self.probe()),
         }
