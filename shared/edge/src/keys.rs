@@ -1,6 +1,7 @@
 //! End-to-end encryption keys of many users at once, run in the proxy: each user's hub is asked for what is that user's.
 //! Only queries are answered from a copy ([`Query`]).
 
+mod limits;
 mod query;
 mod remote;
 
@@ -17,22 +18,19 @@ use tern_ports::{
     wire::{
         UserRequest,
         keys::{
-            ClaimKeys, ClaimedKeys, CrossSigningUploaded, QueryKeys, SignatureFailures, UploadCrossSigning,
+            ClaimKeys, ClaimedKeys, CrossSigningUploaded, QueryKeys, RemoteUser, SignatureFailures, UploadCrossSigning,
             UploadSignatures,
         },
-        remote_keys::RemoteUser,
         user::SessionRef,
     },
 };
 
 pub use self::query::Query;
-pub(crate) use self::query::public_keys_of;
+pub(crate) use self::{
+    limits::{AT_A_TIME, MOST_USERS},
+    query::public_keys_of,
+};
 use crate::account;
-
-/// Hubs asked at a time. What the platform cannot take at once it lets wait.
-pub(crate) const AT_A_TIME: usize = 24;
-/// Most users in one request: each is a call, of which a request has ten thousand.
-pub(crate) const MOST_USERS: usize = 5_000;
 
 /// The answer to `POST /keys/claim`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

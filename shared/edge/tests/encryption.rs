@@ -23,9 +23,9 @@ use tern_ports::{
         DestinationCommand, Done, UserCommand,
         destination::RemoteAnswer,
         frame,
-        keys::{FoundKeys, OwnKeys, PublicKeys},
+        keys::{FoundKeys, OwnKeys, PublicKeys, RemoteUser},
         policy::Standing,
-        remote_keys::{RemoteKeys, RemoteUser},
+        remote_keys::RemoteKeys,
         user::{DeliverToDevice, SessionRef},
     },
 };

@@ -19,9 +19,9 @@ use tern_ports::{
     Transport, ask_storage, ask_user,
     wire::{
         keys::{
-            FoundKeys, KeysPage, OwnKeys, OwnSignature, PublicKeys, QueryKeys, QueryOwnKeys, ReadPublicKeys, UserKeys,
+            FoundKeys, KeysPage, OwnKeys, OwnSignature, PublicKeys, QueryKeys, QueryOwnKeys, ReadPublicKeys,
+            RemoteUser, UserKeys,
         },
-        remote_keys::RemoteUser,
         user::SessionRef,
     },
 };

@@ -13,12 +13,15 @@ use tern_ports::{
     outbound::HttpMethod,
     wire::{
         destination::SendRequest,
-        keys::{ClaimedKeys, PublicKeys},
-        remote_keys::{QueryRemoteKeys, RemoteKeys, RemoteUser},
+        keys::{ClaimedKeys, PublicKeys, RemoteUser},
+        remote_keys::{QueryRemoteKeys, RemoteKeys},
     },
 };
 
-use super::{AT_A_TIME, Failures, MOST_USERS, Wanted};
+use super::{
+    Failures, Wanted,
+    limits::{AT_A_TIME, MOST_USERS},
+};
 
 /// So long a server has for an answer about one-time keys, in milliseconds, and so long the answer may be.
 const TIMEOUT_MS: u64 = 10_000;

@@ -7,7 +7,7 @@ use ruma::{OwnedDeviceId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use tern_model::{RawJson, StreamPos};
 
-use super::{policy::Tells, remote_keys::RemoteUser, user::SessionRef};
+use super::{policy::Tells, user::SessionRef};
 
 /// `POST /keys/upload`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,6 +155,17 @@ pub struct OwnKeys {
     /// Those of the others who are users of other servers and share a room with the user.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shared: Vec<RemoteUser>,
+}
+
+/// A user of another server whose keys are looked up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteUser {
+    /// The user.
+    pub user_id: OwnedUserId,
+    /// The position in the asker's stream at which the user came to share a room, or last changed. None where no room is
+    /// shared: the other server does not tell of changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_at: Option<StreamPos>,
 }
 
 /// A signature by the user-signing key.

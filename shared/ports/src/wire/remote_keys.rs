@@ -2,25 +2,14 @@
 
 use ruma::OwnedUserId;
 use serde::{Deserialize, Serialize};
-use tern_model::{BoundedVec, MatrixError, StreamPos};
+use tern_model::{BoundedVec, MatrixError};
 
-use super::keys::FoundKeys;
+use super::keys::{FoundKeys, RemoteUser};
 
 /// Most users in one question.
 pub const MOST_USERS: usize = 5_000;
 /// Most users in one note: as many as a transaction has EDUs.
 pub const MOST_NOTED: usize = 100;
-
-/// A user of another server whose keys are looked up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RemoteUser {
-    /// The user.
-    pub user_id: OwnedUserId,
-    /// The position in the asker's stream at which the user came to share a room, or last changed. None where no room is
-    /// shared: the other server does not tell of changes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shared_at: Option<StreamPos>,
-}
 
 /// The keys of users of the server, for a user here. Keys of those with whom a room is shared are kept, and the asker is told
 /// when they change.

@@ -18,12 +18,12 @@ use tern_ports::{
     wire::{
         Done,
         destination::SendRequest,
-        keys::{FoundKeys, NoteDeviceList, PublicKeys},
-        remote_keys::{NoteRemoteDevices, QueryRemoteKeys, RemoteKeys, RemoteUser},
+        keys::{FoundKeys, NoteDeviceList, PublicKeys, RemoteUser},
+        remote_keys::{NoteRemoteDevices, QueryRemoteKeys, RemoteKeys},
     },
 };
 
-use super::{DestinationActor, SCHEMA, device_store::Watcher};
+use super::{DestinationActor, device_store::Watcher, schema::SCHEMA};
 
 /// Users in one request to the server.
 const AT_A_TIME: usize = 250;

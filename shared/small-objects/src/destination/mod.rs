@@ -16,6 +16,7 @@ mod devices;
 mod keys;
 mod queue;
 mod request;
+mod schema;
 mod sending;
 mod store;
 mod transaction;
@@ -39,7 +40,7 @@ use tern_ports::{
     wire::{DestinationCommand, frame, server_keys::StoredServerKey},
 };
 
-pub use store::SCHEMA;
+pub use schema::SCHEMA;
 
 /// An answer with all keys is not asked for again for so long, in milliseconds, whoever names another key.
 const FRESH_FOR: u64 = 60_000;

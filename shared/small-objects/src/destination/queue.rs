@@ -17,7 +17,8 @@ use tern_ports::{
 };
 
 use super::{
-    DestinationActor, SCHEMA,
+    DestinationActor,
+    schema::SCHEMA,
     store::{Lane, QueueRow, Store},
     transaction::Prepared,
 };

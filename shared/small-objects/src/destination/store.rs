@@ -7,16 +7,11 @@ use tern_federation::{
     queue::{MOST_PDUS, Progress},
 };
 use tern_model::{Millis, RoomSeq};
-use tern_object_kit::schema::{NUMBER, READ_NUMBER, Schema, Step, WRITE_NUMBER};
+use tern_object_kit::schema::{NUMBER, Step};
 use tern_ports::{Row, Sql, SqlError, Value};
 
-use super::device_store;
-
 /// `queue` is one row. A `lane` stays when all of it was sent, so that what is told again is not sent again.
-pub const SCHEMA: Schema =
-    Schema { steps: &[FIRST, device_store::TABLES], read: READ_NUMBER, write: WRITE_NUMBER, signs: &[] };
-
-const FIRST: Step = &[
+pub(super) const TABLES: Step = &[
     NUMBER,
     "CREATE TABLE queue (
             id INTEGER PRIMARY KEY CHECK (id = 1),

@@ -14,8 +14,8 @@ use tern_ports::{
     outbound::HttpError,
     wire::{
         UserCommand, frame,
-        keys::NotedDeviceList,
-        remote_keys::{NoteRemoteDevices, QueryRemoteKeys, RemoteKeys, RemoteUser},
+        keys::{NotedDeviceList, RemoteUser},
+        remote_keys::{NoteRemoteDevices, QueryRemoteKeys, RemoteKeys},
     },
 };
 use tern_testkit::web::Page;

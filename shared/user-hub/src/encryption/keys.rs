@@ -8,10 +8,7 @@ use tern_keys::{Signed, Usage, device};
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ObjectHost, Sql, WaitingPolls,
-    wire::{
-        keys::{KeyCount, OwnKeys, QueryKeys, QueryOwnKeys, UploadKeys, UserKeys},
-        remote_keys::RemoteUser,
-    },
+    wire::keys::{KeyCount, OwnKeys, QueryKeys, QueryOwnKeys, RemoteUser, UploadKeys, UserKeys},
 };
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use ruma::{OwnedUserId, RoomId, UserId};
 use tern_model::{Millis, StreamPos};
-use tern_ports::{Row, Sql, SqlError, wire::remote_keys::RemoteUser};
+use tern_ports::{Row, Sql, SqlError, wire::keys::RemoteUser};
 
 /// Adds a user who shares a room; false when it was one of this room already.
 pub(crate) fn add(sql: &impl Sql, room_id: &RoomId, user_id: &UserId) -> Result<bool, SqlError> {
