@@ -2,7 +2,8 @@
 //!
 //! - [`sender`] says who sends a request, by its signature; [`key_cache`] is what an isolate remembers of others' keys.
 //! - [`own_keys`] is what this server says of its own keys, [`notary`] what it passes on of those of others.
-//! - [`transaction`] is what they send: events, whose signers' keys [`event_keys`] finds; [`in_flight`] lets one in at a time.
+//! - [`transaction`] is what they send: events, whose signers' keys [`event_keys`] finds, and [`edus`]; [`in_flight`] lets one
+//!   in at a time.
 //! - [`handshake`] is how their users join, leave and knock through this server, and [`invite`] how they
 //!   invite users of this one.
 //! - [`awake`] has what waits for a server sent when it asks something.
@@ -13,6 +14,7 @@
 
 pub mod awake;
 pub mod directory;
+pub mod edus;
 pub mod event_keys;
 pub mod handshake;
 pub mod hierarchy;

@@ -1,4 +1,4 @@
-//! What the object of another server can be asked: to ask that server.
+//! What the object of another server can be asked: to ask that server, and what it keeps of it.
 
 use ruma::OwnedRoomId;
 use serde::{Deserialize, Serialize};
@@ -7,6 +7,7 @@ use tern_model::{Bounded, BoundedJson, MatrixError, Millis, Name, RawJson, RoomS
 use super::{
     Done, boundary,
     policy::{ObjectPolicy, object_policy},
+    remote_keys::{NoteRemoteDevices, QueryRemoteKeys, RemoteKeys},
     server_keys::{FetchServerKeys, StoredServerKey},
 };
 use crate::outbound::HttpMethod;
@@ -25,6 +26,8 @@ boundary! {
         LeaseMedia => MediaLease, [Own Write];
         EndMediaLease => Done, [Own Write];
         EnqueueEvents => Done, [Create Write];
+        QueryRemoteKeys => RemoteKeys, [Create Write];
+        NoteRemoteDevices => Done, [Done Write];
         WakeDestination => Done, [Done Write];
         ProbeDestination => DestinationProbe, [Own Read];
     }
