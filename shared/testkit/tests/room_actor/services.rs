@@ -45,6 +45,7 @@ fn room(services: &Value) -> Scene {
     scene.replace(Rc::clone(&scene.host));
     scene.ask(create).unwrap();
     scene.calm();
+    scene.around.enqueued.take();
     scene
 }
 
@@ -115,6 +116,7 @@ fn a_service_hears_of_a_room_from_when_its_user_comes_until_it_goes() {
     scene.act(BOT, MembershipAction::Join, BOT).unwrap();
     scene.act(GHOST, MembershipAction::Leave, GHOST).unwrap();
     scene.say(ALICE, "the bot is here");
+    scene.told_services();
     scene.act(ALICE, MembershipAction::Kick, BOT).unwrap();
     assert_eq!(scene.told_services().last(), told(before + 7).last());
     scene.say(ALICE, "after");
@@ -187,12 +189,14 @@ fn other_registrations_have_the_room_looked_at_anew() {
     scene.say(ALICE, "before");
     assert_eq!(scene.count("SELECT count(*) FROM registrations"), 0, "without services nothing is written");
     let before = scene.newest_seq();
+    scene.ring_until_silent();
     scene.config = with_services(&irc());
     scene.evict();
     scene.say(ALICE, "hello");
     assert_eq!(scene.told_services(), told(before + 1));
     assert_eq!(read_all(&scene).last().unwrap(), "hello");
     // Another service takes its place.
+    scene.ring_until_silent();
     scene.config = with_services(&json!([registration("xmpp", "@_xmpp_.*", &json!([]))]));
     scene.evict();
     scene.say(ALICE, "nobody's");
