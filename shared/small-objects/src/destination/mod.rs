@@ -23,6 +23,7 @@ mod way;
 
 use std::{
     cell::{Cell, RefCell},
+    collections::VecDeque,
     rc::Rc,
 };
 
@@ -32,7 +33,7 @@ use futures::{
 };
 use ruma::OwnedServerName;
 use tern_federation::{back_off::BackOff, discovery::Way, server_name::ServerName, signature::PrivateKey};
-use tern_model::{Config, MatrixError, Millis};
+use tern_model::{Config, MatrixError, Millis, RawJson};
 use tern_object_kit::alarm::AlarmClock;
 use tern_ports::{
     ObjectHost,
@@ -58,6 +59,8 @@ pub struct DestinationActor<H> {
     name: OwnedServerName,
     /// The application service, by its id, if this is the object of one.
     service: Option<String>,
+    /// What a service is sent with the next transaction.
+    ephemeral: RefCell<VecDeque<RawJson>>,
     /// It has transactions at the path of long ago.
     legacy: Cell<bool>,
     /// The name as it is looked up.
@@ -110,6 +113,7 @@ impl<H: ObjectHost> DestinationActor<H> {
             config,
             name,
             service,
+            ephemeral: RefCell::default(),
             legacy: Cell::default(),
             server,
             asking: RefCell::default(),
@@ -133,6 +137,7 @@ impl<H: ObjectHost> DestinationActor<H> {
             DestinationCommand::FetchServerKeys(_) => frame::write_reply(&self.fetch_keys().await),
             DestinationCommand::SendRequest(request) => frame::write_reply(&self.ask_server(*request).await),
             DestinationCommand::EnqueueEvents(request) => frame::write_reply(&self.enqueue(*request).await),
+            DestinationCommand::EnqueueEphemeral(request) => frame::write_reply(&self.enqueue_ephemeral(*request)),
             DestinationCommand::WakeDestination(_) => frame::write_reply(&self.wake()),
             DestinationCommand::ProbeDestination(_) => frame::write_reply(&self.probe()),
         }
