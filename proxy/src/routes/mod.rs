@@ -32,6 +32,7 @@ pub(crate) static ALL: &[&[Route]] = &[
     client::session::ROUTES,
     client::discovery::ROUTES,
     client::directory::ROUTES,
+    client::spaces::ROUTES,
     client::search::ROUTES,
     client::delayed::ROUTES,
     client::user_directory::ROUTES,
@@ -54,6 +55,7 @@ pub(crate) static ALL: &[&[Route]] = &[
     federation::rooms::ROUTES,
     federation::send::ROUTES,
     federation::handshake::ROUTES,
+    federation::media::ROUTES,
     oauth::ROUTES,
     oauth::RENDEZVOUS,
 ];

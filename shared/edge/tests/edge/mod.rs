@@ -12,7 +12,7 @@ use tern_model::{Accounts, Algorithm, Config, Jwk, Limits, MatrixError, Millis};
 use tern_ports::{
     Clock, Crypto, CryptoError, Entropy, KeyPair, Outbound, Target, Transport, Unreachable,
     outbound::{Bounds, HttpAnswer, HttpError, HttpRequest, Reach},
-    wire::{UserCommand, frame, policy::Standing, server_keys::StoredServerKey, user::Session},
+    wire::{DestinationCommand, UserCommand, frame, policy::Standing, server_keys::StoredServerKey, user::Session},
 };
 use tern_small_objects::one_time_store::OneTimeStoreActor;
 use tern_testkit::{
@@ -129,6 +129,7 @@ impl Transport for Edge {
                 }
                 .boxed_local()
             }
+            Target::Destination(_) if !is_about_keys(&frame) => self.hubs.exchange(target.clone(), frame),
             Target::Destination(name) => {
                 self.fetches.set(self.fetches.get() + 1);
                 let keys = self.servers.borrow().get(name.as_str()).cloned();
@@ -145,6 +146,10 @@ impl Transport for Edge {
     fn standing(&self) -> Standing {
         self.standing.get()
     }
+}
+
+fn is_about_keys(frame: &[u8]) -> bool {
+    matches!(frame::read(frame), Ok(DestinationCommand::FetchServerKeys(_)))
 }
 
 /// Nobody else can be asked.

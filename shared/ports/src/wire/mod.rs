@@ -25,6 +25,7 @@ pub mod pushers;
 pub mod receive;
 pub mod relations;
 pub mod relay;
+pub mod remote_keys;
 pub mod room;
 pub mod room_command;
 pub mod search;
@@ -34,6 +35,7 @@ pub mod storage;
 pub mod sync;
 pub mod threads;
 pub mod threepid;
+pub mod troubles;
 pub mod user;
 pub mod user_command;
 

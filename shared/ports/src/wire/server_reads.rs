@@ -3,7 +3,7 @@
 
 use ruma::{OwnedEventId, OwnedServerName};
 use serde::{Deserialize, Serialize};
-use tern_model::{Bounded, BoundedVec, EventRef, RawJson, RoomSeq};
+use tern_model::{Bounded, BoundedVec, EventRef, Millis, RawJson, RoomSeq};
 
 /// Most events that a server names in one question.
 pub const MOST_NAMED: usize = 50;
@@ -59,6 +59,15 @@ pub enum ServerRead {
         /// At most this many.
         limit: u32,
     },
+    /// The event nearest to a time, with its id.
+    Nearest {
+        /// The time.
+        ts: Millis,
+        /// Before the time rather than after it.
+        backwards: bool,
+    },
+    /// Nothing: only whether the server may read at all.
+    Access,
 }
 
 /// The answer to [`ReadForServer`]; what was not asked for is empty.
@@ -67,7 +76,7 @@ pub struct ServedEvents {
     /// Events in federation form.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<RawJson>,
-    /// Ids of state events.
+    /// Ids of state events, or of the event nearest to a time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub event_ids: Vec<OwnedEventId>,
     /// The auth chain in federation form.

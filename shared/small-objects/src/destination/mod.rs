@@ -4,7 +4,8 @@
 //!
 //! - `way` finds where the server is, and remembers it while this object lives.
 //! - `keys` has the server say which keys it has, or a notary for it.
-//! - `request` makes signed requests.
+//! - `request` makes signed requests; `lease` has one at a time copy a medium.
+//! - `devices` keeps the keys of its users as long as they are true, in rows of `device_store`.
 //! - `queue` is what the server is to be told of: for each room how far it is, in rows of `store`; `transaction` makes what
 //!   it is sent of that, and `sending` has it sent.
 //! - `service` is what is different for an application service.
@@ -12,9 +13,13 @@
 //! Only a room in which the server takes part has anything stored here: whoever makes up names of servers leaves no objects
 //! behind.
 
+mod device_store;
+mod devices;
 mod keys;
+mod lease;
 mod queue;
 mod request;
+mod schema;
 mod sending;
 mod service;
 mod store;
@@ -40,7 +45,7 @@ use tern_ports::{
     wire::{DestinationCommand, frame, server_keys::StoredServerKey},
 };
 
-pub use store::SCHEMA;
+pub use schema::SCHEMA;
 
 /// An answer with all keys is not asked for again for so long, in milliseconds, whoever names another key.
 const FRESH_FOR: u64 = 60_000;
@@ -75,7 +80,10 @@ pub struct DestinationActor<H> {
     key: Option<PrivateKey>,
     back_off: Cell<BackOff>,
     queue: queue::Queue,
+    leases: lease::Leases,
     alarm: AlarmClock,
+    /// How often watchers of device lists could not be told.
+    untold: Cell<u32>,
 }
 
 impl<H: ObjectHost> DestinationActor<H> {
@@ -123,21 +131,29 @@ impl<H: ObjectHost> DestinationActor<H> {
             key,
             back_off: Cell::default(),
             queue: queue::Queue::default(),
+            leases: lease::Leases::default(),
             alarm: AlarmClock::default(),
+            untold: Cell::default(),
         }
     }
 
     /// Handles one command; answers with a reply frame.
     pub async fn handle(self: &Rc<Self>, command: DestinationCommand) -> Vec<u8> {
-        let of_server = matches!(command, DestinationCommand::FetchServerKeys(_) | DestinationCommand::SendRequest(_));
-        if of_server && self.service.is_some() {
+        use DestinationCommand::{EnqueueEphemeral, EnqueueEvents, ProbeDestination, WakeDestination};
+        let of_both = matches!(command, EnqueueEvents(_) | WakeDestination(_) | ProbeDestination(_));
+        let of_service = of_both || matches!(command, EnqueueEphemeral(_));
+        if self.service.is_some() && !of_service {
             return frame::write_reply::<()>(&Err(MatrixError::forbidden("An application service is no server")));
         }
         match command {
             DestinationCommand::FetchServerKeys(_) => frame::write_reply(&self.fetch_keys().await),
             DestinationCommand::SendRequest(request) => frame::write_reply(&self.ask_server(*request).await),
+            DestinationCommand::LeaseMedia(request) => frame::write_reply(&self.lease_media(&request).await),
+            DestinationCommand::EndMediaLease(request) => frame::write_reply(&Ok(self.end_media_lease(&request))),
             DestinationCommand::EnqueueEvents(request) => frame::write_reply(&self.enqueue(*request).await),
             DestinationCommand::EnqueueEphemeral(request) => frame::write_reply(&self.enqueue_ephemeral(*request)),
+            DestinationCommand::QueryRemoteKeys(request) => frame::write_reply(&self.query_keys(*request).await),
+            DestinationCommand::NoteRemoteDevices(request) => frame::write_reply(&self.note_devices(*request).await),
             DestinationCommand::WakeDestination(_) => frame::write_reply(&self.wake()),
             DestinationCommand::ProbeDestination(_) => frame::write_reply(&self.probe()),
         }

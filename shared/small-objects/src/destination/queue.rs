@@ -17,7 +17,8 @@ use tern_ports::{
 };
 
 use super::{
-    DestinationActor, SCHEMA,
+    DestinationActor,
+    schema::SCHEMA,
     store::{Lane, Part, QueueRow, Store, Transaction},
     transaction::Prepared,
 };
@@ -178,6 +179,7 @@ impl<H: ObjectHost> DestinationActor<H> {
             Ok(Some(at)) => {
                 self.alarm.set(&*self.host, at).await;
                 self.start_sending();
+                self.tell_watchers().await;
             }
             Ok(None) => {}
             Err(_) => self.alarm.set(&*self.host, self.host.now().plus(LEFTOVERS_MS)).await,
@@ -186,14 +188,16 @@ impl<H: ObjectHost> DestinationActor<H> {
 
     /// When what waits is to be looked after, if anything does.
     fn next_due(&self) -> Result<Option<Millis>, SqlError> {
-        let Some(row) = self.queue_row()? else { return Ok(None) };
+        let telling = self.watchers_due()?;
+        let Some(row) = self.queue_row()? else { return Ok(telling) };
         if self.service.is_some() && !self.is_met() {
             self.forget()?;
             return Ok(None);
         }
         let waits = row.txn.is_some() || !self.store().pending(1)?.is_empty();
         let soon = self.host.now().plus(LEFTOVERS_MS);
-        Ok(waits.then(|| row.progress.back_off.until.max(soon)))
+        let sending = waits.then(|| row.progress.back_off.until.max(soon));
+        Ok(sending.into_iter().chain(telling).min())
     }
 
     /// The row; none in an object that was never told of anything.

@@ -6,9 +6,12 @@ use tern_federation::queue::{Answer, Fate};
 use tern_model::{Bounded, BoundedJson, RawJson};
 use tern_object_kit::alarm::backed_off;
 use tern_ports::{
-    ObjectHost, Sql, SqlError,
+    ObjectHost, Sql, SqlError, ask_storage,
     outbound::HttpMethod,
-    wire::destination::{RemoteAnswer, SendRequest},
+    wire::{
+        destination::{RemoteAnswer, SendRequest},
+        troubles::NoteTrouble,
+    },
 };
 
 use super::{
@@ -22,6 +25,8 @@ const TIMEOUT_MS: u64 = 20_000;
 const LONGEST: usize = 256 * 1024;
 /// Delays after rooms' hubs could not be asked.
 const RETRY: (u64, u64) = (2_000, 600_000);
+/// After so many failures in a row a server is in trouble.
+const NOTED_FROM: u32 = 2;
 
 /// Sends; one at a time. Ends with the future it is in.
 struct Running<H: ObjectHost>(Rc<DestinationActor<H>>);
@@ -154,9 +159,24 @@ impl<H: ObjectHost> DestinationActor<H> {
             Ok::<_, SqlError>(())
         })?;
         self.remember_queue(row);
+        if self.service.is_none() {
+            self.note_trouble(before.back_off.failures, progress.back_off.failures);
+        }
         if fate != Fate::Again {
             self.queue.prepared.take();
         }
         Ok(())
+    }
+
+    /// Has it noted for administrators that the server fails again and again, or is back. It is noted again at every doubling,
+    /// in case that it got lost.
+    fn note_trouble(&self, before: u32, after: u32) {
+        let fails = after > before && after >= NOTED_FROM && after.is_power_of_two();
+        let is_back = before >= NOTED_FROM && after == 0;
+        if fails || is_back {
+            let (host, note) =
+                (Rc::clone(&self.host), NoteTrouble { server: self.name.clone(), fails, ts: self.host.now() });
+            self.host.spawn(Box::pin(async move { drop(ask_storage(&*host, note).await) }));
+        }
     }
 }

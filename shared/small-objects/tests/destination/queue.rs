@@ -13,10 +13,11 @@ use tern_ports::{
     Sql, Target, Unreachable,
     outbound::{HttpError, HttpMethod},
     wire::{
-        RoomCommand,
+        RoomCommand, StorageCommand,
         destination::{DestinationProbe, EnqueueEvents, ProbeDestination, WakeDestination},
         frame,
         server_reads::OutgoingEvents,
+        troubles::{ListTroubles, TroubledServer},
     },
 };
 use tern_testkit::web::Page;
@@ -245,6 +246,31 @@ fn a_server_that_is_gone_costs_a_message_no_row() {
     let sent = play.take();
     assert_eq!(sent.concat(), (1..=200).collect::<Vec<_>>());
     assert!(sent.iter().all(|events| events.len() <= 50));
+}
+
+#[test]
+fn administrators_are_told_of_a_server_that_fails_until_it_is_back() {
+    let mut play = Play::new();
+    let troubled = |play: &Play| {
+        let ask: StorageCommand = ListTroubles { after: None, limit: 9 }.into();
+        let reply = play.scene.host.executor.run(play.scene.host.storage.answer(&frame::write(&ask)));
+        let servers: Vec<TroubledServer> = frame::read_reply(&reply).unwrap();
+        servers.iter().map(|one| one.server.to_string()).collect::<Vec<_>>()
+    };
+    play.answers([page(500)]);
+    play.happens(&room(), 1, 1);
+    play.scene.pass(MINUTE);
+    assert_eq!(play.take(), [vec![1], vec![1]]);
+    assert!(troubled(&play).is_empty(), "once is nothing");
+    assert!(play.scene.host.storage.d1.take_batches().is_empty(), "what is well costs nothing");
+    play.answers((0..6).map(|_| page(500)));
+    play.happens(&room(), 2, 2);
+    play.scene.pass(10 * MINUTE);
+    assert_eq!(troubled(&play), [SERVER]);
+    play.scene.crash();
+    play.answers.borrow_mut().clear();
+    play.wake();
+    assert!(troubled(&play).is_empty());
 }
 
 #[test]
