@@ -139,9 +139,13 @@ impl<H: ObjectHost> DestinationActor<H> {
 
     /// Handles one command; answers with a reply frame.
     pub async fn handle(self: &Rc<Self>, command: DestinationCommand) -> Vec<u8> {
-        use DestinationCommand::{EnqueueEphemeral, EnqueueEvents, ProbeDestination, WakeDestination};
-        let of_both = matches!(command, EnqueueEvents(_) | WakeDestination(_) | ProbeDestination(_));
-        let of_service = of_both || matches!(command, EnqueueEphemeral(_));
+        let of_service = matches!(
+            command,
+            DestinationCommand::EnqueueEvents(_)
+                | DestinationCommand::EnqueueEphemeral(_)
+                | DestinationCommand::WakeDestination(_)
+                | DestinationCommand::ProbeDestination(_)
+        );
         if self.service.is_some() && !of_service {
             return frame::write_reply::<()>(&Err(MatrixError::forbidden("An application service is no server")));
         }
