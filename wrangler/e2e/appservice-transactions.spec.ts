@@ -12,7 +12,7 @@ const other = new Service('other');
 for (const service of skip ? [] : [bridge, other]) await service.start();
 const users = (name: string) => ({ users: [{ exclusive: true, regex: `@_${name}_.*` }], aliases: [], rooms: [] });
 const server = skip ? undefined! : await own({
-  vars: { OUTBOUND_PRIVATE: 'true', APPSERVICES: [bridge.registration(users('bridge')), other.registration(users('other'))] },
+  vars: { OUTBOUND_PRIVATE: 'true', APPSERVICES: [bridge.registration(users('bridge')), other.registration(users('other'), { receive_ephemeral: true })] },
 });
 const base = server?.base;
 const as = (method: string, path: string, user_id?: string, options: Ask = {}, service = bridge) =>
@@ -100,6 +100,23 @@ test('somebody whom the service has not made yet is asked for when they are invi
   assert.deepEqual(asked, [one, two]);
   bridge.makes = async () => false;
   assert.equal((await alice.call('GET', at`/profile/${`@_bridge_nobody:${alice.server}`}`)).status, 404);
+});
+
+test('a service that asks for it sees typing and what was read', { skip }, async () => {
+  const [alice, id] = [await register(base), await ghost(other)];
+  const room = await alice.createRoom();
+  okay(await as('POST', at`/rooms/${room}/join`, id, {}, other));
+  const said = await say(id, room, 'hello', other);
+  await eventually('it is heard', async () => other.bodies(room).length === 1);
+  const seen = (type: string) => other.came.flatMap(({ body }) => body.ephemeral ?? []).filter((event: Json) => event.type === type && event.room_id === room);
+  await alice.typing(room);
+  await eventually('that she types', async () => seen('m.typing').some((event: Json) => event.content.user_ids.includes(alice.id)));
+  await alice.receipt(room, said.event_id, 'm.read.private');
+  await alice.receipt(room, said.event_id);
+  const [read] = await eventually('that she has read it', async () => seen('m.receipt').length > 0 && seen('m.receipt'));
+  assert.deepEqual(Object.keys(read.content[said.event_id]), ['m.read']);
+  assert.ok(bridge.came.every(({ body }) => body.ephemeral === undefined), 'the other did not ask for it');
+  assert.deepEqual(other.failures, []);
 });
 
 test('what fails is sent again as it was, and then what waited', { skip }, async () => {

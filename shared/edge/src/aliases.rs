@@ -48,7 +48,7 @@ pub async fn add_alias<E: Transport + Clock>(
 }
 
 /// `DELETE /directory/room/{roomAlias}`: for who gave it, and for those who may set the room's canonical alias, from
-/// which it is then taken as well.
+/// which it is then taken as well. Answers with the room.
 ///
 /// # Errors
 /// 404 when there is no such alias, 403 for everybody else.
@@ -57,7 +57,7 @@ pub async fn remove_alias<E: Transport>(
     caller: &UserId,
     device_id: &ruma::DeviceId,
     alias: OwnedRoomAliasId,
-) -> Result<(), MatrixError> {
+) -> Result<OwnedRoomId, MatrixError> {
     let row = ask_storage(edge, LoadAlias { alias: alias.clone() }).await?;
     let row = row.ok_or_else(|| MatrixError::not_found("Unknown room alias"))?;
     let permission = ask_room(edge, &row.room_id, CheckAliasPermission { caller: caller.to_owned() }).await;
@@ -69,7 +69,7 @@ pub async fn remove_alias<E: Transport>(
         // Best effort: the alias is gone in any case.
         let _ = forget_canonical(edge, caller, device_id, &row.room_id, &alias).await;
     }
-    Ok(())
+    Ok(row.room_id)
 }
 
 /// Takes an alias out of `m.room.canonical_alias`, if it is in there.

@@ -2,16 +2,16 @@
 //! networks"). A service that does not answer, or not as it should, has nothing.
 
 use futures::future::join_all;
-use ruma::UserId;
+use ruma::{OwnedRoomAliasId, RoomId, UserId};
 use serde_json::{Map, Value};
 use tern_model::{
     Config, MatrixError,
     appservice::{Appservice, within},
 };
 use tern_ports::{
-    Outbound, Transport,
+    Outbound, Transport, ask_room,
     outbound::{Bounds, HttpRequest, fetch},
-    wire::user::Profile,
+    wire::{directory::NoteAlias, user::Profile},
 };
 use url::{Url, form_urlencoded};
 
@@ -148,6 +148,24 @@ pub async fn profile<E: Transport + Outbound>(
         }
         read => read,
     }
+}
+
+/// Tells a room of an alias that came or went, if it is of a service's namespace.
+///
+/// # Errors
+/// 503.
+pub async fn note_alias<E: Transport>(
+    edge: &E,
+    config: &Config,
+    room_id: &RoomId,
+    alias: OwnedRoomAliasId,
+    present: bool,
+) -> Result<(), MatrixError> {
+    let mut services = config.accounts.appservices.iter();
+    if services.any(|service| within(&service.namespaces.aliases, alias.as_str())) {
+        ask_room(edge, room_id, NoteAlias { alias, present }).await?;
+    }
+    Ok(())
 }
 
 async fn any_says_yes<E: Outbound>(edge: &E, services: &mut dyn Iterator<Item = &Appservice>, path: &str) -> bool {

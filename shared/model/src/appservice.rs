@@ -97,6 +97,11 @@ impl Appservice {
             .is_some_and(|(localpart, _)| localpart == self.sender_localpart || within(&self.namespaces.users, user_id))
     }
 
+    /// It is sent typing, receipts and presence, by some name.
+    pub const fn wants_ephemeral(&self) -> bool {
+        self.receive_ephemeral || self.push_ephemeral
+    }
+
     /// Where it is reached.
     pub fn address(&self) -> Option<&str> {
         self.url.as_deref().map(|url| url.trim_end_matches('/')).filter(|url| !url.is_empty())

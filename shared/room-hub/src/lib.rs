@@ -145,6 +145,7 @@ impl<H: ObjectHost> RoomActor<H> {
             RoomCommand::SubscribeRoom(request) => write_reply(&self.subscribe(&request)),
             RoomCommand::ReadSummary(request) => write_reply(&self.read_summary(&request).await),
             RoomCommand::CheckAliasPermission(request) => write_reply(&self.check_alias_permission(&request)),
+            RoomCommand::NoteAlias(request) => write_reply(&self.note_alias(&request)),
             RoomCommand::ReadForUpgrade(request) => write_reply(&self.read_for_upgrade(&request)),
             RoomCommand::DelayEvent(request) => write_reply(&self.delay_event(*request).await),
             RoomCommand::FindDelayed(request) => write_reply(&self.find_delayed(&request)),

@@ -7,7 +7,7 @@ use tern_auth::appservice;
 use tern_edge::{
     aliases,
     directory::{self, Listing, Wanted},
-    federation, join,
+    federation, join, services,
 };
 use tern_model::{MatrixError, RoomFacts};
 use tern_ports::wire::directory::Directory;
@@ -54,7 +54,8 @@ async fn add_alias(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErro
     let body: Body = request.json()?;
     let alias = aliases::local_alias(&edge.config, request.param("roomAlias"))?;
     check_alias(edge, request, alias.as_str())?;
-    aliases::add_alias(edge, &request.caller()?.user_id, alias, body.room_id).await?;
+    aliases::add_alias(edge, &request.caller()?.user_id, alias.clone(), body.room_id.clone()).await?;
+    services::note_alias(edge, &edge.config, &body.room_id, alias, true).await?;
     Ok(Answer::empty())
 }
 
@@ -70,7 +71,8 @@ async fn remove_alias(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixE
     let alias = aliases::local_alias(&edge.config, request.param("roomAlias"))?;
     let caller = request.caller()?;
     check_alias(edge, request, alias.as_str())?;
-    aliases::remove_alias(edge, &caller.user_id, &caller.device_id, alias).await?;
+    let room_id = aliases::remove_alias(edge, &caller.user_id, &caller.device_id, alias.clone()).await?;
+    services::note_alias(edge, &edge.config, &room_id, alias, false).await?;
     Ok(Answer::empty())
 }
 

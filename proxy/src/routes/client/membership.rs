@@ -4,9 +4,10 @@ use ruma::{OwnedRoomId, OwnedUserId, UserId};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
 use tern_edge::{
+    aliases,
     create::{self, CreateRoomRequest},
     join::{self, MembershipChange},
-    upgrade,
+    services, upgrade,
 };
 use tern_model::{Class, MatrixError};
 use tern_ports::wire::room::MembershipAction;
@@ -57,6 +58,11 @@ async fn create_room(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixEr
     let invites = wanted.invite.as_ref().map_or(0, Vec::len).try_into().unwrap_or(u32::MAX);
     limits::admit_further(edge, request.identity()?, Class::Invite, invites)?;
     let room_id = create::create_room(edge, &edge.config, creator, &wanted).await?;
+    let alias = wanted.room_alias_name.map(|name| format!("#{name}:{}", edge.config.server_name));
+    if let Some(alias) = alias.and_then(|alias| aliases::local_alias(&edge.config, &alias).ok()) {
+        // The room is there, whatever becomes of this.
+        services::note_alias(edge, &edge.config, &room_id, alias, true).await.ok();
+    }
     Answer::json(&json!({ "room_id": room_id }))
 }
 

@@ -2,7 +2,7 @@
 
 use ruma::OwnedRoomId;
 use serde::{Deserialize, Serialize};
-use tern_model::{Bounded, BoundedJson, MatrixError, Millis, Name, RawJson, RoomSeq};
+use tern_model::{Bounded, BoundedJson, BoundedVec, MatrixError, Millis, Name, RawJson, RoomSeq};
 
 use super::{
     Done, boundary,
@@ -26,6 +26,7 @@ boundary! {
         LeaseMedia => MediaLease, [Own Write];
         EndMediaLease => Done, [Own Write];
         EnqueueEvents => Done, [Create Write];
+        EnqueueEphemeral => Done, [Done Write];
         QueryRemoteKeys => RemoteKeys, [Create Write];
         NoteRemoteDevices => Done, [Done Write];
         WakeDestination => Done, [Done Write];
@@ -124,6 +125,17 @@ pub struct EnqueueEvents {
     pub from: RoomSeq,
     /// The newest position.
     pub until: RoomSeq,
+}
+
+/// Most ephemeral events of a transaction to an application service.
+pub const MOST_EPHEMERAL: usize = 100;
+
+/// Typing and public receipts of a room, for an application service that wants them (Application Service API, "Pushing
+/// ephemeral data"). They are kept in memory until the next transaction; what a service misses while it is away is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnqueueEphemeral {
+    /// In client form, with `room_id`.
+    pub events: BoundedVec<RawJson, MOST_EPHEMERAL>,
 }
 
 /// The server is there: it has asked something itself, or an administrator says so. What waits for it is sent now.

@@ -225,3 +225,13 @@ pub struct CheckAliasPermission {
     /// Who asks.
     pub caller: OwnedUserId,
 }
+
+/// The room has got an alias of an application service's namespace, or has lost it: by that it concerns the service
+/// (Application Service API, "Pushing events"). Nothing happens when there is no such room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoteAlias {
+    /// The alias.
+    pub alias: OwnedRoomAliasId,
+    /// It is there now.
+    pub present: bool,
+}

@@ -6,7 +6,7 @@ use tern_model::{MembershipAction, Notice, RawJson};
 use super::{
     Done, boundary,
     delayed::{DelayEvent, Delayed, FindDelayed, ListDelayed, ManageDelayed, ScheduledEvent},
-    directory::{CheckAliasPermission, ReadSummary, SeenRoom},
+    directory::{CheckAliasPermission, NoteAlias, ReadSummary, SeenRoom},
     handshake::{CheckJoined, MakeMember, MemberTemplate, SendMember, SentMember},
     invite::{CheckInvite, InvitePlace},
     policy::{RoomPolicy, Suspended, room_policy},
@@ -54,6 +54,7 @@ boundary! {
         SubscribeRoom as "AttendRoom" => Option<Notice>, [Forbidden Write Allowed];
         ReadSummary => SeenRoom, [Own Read Allowed];
         CheckAliasPermission as "CheckCurator" => Done, [Forbidden Read Allowed];
+        NoteAlias => Done, [Own Write Allowed];
         ReadForUpgrade => UpgradeSource, [Forbidden Read Allowed];
         DelayEvent => Delayed, [Forbidden Write Refused];
         FindDelayed => Option<Delayed>, [Own Read Allowed];

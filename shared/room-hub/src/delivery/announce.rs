@@ -92,6 +92,9 @@ impl<H: ObjectHost> RoomActor<H> {
         let actor = Rc::clone(self);
         self.host.spawn(Box::pin(async move {
             actor.let_reply_go_first().await;
+            if only.is_none() {
+                actor.tell_services(&news).await;
+            }
             if actor.queue_ephemeral(&news, only).is_ok() {
                 actor.start_announcing();
             }

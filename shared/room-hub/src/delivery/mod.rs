@@ -11,6 +11,8 @@ pub(crate) mod notice_batch;
 pub(crate) mod pending;
 pub(crate) mod server_queue;
 pub(crate) mod servers;
+pub(crate) mod service_aliases;
+pub(crate) mod service_ephemeral;
 pub(crate) mod services;
 pub(crate) mod shards;
 pub(crate) mod summary;

@@ -1,6 +1,6 @@
 //! Which application services the room concerns, and since when (Application Service API, "Pushing events").
 //!
-//! A service is concerned by its local users who are joined, and by rooms of its namespaces. What holds is kept as a row for
+//! A service is concerned by its local users who are joined, and by rooms and aliases of its namespaces. What holds is kept as a row for
 //! each service, moved with memberships; other registrations have it looked at anew. A server without services asks nothing.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
@@ -20,9 +20,10 @@ use crate::{
 };
 
 /// `services` are those that the room concerns or concerned, with the first position of that and the last. `registrations`
-/// says for which registrations that is so.
+/// says for which registrations that is so, `service_aliases` which of the room's aliases matter.
 pub(crate) const TABLES: Step = &[
     "CREATE TABLE services (id TEXT PRIMARY KEY, since INTEGER NOT NULL, until INTEGER) STRICT, WITHOUT ROWID",
+    "CREATE TABLE service_aliases (alias TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
     "CREATE TABLE registrations (id INTEGER PRIMARY KEY CHECK (id = 1), fingerprint INTEGER NOT NULL) STRICT",
 ];
 
@@ -52,9 +53,16 @@ type Spans = BTreeMap<String, Span>;
 #[derive(Default)]
 pub(crate) struct Services(RefCell<Option<Rc<Spans>>>);
 
+impl Services {
+    /// They are read again.
+    pub(crate) fn forget(&self) {
+        self.0.take();
+    }
+}
+
 impl<H: ObjectHost> RoomActor<H> {
     /// Registrations of services that can be sent anything.
-    fn reachable_services(&self) -> impl Iterator<Item = &Appservice> {
+    pub(crate) fn reachable_services(&self) -> impl Iterator<Item = &Appservice> {
         self.config.accounts.appservices.iter().filter(|service| service.address().is_some())
     }
 
@@ -87,6 +95,7 @@ impl<H: ObjectHost> RoomActor<H> {
         let before = self.store().spans()?;
         for service in self.reachable_services() {
             let concerned = within(&service.namespaces.rooms, self.room_id.as_str())
+                || self.has_alias_of(service)?
                 || members.iter().any(|(user_id, _)| self.is_users(service, user_id.as_str()));
             if concerned {
                 self.store().open_span(&service.id, head.announced.next())?;
@@ -119,8 +128,8 @@ impl<H: ObjectHost> RoomActor<H> {
         Ok(())
     }
 
-    fn still_concerns(&self, service: &Appservice) -> Result<bool, SqlError> {
-        if within(&service.namespaces.rooms, self.room_id.as_str()) {
+    pub(crate) fn still_concerns(&self, service: &Appservice) -> Result<bool, SqlError> {
+        if within(&service.namespaces.rooms, self.room_id.as_str()) || self.has_alias_of(service)? {
             return Ok(true);
         }
         // The one that is there the longest, mostly.
@@ -187,14 +196,14 @@ impl<S: Sql> Store<'_, S> {
         Ok(rows.iter().filter_map(span).collect())
     }
 
-    fn open_span(self, id: &str, since: RoomSeq) -> Result<(), SqlError> {
+    pub(crate) fn open_span(self, id: &str, since: RoomSeq) -> Result<(), SqlError> {
         let sql = "INSERT INTO services VALUES (?, ?, NULL) ON CONFLICT (id)
              DO UPDATE SET since = excluded.since, until = NULL WHERE until IS NOT NULL";
         self.0.query(sql, &[id.into(), since.0.into()])?;
         Ok(())
     }
 
-    fn close_span(self, id: &str, until: RoomSeq) -> Result<(), SqlError> {
+    pub(crate) fn close_span(self, id: &str, until: RoomSeq) -> Result<(), SqlError> {
         let sql = "UPDATE services SET until = ? WHERE id = ? AND until IS NULL";
         self.0.query(sql, &[until.0.into(), id.into()])?;
         Ok(())

@@ -28,6 +28,7 @@ mod way;
 
 use std::{
     cell::{Cell, RefCell},
+    collections::VecDeque,
     rc::Rc,
 };
 
@@ -37,7 +38,7 @@ use futures::{
 };
 use ruma::OwnedServerName;
 use tern_federation::{back_off::BackOff, discovery::Way, server_name::ServerName, signature::PrivateKey};
-use tern_model::{Config, MatrixError, Millis};
+use tern_model::{Config, MatrixError, Millis, RawJson};
 use tern_object_kit::alarm::AlarmClock;
 use tern_ports::{
     ObjectHost,
@@ -63,6 +64,8 @@ pub struct DestinationActor<H> {
     name: OwnedServerName,
     /// The application service, by its id, if this is the object of one.
     service: Option<String>,
+    /// What a service is sent with the next transaction.
+    ephemeral: RefCell<VecDeque<RawJson>>,
     /// It has transactions at the path of long ago.
     legacy: Cell<bool>,
     /// The name as it is looked up.
@@ -118,6 +121,7 @@ impl<H: ObjectHost> DestinationActor<H> {
             config,
             name,
             service,
+            ephemeral: RefCell::default(),
             legacy: Cell::default(),
             server,
             asking: RefCell::default(),
@@ -135,9 +139,14 @@ impl<H: ObjectHost> DestinationActor<H> {
 
     /// Handles one command; answers with a reply frame.
     pub async fn handle(self: &Rc<Self>, command: DestinationCommand) -> Vec<u8> {
-        use DestinationCommand::{EnqueueEvents, ProbeDestination, WakeDestination};
-        let of_both = matches!(command, EnqueueEvents(_) | WakeDestination(_) | ProbeDestination(_));
-        if self.service.is_some() && !of_both {
+        let of_service = matches!(
+            command,
+            DestinationCommand::EnqueueEvents(_)
+                | DestinationCommand::EnqueueEphemeral(_)
+                | DestinationCommand::WakeDestination(_)
+                | DestinationCommand::ProbeDestination(_)
+        );
+        if self.service.is_some() && !of_service {
             return frame::write_reply::<()>(&Err(MatrixError::forbidden("An application service is no server")));
         }
         match command {
@@ -146,6 +155,7 @@ impl<H: ObjectHost> DestinationActor<H> {
             DestinationCommand::LeaseMedia(request) => frame::write_reply(&self.lease_media(&request).await),
             DestinationCommand::EndMediaLease(request) => frame::write_reply(&Ok(self.end_media_lease(&request))),
             DestinationCommand::EnqueueEvents(request) => frame::write_reply(&self.enqueue(*request).await),
+            DestinationCommand::EnqueueEphemeral(request) => frame::write_reply(&self.enqueue_ephemeral(*request)),
             DestinationCommand::QueryRemoteKeys(request) => frame::write_reply(&self.query_keys(*request).await),
             DestinationCommand::NoteRemoteDevices(request) => frame::write_reply(&self.note_devices(*request).await),
             DestinationCommand::WakeDestination(_) => frame::write_reply(&self.wake()),

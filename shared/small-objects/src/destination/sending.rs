@@ -81,7 +81,7 @@ impl<H: ObjectHost> DestinationActor<H> {
 
     /// Sends a transaction and keeps the books.
     async fn send(&self, prepared: &Prepared) -> Result<(), SqlError> {
-        let answer = if prepared.pdus.is_empty() {
+        let answer = if prepared.pdus.is_empty() && prepared.ephemeral.is_empty() {
             // The rooms have nothing of it any more that the server would be told.
             Some(Answer { status: 200, is_json: true, retry_after_ms: None })
         } else if self.service.is_some() {

@@ -1,17 +1,27 @@
 //! An application service as a destination: what it is sent, and how (Application Service API, "Pushing events").
 
+use std::rc::Rc;
+
 use ruma::{OwnedUserId, UserId};
 use serde::Deserialize;
 use tern_federation::{back_off::Peer, queue::Answer};
-use tern_model::{RawJson, appservice::Appservice};
+use tern_model::{MatrixError, Millis, RawJson, appservice::Appservice};
 use tern_ports::{
     ObjectHost, SqlError, ask_storage,
     outbound::{Bounds, HttpAnswer, HttpMethod, HttpRequest, Url, fetch},
-    wire::storage::LoadUser,
+    wire::{
+        Done,
+        destination::{EnqueueEphemeral, MOST_EPHEMERAL},
+        storage::LoadUser,
+    },
 };
 use url::form_urlencoded;
 
-use super::{DestinationActor, store::QueueRow, transaction::Prepared};
+use super::{
+    DestinationActor,
+    store::{QueueRow, Transaction},
+    transaction::Prepared,
+};
 
 /// A service that is busy answers late, and is not to be sent the same meanwhile.
 const BOUNDS: Bounds = Bounds { timeout_ms: 60_000, max_bytes: 16 << 10, cut: true, redirects: 0, plain: true };
@@ -35,6 +45,10 @@ struct Membership {
 #[derive(serde::Serialize)]
 struct Body<'a> {
     events: &'a [RawJson],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ephemeral: Option<&'a [RawJson]>,
+    #[serde(rename = "de.sorunome.msc2409.ephemeral", skip_serializing_if = "Option::is_none")]
+    push_ephemeral: Option<&'a [RawJson]>,
 }
 
 impl<H: ObjectHost> DestinationActor<H> {
@@ -67,10 +81,44 @@ impl<H: ObjectHost> DestinationActor<H> {
         Ok(())
     }
 
+    /// Remembers what a room says that a service is to be sent soon, or not at all.
+    pub(super) fn enqueue_ephemeral(self: &Rc<Self>, ask: EnqueueEphemeral) -> Result<Done, MatrixError> {
+        // Whoever is away misses it, and hears of what is then.
+        if self.is_met() && self.progress()?.back_off.allows(self.host.now()) {
+            let mut waiting = self.ephemeral.borrow_mut();
+            waiting.extend(ask.events);
+            let excess = waiting.len().saturating_sub(MOST_EPHEMERAL);
+            waiting.drain(..excess);
+            drop(waiting);
+            self.start_sending();
+        }
+        Ok(Done {})
+    }
+
+    /// A transaction without events: what is in it is not kept, so neither is the transaction. Its id is drawn, and no other has
+    /// its form.
+    pub(super) fn ephemeral_transaction(&self, birth: Millis) -> Option<Prepared> {
+        let ephemeral: Vec<RawJson> = self.ephemeral.take().into();
+        if ephemeral.is_empty() {
+            return None;
+        }
+        let mut drawn = [0; 8];
+        self.host.fill(&mut drawn);
+        let id = format!("{}-e{}", birth.0, u64::from_ne_bytes(drawn));
+        let transaction = Transaction { id, parts: Vec::new() };
+        Some(Prepared { transaction, pdus: Vec::new(), rooms: Vec::new(), ephemeral })
+    }
+
     /// Sends a service a transaction. Services of long ago have it at another path, and the token in the query.
     pub(super) async fn send_to_service(&self, service: &Appservice, prepared: &Prepared) -> Option<Answer> {
         self.ask_for_users(service, &prepared.pdus).await;
-        let body = serde_json::to_vec(&Body { events: &prepared.pdus }).ok()?;
+        let ephemeral = Some(&*prepared.ephemeral).filter(|ephemeral| !ephemeral.is_empty());
+        let body = Body {
+            events: &prepared.pdus,
+            ephemeral: ephemeral.filter(|_| service.receive_ephemeral),
+            push_ephemeral: ephemeral.filter(|_| service.push_ephemeral),
+        };
+        let body = serde_json::to_vec(&body).ok()?;
         let first = self.legacy.get();
         let answer = self.put_transaction(service, prepared, &body, first).await?;
         let answer = if is_unrecognised(&answer) {

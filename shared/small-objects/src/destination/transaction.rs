@@ -22,6 +22,8 @@ const ROUNDS: usize = 10;
 pub(super) struct Prepared {
     pub(super) transaction: Transaction,
     pub(super) pdus: Vec<RawJson>,
+    /// What goes along to a service.
+    pub(super) ephemeral: Vec<RawJson>,
     /// What each room has said of itself, in the order of the parts.
     pub(super) rooms: Vec<Known>,
 }
@@ -75,7 +77,7 @@ impl<H: ObjectHost> DestinationActor<H> {
         if less {
             self.write_queue(QueueRow { txn: Some(transaction.clone()), ..row })?;
         }
-        Ok(self.keep(Prepared { transaction, pdus, rooms }))
+        Ok(self.keep(Prepared { transaction, pdus, rooms, ephemeral: self.ephemeral.take().into() }))
     }
 
     async fn make_transaction(&self, row: QueueRow) -> Result<Prepared, Nothing> {
@@ -101,11 +103,16 @@ impl<H: ObjectHost> DestinationActor<H> {
                 Err(_) => later = true,
             }
         }
+        if parts.is_empty()
+            && let Some(prepared) = self.ephemeral_transaction(row.birth)
+        {
+            return Ok(prepared);
+        }
         if parts.is_empty() {
             return Err(if later { Nothing::Later } else { Nothing::Done });
         }
         let transaction = self.begin_transaction(parts)?;
-        Ok(self.keep(Prepared { transaction, pdus, rooms }))
+        Ok(self.keep(Prepared { transaction, pdus, rooms, ephemeral: self.ephemeral.take().into() }))
     }
 
     /// What of a room is to be sent, and from where; nothing when nothing is.

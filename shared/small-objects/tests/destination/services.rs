@@ -4,12 +4,12 @@ use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 
 use ruma::{OwnedRoomId, room_id};
 use serde_json::{Value, json};
-use tern_model::{Accounts, Config, RawJson, RoomSeq};
+use tern_model::{Accounts, BoundedVec, Config, RawJson, RoomSeq};
 use tern_ports::{
     Sql,
     outbound::{HttpError, HttpMethod},
     wire::{
-        destination::{DestinationProbe, EnqueueEvents, ProbeDestination, WakeDestination},
+        destination::{DestinationProbe, EnqueueEphemeral, EnqueueEvents, ProbeDestination, WakeDestination},
         frame,
         server_reads::OutgoingEvents,
     },
@@ -25,10 +25,15 @@ const MINUTE: u64 = 60_000;
 const PATH: &str = "/_matrix/app/v1/transactions/";
 
 fn config(id: &str) -> Config {
-    let service = json!({
+    config_with(id, &json!({}))
+}
+
+fn config_with(id: &str, more: &Value) -> Config {
+    let mut service = json!({
         "id": id, "url": "https://bridge.example/base/", "as_token": "as", "hs_token": "secret", "sender_localpart": "bot",
         "namespaces": { "users": [{ "exclusive": true, "regex": "@_irc_.*" }] },
     });
+    service.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let appservices = serde_json::from_value(json!([service])).unwrap();
     Config { accounts: Accounts { appservices, ..Accounts::default() }, ..tern_testkit::world::config() }
 }
@@ -46,7 +51,12 @@ struct Bridge {
 
 impl Bridge {
     fn new() -> Self {
-        let scene = Scene::of_service("irc", config("irc"));
+        Self::with(&json!({}))
+    }
+
+    /// With these fields in the registration as well.
+    fn with(more: &Value) -> Self {
+        let scene = Scene::of_service("irc", config_with("irc", more));
         let (rooms, sent, answers) = (Rc::<Rooms>::default(), Sent::default(), Script::default());
         let hub = Rc::clone(&rooms);
         scene.host.rooms.replace(Some(Rc::new(move |target, bytes| hub.answer(target, bytes))));
@@ -321,4 +331,41 @@ fn a_message_to_a_service_that_is_well_costs_two_rows_whatever_crashes_between()
     bridge.happens(&room(), 7, 8);
     bridge.scene.pass(MINUTE);
     assert_eq!(all(&bridge), [7, 8, 7, 8]);
+}
+
+#[test]
+fn typing_and_receipts_go_along_or_by_themselves_and_are_not_kept() {
+    let bridge = Bridge::with(&json!({ "receive_ephemeral": true, "de.sorunome.msc2409.push_ephemeral": true }));
+    let bodies = Rc::<RefCell<Vec<(String, Value)>>>::default();
+    let (heard, script) = (Rc::clone(&bodies), Rc::clone(&bridge.answers));
+    bridge.scene.peer(move |request| {
+        let body = serde_json::from_slice(request.body.as_deref().unwrap()).unwrap();
+        heard.borrow_mut().push((request.url.path().to_owned(), body));
+        Some(script.borrow_mut().pop_front().unwrap_or_else(|| page(200)))
+    });
+    let types = |name: &str| {
+        let events = BoundedVec::cut(vec![RawJson::from_value(&json!({ "type": "m.typing", "by": name })).unwrap()]);
+        bridge.scene.host.executor.run(bridge.scene.actor.handle(EnqueueEphemeral { events }.into()));
+        bridge.scene.host.executor.settle();
+    };
+    bridge.happens(&room(), 1, 1);
+    bodies.take();
+    let rows = bridge.scene.host.sqlite.rows_written();
+    types("a");
+    types("b");
+    let sent = bodies.take();
+    assert_eq!(sent.len(), 2);
+    assert_ne!(sent[0].0, sent[1].0);
+    assert_eq!((&sent[0].1["events"], &sent[0].1["ephemeral"][0]["by"]), (&json!([]), &json!("a")));
+    assert_eq!(sent[1].1["de.sorunome.msc2409.ephemeral"][0]["by"], "b");
+    assert_eq!(bridge.scene.host.sqlite.rows_written(), rows);
+    // One that fails is not repeated, and nothing is kept for a service that is away.
+    bridge.answers([page(500)]);
+    types("c");
+    types("d");
+    bridge.scene.pass(MINUTE);
+    assert_eq!(bodies.take().len(), 1);
+    bridge.happens(&room(), 2, 2);
+    let sent = bodies.take();
+    assert_eq!((sent.len(), sent[0].1.get("ephemeral")), (1, None));
 }

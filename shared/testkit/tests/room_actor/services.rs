@@ -1,18 +1,21 @@
 //! Application services are told of the rooms that concern them, and read what is theirs to know.
 
-use std::rc::Rc;
+use std::{cell::RefCell, rc::Rc};
 
 use serde_json::{Value, json};
 use tern_model::{Accounts, Bounded, Config, RoomSeq};
 use tern_ports::wire::{
-    room::MembershipAction,
+    DestinationCommand, Done,
+    directory::NoteAlias,
+    frame,
+    room::{MembershipAction, ReceiptDraft, SendReceipts, SetTyping},
     server_reads::{OutgoingEvents, ReadOutgoing},
 };
 use tern_testkit::TestClock;
 
 use super::{
     around::Around,
-    scene::{ALICE, BOB, Scene, body, config, creation},
+    scene::{ALICE, BOB, Scene, body, config, creation, user},
 };
 
 const GHOST: &str = "@_irc_anna:tern.test";
@@ -45,6 +48,7 @@ fn room(services: &Value) -> Scene {
     scene.replace(Rc::clone(&scene.host));
     scene.ask(create).unwrap();
     scene.calm();
+    scene.around.enqueued.take();
     scene
 }
 
@@ -115,6 +119,7 @@ fn a_service_hears_of_a_room_from_when_its_user_comes_until_it_goes() {
     scene.act(BOT, MembershipAction::Join, BOT).unwrap();
     scene.act(GHOST, MembershipAction::Leave, GHOST).unwrap();
     scene.say(ALICE, "the bot is here");
+    scene.told_services();
     scene.act(ALICE, MembershipAction::Kick, BOT).unwrap();
     assert_eq!(scene.told_services().last(), told(before + 7).last());
     scene.say(ALICE, "after");
@@ -187,12 +192,14 @@ fn other_registrations_have_the_room_looked_at_anew() {
     scene.say(ALICE, "before");
     assert_eq!(scene.count("SELECT count(*) FROM registrations"), 0, "without services nothing is written");
     let before = scene.newest_seq();
+    scene.ring_until_silent();
     scene.config = with_services(&irc());
     scene.evict();
     scene.say(ALICE, "hello");
     assert_eq!(scene.told_services(), told(before + 1));
     assert_eq!(read_all(&scene).last().unwrap(), "hello");
     // Another service takes its place.
+    scene.ring_until_silent();
     scene.config = with_services(&json!([registration("xmpp", "@_xmpp_.*", &json!([]))]));
     scene.evict();
     scene.say(ALICE, "nobody's");
@@ -243,4 +250,63 @@ fn of_many_ghosts_none_is_told_what_the_service_is_told() {
     scene.host.settle();
     assert_eq!(scene.told("@_irc_3:tern.test").len(), 1);
     assert!(scene.told("@_irc_4:tern.test").is_empty());
+}
+
+#[test]
+fn a_service_that_wants_it_hears_of_typing_and_of_receipts_that_everybody_may_see() {
+    let mut registration = registration("irc", "@_irc_.*", &json!([]));
+    registration["receive_ephemeral"] = json!(true);
+    let scene = room(&json!([registration]));
+    let heard = Rc::<RefCell<Vec<Value>>>::default();
+    let told = Rc::clone(&heard);
+    scene.around.servers.replace(Some(Rc::new(move |_, command| {
+        let DestinationCommand::EnqueueEphemeral(ask) = command else { panic!("{command:?}") };
+        told.borrow_mut().extend(ask.events.iter().map(body));
+        frame::write_reply(&Ok(Done {}))
+    })));
+    scene.ask(SetTyping { user_id: user(ALICE), timeout_ms: 5_000 }).unwrap();
+    scene.calm();
+    assert!(heard.take().is_empty(), "the room does not concern it");
+    scene.act(GHOST, MembershipAction::Join, GHOST).unwrap();
+    let said = scene.say(GHOST, "hello");
+    scene.ask(SetTyping { user_id: user(ALICE), timeout_ms: 0 }).unwrap();
+    scene.calm();
+    let typing = heard.take();
+    let expected = json!({ "type": "m.typing", "room_id": scene.room_id, "content": { "user_ids": [] } });
+    assert_eq!(typing, [expected]);
+    for kind in ["m.read.private", "m.read"] {
+        let receipt = ReceiptDraft {
+            kind: kind.try_into().unwrap(),
+            event_id: said.as_str().try_into().unwrap(),
+            thread_id: None,
+        };
+        scene.ask(SendReceipts { user_id: user(ALICE), receipts: vec![receipt].try_into().unwrap() }).unwrap();
+        scene.calm();
+    }
+    let receipts = heard.take();
+    assert_eq!(receipts.len(), 1);
+    assert!(receipts[0]["content"][said.as_str()]["m.read"][ALICE]["ts"].is_u64());
+}
+
+#[test]
+fn a_room_with_an_alias_of_a_namespace_concerns_the_service_while_it_has_it() {
+    let mut registration = registration("irc", "@_irc_.*", &json!([]));
+    registration["namespaces"]["aliases"] = json!([{ "exclusive": true, "regex": "#irc_.*" }]);
+    let mut scene = room(&json!([registration]));
+    let note = |scene: &Scene, present| {
+        scene.ask(NoteAlias { alias: "#irc_nest:tern.test".try_into().unwrap(), present }).unwrap();
+    };
+    scene.say(ALICE, "before");
+    note(&scene, true);
+    scene.say(ALICE, "one");
+    assert_eq!(scene.told_services(), told(scene.newest_seq()));
+    scene.act(GHOST, MembershipAction::Join, GHOST).unwrap();
+    scene.act(GHOST, MembershipAction::Leave, GHOST).unwrap();
+    scene.evict();
+    scene.say(ALICE, "two");
+    scene.told_services();
+    note(&scene, false);
+    scene.say(ALICE, "after");
+    assert!(scene.told_services().is_empty());
+    assert_eq!(read_all(&scene), ["one", "join", "leave", "two"]);
 }
