@@ -5,6 +5,9 @@
 //! - [`transaction`] is what they send: events, whose signers' keys [`event_keys`] finds; [`in_flight`] lets one in at a time.
 //! - [`handshake`] is how their users join, leave and knock through this server, and [`invite`] how they
 //!   invite users of this one.
+//! - [`joining`] is how users here join rooms of other servers, with the keys that `room_keys` finds; [`leaving`] how they reject
+//!   invites and knock, both `through` one of these servers; [`inviting`] how they invite users of others. `remote` makes
+//!   the requests.
 //! - [`awake`] has what waits for a server sent when it asks something.
 //! - [`queries`]: profiles, aliases and devices of users here; [`rooms`]: which room is asked about.
 
@@ -13,10 +16,16 @@ pub mod event_keys;
 pub mod handshake;
 pub mod in_flight;
 pub mod invite;
+pub mod inviting;
+pub mod joining;
 pub mod key_cache;
+pub mod leaving;
 pub mod notary;
 pub mod own_keys;
 pub mod queries;
+mod remote;
+mod room_keys;
 pub mod rooms;
 pub mod sender;
+mod through;
 pub mod transaction;

@@ -11,7 +11,7 @@ use ruma::owned_server_name;
 use tern_model::{Accounts, Algorithm, Config, Jwk, Limits, MatrixError, Millis};
 use tern_ports::{
     Clock, Crypto, CryptoError, Entropy, KeyPair, Target, Transport, Unreachable,
-    wire::{UserCommand, frame, policy::Standing, server_keys::StoredServerKey, user::Session},
+    wire::{DestinationCommand, UserCommand, frame, policy::Standing, server_keys::StoredServerKey, user::Session},
 };
 use tern_small_objects::one_time_store::OneTimeStoreActor;
 use tern_testkit::{
@@ -127,6 +127,9 @@ impl Transport for Edge {
                     Ok(store.handle(command).await)
                 }
                 .boxed_local()
+            }
+            Target::Destination(_) if matches!(frame::read(&frame), Ok(DestinationCommand::SendRequest(_))) => {
+                self.hubs.exchange(target.clone(), frame)
             }
             Target::Destination(name) => {
                 self.fetches.set(self.fetches.get() + 1);
