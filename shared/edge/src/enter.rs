@@ -2,7 +2,7 @@
 
 use ruma::{OwnedRoomId, OwnedServerName, RoomAliasId};
 use tern_model::{Config, MatrixError};
-use tern_ports::{Clock, Transport};
+use tern_ports::{Clock, Outbound, Transport};
 
 use crate::{
     federation::{
@@ -17,7 +17,7 @@ use crate::{
 ///
 /// # Errors
 /// The room's refusal; as [`joining::join`] and [`joining::resolve`].
-pub async fn join<E: Transport + Clock>(
+pub async fn join<E: Transport + Clock + Outbound>(
     edge: &E,
     config: &Config,
     cache: &KeyCache,
@@ -41,7 +41,7 @@ pub async fn join<E: Transport + Clock>(
 ///
 /// # Errors
 /// The room's refusal; as [`leaving::knock`] and [`joining::resolve`].
-pub async fn knock<E: Transport + Clock>(
+pub async fn knock<E: Transport + Clock + Outbound>(
     edge: &E,
     config: &Config,
     (name, via): (&str, Vec<OwnedServerName>),
@@ -58,7 +58,7 @@ pub async fn knock<E: Transport + Clock>(
 }
 
 /// The room, and servers through which it can be entered.
-async fn find<E: Transport>(
+async fn find<E: Transport + Outbound>(
     edge: &E,
     config: &Config,
     name: &str,

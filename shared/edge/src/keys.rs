@@ -1,14 +1,16 @@
 //! End-to-end encryption keys of many users at once, run in the proxy: each user's hub is asked for what is that user's.
 //! Only queries are answered from a copy ([`Query`]).
 
+mod limits;
 mod query;
+mod remote;
 
 use std::collections::BTreeMap;
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future::join, stream};
 use ruma::{OwnedDeviceId, OwnedUserId, UserId};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tern_auth::uia::{Auth, Parameters};
 use tern_model::{Config, MatrixError, RawJson};
 use tern_ports::{
@@ -16,7 +18,7 @@ use tern_ports::{
     wire::{
         UserRequest,
         keys::{
-            ClaimKeys, ClaimedKeys, CrossSigningUploaded, QueryKeys, SignatureFailures, UploadCrossSigning,
+            ClaimKeys, ClaimedKeys, CrossSigningUploaded, QueryKeys, RemoteUser, SignatureFailures, UploadCrossSigning,
             UploadSignatures,
         },
         user::SessionRef,
@@ -24,13 +26,11 @@ use tern_ports::{
 };
 
 pub use self::query::Query;
-pub(crate) use self::query::public_keys_of;
+pub(crate) use self::{
+    limits::{AT_A_TIME, MOST_USERS},
+    query::public_keys_of,
+};
 use crate::account;
-
-/// Hubs asked at a time. What the platform cannot take at once it lets wait.
-pub(crate) const AT_A_TIME: usize = 24;
-/// Most users in one request: each is a call, of which a request has ten thousand.
-pub(crate) const MOST_USERS: usize = 5_000;
 
 /// The answer to `POST /keys/claim`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -47,8 +47,8 @@ pub type Failures = Map<String, Value>;
 /// What to ask of each user.
 pub type Wanted<T> = BTreeMap<OwnedUserId, T>;
 
-/// `POST /keys/claim`. A hub that cannot be reached is a failure of this server: other devices' keys are given out all the
-/// same, and must not get lost.
+/// `POST /keys/claim`. A hub that cannot be reached is a failure of this server, as another server is one of its own: other
+/// devices' keys are given out all the same, and must not get lost.
 ///
 /// # Errors
 /// `M_TOO_LARGE`.
@@ -57,9 +57,10 @@ pub async fn claim<E: Transport>(
     config: &Config,
     mut wanted: Wanted<BTreeMap<OwnedDeviceId, String>>,
 ) -> Result<Claimed, MatrixError> {
-    let mut failures = take_remote(config, &mut wanted)?;
-    let mut one_time_keys = BTreeMap::new();
-    for (user_id, claimed) in ask_each(edge, wanted, |devices| ClaimKeys { devices }).await {
+    let elsewhere = remote::take(config, &mut wanted)?;
+    let here = ask_each(edge, wanted, |devices| ClaimKeys { devices });
+    let (here, (mut one_time_keys, mut failures)) = join(here, remote::claim(edge, elsewhere)).await;
+    for (user_id, claimed) in here {
         match claimed {
             Ok(keys) if keys.is_empty() => {}
             Ok(keys) => drop(one_time_keys.insert(user_id, keys)),
@@ -91,7 +92,10 @@ pub async fn upload_cross_signing<E: Transport + Clock + Entropy>(
         }
         CrossSigningUploaded::NeedsProof => {}
     }
-    account::prove(edge, config, user_id, operation, auth, None).await?;
+    // An application service has no password to prove anything with (v1.17).
+    if !first.session.is_of_service() {
+        account::prove(edge, config, user_id, operation, auth, None).await?;
+    }
     ask_user(edge, user_id, UploadCrossSigning { proved: true, ..first }).await?;
     Ok(())
 }
@@ -111,20 +115,14 @@ pub async fn upload_signatures<E: Transport>(
     let nobody: Vec<OwnedDeviceId> = vec!["".into()];
     let others = signed.keys().filter(|user_id| *user_id != signer);
     let mut wanted: Wanted<_> = others.map(|user_id| (user_id.clone(), nobody.clone())).collect();
-    take_remote(config, &mut wanted)?;
-    let keys = ask_all(edge, wanted, |devices| QueryKeys { devices }).await?;
-    let masters = keys.into_iter().filter_map(|(user_id, keys)| Some((user_id, keys.master?))).collect();
+    let elsewhere = remote::take(config, &mut wanted)?.into_keys();
+    let elsewhere = elsewhere.map(|user_id| RemoteUser { user_id, shared_at: None }).collect();
+    let here = ask_all(edge, wanted, |devices| QueryKeys { devices });
+    let (here, (elsewhere, _)) = join(here, remote::query(edge, signer, elsewhere)).await;
+    let elsewhere = elsewhere.into_iter().filter_map(|(user_id, keys)| Some((user_id, keys.master?)));
+    let masters = here?.into_iter().filter_map(|(user_id, keys)| Some((user_id, keys.master?)));
+    let masters = masters.chain(elsewhere).collect();
     ask_user(edge, signer, UploadSignatures { session, signed, masters }).await
-}
-
-/// Takes users of other servers out: they cannot be asked.
-fn take_remote<T>(config: &Config, wanted: &mut Wanted<T>) -> Result<Failures, MatrixError> {
-    if wanted.len() > MOST_USERS {
-        return Err(MatrixError::too_large("Too many users"));
-    }
-    let remote = wanted.extract_if(.., |user_id, _| user_id.server_name() != config.server_name);
-    let unreachable = json!({ "errcode": "M_UNREACHABLE", "error": "This server cannot be asked" });
-    Ok(remote.map(|(user_id, _)| (user_id.server_name().to_string(), unreachable.clone())).collect())
 }
 
 /// Asks the hubs of all users at once; users who are not there are left out.

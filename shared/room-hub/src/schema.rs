@@ -22,6 +22,7 @@ pub const SCHEMA: Schema = Schema {
         crate::graph::waiting::TABLE,
         crate::delivery::servers::TABLES,
         crate::timeline::transactions::IN_MEMORY,
+        crate::delivery::services::TABLES,
         crate::reads::before_join::TABLE,
     ],
     read: READ_NUMBER,

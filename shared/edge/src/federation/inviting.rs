@@ -17,7 +17,8 @@ use tern_ports::{
 
 use super::{
     event_keys::own_keys,
-    remote::{SOON, ask, escaped, unusable},
+    lookup::escaped,
+    remote::{SOON, ask, unusable},
     through::candidates,
 };
 

@@ -15,7 +15,8 @@ use tern_ports::{
 
 use super::{
     key_cache::KeyCache,
-    remote::{SOON, ask, escaped, in_small_letters},
+    lookup::escaped,
+    remote::{SOON, ask, in_small_letters},
     room_keys,
     through::{Deed, Made, candidates, first, leave, make, send},
 };

@@ -1,6 +1,5 @@
 //! Requests of this server to another one, and what its refusals mean here.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ruma::{OwnedServerName, ServerName};
 use serde::{Deserialize, de::DeserializeOwned};
 use tern_federation::server_name::ServerName as Parsed;
@@ -18,9 +17,6 @@ pub(super) const LATE_MS: u64 = 60_000;
 
 /// Most characters of what another server says is wrong.
 const MOST_SAID: usize = 200;
-
-/// What is escaped in a part of a path.
-const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Asks another server; with a body by `PUT`. The answer is that of a success.
 ///
@@ -46,11 +42,6 @@ pub(super) async fn ask<E: Transport, T: DeserializeOwned>(
         Some(body) if (200..300).contains(&answer.status) => body.read().map_err(|_| unusable("its answer is none")),
         _ => Err(refused(&answer)),
     }
-}
-
-/// A part of a path or query.
-pub(super) fn escaped(part: &str) -> impl std::fmt::Display + '_ {
-    utf8_percent_encode(part, PART)
 }
 
 /// The name of a server as its object has it; nothing for what is no name of a server.

@@ -1,10 +1,11 @@
-//! Transactions of other servers (Server-Server API, "Transactions"): their events go to the rooms' hubs, which judge them.
+//! Transactions of other servers (Server-Server API, "Transactions"): their events go to the rooms' hubs, which judge them, and
+//! what else they bring to whom it concerns ([`edus`]).
 
 use std::collections::BTreeMap;
 
 use futures::{StreamExt, stream};
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tern_model::{BoundedVec, Config, MatrixError, RawJson};
 use tern_ports::{
@@ -13,12 +14,10 @@ use tern_ports::{
 };
 use tern_room::receipt::presumed_id;
 
-use super::{event_keys::Signers, key_cache::KeyCache};
+use super::{edus, event_keys::Signers, key_cache::KeyCache};
 
 /// Most events of a transaction.
 pub const MOST_PDUS: usize = 50;
-/// Most ephemeral messages of a transaction.
-pub const MOST_EDUS: usize = 100;
 /// Rooms that are told at a time.
 const AT_A_TIME: usize = 6;
 
@@ -27,16 +26,16 @@ const AT_A_TIME: usize = 6;
 pub struct Transaction {
     /// Events, in federation form.
     pub pdus: BoundedVec<RawJson, MOST_PDUS>,
-    /// What is no event; nothing is made of it yet.
+    /// What is no event: as many as the body has, of which the first hundred are looked at.
     #[serde(default)]
-    pub edus: BoundedVec<IgnoredAny, MOST_EDUS>,
+    pub edus: Vec<RawJson>,
 }
 
 /// What is said of the events, by their ids.
 type Results = Map<String, Value>;
 
 /// Takes a transaction in, and answers what became of its events. When this is not an error, all of them that were accepted,
-/// or wait for others, are durable: the sender may forget them. One that comes again changes nothing. `admit` is asked before
+/// or wait for others, are durable, and so is what else has to arrive: the sender may forget them. One that comes again changes nothing. `admit` is asked before
 /// anybody is asked for keys.
 ///
 /// # Errors
@@ -60,6 +59,8 @@ pub async fn receive<E: Transport + Clock>(
     for of_room in told {
         results.extend(of_room?);
     }
+    // Who came into a room with an event may type there.
+    edus::receive(edge, config, origin, transaction.edus).await?;
     Ok(json!({ "pdus": results }))
 }
 

@@ -19,13 +19,14 @@ use tern_ports::{
     Transport, ask_storage, ask_user,
     wire::{
         keys::{
-            FoundKeys, KeysPage, OwnKeys, OwnSignature, PublicKeys, QueryKeys, QueryOwnKeys, ReadPublicKeys, UserKeys,
+            FoundKeys, KeysPage, OwnKeys, OwnSignature, PublicKeys, QueryKeys, QueryOwnKeys, ReadPublicKeys,
+            RemoteUser, UserKeys,
         },
         user::SessionRef,
     },
 };
 
-use super::{Failures, Wanted, ask_all, take_remote};
+use super::{Failures, Wanted, ask_all, remote};
 
 /// Users who are looked for at a time.
 const AT_A_TIME: usize = 1_000;
@@ -60,8 +61,8 @@ impl Query {
     /// Asks for the first keys.
     ///
     /// # Errors
-    /// `M_UNKNOWN_TOKEN`, `M_TOO_LARGE`; 503 when a user can be asked nowhere, since one who is missing would look like one
-    /// without keys.
+    /// `M_UNKNOWN_TOKEN`, `M_TOO_LARGE`; 503 when a user here can be asked nowhere, since one who is missing would look like
+    /// one without keys. Another server that does not answer is among the failures.
     pub async fn new<E: Transport>(
         edge: &E,
         config: &Config,
@@ -69,15 +70,44 @@ impl Query {
         session: SessionRef,
         mut wanted: Wanted<Vec<OwnedDeviceId>>,
     ) -> Result<Self, MatrixError> {
-        let failures = take_remote(config, &mut wanted)?;
+        let elsewhere = remote::take(config, &mut wanted)?;
         let devices = wanted.remove(asker);
-        let ask = QueryOwnKeys { session, devices, others: wanted.keys().cloned().collect() };
-        let mut query = Self { asker: Some(asker.to_owned()), failures, ..Self::of_server(wanted) };
+        let others = wanted.keys().chain(elsewhere.keys()).cloned().collect();
+        let ask = QueryOwnKeys { session, devices, others };
+        let mut query = Self { asker: Some(asker.to_owned()), ..Self::of_server(wanted) };
         // The own hub knows whether the session is open: nothing is told before it has answered.
-        let (own, ahead) = try_join(ask_user(edge, asker, ask), query.read(edge)).await?;
+        let (mut own, ahead) = try_join(ask_user(edge, asker, ask), query.read(edge)).await?;
         query.ahead = ahead;
+        let shared = mem::take(&mut own.shared);
         query.take_own(own)?;
+        if !elsewhere.is_empty() {
+            query.ask_elsewhere(edge, asker, elsewhere, shared).await?;
+        }
         Ok(query)
+    }
+
+    /// Asks for the keys of users of other servers. `shared` are those of them who share a room with the asker.
+    async fn ask_elsewhere<E: Transport>(
+        &mut self,
+        edge: &E,
+        asker: &UserId,
+        mut wanted: Wanted<Vec<OwnedDeviceId>>,
+        shared: Vec<RemoteUser>,
+    ) -> Result<(), MatrixError> {
+        let mut shared: BTreeMap<_, _> = shared.into_iter().map(|user| (user.user_id, user.shared_at)).collect();
+        let users = wanted
+            .keys()
+            .map(|user_id| RemoteUser { user_id: user_id.clone(), shared_at: shared.remove(user_id).flatten() });
+        let (found, failures) = remote::query(edge, asker, users.collect()).await;
+        self.failures = failures;
+        for (user_id, mut keys) in found {
+            let Some(devices) = wanted.remove(&user_id) else { continue };
+            if !devices.is_empty() {
+                keys.devices = only(&keys.devices, &devices)?;
+            }
+            self.ahead.push((user_id, keys));
+        }
+        Ok(())
     }
 
     /// As another server asks, of users here.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ruma::{OwnedDeviceId, OwnedUserId};
 use serde::{Deserialize, Serialize};
-use tern_model::RawJson;
+use tern_model::{RawJson, StreamPos};
 
 use super::{policy::Tells, user::SessionRef};
 
@@ -152,6 +152,20 @@ pub struct OwnKeys {
     /// The user's signatures over other users' master keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signatures: Vec<OwnSignature>,
+    /// Those of the others who are users of other servers and share a room with the user.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared: Vec<RemoteUser>,
+}
+
+/// A user of another server whose keys are looked up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteUser {
+    /// The user.
+    pub user_id: OwnedUserId,
+    /// The position in the asker's stream at which the user came to share a room, or last changed. None where no room is
+    /// shared: the other server does not tell of changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_at: Option<StreamPos>,
 }
 
 /// A signature by the user-signing key.
@@ -226,6 +240,14 @@ pub type SignatureFailures = BTreeMap<OwnedUserId, BTreeMap<String, RawJson>>;
 pub struct NoteDeviceList {
     /// The user.
     pub user_id: OwnedUserId,
+}
+
+/// The answer to [`NoteDeviceList`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotedDeviceList {
+    /// For a user of another server: where in the stream it was noted. None where no room is shared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_at: Option<StreamPos>,
 }
 
 /// `GET /keys/changes`.

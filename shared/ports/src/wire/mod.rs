@@ -26,6 +26,7 @@ pub mod pushers;
 pub mod receive;
 pub mod relations;
 pub mod relay;
+pub mod remote_keys;
 pub mod room;
 pub mod room_command;
 pub mod search;
@@ -35,6 +36,7 @@ pub mod storage;
 pub mod sync;
 pub mod threads;
 pub mod threepid;
+pub mod troubles;
 pub mod user;
 pub mod user_command;
 

@@ -15,7 +15,7 @@ use super::{
     invite::{DeliverInvite, Inviters, ListInviters, RejectInvite},
     keys::{
         ClaimKeys, ClaimedKeys, CrossSigningUploaded, Dehydrated, DehydratedEvents, DeleteDehydrated, DeviceLists,
-        KeyCount, NoteDeviceList, OwnKeys, PutDehydrated, QueryKeys, QueryOwnKeys, ReadDehydrated,
+        KeyCount, NoteDeviceList, NotedDeviceList, OwnKeys, PutDehydrated, QueryKeys, QueryOwnKeys, ReadDehydrated,
         ReadDehydratedEvents, ReadDeviceLists, SignatureFailures, UploadCrossSigning, UploadKeys, UploadSignatures,
         UserKeys,
     },
@@ -97,7 +97,7 @@ boundary! {
         ReadDehydrated => Option<Dehydrated>, [Service Read Nobody Allowed Client];
         DeleteDehydrated => Option<OwnedDeviceId>, [Service Write Change Allowed Client];
         ReadDehydratedEvents => DehydratedEvents, [Service Write Nobody Allowed Client];
-        NoteDeviceList => Done, [UnknownUser Write Nobody Allowed Server];
+        NoteDeviceList => NotedDeviceList, [UnknownUser Write Nobody Allowed Server];
         ReadDeviceLists => DeviceLists, [Service Read Nobody Allowed Client];
         ProbeUser => UserProbe, [UnknownUser Read Nobody Allowed Server];
         OpenBrowser => String, [Create Write Nobody Allowed Server];

@@ -7,14 +7,13 @@ use tern_federation::{
     queue::{MOST_PDUS, Progress},
 };
 use tern_model::{Millis, RoomSeq};
-use tern_object_kit::schema::{NUMBER, READ_NUMBER, Schema, WRITE_NUMBER};
+use tern_object_kit::schema::{NUMBER, Step};
 use tern_ports::{Row, Sql, SqlError, Value};
 
 /// `queue` is one row. A `lane` stays when all of it was sent, so that what is told again is not sent again.
-pub const SCHEMA: Schema = Schema {
-    steps: &[&[
-        NUMBER,
-        "CREATE TABLE queue (
+pub(super) const TABLES: Step = &[
+    NUMBER,
+    "CREATE TABLE queue (
             id INTEGER PRIMARY KEY CHECK (id = 1),
             birth INTEGER NOT NULL,
             counter INTEGER NOT NULL,
@@ -25,16 +24,12 @@ pub const SCHEMA: Schema = Schema {
             refusals INTEGER NOT NULL,
             given_up INTEGER NOT NULL
         ) STRICT",
-        "CREATE TABLE lane (
+    "CREATE TABLE lane (
             room_id TEXT PRIMARY KEY,
             next INTEGER NOT NULL,
             last INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID",
-    ]],
-    read: READ_NUMBER,
-    write: WRITE_NUMBER,
-    signs: &[],
-};
+];
 
 /// How far the server is in a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +82,11 @@ impl QueueRow {
     pub(super) fn born(birth: Millis) -> Self {
         Self { birth, counter: 0, txn: None, progress: Progress::default(), given_up: 0 }
     }
+
+    /// The id of the newest transaction.
+    pub(super) fn newest_id(&self) -> String {
+        format!("{}-{}", self.birth.0, self.counter)
+    }
 }
 
 /// Access to the tables.
@@ -138,6 +138,15 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
+    /// Nothing waits any more.
+    pub(super) fn clear(&self) -> Result<(), SqlError> {
+        self.0.transaction(|| {
+            self.0.query("DELETE FROM lane", &[])?;
+            self.0.query("DELETE FROM queue", &[])?;
+            Ok(())
+        })
+    }
+
     pub(super) fn drop_lane(&self, room_id: &OwnedRoomId) -> Result<(), SqlError> {
         self.0.query("DELETE FROM lane WHERE room_id = ?", &[room_id.as_str().into()])?;
         Ok(())
@@ -166,6 +175,6 @@ fn lane_of(row: &Row) -> Result<Lane, SqlError> {
     Ok(Lane { room_id, next: number(1)?, last: number(2)? })
 }
 
-fn damaged(error: impl std::fmt::Display) -> SqlError {
+pub(super) fn damaged(error: impl std::fmt::Display) -> SqlError {
     SqlError(format!("damaged row: {error}"))
 }

@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
 
+mod devices;
 mod keys;
+mod leases;
 mod queue;
 mod requests;
+mod services;
 mod support;

@@ -2,19 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ruma::serde::{Base64, base64::Standard};
+use ruma::{
+    serde::{Base64, base64::Standard},
+    user_id,
+};
 use serde_json::{Value, json};
 use tern_model::RawJson;
 use tern_ports::wire::{
     grant::{AllowReset, Grant, IssueGrant, OpenBrowser, RedeemGrant},
     keys::{
-        ClaimKeys, CrossSigningUploaded, QueryKeys, QueryOwnKeys, UploadCrossSigning, UploadKeys, UploadSignatures,
+        ClaimKeys, CrossSigningUploaded, NoteDeviceList, QueryKeys, QueryOwnKeys, UploadCrossSigning, UploadKeys,
+        UploadSignatures,
     },
     user::{CloseSessions, SessionRef},
 };
 use tern_testkit::SigningKey;
 
-use crate::support::{Hub, alice, bob, everything, later, raw};
+use crate::support::{Hub, alice, bob, everything, later, member, notice, raw};
 
 pub(crate) const CURVE: &str = "signed_curve25519";
 
@@ -339,4 +343,32 @@ fn keys_go_with_their_device() {
     assert_eq!(claim(&hub, "LAPTOP"), None);
     let next = hub.sliding(&phone, &everything(), pos.as_deref(), true).unwrap().body();
     assert_eq!(name(&next), json!([alice()]));
+}
+
+#[test]
+fn the_hub_knows_since_when_a_room_is_shared_with_somebody_elsewhere() {
+    let hub = Hub::new();
+    let phone = hub.login("PHONE");
+    let (eve, ann) = (user_id!("@eve:far.org"), user_id!("@ann:far.org"));
+    let shared = || {
+        let others = vec![bob().to_owned(), eve.to_owned(), ann.to_owned()];
+        let own = hub.ask(QueryOwnKeys { session: phone.clone(), devices: None, others }).unwrap().shared;
+        own.into_iter().map(|user| (user.user_id, user.shared_at.unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(shared(), []);
+    hub.joins("r");
+    hub.deliver(vec![notice("r", vec![member(2, bob(), "join"), member(3, eve, "join")])]);
+    let first = shared();
+    assert_eq!(first.iter().map(|(user_id, _)| user_id.clone()).collect::<Vec<_>>(), [eve]);
+    // What the server tells of is noted there; a local user's hub need not know where.
+    let note = |user_id: &ruma::UserId| hub.ask(NoteDeviceList { user_id: user_id.to_owned() }).unwrap().shared_at;
+    let noted = note(eve).unwrap();
+    assert!(noted > first[0].1);
+    assert_eq!(shared(), [(eve.to_owned(), noted)]);
+    assert_eq!((note(bob()), note(ann)), (None, None));
+    // Gone and come again: another place, so that nothing kept from before counts.
+    hub.deliver(vec![notice("r", vec![member(4, eve, "leave")])]);
+    assert_eq!((shared(), note(eve)), (vec![], None));
+    hub.deliver(vec![notice("r", vec![member(5, eve, "join")])]);
+    assert!(shared()[0].1 > noted);
 }

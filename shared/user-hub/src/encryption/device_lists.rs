@@ -11,10 +11,7 @@ use ruma::{OwnedUserId, RoomId, UserId};
 use tern_model::{CLOCK_SKEW_MS, MatrixError, Millis, Notice, NoticeEvent, RoomSummary, news};
 use tern_ports::{
     ObjectHost, Sql, WaitingPolls,
-    wire::{
-        Done,
-        keys::{DeviceLists, NoteDeviceList, ReadDeviceLists},
-    },
+    wire::keys::{DeviceLists, NoteDeviceList, NotedDeviceList, ReadDeviceLists},
 };
 use tern_sync::{DeviceListChanges, Membership, UserView as _, stream_position};
 
@@ -53,13 +50,17 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         look_again(tx, std::slice::from_ref(&self.user_id))
     }
 
-    /// Another user's hub says that their devices changed. Strangers do not concern this user.
-    pub(crate) fn note_device_list(&self, command: &NoteDeviceList) -> Result<Done, MatrixError> {
+    /// Another user's hub, or their server's object, says that their devices changed. Strangers do not concern this user.
+    pub(crate) fn note_device_list(&self, command: &NoteDeviceList) -> Result<NotedDeviceList, MatrixError> {
+        let user_id = &command.user_id;
         self.change(|tx| {
-            if shared_users::any(tx.sql, &command.user_id)? {
-                look_again(tx, std::slice::from_ref(&command.user_id))?;
+            if !shared_users::any(tx.sql, user_id)? {
+                return Ok(NotedDeviceList::default());
             }
-            Ok(Done {})
+            let pos = tx.advance(news::E2EE);
+            devices::note_list_change(tx.sql, user_id, pos)?;
+            let is_remote = user_id.server_name() != self.config.server_name;
+            Ok(NotedDeviceList { shared_at: is_remote.then_some(pos) })
         })
     }
 

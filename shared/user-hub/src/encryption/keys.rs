@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use ruma::{DeviceId, OwnedDeviceId};
+use ruma::{DeviceId, OwnedDeviceId, OwnedUserId};
 use serde::Serialize;
 use tern_keys::{Signed, Usage, device};
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ObjectHost, Sql, WaitingPolls,
-    wire::keys::{KeyCount, OwnKeys, QueryKeys, QueryOwnKeys, UploadKeys, UserKeys},
+    wire::keys::{KeyCount, OwnKeys, QueryKeys, QueryOwnKeys, RemoteUser, UploadKeys, UserKeys},
 };
 
 use crate::{
     UserActor, profile,
-    store::keys::{self, FallbackRow},
+    store::{
+        keys::{self, FallbackRow},
+        shared_users,
+    },
     transaction::Transaction,
 };
 
@@ -86,6 +89,16 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         })
     }
 
+    /// Those of `users` who are users of other servers and share a room: their servers tell of changes.
+    fn shared_remote(&self, mut users: Vec<OwnedUserId>) -> Result<Vec<RemoteUser>, MatrixError> {
+        users.retain(|user_id| user_id.server_name() != self.config.server_name);
+        if users.is_empty() {
+            return Ok(Vec::new());
+        }
+        let users = serde_json::to_string(&users).map_err(|_| MatrixError::internal())?;
+        Ok(shared_users::noted_at(self.host.sql(), &users)?)
+    }
+
     pub(crate) fn query_own_keys(&self, command: QueryOwnKeys) -> Result<OwnKeys, MatrixError> {
         let sql = self.host.sql();
         let keys = match command.devices {
@@ -97,7 +110,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         };
         let others = serde_json::to_string(&command.others).map_err(|_| MatrixError::internal())?;
         let signatures = if command.others.is_empty() { Vec::new() } else { keys::signatures(sql, &others)? };
-        Ok(OwnKeys { keys, signatures })
+        Ok(OwnKeys { keys, signatures, shared: self.shared_remote(command.others)? })
     }
 }
 

@@ -1,8 +1,8 @@
 //! With whom the user shares rooms, and how far a change of the user's devices was announced to them.
 
 use ruma::{OwnedUserId, RoomId, UserId};
-use tern_model::Millis;
-use tern_ports::{Row, Sql, SqlError};
+use tern_model::{Millis, StreamPos};
+use tern_ports::{Row, Sql, SqlError, wire::keys::RemoteUser};
 
 /// Adds a user who shares a room; false when it was one of this room already.
 pub(crate) fn add(sql: &impl Sql, room_id: &RoomId, user_id: &UserId) -> Result<bool, SqlError> {
@@ -51,6 +51,20 @@ pub(crate) fn named(sql: &impl Sql, term: &str, limit: u64) -> Result<Vec<OwnedU
 pub(crate) fn any(sql: &impl Sql, user_id: &UserId) -> Result<bool, SqlError> {
     let rows = sql.query("SELECT 1 FROM companion WHERE user_id = ? LIMIT 1", &[user_id.as_str().into()])?;
     Ok(!rows.is_empty())
+}
+
+/// Those of `users`, a list in JSON, with whom some room is shared, and where their devices were last noted to have changed.
+pub(crate) fn noted_at(sql: &impl Sql, users: &str) -> Result<Vec<RemoteUser>, SqlError> {
+    let rows = sql.query(
+        "SELECT j.value, coalesce(d.pos, 0) FROM json_each(?) j LEFT JOIN device_list d ON d.user_id = j.value
+         WHERE EXISTS (SELECT 1 FROM companion c WHERE c.user_id = j.value)",
+        &[users.into()],
+    )?;
+    let user = |row: &Row| {
+        let user_id = row.text(0)?.try_into().ok()?;
+        Some(RemoteUser { user_id, shared_at: Some(StreamPos(row.int(1)?)) })
+    };
+    Ok(rows.iter().filter_map(user).collect())
 }
 
 /// When the devices last changed, and whether everybody has been told.

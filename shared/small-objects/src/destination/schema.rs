@@ -1,0 +1,9 @@
+//! The tables of a server's object.
+
+use tern_object_kit::schema::{READ_NUMBER, Schema, WRITE_NUMBER};
+
+use super::{device_store, store};
+
+/// The object of a server that was never told anything has none of them.
+pub const SCHEMA: Schema =
+    Schema { steps: &[store::TABLES, device_store::TABLES], read: READ_NUMBER, write: WRITE_NUMBER, signs: &[] };
