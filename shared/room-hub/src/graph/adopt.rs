@@ -76,6 +76,7 @@ impl<H: ObjectHost> RoomActor<H> {
             }
             append_join(&tx, &beginning.join)?;
             self.follow_servers(&tx)?;
+            self.follow_services(&tx)?;
             tx.store().note_entry(tx.newest(), beginning.join.id())?;
             // All that are there have it from the one that let the user in.
             tx.store().servers_know(tx.newest())?;
