@@ -152,7 +152,7 @@ pub(crate) async fn set_password<E: Transport + Entropy>(
 ///
 /// # Errors
 /// `M_NOT_FOUND`, 503.
-pub async fn deactivate<E: Transport>(
+pub async fn deactivate<E: Transport + Clock>(
     edge: &E,
     config: &Config,
     user_id: &UserId,
@@ -167,7 +167,12 @@ pub async fn deactivate<E: Transport>(
     left.into_iter().find(|left| left.as_ref().is_err_and(|error| error.status >= 500)).unwrap_or(Ok(()))
 }
 
-async fn leave<E: Transport>(edge: &E, config: &Config, room_id: &RoomId, user_id: &UserId) -> Result<(), MatrixError> {
+async fn leave<E: Transport + Clock>(
+    edge: &E,
+    config: &Config,
+    room_id: &RoomId,
+    user_id: &UserId,
+) -> Result<(), MatrixError> {
     let membership_change =
         MembershipChange { caller: user_id, action: MembershipAction::Leave, target: user_id, reason: None };
     join::change(edge, config, room_id, membership_change).await

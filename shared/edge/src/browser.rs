@@ -245,7 +245,7 @@ pub async fn change_password<E: Transport + Entropy>(
 ///
 /// # Errors
 /// `M_FORBIDDEN` for a wrong password.
-pub async fn deactivate<E: Transport>(
+pub async fn deactivate<E: Transport + Clock>(
     edge: &E,
     config: &Config,
     user_id: &UserId,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
-use ruma::{OwnedRoomId, OwnedUserId, UserId};
+use ruma::{OwnedRoomId, OwnedUserId, ServerName, UserId};
 use tern_model::{Config, MatrixError};
 use tern_ports::{
     Clock, Entropy, Transport, ask_room, ask_storage,
@@ -19,7 +19,11 @@ use tern_room::{Plan, Profile, Signer, plan};
 
 pub use tern_room::CreateRoomRequest;
 
-use crate::{join::check_local, profile};
+use crate::{
+    federation::inviting::{self, Invite},
+    join::is_local,
+    profile,
+};
 
 /// Most users that can be invited while creating a room.
 const MAX_INVITES: usize = 100;
@@ -50,7 +54,16 @@ pub async fn create_room<E: Transport + Clock + Entropy>(
 ) -> Result<OwnedRoomId, MatrixError> {
     let signer = rooms_signer(config)?;
     let invited = invited(config, request)?;
-    found(edge, creator, (&of_some_version(config, request), invited), &signer, None).await
+    let (room_id, elsewhere) =
+        found(edge, creator, (&of_some_version(config, request), invited), &signer, None).await?;
+    for draft in elsewhere {
+        let Some(target) = draft.state_key.and_then(|target| OwnedUserId::try_from(target).ok()) else { continue };
+        let content = Some(draft.content);
+        let invite = Invite { room_id: &room_id, caller: creator, target, reason: None, content };
+        // The room is made: whom its server does not let be invited can be invited again.
+        drop(inviting::invite(edge, config, invite).await);
+    }
+    Ok(room_id)
 }
 
 /// The request with the operator's default where it names no version.
@@ -69,14 +82,15 @@ pub(crate) fn rooms_signer(config: &Config) -> Result<Signer, MatrixError> {
         .map_err(|_| MatrixError::internal())
 }
 
-/// Plans the room, reserves its names and has its hub make it. `last` is sent after everything else.
+/// Plans the room, reserves its names and has its hub make it. `last` is sent after everything else. With the room's id come the
+/// invites of users of other servers, whose servers have to agree before.
 pub(crate) async fn found<E: Transport + Clock + Entropy>(
     edge: &E,
     creator: &UserId,
     (request, invited): (&CreateRoomRequest, BTreeSet<OwnedUserId>),
     signer: &Signer,
     last: Option<Draft>,
-) -> Result<OwnedRoomId, MatrixError> {
+) -> Result<(OwnedRoomId, Vec<Draft>), MatrixError> {
     let profiles = profiles(edge, creator, invited).await?;
     let mut entropy = [0; 18];
     edge.fill(&mut entropy);
@@ -84,13 +98,20 @@ pub(crate) async fn found<E: Transport + Clock + Entropy>(
     let registered = register(edge, creator, &plan).await?;
     let room_id = plan.room_id.clone();
     let mut create = command(plan);
+    let elsewhere = create.drafts.extract_if(.., |draft| invites_elsewhere(signer.server_name(), draft)).collect();
     create.drafts.extend(last);
     let made = ask_room(edge, &room_id, create).await;
     if let (Err(_), true) = (&made, registered) {
         // Best effort: the answer is the hub's refusal in any case.
         let _ = ask_storage(edge, ReleaseAlias { room_id: room_id.clone() }).await;
     }
-    made.map(|_| room_id)
+    made.map(|_| (room_id, elsewhere))
+}
+
+/// The draft invites a user of another server.
+fn invites_elsewhere(own: &ServerName, draft: &Draft) -> bool {
+    let target = draft.state_key.as_deref().filter(|_| draft.kind == "m.room.member");
+    target.and_then(|target| <&UserId>::try_from(target).ok()).is_some_and(|target| target.server_name() != own)
 }
 
 /// The users to invite; names that are no user ids are left to the plan to refuse.
@@ -100,8 +121,8 @@ fn invited(config: &Config, request: &CreateRoomRequest) -> Result<BTreeSet<Owne
     if invited.len() > MAX_INVITES {
         return Err(MatrixError::invalid_param(format!("More than {MAX_INVITES} invites in one request")));
     }
-    invited.iter().try_for_each(|user_id| check_local(config, user_id))?;
-    Ok(invited)
+    // Of others the room knows nothing but the name.
+    Ok(invited.into_iter().filter(|user_id| is_local(config, user_id)).collect())
 }
 
 async fn profiles(

@@ -6,7 +6,7 @@ use ruma::{OwnedRoomId, RoomAliasId, RoomId, UserId};
 use serde::Deserialize;
 use tern_model::{Config, MatrixError, RawJson};
 use tern_ports::{
-    Outbound, Transport, ask_room, ask_storage, ask_user,
+    Clock, Outbound, Transport, ask_room, ask_storage, ask_user,
     wire::{
         room::{ChangeMembership, Draft, ForgetMember, MembershipAction},
         storage::ResolveAlias,
@@ -16,7 +16,13 @@ use tern_ports::{
 
 use tern_room::build::MAX_EVENT_BYTES;
 
-use crate::{federation::invite, profile, services};
+use crate::{
+    federation::{
+        inviting::{self, Invite},
+        leaving,
+    },
+    profile, services,
+};
 
 /// A request to change a membership.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +68,7 @@ pub async fn resolve<E: Transport + Outbound>(
 ///
 /// # Errors
 /// The room's refusal.
-pub async fn change<E: Transport>(
+pub async fn change<E: Transport + Clock>(
     edge: &E,
     config: &Config,
     room_id: &RoomId,
@@ -74,11 +80,14 @@ pub async fn change<E: Transport>(
     }
     let content = match membership_change.action {
         MembershipAction::Join | MembershipAction::Knock => {
-            check_local(config, membership_change.target)?;
             Some(content(&profile::in_rooms(edge, membership_change.target).await?)?)
         }
+        MembershipAction::Invite if !is_local(config, membership_change.target) => {
+            let MembershipChange { caller, target, reason, .. } = membership_change;
+            let (target, reason) = (target.to_owned(), reason.map(str::to_owned));
+            return inviting::invite(edge, config, Invite { room_id, caller, target, reason, content: None }).await;
+        }
         MembershipAction::Invite => {
-            check_local(config, membership_change.target)?;
             Some(content(&profile::of_invitee(edge, membership_change.target, membership_change.caller).await?)?)
         }
         MembershipAction::Leave | MembershipAction::Kick | MembershipAction::Ban | MembershipAction::Unban => None,
@@ -93,7 +102,8 @@ pub async fn change<E: Transport>(
     match ask_room(edge, room_id, change).await {
         // Of an invite into a room that is not here the user's own hub knows alone.
         Err(error) if membership_change.action == MembershipAction::Leave && error.status == 403 => {
-            let rejected = invite::reject(edge, membership_change.caller, room_id).await;
+            let content = content_of_reason(membership_change.reason)?;
+            let rejected = leaving::reject(edge, config, (room_id, membership_change.caller), &content).await;
             rejected.map_err(|other| if other.status == 404 { error } else { other })
         }
         answered => answered.map(drop),
@@ -103,7 +113,8 @@ pub async fn change<E: Transport>(
 /// A state event that invites somebody is as welcome as any other invite.
 ///
 /// # Errors
-/// `M_INVITE_BLOCKED` when whom it invites does not let the sender.
+/// `M_INVITE_BLOCKED` when whom it invites does not let the sender; 403 for users of other servers, whose servers have to agree
+/// before.
 pub async fn check_invite<E: Transport>(edge: &E, config: &Config, draft: &Draft) -> Result<(), MatrixError> {
     #[derive(Deserialize)]
     struct Content {
@@ -111,12 +122,12 @@ pub async fn check_invite<E: Transport>(edge: &E, config: &Config, draft: &Draft
     }
     let invites = || draft.content.read::<Content>().is_ok_and(|content| content.membership == "invite");
     let target = draft.state_key.as_deref().filter(|_| draft.kind == "m.room.member" && invites());
-    // Of what is no user id, or of another server, the room says what is wrong.
-    let target = target.and_then(|target| <&UserId>::try_from(target).ok());
-    if let Some(target) = target.filter(|target| target.server_name() == config.server_name) {
-        profile::of_invitee(edge, target, &draft.sender).await?;
+    // Of what is no user id the room says what is wrong.
+    let Some(target) = target.and_then(|target| <&UserId>::try_from(target).ok()) else { return Ok(()) };
+    if !is_local(config, target) {
+        return Err(MatrixError::forbidden("Users of other servers are invited by POST /rooms/{roomId}/invite"));
     }
-    Ok(())
+    profile::of_invitee(edge, target, &draft.sender).await.map(drop)
 }
 
 /// `POST /rooms/{roomId}/forget`.
@@ -129,17 +140,42 @@ pub async fn forget<E: Transport>(
     session: SessionRef,
     room_id: OwnedRoomId,
 ) -> Result<(), MatrixError> {
-    ask_room(edge, &room_id, ForgetMember { user_id: user_id.to_owned() }).await?;
-    ask_user(edge, user_id, ForgetRoom { session, room_id }).await?;
-    Ok(())
+    match ask_room(edge, &room_id, ForgetMember { user_id: user_id.to_owned() }).await {
+        // Of a room that is not here, and into which the user was invited, the user's own hub knows alone.
+        Err(error) if error.status == 403 => match ask_user(edge, user_id, ForgetRoom { session, room_id }).await {
+            Err(other) if other.status == 404 => Err(error),
+            forgotten => forgotten.map(drop),
+        },
+        answered => {
+            answered?;
+            ask_user(edge, user_id, ForgetRoom { session, room_id }).await.map(drop)
+        }
+    }
 }
 
-/// Users of other servers cannot be reached.
-pub(crate) fn check_local(config: &Config, user_id: &UserId) -> Result<(), MatrixError> {
-    if user_id.server_name() == config.server_name {
-        return Ok(());
-    }
-    Err(MatrixError::forbidden("Users of other servers cannot be invited"))
+/// The user is one of this server.
+pub(crate) fn is_local(config: &Config, user_id: &UserId) -> bool {
+    user_id.server_name() == config.server_name
+}
+
+fn content_of_reason(reason: Option<&str>) -> Result<RawJson, MatrixError> {
+    let fields: BTreeMap<&str, &str> = reason.map(|reason| ("reason", reason)).into_iter().collect();
+    RawJson::from_value(&fields).map_err(|_| MatrixError::internal())
+}
+
+/// What the event of somebody who comes in says beyond the membership: name, picture, reason.
+///
+/// # Errors
+/// 413 `M_TOO_LARGE` for too long a reason; the user's hub's.
+pub(crate) async fn content_of<E: Transport>(edge: &E, change: MembershipChange<'_>) -> Result<RawJson, MatrixError> {
+    let profile = profile::in_rooms(edge, change.caller).await?;
+    let fields = [
+        ("displayname", profile.displayname.as_deref()),
+        ("avatar_url", profile.avatar_url.as_deref()),
+        ("reason", change.reason),
+    ];
+    let set: BTreeMap<&str, &str> = fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    RawJson::from_value(&set).map_err(|_| MatrixError::internal())
 }
 
 fn content(profile: &tern_room::Profile) -> Result<RawJson, MatrixError> {

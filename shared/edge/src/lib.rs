@@ -4,7 +4,7 @@
 //! - [`poll`] is the waiting of a long poll, which happens in the proxy worker.
 //! - [`keys`], [`to_device`] and [`backup`] are what end-to-end encryption asks of the proxy.
 //! - [`session`], [`register`], [`uia`], [`account`], [`admin`], [`browser`], [`oauth`], [`profile`], [`push`], [`pushers`],
-//!   [`create`], [`join`], [`aliases`], [`directory`], [`search`], [`spaces`], [`user_search`], [`report`], [`room_state`] and
+//!   [`create`], [`join`], [`enter`], [`aliases`], [`directory`], [`search`], [`spaces`], [`user_search`], [`report`], [`room_state`] and
 //!   [`upgrade`] are the colder use-cases of the proxy, one function per endpoint.
 //! - [`places`] finds where in a room a token of a sync is; [`legacy_sync`] is the syncs that clients had before `GET /sync`.
 //! - [`signing`] keeps the keys of id tokens.
@@ -23,6 +23,7 @@ pub mod browser;
 pub mod create;
 mod credentials;
 pub mod directory;
+pub mod enter;
 pub mod federation;
 pub mod ignored;
 pub mod join;

@@ -38,7 +38,7 @@ pub async fn upgrade<E: Transport + Clock + Entropy>(
     let has_alias = state.iter().any(|event| event.kind == "m.room.canonical_alias" && !event.content.is_empty());
     let Successor { request, levels: last_levels } = successor(request, user_id, room_id, last.as_str(), state)?;
     let last_levels = draft(caller, "m.room.power_levels", &last_levels)?;
-    let new = found(edge, user_id, (&request, BTreeSet::new()), &signer, Some(last_levels)).await?;
+    let (new, _) = found(edge, user_id, (&request, BTreeSet::new()), &signer, Some(last_levels)).await?;
     let there = MoveAliases { from: room_id.to_owned(), to: new.clone() };
     ask_storage(edge, there).await?;
     let tombstone = tombstone(user_id, &new).map_err(|_| MatrixError::internal())?;

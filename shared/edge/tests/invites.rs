@@ -4,6 +4,8 @@
 
 mod edge;
 
+use std::{cell::RefCell, rc::Rc};
+
 use edge::{Edge, code, config};
 use ruma::{
     CanonicalJsonObject, CanonicalJsonValue, OwnedEventId, RoomId,
@@ -21,8 +23,9 @@ use tern_model::{Config, MatrixError, MembershipAction, Name, RawJson};
 use tern_ports::{
     Clock, Unreachable,
     wire::{
-        Done, RoomCommand, UserCommand,
-        invite::{DeliverInvite, InvitePlace, RejectedInvite},
+        DestinationCommand, Done, RoomCommand, UserCommand,
+        destination::RemoteAnswer,
+        invite::{DeliverInvite, InvitePlace, Inviters},
         server_keys::StoredServerKey,
         user::Profile,
     },
@@ -91,10 +94,13 @@ impl Scene {
             UserCommand::ReadInvitee(_) if user_id == ALICE => reply(Profile::new()),
             UserCommand::ReadInvitee(_) => error_reply(MatrixError::not_found("Unknown user")),
             UserCommand::DeliverInvite(_) => reply(Done {}),
-            UserCommand::RejectInvite(ask) if ask.room_id == ROOM => {
-                reply(RejectedInvite { event_id: "$invite".try_into().unwrap() })
+            UserCommand::RejectInvite(ask) if ask.room_id == ROOM => reply(Done {}),
+            UserCommand::ListInviters(ask) if ask.room_id == ROOM => {
+                reply(Inviters::cut(vec!["far.org".try_into().unwrap()]))
             }
-            UserCommand::RejectInvite(_) => error_reply(MatrixError::not_found("no such invite")),
+            UserCommand::RejectInvite(_) | UserCommand::ListInviters(_) => {
+                error_reply(MatrixError::not_found("no such invite"))
+            }
             other => Err(Unreachable(format!("unexpected {}", other.name()))),
         });
         Self { edge, config: config(), cache: KeyCache::default() }
@@ -186,12 +192,30 @@ fn whatever_is_wrong_with_an_invite_has_its_name() {
 #[test]
 fn whoever_leaves_a_room_that_is_not_here_rejects_its_invite() {
     let scene = Scene::new(false);
+    let asked = Rc::new(RefCell::new(Vec::new()));
+    let seen = Rc::clone(&asked);
+    scene.edge.hubs.destinations(move |server, command| {
+        let DestinationCommand::SendRequest(ask) = command else { return Err(Unreachable("keys".to_owned())) };
+        seen.borrow_mut().push(format!("{server} {}", ask.target.as_str()));
+        let template = json!({ "room_version": "11", "event": {
+            "type": "m.room.member", "room_id": ROOM, "sender": ALICE, "state_key": ALICE,
+            "content": { "membership": "leave" }, "prev_events": ["$p"], "auth_events": ["$a"], "depth": 3,
+        }});
+        let body = if ask.body.is_some() { json!({}) } else { template };
+        reply(RemoteAnswer { status: 200, body: Some(raw(&body)), retry_after_ms: None })
+    });
     let leave = |room_id: &str, action| {
         let caller = ALICE.try_into().unwrap();
         let change = MembershipChange { caller, action, target: caller, reason: None };
         let room_id = <&RoomId>::try_from(room_id).unwrap();
         scene.edge.run(join::change(&scene.edge, &scene.config, room_id, change))
     };
+    assert_eq!(leave(ROOM, MembershipAction::Leave), Ok(()));
+    let asked = asked.take();
+    assert!(asked[0].starts_with("far.org /_matrix/federation/v1/make_leave/%21"), "{asked:?}");
+    assert!(asked[1].starts_with("far.org /_matrix/federation/v2/send_leave/%21"), "{asked:?}");
+    // Whether the other server hears of it or not.
+    scene.edge.hubs.destinations(|_, _| error_reply(MatrixError::new(502, "M_UNREACHABLE", "away")));
     assert_eq!(leave(ROOM, MembershipAction::Leave), Ok(()));
     assert_eq!(code(leave("!unknown:far.org", MembershipAction::Leave)), (403, "M_FORBIDDEN".to_owned()));
     assert_eq!(code(leave(ROOM, MembershipAction::Ban)).0, 403, "nothing else is done this way");

@@ -7,11 +7,11 @@
 //!
 //! | folder | what | in it |
 //! |---|---|---|
-//! | `timeline` | changes, and what is stored of them | `send`, `membership`, `create`, `delayed`, `finalised`, `sticky`, `facts`, `forward` |
-//! | `graph` | events from other servers, and what is kept of a room that forked | `receive`, `origins`, `genuine`, `take`, `fetch`, `waiting`, `gaps`, `signer_keys`, `admit`, `known`, `history`, `turn_states`, `read_events`; `state_groups`, `resolution_changes`, `side_events`, `state_history` |
-//! | `resident` | users of other servers join, leave and knock through this one | `template`, `hand_over`, `condition`, `answer` |
+//! | `timeline` | changes, and what is stored of them | `send`, `membership`, `prepare_invite`, `create`, `delayed`, `finalised`, `sticky`, `facts`, `forward` |
+//! | `graph` | events from other servers, and what is kept of a room that forked | `receive`, `origins`, `genuine`, `take`, `fetch`, `waiting`, `gaps`, `bridge`, `signer_keys`, `admit`, `adopt` for rooms of others, as they are `told`, `known`, `history`, `turn_states`, `read_events`; `state_groups`, `resolution_changes`, `side_events`, `state_history` |
+//! | `resident` | users of other servers join, leave and knock through this one | `template`, `hand_over`, `condition`, `answer`; `elsewhere`: nobody here is in it |
 //! | `delivery` | who is told what, one by one or by relays; typing and receipts | `enqueue`, `delivery_queue`, `workers`, `shards`, `notice_batch`, `listeners`, `ephemeral`; `servers` in the room, and `server_queue` |
-//! | `reads` | reads, each after the reader's access was checked (`access`) | `history`, `read`, `relations`, `slice`; `server`, `server_state`, `server_history`, `outgoing` for other servers; `aggregate`, `related`, `receipt_place`; `timeline`, the tail joined with what the storage worker has |
+//! | `reads` | reads, each after the reader's access was checked (`access`) | `history`, `before_join`, `read`, `relations`, `slice`; `server`, `server_state`, `server_history`, `outgoing` for other servers; `aggregate`, `related`, `receipt_place`; `timeline`, the tail joined with what the storage worker has |
 
 use std::{
     cell::{Cell, RefCell},
@@ -45,6 +45,7 @@ pub use crate::timeline::delayed::room_of as room_of_delayed;
 use crate::{
     delivery::{announce, ephemeral, servers::Servers, services::Services},
     graph::{gaps::GapFiller, origins::Origins},
+    reads::before_join::BeforeJoin,
     refusal::not_in_room,
     timeline::{forward, head::Head, send, store::Store, view},
 };
@@ -84,6 +85,7 @@ pub struct RoomActor<H: ObjectHost> {
     /// Events from elsewhere wait for others, as far as that is known.
     waits: Cell<Option<bool>>,
     gaps: GapFiller,
+    before_join: BeforeJoin,
     alarm: AlarmClock,
 }
 
@@ -109,6 +111,7 @@ impl<H: ObjectHost> RoomActor<H> {
             services: Services::default(),
             waits: Cell::default(),
             gaps: GapFiller::default(),
+            before_join: BeforeJoin::default(),
             alarm: AlarmClock::default(),
         }
     }
@@ -159,6 +162,9 @@ impl<H: ObjectHost> RoomActor<H> {
             RoomCommand::SendMember(request) => write_reply(&self.send_member(*request).await),
             RoomCommand::CheckInvite(request) => write_reply(&self.check_invite(&request)),
             RoomCommand::CheckJoined(request) => write_reply(&self.tell_joined(&request)),
+            RoomCommand::AdoptRoom(request) => write_reply(&self.adopt_room(*request).await),
+            RoomCommand::PrepareInvite(request) => write_reply(&self.prepare_invite(*request)),
+            RoomCommand::ListResidents(request) => write_reply(&self.list_residents(&request)),
         }
     }
 

@@ -23,6 +23,7 @@ pub const SCHEMA: Schema = Schema {
         crate::delivery::servers::TABLES,
         crate::timeline::transactions::IN_MEMORY,
         crate::delivery::services::TABLES,
+        crate::reads::before_join::TABLE,
     ],
     read: READ_NUMBER,
     write: WRITE_NUMBER,

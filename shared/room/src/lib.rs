@@ -12,6 +12,7 @@
 //! | what is an upgraded room made of? | [`upgrade`] |
 //! | what does join, knock, invite, kick … send? | [`membership`] |
 //! | what does a redaction remove, and who may? | [`redact`] |
+//! | by what do users here join, leave and knock through another server? | [`template`] |
 //! | is a PDU from elsewhere genuine? | [`receipt`] |
 //! | how do users of other servers join, leave and knock through this one? | [`resident`] |
 //! | what becomes of it? | [`accept`], over a [`history`] |
@@ -78,6 +79,7 @@ pub mod signer;
 pub mod state_budget;
 pub mod sticky;
 pub mod summary;
+pub mod template;
 pub mod thread;
 pub mod unsigned;
 pub mod upgrade;
@@ -106,6 +108,7 @@ pub use resident::{HandedInvite, HandedOver};
 pub use resolve::resolve;
 pub use signer::{BadKey, Signer};
 pub use sticky::sticky_until;
+pub use template::TemplateError;
 pub use version::{DEFAULT, KNOWN, SUPPORTED, Version};
 pub use view::{Extremity, RoomView};
 pub use visibility::{StateAccess, may_see, state_access};

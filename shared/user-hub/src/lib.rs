@@ -253,6 +253,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             UserCommand::ReadProfile(_) => reply(&self.read_profile()),
             UserCommand::DeliverInvite(command) => reply(&self.deliver_invite(&command)),
             UserCommand::RejectInvite(command) => reply(&self.reject_invite(&command)),
+            UserCommand::ListInviters(command) => reply(&self.list_inviters(&command)),
             UserCommand::ReadInvitee(command) => reply(&self.read_invitee(&command)),
             UserCommand::WriteProfile(command) => reply(&self.write_profile(*command).await),
             UserCommand::ListRooms(_) => reply(&self.list_rooms()),

@@ -1,12 +1,16 @@
 //! Invites into rooms that are not here. No room's hub tells of them, so they have no place in a timeline: the row of the
 //! room says that the user is invited, and what is shown of it stands beside.
 
-use tern_model::{MatrixError, RawJson, news};
+use std::rc::Rc;
+
+use ruma::{OwnedServerName, OwnedUserId};
+use serde::Deserialize;
+use tern_model::{BoundedVec, MatrixError, RawJson, news};
 use tern_ports::{
     ObjectHost, WaitingPolls,
     wire::{
         Done,
-        invite::{DeliverInvite, RejectInvite, RejectedInvite},
+        invite::{DeliverInvite, Inviters, ListInviters, MOST_INVITERS, RejectInvite},
     },
 };
 use tern_sync::Membership;
@@ -26,7 +30,15 @@ const MOST: u64 = 1_000;
 
 impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// Shows an invite, unless the room has told that the user is in it.
-    pub(super) fn deliver_invite(&self, command: &DeliverInvite) -> Result<Done, MatrixError> {
+    pub(super) fn deliver_invite(self: &Rc<Self>, command: &DeliverInvite) -> Result<Done, MatrixError> {
+        if self.take_invite(command)? && !command.knock {
+            self.push_invite(command);
+        }
+        Ok(Done {})
+    }
+
+    /// True when it is news.
+    fn take_invite(&self, command: &DeliverInvite) -> Result<bool, MatrixError> {
         let room_id = &command.room_id;
         self.change(|tx| {
             let before = self.room_row(room_id)?;
@@ -34,31 +46,54 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             if row.membership == Membership::Join
                 || !outside_invites::put(tx.sql, room_id, command.event_id.as_str(), command.event.text())?
             {
-                return Ok(Done {});
+                return Ok(false);
             }
+            outside_invites::tidy(tx.sql)?;
             if outside_invites::count(tx.sql)? > MOST {
                 return Err(MatrixError::forbidden("The user has too many invites"));
             }
             row.bump = row.bump.max(command.ts);
             row.forgotten = false;
             let stripped: Vec<RawJson> = command.stripped.iter().map(|event| (**event).clone()).collect();
-            self.place(tx, &row, Membership::Invite, stripped)
+            let membership = if command.knock { Membership::Knock } else { Membership::Invite };
+            self.place(tx, &row, membership, stripped).map(|Done {}| true)
         })
     }
 
+    /// The servers of those of whom an invite or a knock tells, the last ones first: that is who invites.
+    pub(super) fn list_inviters(&self, command: &ListInviters) -> Result<Inviters, MatrixError> {
+        #[derive(Deserialize)]
+        struct Stripped {
+            sender: OwnedUserId,
+        }
+        self.invited_to(&command.room_id)?;
+        let facts = self.facts(&command.room_id)?;
+        let senders = facts.stripped.iter().rev().filter_map(|event| event.read::<Stripped>().ok());
+        let mut servers: Vec<OwnedServerName> = Vec::new();
+        for server in senders.map(|event| event.sender.server_name().to_owned()) {
+            if server != self.user_id.server_name() && !servers.contains(&server) && servers.len() < MOST_INVITERS {
+                servers.push(server);
+            }
+        }
+        Ok(BoundedVec::cut(servers))
+    }
+
+    /// The room, if the user is invited or has knocked.
+    fn invited_to(&self, room_id: &ruma::RoomId) -> Result<RoomRow, MatrixError> {
+        let row = self.room_row(room_id)?;
+        row.filter(|row| matches!(row.membership, Membership::Invite | Membership::Knock))
+            .ok_or_else(|| MatrixError::not_found("There is no such invite"))
+    }
+
     /// Takes an invite away. The user is out of the room, as far as there is one.
-    pub(super) fn reject_invite(&self, command: &RejectInvite) -> Result<RejectedInvite, MatrixError> {
+    pub(super) fn reject_invite(&self, command: &RejectInvite) -> Result<Done, MatrixError> {
         let room_id = &command.room_id;
         self.change(|tx| {
-            let taken = outside_invites::take(tx.sql, room_id)?;
-            let row = self.room_row(room_id)?.filter(|row| row.membership == Membership::Invite);
-            let (Some(event_id), Some(mut row)) = (taken, row) else {
-                return Err(MatrixError::not_found("There is no such invite"));
-            };
+            let mut row = self.invited_to(room_id)?;
+            outside_invites::take(tx.sql, room_id)?;
             // There is no event that says so.
             row.resolved = row.resolved.max(row.newest.next());
-            self.place(tx, &row, Membership::Leave, Vec::new())?;
-            Ok(RejectedInvite { event_id })
+            self.place(tx, &row, Membership::Leave, Vec::new())
         })
     }
 

@@ -1,11 +1,12 @@
 //! Rooms come to be, and people come and go.
 
-use ruma::{OwnedRoomId, OwnedUserId, UserId};
+use ruma::{OwnedServerName, OwnedUserId, UserId};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
 use tern_edge::{
     aliases,
     create::{self, CreateRoomRequest},
+    enter,
     join::{self, MembershipChange},
     services, upgrade,
 };
@@ -34,6 +35,9 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Token(Invite) Post "/_matrix/client/v3/rooms/{roomId}/ban" => ban;
     Token(Invite) Post "/_matrix/client/v3/rooms/{roomId}/unban" => unban;
 };
+
+/// Servers that a client may name.
+const MOST_VIA: usize = 20;
 
 /// What the caller may say about a change of their own membership.
 #[derive(Deserialize)]
@@ -69,34 +73,39 @@ async fn create_room(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixEr
 /// `POST /join/{roomIdOrAlias}`
 async fn join_by_name(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let own: Own = request.json_or_empty()?;
-    let room_id = join::resolve(edge, &edge.config, request.param("roomIdOrAlias")).await?;
-    enter(edge, request, room_id, own, MembershipAction::Join).await
+    join_anywhere(edge, request, request.param("roomIdOrAlias"), &own).await
 }
 
 /// `POST /knock/{roomIdOrAlias}`
 async fn knock(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let own: Own = request.json_or_empty()?;
-    let room_id = join::resolve(edge, &edge.config, request.param("roomIdOrAlias")).await?;
-    enter(edge, request, room_id, own, MembershipAction::Knock).await
+    let caller = &request.caller()?.user_id;
+    let reason = own.reason.as_deref();
+    let change = MembershipChange { caller, action: MembershipAction::Knock, target: caller, reason };
+    let room_id = enter::knock(edge, &edge.config, (request.param("roomIdOrAlias"), via(request)), change).await?;
+    Answer::json(&json!({ "room_id": room_id }))
 }
 
 /// `POST /rooms/{roomId}/join`
 async fn join_room(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let own: Own = request.json_or_empty()?;
-    enter(edge, request, request.room_id()?, own, MembershipAction::Join).await
+    join_anywhere(edge, request, request.room_id()?.as_str(), &own).await
 }
 
-async fn enter(
-    edge: &Edge,
-    request: &Incoming,
-    room_id: OwnedRoomId,
-    own: Own,
-    action: MembershipAction,
-) -> Result<Answer, MatrixError> {
+/// Joins a room here, or through the servers that the client names.
+async fn join_anywhere(edge: &Edge, request: &Incoming, name: &str, own: &Own) -> Result<Answer, MatrixError> {
     let caller = &request.caller()?.user_id;
-    let membership_change = MembershipChange { caller, action, target: caller, reason: own.reason.as_deref() };
-    join::change(edge, &edge.config, &room_id, membership_change).await?;
+    let reason = own.reason.as_deref();
+    let change = MembershipChange { caller, action: MembershipAction::Join, target: caller, reason };
+    let place = (name, via(request));
+    let room_id = enter::join(edge, &edge.config, &edge.server_keys, place, change).await?;
     Answer::json(&json!({ "room_id": room_id }))
+}
+
+/// The servers that the client names: `via`, `server_name` in older ones.
+fn via(request: &Incoming) -> Vec<OwnedServerName> {
+    let named = request.query.iter().filter(|(name, _)| matches!(name.as_str(), "via" | "server_name"));
+    named.filter_map(|(_, name)| OwnedServerName::try_from(name.as_str()).ok()).take(MOST_VIA).collect()
 }
 
 /// `POST /rooms/{roomId}/upgrade`

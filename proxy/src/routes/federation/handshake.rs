@@ -7,7 +7,7 @@ use tern_edge::federation::{
     invite::{self, SentInvite},
     third_party,
 };
-use tern_model::{Handshake, MatrixError, RawJson};
+use tern_model::{BoundedVec, Handshake, MatrixError, Name, RawJson};
 
 use crate::{
     edge::Edge,
@@ -16,6 +16,9 @@ use crate::{
     respond::Answer,
     route::{Route, routes},
 };
+
+/// Most events that come with an invite; few of them are shown.
+const MOST_STATE: usize = 100;
 
 pub(crate) const ROUTES: &[Route] = routes! {
     Federation Get "/_matrix/federation/v1/make_join/{roomId}/{userId}" => make_join;
@@ -99,12 +102,13 @@ async fn take_invite(edge: &Edge, request: &Incoming, sent: SentInvite<'_>) -> R
 async fn invite(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     #[derive(Deserialize)]
     struct Body {
-        room_version: String,
+        room_version: Name,
         event: RawJson,
         #[serde(default)]
-        invite_room_state: Vec<RawJson>,
+        invite_room_state: BoundedVec<RawJson, MOST_STATE>,
     }
-    let Body { room_version, event, invite_room_state: shown } = request.json()?;
+    let Body { room_version, event, invite_room_state } = request.json()?;
+    let (room_version, shown) = (room_version.into_string(), invite_room_state.into_vec());
     let (room_id, event_id) = (&*request.room_id()?, request.event_id()?);
     Answer::json(&take_invite(edge, request, SentInvite { room_id, event_id, room_version, event, shown }).await?)
 }

@@ -26,7 +26,7 @@ const MOST_KEYS: usize = 4;
 
 /// The keys that events need: by server and key id, when the key has to be good.
 #[derive(Clone, Debug, Default)]
-pub struct Signers(BTreeMap<OwnedServerName, BTreeMap<String, Millis>>);
+pub struct Signers(pub(super) BTreeMap<OwnedServerName, BTreeMap<String, Millis>>);
 
 /// What an event says of who signs it.
 #[expect(clippy::zero_sized_map_values, reason = "an object is read, of which only the names count")]
@@ -110,7 +110,11 @@ pub(super) fn good_at(keys: Vec<ServerKey>, version: &Version, made: Millis) -> 
 }
 
 /// The wanted ones among the keys of a server, as a room's hub takes them.
-fn written(server: &OwnedServerName, wanted: &BTreeMap<String, Millis>, known: Vec<Known>) -> Vec<ServerKey> {
+pub(super) fn written(
+    server: &OwnedServerName,
+    wanted: &BTreeMap<String, Millis>,
+    known: Vec<Known>,
+) -> Vec<ServerKey> {
     let wanted = known.into_iter().filter(|key| wanted.contains_key(&key.key_id));
     let written = wanted.map(|key| ServerKey {
         server_name: server.clone(),
@@ -119,6 +123,13 @@ fn written(server: &OwnedServerName, wanted: &BTreeMap<String, Millis>, known: V
         valid_until: Some(key.valid_until),
     });
     written.collect()
+}
+
+/// The keys of this server, as a room's hub takes them.
+pub(super) fn own_keys(config: &Config) -> Vec<ServerKey> {
+    let known = own(config);
+    let wanted = known.iter().map(|key| (key.key_id.clone(), Millis(0))).collect();
+    written(&config.server_name, &wanted, known)
 }
 
 /// The keys of this server, for what others send back to it.

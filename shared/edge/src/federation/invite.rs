@@ -7,7 +7,7 @@ use tern_model::{BoundedJson, Config, EventRef, MatrixError, Pdu, RawJson};
 use tern_ports::{
     Clock, Transport, ask_room, ask_storage, ask_user,
     wire::{
-        invite::{CheckInvite, DeliverInvite, MOST_SHOWN, RejectInvite, ShownState},
+        invite::{CheckInvite, DeliverInvite, MOST_SHOWN, ShownState},
         storage::LoadUser,
         user::ReadInvitee,
     },
@@ -100,15 +100,8 @@ fn told(room_id: &RoomId, signed: &Pdu, state: &[RawJson]) -> Result<DeliverInvi
         ts: signed.ts(),
         event: BoundedJson::new(signed.raw().clone())?,
         stripped: shown(state, signed)?,
+        knock: false,
     })
-}
-
-/// Rejects an invite into a room that is not here.
-///
-/// # Errors
-/// 404 `M_NOT_FOUND` when there is none; 503.
-pub async fn reject<E: Transport>(edge: &E, user_id: &UserId, room_id: &RoomId) -> Result<(), MatrixError> {
-    ask_user(edge, user_id, RejectInvite { room_id: room_id.to_owned() }).await.map(drop)
 }
 
 /// What is wrong with the invite is the request's fault.
@@ -143,7 +136,7 @@ async fn check_invitee<E: Transport>(edge: &E, user_id: &UserId, inviter: &UserI
 }
 
 /// What the user is shown of the room: what is of the right form and not too long, and the invite.
-fn shown(events: &[RawJson], invite: &Pdu) -> Result<ShownState, MatrixError> {
+pub(super) fn shown(events: &[RawJson], invite: &Pdu) -> Result<ShownState, MatrixError> {
     #[derive(Deserialize, serde::Serialize)]
     struct Stripped {
         content: RawJson,

@@ -119,7 +119,7 @@ async fn fetch<E: Transport>(
 }
 
 /// Whether all that are wanted are known for when they are wanted.
-fn has_all(keys: &[ServerKey], wanted: &BTreeMap<String, Millis>) -> bool {
+pub(super) fn has_all(keys: &[ServerKey], wanted: &BTreeMap<String, Millis>) -> bool {
     let has = |(key_id, at): (&String, &Millis)| {
         keys.iter().any(|key| key.key_id == *key_id && (key.expired || key.valid_until >= *at))
     };

@@ -6,6 +6,9 @@
 //!   in at a time.
 //! - [`handshake`] is how their users join, leave and knock through this server, and [`invite`] how they
 //!   invite users of this one.
+//! - [`joining`] is how users here join rooms of other servers, with the keys that `room_keys` finds; [`leaving`] how they reject
+//!   invites and knock, both `through` one of these servers; [`inviting`] how they invite users of others. `remote` makes
+//!   the requests.
 //! - [`awake`] has what waits for a server sent when it asks something.
 //! - [`queries`]: profiles, aliases and devices of users here; [`rooms`]: which room is asked about; [`hierarchy`]: spaces.
 //! - [`third_party`] is invites to addresses.
@@ -20,14 +23,20 @@ pub mod handshake;
 pub mod hierarchy;
 pub mod in_flight;
 pub mod invite;
+pub mod inviting;
+pub mod joining;
 pub mod key_cache;
+pub mod leaving;
 pub mod lookup;
 pub mod notary;
 pub mod own_keys;
 pub mod profiles;
 pub mod queries;
+mod remote;
+mod room_keys;
 pub mod rooms;
 pub mod sender;
 pub mod summaries;
 pub mod third_party;
+mod through;
 pub mod transaction;

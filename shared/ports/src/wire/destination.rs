@@ -47,7 +47,7 @@ pub const LONGEST_TIMEOUT: u64 = 60_000;
 /// one is found. An answer of whatever status is one, and nothing is asked twice: a connection that fails is tried once more
 /// after the server was looked for again.
 ///
-/// 502 `M_UNREACHABLE` without an answer, 504 `M_UNREACHABLE` without one in time, 400 `M_INVALID_PARAM` for a target or body
+/// 502 `M_UNREACHABLE` without an answer, 502 `M_TOO_LARGE` with one that is too long, 504 `M_UNREACHABLE` without one in time, 400 `M_INVALID_PARAM` for a target or body
 /// that cannot be sent, 403 `M_FORBIDDEN` for a server that the operator keeps out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SendRequest {

@@ -1,8 +1,8 @@
 //! Invites into rooms that are not here, from users of other servers (Server-Server API, "Inviting to a room").
 
-use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName};
+use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId};
 use serde::{Deserialize, Serialize};
-use tern_model::{BoundedJson, BoundedVec, EventRef, Millis};
+use tern_model::{Bounded, BoundedJson, BoundedVec, EventRef, Millis, Name, RawJson};
 
 use super::handshake::MOST_EVENT_BYTES;
 
@@ -41,18 +41,56 @@ pub struct DeliverInvite {
     pub event: BoundedJson<MOST_EVENT_BYTES>,
     /// What is shown of the room, the invite included.
     pub stripped: ShownState,
+    /// It is no invite, but what the user has knocked with there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub knock: bool,
 }
 
-/// Takes an invite away that came by [`DeliverInvite`], as its user wants; 404 `M_NOT_FOUND` when there is none.
+/// Most servers that are named.
+pub const MOST_INVITERS: usize = 5;
+
+/// Asks which servers have to do with an invite or a knock, that of the inviter first. 404 `M_NOT_FOUND` when there is none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RejectInvite {
+pub struct ListInviters {
     /// The room.
     pub room_id: OwnedRoomId,
 }
 
-/// An invite that was taken away.
+/// The answer to [`ListInviters`].
+pub type Inviters = BoundedVec<OwnedServerName, MOST_INVITERS>;
+
+/// Makes the invite of a user of another server, and leaves it to the asker to have that server sign it: nothing is
+/// committed. Nothing when the user is invited like that already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RejectedInvite {
-    /// Its id.
-    pub event_id: OwnedEventId,
+pub struct PrepareInvite {
+    /// Who invites.
+    pub caller: OwnedUserId,
+    /// Whom.
+    pub target: OwnedUserId,
+    /// `reason`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Bounded<MOST_EVENT_BYTES>>,
+    /// Further content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<BoundedJson<MOST_EVENT_BYTES>>,
+}
+
+/// The answer to [`PrepareInvite`], events in federation form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreparedInvite {
+    /// The room's version.
+    pub version: Name,
+    /// The invite's id.
+    pub event_id: EventRef,
+    /// The invite, signed by this server.
+    pub event: RawJson,
+    /// What is shown of the room (MSC4311: whole events).
+    pub shown: Vec<RawJson>,
+}
+
+/// Takes an invite or a knock away, as its user wants; 404 `M_NOT_FOUND` when there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectInvite {
+    /// The room.
+    pub room_id: OwnedRoomId,
 }

@@ -5,6 +5,7 @@
 //! only optional fields may be added, so that the two workers can be deployed one after the other.
 
 pub mod accounts;
+pub mod adopt;
 pub mod backup;
 pub mod delayed;
 pub mod destination;

@@ -283,6 +283,8 @@ mod tests {
                 "SendEvent (Self::suspended)",
                 "ChangeMembership (Self::suspended)",
                 "DelayEvent Refused",
+                "AdoptRoom Refused",
+                "PrepareInvite Refused",
             ]
         );
         assert_eq!(other_than(StorageCommand::DECLARED, 1, "Allowed"), ["RegisterRoom Refused"]);

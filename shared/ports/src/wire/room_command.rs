@@ -4,11 +4,13 @@ use ruma::OwnedUserId;
 use tern_model::{MembershipAction, Notice, RawJson};
 
 use super::{
-    Done, boundary,
+    Done,
+    adopt::{AdoptRoom, ListResidents, Residents},
+    boundary,
     delayed::{DelayEvent, Delayed, FindDelayed, ListDelayed, ManageDelayed, ScheduledEvent},
     directory::{CheckAliasPermission, NoteAlias, ReadSummary, SeenRoom},
     handshake::{CheckJoined, MakeMember, MemberTemplate, SendMember, SentMember},
-    invite::{CheckInvite, InvitePlace},
+    invite::{CheckInvite, InvitePlace, PrepareInvite, PreparedInvite},
     policy::{RoomPolicy, Suspended, room_policy},
     receive::{Receipted, ReceiveEvents},
     relations::{EventContext, EventTime, ReadContext, ReadEventByTime, ReadRelations, ReadThreads, RelationPage},
@@ -68,6 +70,9 @@ boundary! {
         SendMember => SentMember, [Own Write Allowed];
         CheckJoined => Option<bool>, [Own Read Allowed];
         CheckInvite => InvitePlace, [Own Read Allowed];
+        AdoptRoom => Sent, [Create Write Refused];
+        PrepareInvite => Option<PreparedInvite>, [Forbidden Read Refused];
+        ListResidents => Residents, [Own Read Allowed];
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
         AllowReset, BrowserView, CloseBrowser, Granted, InspectGrant, Inspection, IssueGrant, OpenBrowser, ReadBrowser,
         RedeemGrant, RefreshGrant, RevokeGrant,
     },
-    invite::{DeliverInvite, RejectInvite, RejectedInvite},
+    invite::{DeliverInvite, Inviters, ListInviters, RejectInvite},
     keys::{
         ClaimKeys, ClaimedKeys, CrossSigningUploaded, Dehydrated, DehydratedEvents, DeleteDehydrated, DeviceLists,
         KeyCount, NoteDeviceList, NotedDeviceList, OwnKeys, PutDehydrated, QueryKeys, QueryOwnKeys, ReadDehydrated,
@@ -61,7 +61,8 @@ boundary! {
         ReadFilter => Option<RawJson>, [Service Read Nobody Allowed Client];
         ReadProfile => Profile, [UnknownUser Read Nobody Allowed Server];
         DeliverInvite => Done, [Registered Write Nobody Allowed Server];
-        RejectInvite => RejectedInvite, [UnknownUser Write Nobody Allowed Server];
+        RejectInvite => Done, [UnknownUser Write Nobody Allowed Server];
+        ListInviters => Inviters, [UnknownUser Read Nobody Allowed Server];
         ReadInvitee => Profile, [UnknownUser Read Nobody Allowed Server];
         WriteProfile => Done, [(Self::absent) Write Nobody Refused (Self::cause)];
         ListRooms => Vec<OwnedRoomId>, [Service Read Nobody Allowed Client];

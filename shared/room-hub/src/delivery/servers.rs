@@ -53,6 +53,16 @@ impl<H: ObjectHost> RoomActor<H> {
         Ok(servers)
     }
 
+    /// Other servers have joined members.
+    pub(crate) fn has_other_servers(&self) -> Result<bool, SqlError> {
+        Ok(!self.servers()?.is_empty())
+    }
+
+    /// The table has changed otherwise than by [`Self::follow_servers`].
+    pub(crate) fn servers_changed(&self) {
+        self.servers.0.take();
+    }
+
     fn is_told(&self, server: &ServerName) -> bool {
         *server != *self.config.server_name && self.config.federation.meets(server.as_str())
     }
@@ -133,6 +143,12 @@ impl<S: Sql> Store<'_, S> {
     fn add_server(self, server: &ServerName, since: RoomSeq) -> Result<(), SqlError> {
         let sql = "INSERT INTO servers VALUES (?, ?) ON CONFLICT DO NOTHING";
         self.0.query(sql, &[server.as_str().into(), since.0.into()])?;
+        Ok(())
+    }
+
+    /// All servers in the room have what is up to here.
+    pub(crate) fn servers_know(self, until: RoomSeq) -> Result<(), SqlError> {
+        self.0.query("UPDATE servers SET since = ?", &[until.0.into()])?;
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 
 use std::{cell::Cell, rc::Rc};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ruma::{OwnedEventId, OwnedServerName};
 use serde::Deserialize;
 use serde_json::json;
@@ -112,22 +113,30 @@ impl<H: ObjectHost> RoomActor<H> {
     async fn fill_gaps(self: &Rc<Self>) -> Result<bool, MatrixError> {
         self.store().drop_waiting(self.host.now())?;
         self.waits.set(None);
-        for _ in 0..ROUNDS {
+        for round in 0..=ROUNDS {
             self.retry_waiting().await?;
             let Some(gap) = self.store().gap()? else { return Ok(true) };
             let server = self.server_for(&gap)?;
-            let events = self.ask_missing(&server, &gap).await?;
-            if events.is_empty() {
-                return Ok(false);
-            }
-            let keys = self.keys_of(&events).await?;
-            let outliers = Vec::new();
-            self.receive_events(ReceiveEvents { origin: server, version: None, events, outliers, keys }).await?;
-            if self.store().gap()?.is_some_and(|left| left.latest == gap.latest) {
+            // What has no end is left out.
+            let goes_on = round < ROUNDS && self.fill_gap(&server, &gap).await?;
+            if !goes_on && !self.bridge(&server).await? {
                 return Ok(false);
             }
         }
-        Ok(false)
+        self.retry_waiting().await?;
+        Ok(self.store().gap()?.is_none())
+    }
+
+    /// Asks for what lies in a gap; true when that led further.
+    async fn fill_gap(self: &Rc<Self>, server: &OwnedServerName, gap: &Gap) -> Result<bool, MatrixError> {
+        let events = self.ask_missing(server, gap).await?;
+        if events.is_empty() {
+            return Ok(false);
+        }
+        let (keys, outliers) = (self.keys_of(&events).await?, Vec::new());
+        let origin = server.clone();
+        self.receive_events(ReceiveEvents { origin, version: None, events, outliers, keys }).await?;
+        Ok(self.store().gap()?.is_none_or(|left| left.latest != gap.latest))
     }
 
     /// Who is asked: at first whoever sent the event, then another server in the room with each attempt.
@@ -171,7 +180,8 @@ impl<S: Sql> Store<'_, S> {
                  (SELECT 1 FROM json_each(w.missing) j
                   WHERE NOT EXISTS (SELECT 1 FROM waiting o WHERE o.event_id = j.value)
                     AND NOT EXISTS (SELECT 1 FROM events e WHERE e.event_id = j.value)
-                    AND NOT EXISTS (SELECT 1 FROM aside a WHERE a.event_id = j.value))
+                    AND NOT EXISTS (SELECT 1 FROM aside a WHERE a.event_id = j.value)
+                    AND NOT EXISTS (SELECT 1 FROM forks f WHERE f.event_id = j.value))
              ORDER BY w.place DESC LIMIT +?",
             &[MOST_NAMED.into()],
         )?;
@@ -189,7 +199,7 @@ impl<S: Sql> Store<'_, S> {
     }
 
     /// The servers of some joined members, of those of the longest standing.
-    fn joined_servers(self) -> Result<Vec<OwnedServerName>, SqlError> {
+    pub(crate) fn joined_servers(self) -> Result<Vec<OwnedServerName>, SqlError> {
         let rows = self.0.query(
             "SELECT substr(state_key, instr(state_key, ':') + 1) AS server FROM state WHERE membership = 'join'
              GROUP BY server ORDER BY min(seq) LIMIT 20",
@@ -200,10 +210,7 @@ impl<S: Sql> Store<'_, S> {
 }
 
 /// As part of a path: all but unreserved characters are escaped (RFC 3986, 2.3).
-fn escaped(text: &str) -> String {
-    let escape = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(escape).collect()
+pub(crate) fn escaped(text: &str) -> impl std::fmt::Display + '_ {
+    const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    utf8_percent_encode(text, PART)
 }

@@ -16,8 +16,8 @@ use tern_room::{Dropped, Received, Signer, Unverified, Version};
 
 use crate::{RoomActor, graph::take::known, timeline::view::Transaction};
 
-/// Most keys of one request: as many servers as events, with a few keys each.
-const MOST_KEYS: usize = 1_000;
+/// Most keys of one request: as many servers as it has events, with a few keys each, or those of a whole room.
+const MOST_KEYS: usize = tern_ports::wire::adopt::MOST_ADOPTED_KEYS;
 
 /// Most bytes of an event: what one may have, and a tenth for `unsigned`, which is left behind.
 const MOST_BYTES: usize = 65_536 + 6_553;
@@ -61,6 +61,11 @@ impl<H: ObjectHost> RoomActor<H> {
             genuine.receipts.push(Receipted { event_id, result });
         }
         Ok(genuine)
+    }
+
+    /// An event that its server made, whether it is known or not.
+    pub(crate) fn verified(&self, version: &'static Version, raw: &RawJson, keys: &Keys) -> Option<Pdu> {
+        keys.verify(version, self.unverified(version, raw).ok()?).ok()
     }
 
     fn unverified(&self, version: &'static Version, raw: &RawJson) -> Result<Unverified, String> {

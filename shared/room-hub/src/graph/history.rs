@@ -23,8 +23,10 @@ impl<S: Sql> History for Graph<'_, S> {
 
     fn is_accepted(&self, event_id: &EventId) -> Result<bool, Unreadable> {
         let (store, id) = (self.store(), event_id.as_str());
-        let here =
-            store.seq_of(id).map_err(unreadable)?.is_some() && store.side_event(id).map_err(unreadable)?.is_none();
+        let known = store.seq_of(id).map_err(unreadable)?.is_some()
+            // Another server has told the state after it, and the event is not known.
+            || store.state_group(id).map_err(unreadable)?.is_some();
+        let here = known && store.side_event(id).map_err(unreadable)?.is_none();
         Ok(here || self.fetched.events.contains_key(event_id))
     }
 

@@ -1,8 +1,10 @@
 //! Events from other servers: where they stand in the graph, and what is kept of a room that forked.
 
 pub(crate) mod admit;
+pub(crate) mod adopt;
 pub(crate) mod advance_bytes;
 pub(crate) mod batch;
+mod bridge;
 pub(crate) mod fetch;
 pub(crate) mod gaps;
 pub(crate) mod genuine;
@@ -17,5 +19,6 @@ mod signer_keys;
 pub(crate) mod state_groups;
 pub(crate) mod state_history;
 pub(crate) mod take;
+mod told;
 pub(crate) mod turn_states;
 pub(crate) mod waiting;

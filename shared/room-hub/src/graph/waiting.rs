@@ -132,6 +132,12 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
+    /// Forgets all.
+    pub(crate) fn drop_all_waiting(self) -> Result<(), SqlError> {
+        self.0.query("DELETE FROM waiting", &[])?;
+        Ok(())
+    }
+
     /// Forgets the oldest that are too many.
     fn cap_waiting(self, origin: &str, (number, bytes): (u64, u64)) -> Result<(), SqlError> {
         let capped = |of: &str| {
@@ -156,7 +162,8 @@ impl<S: Sql> Store<'_, S> {
                  SELECT w.event_id FROM waiting w WHERE w.retry_at <= +? AND NOT EXISTS
                      (SELECT 1 FROM json_each(w.missing) j
                       WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.event_id = j.value)
-                        AND NOT EXISTS (SELECT 1 FROM aside a WHERE a.event_id = j.value))
+                        AND NOT EXISTS (SELECT 1 FROM aside a WHERE a.event_id = j.value)
+                        AND NOT EXISTS (SELECT 1 FROM forks f WHERE f.event_id = j.value))
                  UNION SELECT w.event_id FROM next n CROSS JOIN waiting w
                      WHERE EXISTS (SELECT 1 FROM json_each(w.missing) j WHERE j.value = n.event_id)
                  LIMIT +?

@@ -17,8 +17,9 @@ use tern_room::Relation;
 use crate::{
     RoomActor,
     reads::{
-        access::visible,
+        access::{Reach, visible},
         aggregate::Reading,
+        before_join,
         related::Kinds,
         timeline::{Page, Range, read_token, token},
     },
@@ -89,13 +90,19 @@ impl<H: ObjectHost> RoomActor<H> {
     pub(crate) async fn read_messages(&self, request: ReadMessages) -> Result<Messages, MatrixError> {
         let reach = self.reach(&request.caller.user_id).await?;
         let head = self.room()?;
+        let before = request.from.as_deref().and_then(before_join::read_token);
+        if let Some(event_id) = before.filter(|_| reach == Reach::Current) {
+            return self.read_before_join(&head, &request, &event_id).await;
+        }
         let filter = RoomEventFilter::read(request.filter.as_ref())?;
         let newest = reach.end(head.newest);
+        let entry = if request.backwards && reach == Reach::Current { self.entry()? } else { None };
         let from = request.from.as_deref().map(read_token).transpose()?;
         let to = request.to.as_deref().map(read_token).transpose()?;
         let start = from.unwrap_or(if request.backwards { newest } else { RoomSeq::default() });
         let range = if request.backwards {
-            Range { after: to.unwrap_or_default(), until: start.min(newest), backwards: true }
+            let beginning = entry.as_ref().map(|entry| entry.seq.previous());
+            Range { after: to.max(beginning).unwrap_or_default(), until: start.min(newest), backwards: true }
         } else {
             Range { after: start, until: to.unwrap_or(newest).min(newest), backwards: false }
         };
@@ -110,7 +117,10 @@ impl<H: ObjectHost> RoomActor<H> {
         let reading = Reading { head: &head, caller: &request.caller, facts, end: newest, ignored: &request.ignored };
         Ok(Messages {
             start: token(start),
-            end: scan.end(),
+            end: match entry.filter(|entry| to.is_none() && scan.range.until < entry.seq) {
+                Some(entry) => Some(entry.token()),
+                None => scan.end(),
+            },
             chunk: self.show(&reading, &scan.chunk).await?,
             state: if filter.lazy_load_members {
                 self.members_of(&head, newest, &scan.chunk).await?
@@ -235,7 +245,12 @@ impl<H: ObjectHost> RoomActor<H> {
     }
 
     /// The member events, at `at`, of those who sent these events.
-    async fn members_of(&self, head: &Head, at: RoomSeq, events: &[StoredEvent]) -> Result<Vec<RawJson>, MatrixError> {
+    pub(crate) async fn members_of(
+        &self,
+        head: &Head,
+        at: RoomSeq,
+        events: &[StoredEvent],
+    ) -> Result<Vec<RawJson>, MatrixError> {
         let senders: BTreeSet<&str> = events.iter().map(|event| event.sender.as_str()).collect();
         let mut members = Vec::with_capacity(senders.len());
         for sender in senders {

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod aggregate;
+pub(crate) mod before_join;
 pub(crate) mod find_thread;
 pub(crate) mod history;
 pub(crate) mod outgoing;

@@ -61,7 +61,7 @@ impl<H: ObjectHost> RoomActor<H> {
     }
 
     /// The room as the rules see it now.
-    pub(super) fn view(&self, head: &Rc<Head>) -> Transaction<'_, H::Sql> {
+    pub(crate) fn view(&self, head: &Rc<Head>) -> Transaction<'_, H::Sql> {
         Transaction::new(&self.room_id, self.host.sql(), &self.cache, Head::clone(head))
     }
 

@@ -2,5 +2,6 @@
 
 mod answer;
 mod condition;
+mod elsewhere;
 mod hand_over;
 mod template;

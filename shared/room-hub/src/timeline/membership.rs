@@ -34,7 +34,8 @@ impl<H: ObjectHost> RoomActor<H> {
     /// Changes a membership. Whom it concerns is told before the reply: their next request finds the room, or not.
     pub(crate) async fn change_membership(self: &Rc<Self>, request: ChangeMembership) -> Result<Sent, MatrixError> {
         let joining = matches!(request.action, MembershipAction::Join | MembershipAction::Knock);
-        if self.head()?.is_none() {
+        let is_own = joining || request.action == MembershipAction::Leave;
+        if self.head()?.is_none() || is_own && self.is_elsewhere()? {
             return Err(unknown_room(joining));
         }
         let restricted_join = self.rooms_of_restricted_join(&request).await?;

@@ -9,6 +9,7 @@ pub(crate) mod forget;
 pub(crate) mod forward;
 pub(crate) mod head;
 pub(crate) mod membership;
+mod prepare_invite;
 pub(crate) mod receipts;
 pub(crate) mod send;
 pub(crate) mod state;

@@ -77,6 +77,10 @@ impl<H: ObjectHost> DestinationActor<H> {
                     self.forget_way();
                     last = Some(Failure::Unanswered(unreachable(&reason)));
                 }
+                Err(HttpError::TooLarge) => {
+                    let error = MatrixError::new(502, "M_TOO_LARGE", "The server's answer is too long");
+                    return Err(Failure::Unanswered(error));
+                }
                 Err(error) => return Err(Failure::Unanswered(unreachable(&error.to_string()))),
             }
         }

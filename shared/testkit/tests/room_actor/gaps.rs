@@ -23,12 +23,19 @@ struct Far {
     events: RefCell<BTreeMap<String, Pdu>>,
     asked: Cell<u32>,
     away: Cell<bool>,
+    /// What it says of the state before any event.
+    state: RefCell<Option<Value>>,
 }
 
 impl Far {
     fn around(scene: &Scene, events: &[Pdu]) -> Rc<Self> {
         let events = events.iter().map(|pdu| (pdu.id().to_string(), pdu.clone())).collect();
-        let far = Rc::new(Self { events: RefCell::new(events), asked: Cell::default(), away: Cell::default() });
+        let far = Rc::new(Self {
+            events: RefCell::new(events),
+            asked: Cell::default(),
+            away: Cell::default(),
+            state: RefCell::default(),
+        });
         let server = Rc::clone(&far);
         scene.around.servers.replace(Some(Rc::new(move |name, command| {
             assert_eq!(name, AWAY.0);
@@ -44,6 +51,11 @@ impl Far {
             let key = StoredServerKey { key_id, key, valid_until: Millis(1 << 52), expired: false };
             return frame::write_reply(&Ok(vec![key]));
         };
+        if ask.target.contains("/federation/v1/state/") {
+            let body = self.state.borrow().as_ref().map(|state| RawJson::from_value(state).unwrap());
+            let status = if body.is_some() { 200 } else { 404 };
+            return frame::write_reply(&Ok(RemoteAnswer { status, body, retry_after_ms: None }));
+        }
         self.asked.set(self.asked.get() + 1);
         if self.away.get() {
             let error = MatrixError::new(502, "M_UNREACHABLE", "away");
@@ -132,4 +144,28 @@ fn what_nobody_has_is_given_up_after_a_week() {
     }
     assert_eq!((scene.count("SELECT count(*) FROM waiting"), said(&scene)), (0, 0));
     assert!((10..80).contains(&far.asked.get()), "{}", far.asked.get());
+}
+
+#[test]
+fn what_comes_after_a_gap_that_nobody_fills_is_taken_in_with_the_state_of_there() {
+    let scene = Scene::shared();
+    let topic = json!({ "topic": "told in the gap" });
+    let topic = scene.make(&[scene.newest()], "m.room.topic", Some(""), &topic, 1_500, Vec::new());
+    let lost = scene.message(&at(&topic), "lost");
+    let sent = [scene.message(&at(&lost), "after"), scene.message(&at(&lost), "beside")];
+    let far = Far::around(&scene, &sent);
+    let sql = "SELECT e.event_id, e.pdu FROM state s JOIN events e ON e.seq = s.seq";
+    let here: Vec<Value> = tern_ports::Sql::query(&*scene.host.sqlite, sql, &[])
+        .unwrap()
+        .iter()
+        .map(|row| super::scene::body(super::far::pdu_of(row).raw()))
+        .collect();
+    let state: Vec<Value> = here.iter().cloned().chain([super::scene::body(topic.raw())]).collect();
+    far.state.replace(Some(json!({ "pdus": state, "auth_chain": here })));
+    assert_eq!(scene.take(&sent), ["missing 1", "missing 1"]);
+    scene.ring_until_silent();
+    assert_eq!((said(&scene), scene.count("SELECT count(*) FROM waiting")), (2, 0));
+    assert_eq!(scene.count("SELECT count(*) FROM state s JOIN events e ON e.seq = s.seq WHERE e.pdu ->> '$.content.topic' = 'told in the gap'"), 1);
+    scene.say(super::scene::ALICE, "go on");
+    assert!(scene.extremities().len() == 1, "all is one again");
 }

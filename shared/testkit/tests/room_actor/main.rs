@@ -14,6 +14,7 @@ mod gaps;
 mod handshakes;
 mod history;
 mod ignored;
+mod joining;
 mod long;
 mod membership;
 mod outgoing;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tern_model::{BoundedJson, BoundedVec, EventRef, Millis, Notice};
-use tern_ports::wire::invite::{DeliverInvite, RejectInvite};
+use tern_ports::wire::invite::{DeliverInvite, ListInviters, RejectInvite};
 
 use super::support::{Hub, alice, bob, member, notice, raw, room, rooms_only};
 
@@ -18,6 +18,7 @@ fn invite(number: u64) -> DeliverInvite {
         ts: Millis(5),
         event: BoundedJson::new(raw(&json!({ "type": "m.room.member" }))).unwrap(),
         stripped: BoundedVec::new(shown).unwrap(),
+        knock: false,
     }
 }
 
@@ -71,4 +72,22 @@ fn a_room_that_tells_of_itself_is_believed() {
     assert_eq!(names(&synced["rooms"]["join"]), [room("far").as_str()], "{synced}");
     assert_eq!(names(&synced["rooms"]["invite"]), Vec::<String>::new());
     assert_eq!(hub.ask(reject()).unwrap_err().status, 404, "whoever is in leaves the room");
+}
+
+#[test]
+fn a_knock_waits_like_an_invite_and_becomes_one() {
+    let hub = Hub::new();
+    let session = hub.login("A");
+    let inviters = || hub.ask(ListInviters { room_id: room("far") });
+    assert_eq!(inviters().unwrap_err().status, 404);
+    hub.ask(DeliverInvite { knock: true, ..invite(1) }).unwrap();
+    let classic = || hub.classic(&session, None, false).unwrap().body();
+    assert_eq!(names(&classic()["rooms"]["knock"]), [room("far").as_str()]);
+    hub.ask(reject()).unwrap();
+    assert_eq!(names(&classic()["rooms"]["knock"]), Vec::<String>::new());
+    hub.ask(DeliverInvite { knock: true, ..invite(2) }).unwrap();
+    hub.ask(invite(3)).unwrap();
+    let synced = classic();
+    assert_eq!(names(&synced["rooms"]["invite"]), [room("far").as_str()], "{synced}");
+    assert_eq!(inviters().unwrap().len(), usize::from(bob().server_name() != alice().server_name()));
 }

@@ -3,10 +3,13 @@
 use std::rc::Rc;
 
 use serde_json::{Value, json};
-use tern_model::{Bounded, EphemeralNotice, Notice, NoticeEvent, Receipt, RoomSeq, RoomSummary};
+use tern_model::{
+    Bounded, BoundedJson, BoundedVec, EphemeralNotice, EventRef, Notice, NoticeEvent, Receipt, RoomSeq, RoomSummary,
+};
 use tern_ports::{
     Clock as _, Sql as _,
     wire::{
+        invite::DeliverInvite,
         pushers::{DeletePusher, ListPushers, PusherFields, SetPusher},
         user::{CloseSessions, SessionRef},
     },
@@ -340,4 +343,32 @@ fn large_rooms_tell_a_hub_that_has_a_pusher() {
     hub.host.settle();
     assert_eq!(hub.pushed(), ["$e2"]);
     assert!(hub.host.sqlite.query("SELECT 1 FROM unheard", &[]).unwrap().is_empty());
+}
+
+#[test]
+fn an_invite_into_a_room_that_is_not_here_is_pushed_as_well() {
+    let (hub, _) = Hub::with_pusher();
+    let event = json!({
+        "type": "m.room.member", "sender": bob(), "state_key": alice(), "content": { "membership": "invite" },
+    });
+    let shown = [
+        json!({ "type": "m.room.name", "state_key": "", "sender": bob(), "content": { "name": "Far" } }),
+        event.clone(),
+    ];
+    let invite = |number: u64| DeliverInvite {
+        room_id: crate::support::room("far"),
+        event_id: EventRef::try_from(format!("$invite{number}").as_str()).unwrap(),
+        ts: hub.host.clock.now(),
+        event: BoundedJson::new(raw(&event)).unwrap(),
+        stripped: BoundedVec::new(shown.iter().map(|event| BoundedJson::new(raw(event)).unwrap()).collect()).unwrap(),
+        knock: false,
+    };
+    hub.ask(invite(1)).unwrap();
+    hub.ask(invite(1)).unwrap();
+    hub.host.settle();
+    let sent = hub.gateway().take();
+    assert_eq!(sent.len(), 1, "told again it is no news");
+    hub.ask(DeliverInvite { knock: true, ..invite(2) }).unwrap();
+    hub.host.settle();
+    assert_eq!(hub.pushed(), Vec::<String>::new(), "a knock is one's own");
 }

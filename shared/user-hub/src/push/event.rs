@@ -64,6 +64,21 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         Ok(Some(PushedEvent { room_id, client: event.client, tweaks, sender_name, room_name }))
     }
 
+    /// What is told of an invite that is in no inbox, if it notifies.
+    pub(super) fn told_of_invite(
+        &self,
+        room_id: OwnedRoomId,
+        event: NoticeEvent,
+    ) -> Result<Option<PushedEvent>, MatrixError> {
+        let facts = self.facts(&room_id)?;
+        let notifies = self.evaluate_event(&Place::of(&room_id, &facts), &event, &Event::read(&event.client), None)?;
+        let Some(highlight) = notifies else { return Ok(None) };
+        let tweaks = self.tweaks(&room_id, &facts, &event, highlight)?;
+        let sender_name = stripped(&facts, MEMBER, event.sender.as_str(), "displayname");
+        let room_name = room_name_of(&facts, &self.user_id);
+        Ok(Some(PushedEvent { room_id, client: event.client, tweaks, sender_name, room_name }))
+    }
+
     /// The tweaks of the rule that the event met. That it notifies, and whether it highlights, was settled when it came.
     fn tweaks(
         &self,

@@ -10,11 +10,13 @@
 //! - [`pending`]: what is unread.
 //! - [`deliver`]: one request at a time for each pusher, never in the path of what is pushed.
 //! - [`event`]: what is told of an event.
+//! - [`invite`]: an invite into a room that is not here.
 //! - [`badge`]: the number alone, when it falls.
 
 mod badge;
 mod deliver;
 mod event;
+mod invite;
 mod pending;
 mod pushers;
 

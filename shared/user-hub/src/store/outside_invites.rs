@@ -1,6 +1,6 @@
 //! Invites into rooms that are not here, as their servers signed them.
 
-use ruma::{OwnedEventId, RoomId};
+use ruma::RoomId;
 use tern_ports::{Sql, SqlError};
 
 pub(crate) const TABLE: tern_object_kit::schema::Step = &["CREATE TABLE IF NOT EXISTS outside_invite (
@@ -17,11 +17,20 @@ pub(crate) fn put(sql: &impl Sql, room_id: &RoomId, event_id: &str, event: &str)
     Ok(!new.is_empty())
 }
 
-/// Takes an invite away; its id, if there was one.
-pub(crate) fn take(sql: &impl Sql, room_id: &RoomId) -> Result<Option<OwnedEventId>, SqlError> {
-    let rows =
-        sql.query("DELETE FROM outside_invite WHERE room_id = ? RETURNING event_id", &[room_id.as_str().into()])?;
-    Ok(rows.first().and_then(|row| row.text(0)?.try_into().ok()))
+/// Takes an invite away.
+pub(crate) fn take(sql: &impl Sql, room_id: &RoomId) -> Result<(), SqlError> {
+    sql.query("DELETE FROM outside_invite WHERE room_id = ?", &[room_id.as_str().into()])?;
+    Ok(())
+}
+
+/// Forgets those of rooms that the user has entered or left since.
+pub(crate) fn tidy(sql: &impl Sql) -> Result<(), SqlError> {
+    sql.query(
+        "DELETE FROM outside_invite WHERE room_id IN
+             (SELECT r.room_id FROM room r WHERE r.room_id = outside_invite.room_id AND r.membership = 'join')",
+        &[],
+    )?;
+    Ok(())
 }
 
 /// How many there are.
