@@ -135,8 +135,12 @@ impl<H: ObjectHost> DestinationActor<H> {
 
     /// Handles one command; answers with a reply frame.
     pub async fn handle(self: &Rc<Self>, command: DestinationCommand) -> Vec<u8> {
-        use DestinationCommand::{EnqueueEvents, ProbeDestination, WakeDestination};
-        let of_both = matches!(command, EnqueueEvents(_) | WakeDestination(_) | ProbeDestination(_));
+        let of_both = matches!(
+            command,
+            DestinationCommand::EnqueueEvents(_)
+                | DestinationCommand::WakeDestination(_)
+                | DestinationCommand::ProbeDestination(_)
+        );
         if self.service.is_some() && !of_both {
             return frame::write_reply::<()>(&Err(MatrixError::forbidden("An application service is no server")));
         }
