@@ -168,14 +168,6 @@ fn a_copy_is_brought_and_served_from_here() {
 }
 
 #[test]
-fn what_is_no_name_of_a_server_is_not_asked() {
-    let other = Other::answering(envelope(b"content"));
-    let media = MediaRef { origin: "a".repeat(3_000).try_into().unwrap(), media_id: "abc".to_owned() };
-    let copied = Executor::new().run(copy(&other, media, 1, 1_000, TS));
-    assert_eq!(copied.map_err(|error| error.status), Err(400));
-}
-
-#[test]
 fn one_at_a_time_asks_and_a_failure_is_everybodys() {
     let other = Other::answering(envelope(b"content"));
     let failed = MatrixError::new(502, "M_UNKNOWN", "?");

@@ -173,7 +173,8 @@ impl<H: ObjectHost> DestinationActor<H> {
     fn note_trouble(&self, before: u32, after: u32) {
         let fails = after > before && after >= NOTED_FROM && after.is_power_of_two();
         let is_back = before >= NOTED_FROM && after == 0;
-        if fails || is_back {
+        // Application services have a list of their own.
+        if self.service.is_none() && (fails || is_back) {
             let (host, note) =
                 (Rc::clone(&self.host), NoteTrouble { server: self.name.clone(), fails, ts: self.host.now() });
             self.host.spawn(Box::pin(async move { drop(ask_storage(&*host, note).await) }));
