@@ -12,7 +12,7 @@ const OWN = [
   'appservice.spec.ts', 'billed-rows.spec.ts', 'calls.spec.ts', 'cost.spec.ts', 'crowd.spec.ts', 'durability.spec.ts', 'element-call.spec.ts', 'federation-rooms.spec.ts', 'federation-send.spec.ts', 'federation.spec.ts', 'guards.spec.ts', 'keys.spec.ts',
   'large-rooms.spec.ts', 'launcher.spec.ts', 'limits.spec.ts', 'logs.spec.ts', 'mail.spec.ts', 'media.spec.ts',
   'oauth-client.spec.ts', 'openid.spec.ts', 'pages-further.spec.ts', 'previews.spec.ts', 'push.spec.ts', 'relays.spec.ts', 'room-version.spec.ts',
-  'rust-sdk.spec.ts', 'state-bytes.spec.ts', 'synapse-encryption.spec.ts', 'synapse-rooms.spec.ts', 'synapse.spec.ts', 'upstream.spec.ts',
+  'rust-sdk.spec.ts', 'state-bytes.spec.ts', 'synapse-crypto.spec.ts', 'synapse-encryption.spec.ts', 'synapse-rooms.spec.ts', 'synapse.spec.ts', 'upstream.spec.ts',
 ];
 /** For a whole file too, and one of `--full` builds matrix-rust-sdk first. */
 const TEST_TIMEOUT_MS = process.argv.includes('--full') ? 120 * 60_000 : 240_000;

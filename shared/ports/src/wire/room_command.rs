@@ -7,6 +7,7 @@ use super::{
     Done, boundary,
     delayed::{DelayEvent, Delayed, FindDelayed, ListDelayed, ManageDelayed, ScheduledEvent},
     directory::{CheckAliasPermission, ReadSummary, SeenRoom},
+    ephemeral::ReceiveEphemeral,
     handshake::{CheckJoined, MakeMember, MemberTemplate, SendMember, SentMember},
     invite::{CheckInvite, InvitePlace},
     policy::{RoomPolicy, Suspended, room_policy},
@@ -61,6 +62,7 @@ boundary! {
         ListDelayed => Vec<ScheduledEvent>, [Own Read Allowed];
         ProbeRoom => RoomProbe, [Own Read Allowed];
         ReceiveEvents => Vec<Receipted>, [Create Write Allowed];
+        ReceiveEphemeral => Done, [Own Write Allowed];
         ReadForServer => ServedEvents, [Own Read Allowed];
         ReadOutgoing => OutgoingEvents, [Own Read Allowed];
         MakeMember => MemberTemplate, [Own Read Allowed];

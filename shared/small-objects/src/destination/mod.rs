@@ -5,15 +5,19 @@
 //! - `keys` has the server say which keys it has, or a notary for it.
 //! - `request` makes signed requests.
 //! - `devices` keeps the keys of its users as long as they are true, in rows of `device_store`.
-//! - `queue` is what the server is to be told of: for each room how far it is, in rows of `store`; `transaction` makes what
-//!   it is sent of that, and `sending` has it sent.
+//! - `queue` is what the server is to be told of: for each room how far it is, in rows of `store`; `messages` are to-device
+//!   messages, in rows of `message_store`; `device_changes` are changed keys of users here, and `ephemeral` is typing and receipts; `transaction` makes what it is sent of that, and `sending` has it sent.
 //!
 //! Only a room in which the server takes part has anything stored here: whoever makes up names of servers leaves no objects
 //! behind.
 
+mod device_changes;
 mod device_store;
 mod devices;
+mod ephemeral;
 mod keys;
+mod message_store;
+mod messages;
 mod queue;
 mod request;
 mod schema;
@@ -69,6 +73,8 @@ pub struct DestinationActor<H> {
     back_off: Cell<BackOff>,
     queue: queue::Queue,
     alarm: AlarmClock,
+    /// Typing and receipts that wait.
+    ephemeral: ephemeral::Ephemeral,
     /// How often watchers of device lists could not be told.
     untold: Cell<u32>,
 }
@@ -96,6 +102,7 @@ impl<H: ObjectHost> DestinationActor<H> {
             back_off: Cell::default(),
             queue: queue::Queue::default(),
             alarm: AlarmClock::default(),
+            ephemeral: ephemeral::Ephemeral::default(),
             untold: Cell::default(),
         }))
     }
@@ -108,6 +115,9 @@ impl<H: ObjectHost> DestinationActor<H> {
             DestinationCommand::EnqueueEvents(request) => frame::write_reply(&self.enqueue(*request).await),
             DestinationCommand::QueryRemoteKeys(request) => frame::write_reply(&self.query_keys(*request).await),
             DestinationCommand::NoteRemoteDevices(request) => frame::write_reply(&self.note_devices(*request).await),
+            DestinationCommand::SendToDevice(request) => frame::write_reply(&self.send_to_device(*request).await),
+            DestinationCommand::EnqueueDeviceList(request) => frame::write_reply(&self.enqueue_devices(*request).await),
+            DestinationCommand::SendEphemeral(request) => frame::write_reply(&self.send_ephemeral(*request)),
             DestinationCommand::WakeDestination(_) => frame::write_reply(&self.wake()),
             DestinationCommand::ProbeDestination(_) => frame::write_reply(&self.probe()),
         }

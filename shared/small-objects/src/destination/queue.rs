@@ -64,10 +64,7 @@ impl<H: ObjectHost> DestinationActor<H> {
         if !self.config.federation.meets(self.name.as_str()) {
             return Ok(Done {});
         }
-        if self.queue_row()?.is_none() {
-            SCHEMA.create(self.host.sql())?;
-            self.write_queue(QueueRow::born(self.host.now()))?;
-        }
+        self.open_queue()?;
         let EnqueueEvents { room_id, from, until } = ask;
         self.queue.tell(&room_id, until);
         let lane = match self.store().lane(&room_id)? {
@@ -79,13 +76,27 @@ impl<H: ObjectHost> DestinationActor<H> {
         };
         if let Some(lane) = lane {
             self.store().put_lane(&lane)?;
-            // A server that is left alone is looked after already.
-            let due = self.progress()?.back_off.until.max(self.host.now().plus(LEFTOVERS_MS));
-            self.alarm.set(&*self.host, due).await;
+            self.look_after_queue().await?;
             self.host.synced().await;
         }
         self.start_sending();
         Ok(Done {})
+    }
+
+    /// Makes the row, unless there is one.
+    pub(super) fn open_queue(&self) -> Result<(), SqlError> {
+        if self.queue_row()?.is_some() {
+            return Ok(());
+        }
+        SCHEMA.create(self.host.sql())?;
+        self.write_queue(QueueRow::born(self.host.now()))
+    }
+
+    /// Has the alarm look after what was queued. A server that is left alone is looked after already.
+    pub(super) async fn look_after_queue(&self) -> Result<(), SqlError> {
+        let due = self.progress()?.back_off.until.max(self.host.now().plus(LEFTOVERS_MS));
+        self.alarm.set(&*self.host, due).await;
+        Ok(())
     }
 
     /// The server is there: what waits for it is sent now.
@@ -114,6 +125,7 @@ impl<H: ObjectHost> DestinationActor<H> {
             positions: lanes.iter().map(waits).sum(),
             sending: row.txn.is_some(),
             refused: row.given_up,
+            to_device: self.store().loads(None)?.1.messages,
         })
     }
 
@@ -136,7 +148,11 @@ impl<H: ObjectHost> DestinationActor<H> {
     fn next_due(&self) -> Result<Option<Millis>, SqlError> {
         let telling = self.watchers_due()?;
         let Some(row) = self.queue_row()? else { return Ok(telling) };
-        let waits = row.txn.is_some() || !self.store().pending(1)?.is_empty();
+        let store = self.store();
+        let waits = row.txn.is_some()
+            || !store.pending(1)?.is_empty()
+            || !store.messages(1)?.is_empty()
+            || !store.device_changes(1)?.is_empty();
         let soon = self.host.now().plus(LEFTOVERS_MS);
         let sending = waits.then(|| row.progress.back_off.until.max(soon));
         Ok(sending.into_iter().chain(telling).min())

@@ -4,6 +4,8 @@
 
 mod devices;
 mod keys;
+mod messages;
 mod queue;
 mod requests;
 mod support;
+mod telling;
