@@ -1,8 +1,7 @@
 //! What is sent next: the events of the rooms' hubs, made into a transaction.
 
 use ruma::OwnedRoomId;
-use tern_federation::queue::{MOST_BYTES, MOST_PDUS};
-use tern_model::{MatrixError, RawJson, RoomSeq};
+use tern_model::{Bounded, MatrixError, RawJson, RoomSeq};
 use tern_ports::{
     ObjectHost, SqlError, ask_room,
     wire::server_reads::{OutgoingEvents, ReadOutgoing},
@@ -53,14 +52,15 @@ impl<H: ObjectHost> DestinationActor<H> {
     /// The transaction in flight, or a new one of what waits.
     pub(super) async fn next_transaction(&self) -> Result<Prepared, Nothing> {
         let row = self.queue_row()?.ok_or(Nothing::Done)?;
-        let Some(transaction) = row.txn else { return self.make_transaction(row).await };
+        let Some(transaction) = row.txn.clone() else { return self.make_transaction(row).await };
         let kept = self.queue.prepared.borrow().clone();
         if let Some(prepared) = kept.filter(|prepared| prepared.transaction.id == transaction.id) {
             return Ok(prepared);
         }
-        let (mut pdus, mut rooms) = (Vec::new(), Vec::new());
-        for part in &transaction.parts {
-            let ask = self.ask(part.from, Some(part.through), MOST_PDUS);
+        let (mut transaction, mut pdus, mut rooms) = (transaction, Vec::new(), Vec::new());
+        let mut less = false;
+        for part in &mut transaction.parts {
+            let ask = self.ask(part.from, Some(part.through), self.peer().most_events());
             let outgoing = ask_room(&*self.host, &part.room_id, ask).await;
             let Some(outgoing) = here(outgoing)? else {
                 rooms.push(Known { newest: part.through, joined: false });
@@ -68,22 +68,29 @@ impl<H: ObjectHost> DestinationActor<H> {
             };
             pdus.extend(outgoing.events);
             rooms.push(Known { newest: outgoing.newest, joined: outgoing.joined });
+            // Not yet sent: it was begun before anybody knew how much it is.
+            less |= outgoing.through < part.through;
+            part.through = part.through.min(outgoing.through);
+        }
+        if less {
+            self.write_queue(QueueRow { txn: Some(transaction.clone()), ..row })?;
         }
         Ok(self.keep(Prepared { transaction, pdus, rooms }))
     }
 
-    async fn make_transaction(&self, mut row: QueueRow) -> Result<Prepared, Nothing> {
+    async fn make_transaction(&self, row: QueueRow) -> Result<Prepared, Nothing> {
         let (mut parts, mut pdus, mut rooms, mut later) = (Vec::new(), Vec::new(), Vec::new(), false);
+        let most_bytes = self.peer().most_bytes();
         for lane in self.store().pending(MOST_ROOMS)? {
             let bytes: usize = pdus.iter().map(|pdu: &RawJson| pdu.text().len()).sum();
             let left = row.progress.most.saturating_sub(u32::try_from(pdus.len()).unwrap_or(u32::MAX));
-            if left == 0 || bytes >= MOST_BYTES {
+            if left == 0 || bytes >= most_bytes {
                 break;
             }
             let room_id = lane.room_id.clone();
-            match self.read_lane(lane, left, MOST_BYTES - bytes).await {
+            match self.read_lane(lane, left, most_bytes - bytes).await {
                 // What does not fit beside others is the first of the next.
-                Ok(Some((_, outgoing))) if !pdus.is_empty() && size(&outgoing) > MOST_BYTES - bytes => break,
+                Ok(Some((_, outgoing))) if !pdus.is_empty() && size(&outgoing) > most_bytes - bytes => break,
                 Ok(Some((from, outgoing))) => {
                     parts.push(Part { room_id, from, through: outgoing.through });
                     rooms.push(Known { newest: outgoing.newest, joined: outgoing.joined });
@@ -97,10 +104,7 @@ impl<H: ObjectHost> DestinationActor<H> {
         if parts.is_empty() {
             return Err(if later { Nothing::Later } else { Nothing::Done });
         }
-        row.counter += 1;
-        let transaction = Transaction { id: format!("{}-{}", row.birth.0, row.counter), parts };
-        row.txn = Some(transaction.clone());
-        self.write_queue(row)?;
+        let transaction = self.begin_transaction(parts)?;
         Ok(self.keep(Prepared { transaction, pdus, rooms }))
     }
 
@@ -152,7 +156,8 @@ impl<H: ObjectHost> DestinationActor<H> {
     }
 
     fn ask(&self, from: RoomSeq, until: Option<RoomSeq>, limit: u32) -> ReadOutgoing {
-        ReadOutgoing { server: self.name.clone(), from, until, limit, max_bytes: MOST_BYTES }
+        let service = self.service.as_ref().map(Bounded::cut);
+        ReadOutgoing { server: self.name.clone(), service, from, until, limit, max_bytes: self.peer().most_bytes() }
     }
 
     fn keep(&self, prepared: Prepared) -> Prepared {

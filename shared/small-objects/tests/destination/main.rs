@@ -4,6 +4,8 @@
 
 mod devices;
 mod keys;
+mod leases;
 mod queue;
 mod requests;
+mod services;
 mod support;
