@@ -278,7 +278,7 @@ impl Parts {
                 PollReply::Waiting { .. } => Err(Unreachable("a question was parked that cannot be".to_owned())),
             },
             Target::Relay(name) => self.ask_relay(name, bytes).await,
-            Target::Destination(_) => {
+            Target::Destination(_) | Target::Service(_) => {
                 self.count(|tally| tally.hops += 1);
                 yield_once().await;
                 Ok(frame::write_reply(&Ok(Done {})))

@@ -2,25 +2,33 @@
 
 use std::{
     cell::{Cell, RefCell},
+    pin::pin,
     rc::Rc,
 };
 
+use futures::{
+    channel::oneshot,
+    future::{Either, select},
+};
 use tern_auth::{TokenCache, limit::Meters, turn_server::Relays};
-use tern_edge::federation::{awake::Awake, in_flight::InFlight, key_cache::KeyCache, own_keys::OwnKeys};
+use tern_edge::federation::{
+    awake::Awake, in_flight::InFlight, key_cache::KeyCache, own_keys::OwnKeys, profiles::RemoteProfiles,
+};
+use tern_edge::remote_media::{Peers, Reply};
 use tern_edge::signing::Keyrings;
 use tern_edge::upstream::Known;
 use tern_media::Policy;
 use tern_model::{Algorithm, Config, Jwk, MatrixError, Millis};
 use tern_ports::{
-    Cache, Charsets, Clock, ContentTransport, Crypto, CryptoError, Entropy, KeyPair, Outbound, Target, Transport,
-    Unreachable,
-    outbound::{Bounds, HttpAnswer, HttpError, HttpRequest, Reach},
+    Cache, Charsets, Clock, ContentTransport, Crypto, CryptoError, Entropy, KeyPair, Outbound, Polls as _, Target,
+    Transport, Unreachable,
+    outbound::{Bounds, HttpAnswer, HttpError, HttpRequest, Reach, Url},
     wire::{
         media::{StoreMedia, Stored},
         policy::Standing,
     },
 };
-use worker::Env;
+use worker::{Context, Env};
 
 use crate::{cf, cf::settings::RtcTransport};
 
@@ -45,6 +53,7 @@ pub(crate) struct Edge {
     /// Of the one request that is served.
     pub(crate) trace: Trace,
     env: Env,
+    context: Rc<Context>,
     pub(crate) tokens: Rc<RefCell<TokenCache>>,
     pub(crate) meters: Rc<RefCell<Meters>>,
     /// What other providers have said of themselves.
@@ -52,6 +61,8 @@ pub(crate) struct Edge {
     pub(crate) keyrings: Rc<Keyrings>,
     /// Other servers that were there lately.
     pub(crate) awake: Rc<Awake>,
+    /// Of users of other servers.
+    pub(crate) profiles: Rc<RemoteProfiles>,
     /// Of other servers.
     pub(crate) server_keys: Rc<KeyCache>,
     /// What this server says of its own.
@@ -71,6 +82,7 @@ thread_local! {
     static KEYRINGS: Rc<Keyrings> = Rc::default();
     static AWAKE: Rc<Awake> = Rc::default();
     static PROVIDERS: Rc<Known> = Rc::default();
+    static PROFILES: Rc<RemoteProfiles> = Rc::default();
     static SERVER_KEYS: Rc<KeyCache> = Rc::default();
     static OWN_KEYS: Rc<OwnKeys> = Rc::default();
     static IN_FLIGHT: Rc<InFlight> = Rc::default();
@@ -78,8 +90,9 @@ thread_local! {
 
 impl Edge {
     /// The edge of this isolate.
-    pub(crate) fn of(env: &Env) -> worker::Result<Self> {
+    pub(crate) fn of(env: &Env, context: Rc<Context>) -> worker::Result<Self> {
         Ok(Self {
+            context,
             config: config(env)?,
             wire: Rc::new(cf::wire::Wire::of(env, Standing::Unknown)?),
             dataset: cf::meter::Dataset::of(env),
@@ -90,6 +103,7 @@ impl Edge {
             providers: PROVIDERS.with(Rc::clone),
             keyrings: KEYRINGS.with(Rc::clone),
             awake: AWAKE.with(Rc::clone),
+            profiles: PROFILES.with(Rc::clone),
             server_keys: SERVER_KEYS.with(Rc::clone),
             own_keys: OWN_KEYS.with(Rc::clone),
             in_flight: IN_FLIGHT.with(Rc::clone),
@@ -97,6 +111,26 @@ impl Edge {
             relays: cf::settings::relays(env)?,
             transports: cf::settings::transports(env)?,
         })
+    }
+}
+
+impl Edge {
+    /// Does something to its end, also when the client goes away meanwhile. The platform gives that half a minute.
+    ///
+    /// # Errors
+    /// 503 when it did not come to its end; 500.
+    pub(crate) async fn outlasting<T: 'static>(
+        &self,
+        work: impl AsyncFnOnce(&Self) -> Result<T, MatrixError> + 'static,
+    ) -> Result<T, MatrixError> {
+        let own = Self::of(&self.env, Rc::clone(&self.context)).map_err(|_| MatrixError::internal())?;
+        own.wire.stand(self.wire.standing());
+        let (sender, receiver) = oneshot::channel();
+        self.context.wait_until(async move {
+            // Whoever waited may be gone.
+            let _sent = sender.send(work(&own).await);
+        });
+        receiver.await.unwrap_or_else(|_| Err(MatrixError::unavailable()))
     }
 }
 
@@ -197,5 +231,24 @@ impl ContentTransport for Edge {
     async fn store_content(&self, ask: StoreMedia, content: Vec<u8>) -> Result<Stored, MatrixError> {
         let content = js_sys::Uint8Array::from(content.as_slice());
         self.wire.ask_media(ask, Some(content.into())).await.map(|(stored, _)| stored)
+    }
+}
+
+/// How long content may be on its way, in milliseconds.
+const PASSING_MS: u64 = 120_000;
+
+impl Peers for Edge {
+    type Body = cf::outbound::Passing;
+
+    async fn get(&self, url: &Url, authorization: Option<&str>) -> Result<Reply<Self::Body>, HttpError> {
+        cf::outbound::open(url, authorization).await
+    }
+
+    async fn store(&self, ask: StoreMedia, mut body: Self::Body) -> Result<Stored, MatrixError> {
+        let stored = pin!(self.wire.ask_media(ask, body.stream.take()));
+        match select(stored, pin!(self.wire.sleep(PASSING_MS))).await {
+            Either::Left((stored, _)) => stored.map(|(stored, _)| stored),
+            Either::Right(_) => Err(HttpError::Late.into()),
+        }
     }
 }

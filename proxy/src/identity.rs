@@ -137,6 +137,7 @@ async fn act_as(edge: &Edge, token: &str, query: &str) -> Result<Identity, Matri
     let given = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let device = given("device_id").or_else(|| given("org.matrix.msc3202.device_id"));
     let actor = appservice::actor(edge, &edge.config, service, given("user_id"), device).await?;
+    edge.awake.note_service(edge, &service.id, edge.now()).await;
     Ok(Identity {
         caller: actor.caller,
         session_id: String::new(),

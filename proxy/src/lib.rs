@@ -23,13 +23,15 @@ mod routes;
 mod text;
 mod trace;
 
+use std::rc::Rc;
+
 use worker::{Context, Env, Request, Response, event};
 
 /// Every HTTP request starts here.
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
     let reader = respond::Reader::of(&request)?;
-    let edge = match edge::Edge::of(&env) {
+    let edge = match edge::Edge::of(&env, Rc::new(context)) {
         Ok(edge) => edge,
         Err(error) => {
             worker::console_error!("configuration: {error}");

@@ -103,6 +103,11 @@ impl Incoming {
         Err(MatrixError::bad_json("The body must be a JSON object"))
     }
 
+    /// Likewise, an absent body counting as `{}`.
+    pub(crate) fn object_or_empty(&self) -> Result<RawJson, MatrixError> {
+        if self.is_blank() { parse(b"{}") } else { self.object() }
+    }
+
     /// What is asked for, apart from the proof of interactive authentication.
     pub(crate) fn parameters(&self) -> Parameters {
         Parameters::of(self.params.iter().map(|(_, value)| value.as_str()), &self.body)

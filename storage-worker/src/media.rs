@@ -16,8 +16,9 @@ use worker::{ByteStream, Env, Request, Response, ResponseBody, ResponseBuilder, 
 
 use crate::{d1::Bindings, r2::Media};
 
-/// How long content of other servers is kept.
-const CACHED_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+/// How long content of other servers is kept, in days, unless `MEDIA_REMOTE_DAYS` says otherwise.
+const CACHED_DAYS: u64 = 30;
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 thread_local! {
     /// The pictures that this isolate is working on.
@@ -41,7 +42,9 @@ pub(crate) async fn answer(request: &Request, command: &str, env: Env) -> Result
 /// Deletes what is due.
 pub(crate) async fn sweep(env: Env) -> Result<()> {
     let now = worker::Date::now().as_millis();
-    let swept = store(env)?.sweep(Millis(now), Millis(now.saturating_sub(CACHED_MS))).await;
+    let days = env.var("MEDIA_REMOTE_DAYS").ok().and_then(|days| days.to_string().parse().ok()).unwrap_or(CACHED_DAYS);
+    let kept_since = now.saturating_sub(days.max(1).saturating_mul(DAY_MS));
+    let swept = store(env)?.sweep(Millis(now), Millis(kept_since)).await;
     swept.map(|_| ()).map_err(|error| worker::Error::RustError(error.to_string()))
 }
 

@@ -4,18 +4,38 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { text as textOf } from 'node:stream/consumers';
 import { after, test } from 'node:test';
-import { ask, at, eventually, login, okay, refused, register, text, unique, type Ask, type Json } from './support/client.ts';
+import { ask, at, eventually, login, okay, refused, register, text, unique, type Ask, type Json, type User } from './support/client.ts';
+import { CrossSigning } from './support/keys.ts';
 import { own, uncontrolled } from './support/server.ts';
 
 const skip = uncontrolled;
 const tokens = { as: unique('as-token-of-the-bridge-'), hs: unique('hs-token-of-the-bridge-'), other: unique('as-token-of-another-') };
 
-/** The service itself, as far as it is asked. */
+/** The service itself, as far as it is asked for a ping; transactions are another spec's. */
 const asked: Json[] = [];
 let status = 200;
+/** What it knows of third-party networks, by path. */
+const networks: Record<string, Json> = {
+  '/protocol/irc': { user_fields: ['nick'], location_fields: ['channel'], icon: 'mxc://x/y', field_types: {}, instances: [{ desc: 'Libera', network_id: 'libera', fields: {} }] },
+  '/location/irc?channel=%23tern': [{ alias: '#_bridge_tern:x', protocol: 'irc', fields: { channel: '#tern' } }],
+  '/user?userid=%40_bridge_x%3Ax': [{ userid: '@_bridge_x:x', protocol: 'irc', fields: {} }],
+};
+/** What it makes when it is asked for an alias. */
+const makes = new Map<string, () => Promise<unknown>>();
 const service = createServer(async (request, response) => {
-  asked.push({ path: request.url, token: request.headers.authorization, body: JSON.parse(await textOf(request)) });
-  response.writeHead(status, { 'content-type': 'application/json' }).end('{}');
+  const [path, token] = [request.url!, request.headers.authorization];
+  const answer = (code: number, body: unknown = {}) => response.writeHead(code, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+  const body = await textOf(request);
+  if (path.endsWith('/ping')) {
+    asked.push({ path, token, body: JSON.parse(body) });
+    return answer(status);
+  }
+  if (path.startsWith('/_matrix/app/v1/transactions/')) return answer(200);
+  if (token !== `Bearer ${tokens.hs}`) return answer(403, { errcode: 'M_FORBIDDEN' });
+  const network = networks[path.replace('/_matrix/app/v1/thirdparty', '')];
+  const make = makes.get(decodeURIComponent(path.replace('/_matrix/app/v1/rooms/', '')));
+  if (make) await make();
+  return network || make ? answer(200, network) : answer(404, { errcode: 'M_NOT_FOUND' });
 });
 let url = '';
 if (!skip) {
@@ -37,7 +57,7 @@ const server = skip ? undefined! : await own({
   vars: {
     OUTBOUND_PRIVATE: 'true',
     APPSERVICES: [
-      { id: 'bridge', url, as_token: tokens.as, hs_token: tokens.hs, sender_localpart: 'bridgebot', rate_limited: false, namespaces: namespaces('bridge') },
+      { id: 'bridge', url, as_token: tokens.as, hs_token: tokens.hs, sender_localpart: 'bridgebot', rate_limited: false, namespaces: namespaces('bridge'), protocols: ['irc'] },
       { id: 'other', url: null, as_token: tokens.other, hs_token: unique('hs-token-of-another-'), sender_localpart: 'otherbot', namespaces: namespaces('other') },
     ],
   },
@@ -199,6 +219,41 @@ test('a service makes devices of its users and removes them without a password',
   const alice = await register(base);
   refused(await alice.call('PUT', path, { body: { display_name: 'mine' } }), 404, 'M_NOT_FOUND');
   assert.equal((await alice.call('DELETE', at`/devices/${alice.device}`, { body: {} })).status, 401, 'others prove who they are');
+});
+
+test('a service needs no password to replace keys and to end its users', { skip }, async () => {
+  const { id } = await ghost();
+  for (const _ of ['first', 'others']) {
+    okay(await as('POST', '/keys/device_signing/upload', id, { body: new CrossSigning({ id } as User).upload() }));
+  }
+  okay(await as('POST', '/account/deactivate', id, { body: {} }));
+  refused(await as('GET', '/account/whoami', id), 403, 'M_FORBIDDEN');
+  const alice = await register(base);
+  assert.equal((await alice.call('POST', '/account/deactivate', { body: {} })).status, 401, 'others prove who they are');
+});
+
+test('third-party networks are those that services bridge to', { skip }, async () => {
+  const alice = await register(base);
+  const protocols = await alice.get('/thirdparty/protocols');
+  assert.deepEqual(Object.keys(protocols), ['irc']);
+  assert.deepEqual(protocols.irc.instances, [{ desc: 'Libera', network_id: 'libera', fields: {}, instance_id: 'bridge|libera' }]);
+  assert.deepEqual(await alice.get('/thirdparty/protocol/irc'), protocols.irc);
+  refused(await alice.call('GET', '/thirdparty/protocol/xmpp'), 404, 'M_NOT_FOUND');
+  const found = okay(await alice.call('GET', '/thirdparty/location/irc', { query: { channel: '#tern' } }));
+  assert.equal(found[0].alias, '#_bridge_tern:x');
+  assert.deepEqual(okay(await alice.call('GET', '/thirdparty/location/irc', { query: { channel: '#other' } })), []);
+  assert.equal(okay(await alice.call('GET', '/thirdparty/user', { query: { userid: '@_bridge_x:x' } })).length, 1);
+  refused(await alice.call('GET', '/thirdparty/user/xmpp'), 404, 'M_NOT_FOUND');
+});
+
+test('a service makes the room of an alias when it is asked for', { skip }, async () => {
+  const alice = await register(base);
+  const name = unique('_bridge_');
+  const alias = `#${name}:${alice.server}`;
+  refused(await alice.call('GET', at`/directory/room/${alias}`), 404, 'M_NOT_FOUND');
+  makes.set(alias, () => as('POST', '/createRoom', undefined, { body: { room_alias_name: name, preset: 'public_chat' } }));
+  const joined = okay(await alice.call('POST', at`/join/${alias}`, { body: {} }));
+  assert.equal((await alice.get(at`/directory/room/${alias}`)).room_id, joined.room_id);
 });
 
 test('a service says when something was said, and nobody else does', { skip }, async () => {

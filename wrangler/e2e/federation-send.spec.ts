@@ -119,6 +119,26 @@ test('a server that was away gets all of it when it asks something', { skip }, a
   await arrives(guest, numbered(1, 10));
 });
 
+test('servers that fail again and again are listed until they are back', { skip }, async () => {
+  const { guest, alice, room } = await stage();
+  const listed = async () => {
+    const { destinations } = okay(await ask(server.base, 'GET', '/_tern/admin/v1/federation/destinations', { token: token() }));
+    return destinations.find(({ server_name }: { server_name: string }) => server_name === guest.name);
+  };
+  assert.equal(await listed(), undefined);
+  await guest.goAway();
+  await alice.send(room, '1');
+  const shown = await eventually('it is listed', async () => {
+    await retry(guest);
+    return listed();
+  });
+  assert.ok(shown.failures >= 2 && shown.rooms_pending === 1 && shown.since <= Date.now(), JSON.stringify(shown));
+  await guest.comeBack();
+  await retry(guest);
+  await arrives(guest, ['1']);
+  await eventually('it is not listed any more', async () => !(await listed()));
+});
+
 test('a power cut loses nothing and sends nothing under another id', { skip }, async () => {
   const { guest, alice, room } = await stage();
   // The transaction has come, and no answer has gone back before the cut.

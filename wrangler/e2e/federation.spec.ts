@@ -117,6 +117,51 @@ test('profiles, aliases and the directory', { skip }, async () => {
   fails(await get('/event/%24nonsense'), 404, 'M_NOT_FOUND');
 });
 
+test('a space is shown with the rooms in it that others could enter', { skip }, async () => {
+  const create = (fields: Json): Promise<string> => alice.createRoom({ name: unique('room'), ...fields });
+  const [open, closed] = [await create({}), await create({ preset: 'private_chat' })];
+  const space = await create({ creation_content: { type: 'm.space' } });
+  const hidden = await create({ creation_content: { type: 'm.space' }, preset: 'private_chat' });
+  for (const child of [open, closed, `!unknown:${us}`]) await alice.setState(space, 'm.space.child', { via: [us], suggested: child === open }, child);
+  const path = (room: string, query = '') => `/hierarchy/${encodeURIComponent(room)}${query}`;
+  const found = await eventually('the space is shown', async () => {
+    const { status, json } = await get(path(space));
+    return status === 200 && json.children.length + json.inaccessible_children.length === 2 && json;
+  });
+  assert.deepEqual([found.room.room_id, found.room.children_state.length], [space, 3]);
+  assert.deepEqual([found.children[0].room_id, found.inaccessible_children], [open, [closed]]);
+  const suggested = succeeds(await get(path(space, '?suggested_only=true')));
+  assert.deepEqual([suggested.room.children_state.length, suggested.children.length, suggested.inaccessible_children], [1, 1, []]);
+  for (const room of [hidden, `!nowhere:${us}`]) fails(await get(path(room)), 404, 'M_NOT_FOUND');
+  const time = `/timestamp_to_event/${encodeURIComponent(open)}`;
+  fails(await get(`${time}?ts=1&dir=f`), 403, 'M_FORBIDDEN');
+  fails(await get(`${time}?dir=f`), 400, 'M_MISSING_PARAM');
+});
+
+test('invites to addresses', { skip }, async () => {
+  const room = `!r:${us}`;
+  const event = { type: 'm.room.member', room_id: room, sender: alice.id, state_key: `@eve:${peer.name}`, content: { membership: 'invite' } };
+  const target = `${V1}/exchange_third_party_invite/${encodeURIComponent(room)}`;
+  fails(await send('PUT', target, { body: JSON.stringify(event) }), 403, 'M_FORBIDDEN');
+  fails(await send('PUT', target, { body: '{}' }), 400, 'M_BAD_JSON');
+  const asked: [string, Json][] = [];
+  const before = peer.serve;
+  peer.serve = (method, path, _, body) => {
+    asked.push([`${method} ${path}`, JSON.parse(body)]);
+    return { status: 200, body: {} };
+  };
+  const signed = { mxid: alice.id, token: 't', signatures: {} };
+  const invite = { address: 'a@example.org', medium: 'email', mxid: alice.id, room_id: `!r:${peer.name}`, sender: `@eve:${peer.name}`, signed };
+  const bound = (invites: Json[]) =>
+    ask(base, 'PUT', `${V1}/3pid/onbind`, { body: { address: 'a@example.org', medium: 'email', mxid: alice.id, invites } });
+  okay(await bound([]));
+  okay(await bound([invite]));
+  peer.serve = before;
+  assert.deepEqual(asked.map(([what, body]) => [what, body.state_key, body.content.third_party_invite.signed]), [
+    [`PUT ${V1}/exchange_third_party_invite/${encodeURIComponent(invite.room_id).replace('!', '%21')}`, alice.id, signed],
+  ]);
+});
+
 test('devices and keys of users here, and of nobody else', { skip }, async () => {
   const key = await publish(alice);
   const foreign = '@a:other.example';

@@ -172,7 +172,7 @@ test('nothing is told to whoever may not know', async (t) => {
   assert.equal(await errcode(undefined, id), '401 M_MISSING_TOKEN');
   assert.equal(await errcode(undefined, `/_matrix/media/v3/download/${id}`), '404 M_NOT_FOUND');
   assert.equal(await errcode(bob, `${bob.server}/${unique()}`), '404 M_NOT_FOUND');
-  assert.equal(await errcode(bob, `elsewhere.example/${unique()}`), '404 M_NOT_FOUND');
+  assert.equal(await errcode(bob, `elsewhere.example/${unique()}?allow_remote=false`), '404 M_NOT_FOUND');
   for (const path of [`${bob.server}/..%2f..%2fetc`, `${bob.server}/a.b`, 'not%20a%20server/abc']) {
     assert.equal(await errcode(bob, path), '400 M_INVALID_PARAM', path);
   }

@@ -8,11 +8,17 @@ import { parseArgs } from 'node:util';
 import { leaks, secretsOf } from './support/secrets.ts';
 import { freePort, Server } from './support/server.ts';
 
+/** They have a server of their own, and measure it, kill it or have a browser wait for it: one after the other. */
+const ALONE = [
+  'calls.spec.ts', 'cost.spec.ts', 'crowd.spec.ts', 'durability.spec.ts', 'element-call.spec.ts', 'large-rooms.spec.ts', 'launcher.spec.ts',
+  'limits.spec.ts', 'media.spec.ts', 'push.spec.ts', 'relays.spec.ts', 'rust-sdk.spec.ts', 'state-bytes.spec.ts', 'synapse-partition.spec.ts',
+];
+/** They have a server of their own, which mostly waits for them: two at once. */
 const OWN = [
-  'appservice.spec.ts', 'billed-rows.spec.ts', 'calls.spec.ts', 'cost.spec.ts', 'crowd.spec.ts', 'durability.spec.ts', 'element-call.spec.ts', 'federation-rooms.spec.ts', 'federation-send.spec.ts', 'federation.spec.ts', 'guards.spec.ts', 'keys.spec.ts',
-  'large-rooms.spec.ts', 'launcher.spec.ts', 'limits.spec.ts', 'logs.spec.ts', 'mail.spec.ts', 'media.spec.ts',
-  'oauth-client.spec.ts', 'openid.spec.ts', 'pages-further.spec.ts', 'previews.spec.ts', 'push.spec.ts', 'relays.spec.ts', 'room-version.spec.ts',
-  'rust-sdk.spec.ts', 'state-bytes.spec.ts', 'synapse-crypto.spec.ts', 'synapse-encryption.spec.ts', 'synapse-rooms.spec.ts', 'synapse.spec.ts', 'upstream.spec.ts',
+  'appservice.spec.ts', 'appservice-transactions.spec.ts', 'billed-rows.spec.ts', 'federation-media.spec.ts', 'federation-rooms.spec.ts',
+  'federation-send.spec.ts', 'federation.spec.ts', 'guards.spec.ts', 'heisenbridge.spec.ts', 'keys.spec.ts', 'logs.spec.ts', 'mail.spec.ts',
+  'oauth-client.spec.ts', 'openid.spec.ts', 'pages-further.spec.ts', 'previews.spec.ts', 'room-version.spec.ts', 'synapse-crypto.spec.ts', 'synapse-encryption.spec.ts',
+  'synapse-join.spec.ts', 'synapse-media.spec.ts', 'synapse-rooms.spec.ts', 'synapse.spec.ts', 'upstream.spec.ts',
 ];
 /** For a whole file too, and one of `--full` builds matrix-rust-sdk first. */
 const TEST_TIMEOUT_MS = process.argv.includes('--full') ? 120 * 60_000 : 240_000;
@@ -52,7 +58,7 @@ function logsAreSilent(): boolean {
 }
 
 let failed = 0;
-const together = specs.filter((file) => !OWN.includes(file));
+const together = specs.filter((file) => !OWN.includes(file) && !ALONE.includes(file));
 if (together.length > 0 && process.env.TERN_URL) {
   failed |= await test(together, 2, {});
 } else if (together.length > 0) {
@@ -66,7 +72,9 @@ if (together.length > 0 && process.env.TERN_URL) {
   if (failed) console.error(`last words of the shared server:\n${server.tail()}`);
   server.removeState();
 }
-const alone = specs.filter((file) => OWN.includes(file));
+const own = specs.filter((file) => OWN.includes(file));
+if (own.length > 0) failed |= await test(own, 2, {});
+const alone = specs.filter((file) => ALONE.includes(file));
 if (alone.length > 0) failed |= await test(alone, 1, {});
 if (!logsAreSilent()) failed |= 1;
 rmSync(records, { recursive: true, force: true });

@@ -1,4 +1,4 @@
-//! `fetch` to servers that are not ours.
+//! `fetch` to servers that are not ours; what is read, and what is passed on unread.
 
 use std::{pin::pin, time::Duration};
 
@@ -6,10 +6,19 @@ use futures::{
     StreamExt,
     future::{Either, select},
 };
-use tern_ports::outbound::{Bounds, HttpAnswer, HttpError, HttpMethod, HttpRequest};
+use tern_edge::remote_media::Reply;
+use tern_ports::outbound::{Bounds, HttpAnswer, HttpError, HttpMethod, HttpRequest, Url};
+use wasm_bindgen::JsValue;
 use worker::{
     AbortController, AbortSignal, Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response,
+    ResponseBody,
 };
+
+/// Until the headers of content, in milliseconds: the other server may wait for its uploader meanwhile.
+const HEADERS_MS: u64 = 45_000;
+
+/// How this server calls itself.
+const AGENT: &str = "Tern";
 
 /// Carries one request and brings its answer. Whatever is not read to its end is broken off.
 pub(crate) async fn exchange(request: &HttpRequest, bounds: &Bounds) -> Result<HttpAnswer, HttpError> {
@@ -24,6 +33,49 @@ pub(crate) async fn exchange(request: &HttpRequest, bounds: &Bounds) -> Result<H
         controller.abort();
     }
     answer
+}
+
+/// Content on its way, until somebody breaks it off.
+pub(crate) struct Passing {
+    /// The stream; none when there is no content.
+    pub(crate) stream: Option<JsValue>,
+    controller: Option<AbortController>,
+}
+
+impl Drop for Passing {
+    /// Breaks it off, if it has not come to its end.
+    fn drop(&mut self) {
+        if let Some(controller) = self.controller.take() {
+            controller.abort();
+        }
+    }
+}
+
+/// Asks for content, whose address was looked at, and leaves it unread.
+pub(crate) async fn open(url: &Url, authorization: Option<&str>) -> Result<Reply<Passing>, HttpError> {
+    let mut request = HttpRequest::get(url.clone()).with_header("user-agent", AGENT);
+    if let Some(authorization) = authorization {
+        request = request.with_header("authorization", authorization);
+    }
+    let controller = AbortController::default();
+    let signal = controller.signal();
+    let late = pin!(Delay::from(Duration::from_millis(HEADERS_MS)));
+    let response = match select(pin!(send(&request, &signal)), late).await {
+        Either::Left((response, _)) => response.map_err(unreachable)?,
+        Either::Right(_) => {
+            controller.abort();
+            return Err(HttpError::Late);
+        }
+    };
+    let header = |name: &str| response.headers().get(name).ok().flatten();
+    let (status, content_type, disposition) =
+        (response.status_code(), header("content-type"), header("content-disposition"));
+    let length = header("content-length").and_then(|length| length.parse().ok());
+    let stream = match response.into_parts().1 {
+        ResponseBody::Stream(stream) => Some(stream.into()),
+        ResponseBody::Empty | ResponseBody::Body(_) => None,
+    };
+    Ok(Reply { status, content_type, length, disposition, body: Passing { stream, controller: Some(controller) } })
 }
 
 async fn answer(request: &HttpRequest, bounds: &Bounds, signal: &AbortSignal) -> Result<HttpAnswer, HttpError> {

@@ -44,6 +44,7 @@ pub(crate) struct Wire {
     device_sign_ins: ObjectNamespace,
     relays: ObjectNamespace,
     destinations: ObjectNamespace,
+    services: ObjectNamespace,
     /// Of whoever causes what is sent.
     standing: Cell<Standing>,
     spent: Cell<Spent>,
@@ -62,6 +63,7 @@ impl Wire {
             device_sign_ins: env.durable_object("HANDOFF")?,
             relays: env.durable_object("RELAY")?,
             destinations: env.durable_object("DESTINATION")?,
+            services: env.durable_object("SERVICE")?,
             standing: Cell::new(standing),
             spent: Cell::default(),
             asks_cost: Cell::default(),
@@ -116,6 +118,7 @@ impl Wire {
             Target::Destination(name) => {
                 self.destinations.get_by_name(name.as_str())?.fetch_with_request(request).await?
             }
+            Target::Service(id) => self.services.get_by_name(id)?.fetch_with_request(request).await?,
         };
         self.note(*target == Target::Storage, began, &response);
         if response.status_code() != 200 {

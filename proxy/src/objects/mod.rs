@@ -5,6 +5,7 @@ mod gate;
 mod handoff;
 mod relay;
 mod room;
+mod service;
 mod user;
 
 use std::{future::Future, rc::Rc};

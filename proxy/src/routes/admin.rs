@@ -1,5 +1,6 @@
 //! Administration, with the token of the operator: accounts, registration tokens, and the inner figures of hubs.
 
+pub(crate) mod appservices;
 pub(crate) mod destinations;
 pub(crate) mod tokens;
 pub(crate) mod users;
@@ -55,7 +56,7 @@ async fn storage_levels(edge: &Edge, _: &Incoming) -> Result<Answer, MatrixError
 
 /// `DELETE /_tern/admin/v1/media/{serverName}/{mediaId}`: nobody finds it any more; its bytes go with the next sweep.
 async fn purge_media(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let purged = ask_storage(edge, PurgeMedia { which: Purge::One(named(request)?) }).await?;
+    let purged = ask_storage(edge, PurgeMedia { which: Purge::One(named(edge, request)?) }).await?;
     if purged.count == 0 {
         return Err(MatrixError::not_found("No such media"));
     }
@@ -70,12 +71,12 @@ async fn purge_media_of_user(edge: &Edge, request: &Incoming) -> Result<Answer, 
 
 /// `PUT /_tern/admin/v1/media/{serverName}/{mediaId}/quarantine`: withheld from everybody, whoever uploaded or uploads it.
 async fn quarantine_media(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    ask_storage(edge, QuarantineMedia { media: named(request)?, withheld: true }).await?;
+    ask_storage(edge, QuarantineMedia { media: named(edge, request)?, withheld: true }).await?;
     Ok(Answer::empty())
 }
 
 /// `DELETE` of the same.
 async fn release_media(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    ask_storage(edge, QuarantineMedia { media: named(request)?, withheld: false }).await?;
+    ask_storage(edge, QuarantineMedia { media: named(edge, request)?, withheld: false }).await?;
     Ok(Answer::empty())
 }

@@ -1,6 +1,5 @@
 //! Application services: whose token a token is, and what belongs to whom (Application Service API).
 
-use regex_lite::Regex;
 use ruma::{OwnedUserId, UserId};
 use tern_model::{
     Config, MatrixError,
@@ -11,6 +10,14 @@ use crate::secret::same;
 
 /// The login and registration type.
 pub const APPLICATION_SERVICE: &str = "m.login.application_service";
+
+/// Longest id of a registration, in bytes.
+const LONGEST_ID: usize = 200;
+
+/// The registration of this id.
+pub fn by_id<'a>(config: &'a Config, id: &str) -> Option<&'a Appservice> {
+    config.accounts.appservices.iter().find(|service| service.id == id)
+}
 
 /// The service that shows this token. Every token is compared, in a time that tells nothing of any.
 pub fn by_token<'a>(config: &'a Config, token: &str) -> Option<&'a Appservice> {
@@ -35,9 +42,14 @@ pub fn check(services: &[Appservice]) -> Result<(), String> {
 }
 
 fn check_one(service: &Appservice) -> Result<(), String> {
-    let namespaces = service.namespaces.users.iter().chain(&service.namespaces.aliases);
-    for namespace in namespaces {
-        expression(&namespace.regex).map_err(|error| format!("{}: {}: {error}", service.id, namespace.regex))?;
+    let of = &service.namespaces;
+    for namespace in of.users.iter().chain(&of.aliases).chain(&of.rooms) {
+        let regex = &namespace.regex;
+        regex.check().map_err(|error| format!("{}: {}: {error}", service.id, regex.text()))?;
+    }
+    // It names rows and an object.
+    if service.id.is_empty() || service.id.len() > LONGEST_ID {
+        return Err(format!("{}: the id is empty or longer than {LONGEST_ID} bytes", service.id));
     }
     // A token that can be guessed opens everything the service may do.
     if service.as_token.len() < 16 || service.hs_token.len() < 16 {
@@ -56,8 +68,7 @@ pub fn sender(config: &Config, service: &Appservice) -> Option<OwnedUserId> {
 
 /// Whether a service may be this user.
 pub fn owns_user(config: &Config, service: &Appservice, user_id: &UserId) -> bool {
-    user_id.server_name() == config.server_name
-        && (within(&service.namespaces.users, user_id.as_str()) || sender(config, service).as_deref() == Some(user_id))
+    service.has_user(&config.server_name, user_id.as_str())
 }
 
 /// Refuses a user id that only a service may make; `by` is the service that asks, if one does.
@@ -93,19 +104,6 @@ pub fn outside(message: &'static str) -> MatrixError {
     MatrixError::new(400, "M_EXCLUSIVE", message)
 }
 
-fn within(namespaces: &[Namespace], id: &str) -> bool {
-    namespaces.iter().any(|namespace| matches(namespace, id))
-}
-
 fn exclusive(namespaces: &[Namespace], id: &str) -> bool {
-    namespaces.iter().any(|namespace| namespace.exclusive && matches(namespace, id))
-}
-
-/// Compiled each time: only services and new names come this way, and the configuration stays plain data.
-fn matches(namespace: &Namespace, id: &str) -> bool {
-    expression(&namespace.regex).is_ok_and(|expression| expression.is_match(id))
-}
-
-fn expression(text: &str) -> Result<Regex, regex_lite::Error> {
-    Regex::new(&format!("^(?:{text})"))
+    namespaces.iter().any(|namespace| namespace.exclusive && namespace.regex.matches(id))
 }

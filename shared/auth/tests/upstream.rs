@@ -11,7 +11,11 @@ use tern_auth::{
     secret::base64,
     upstream::{Discovery, IdToken, Subject, check, is_state, new_state},
 };
-use tern_model::{Accounts, Config, Jwk, Millis, appservice::Appservice, upstream::Provider};
+use tern_model::{
+    Accounts, Config, Jwk, Millis,
+    appservice::{Appservice, fingerprint},
+    upstream::Provider,
+};
 
 const NOW: Millis = Millis(1_800_000_000_000);
 
@@ -28,7 +32,8 @@ fn service(name: &str, token: &str) -> Appservice {
     let aliases = json!([{ "exclusive": true, "regex": format!("#_{name}_") }]);
     let fields = json!({
         "id": name, "url": null, "as_token": token, "hs_token": "0123456789abcdef", "sender_localpart": format!("{name}bot"),
-        "namespaces": { "users": users, "aliases": aliases, "rooms": [] },
+        "namespaces": { "users": users, "aliases": aliases, "rooms": null }, "protocols": null, "rate_limited": false,
+        "receive_ephemeral": true, "org.matrix.msc3202": true, "io.element.msc4190": true, "ip_range_whitelist": [],
     });
     serde_json::from_value(fields).unwrap()
 }
@@ -163,6 +168,9 @@ fn a_token_is_one_service_and_its_registration_must_be_usable() {
     assert!(twice(service("a", "one 0123456789abcdef"), service("a", "other 0123456789abcdef")));
     assert!(appservice::check(&[service("a", "short")]).is_err());
     assert!(appservice::check(&[service("(", "one 0123456789abcdef")]).is_err());
+    assert!(appservice::check(&[service(&"x".repeat(201), "one 0123456789abcdef")]).is_err());
+    let irc = config.accounts.appservices.first().unwrap();
+    assert!(irc.receive_ephemeral && irc.encrypts && !irc.push_ephemeral && irc.protocols.is_empty());
     let nameless = Appservice { sender_localpart: String::new(), ..service("a", "one 0123456789abcdef") };
     assert!(appservice::check(&[nameless]).is_err());
 }
@@ -185,6 +193,19 @@ fn names_belong_to_a_service_or_to_everybody() {
         assert_eq!(appservice::check_user(&config, Some(irc), user_id).is_ok(), irc_makes, "{user_id}");
         assert_eq!(appservice::check_user(&config, None, user_id).is_ok(), anybody_makes, "{user_id}");
     }
+    let other = |text: &str| {
+        serde_json::from_value::<Vec<Appservice>>(json!([{
+            "id": "irc", "url": "https://b.example/", "as_token": "a", "hs_token": "h", "sender_localpart": "b",
+            "namespaces": { "rooms": [{ "regex": text }] },
+        }]))
+        .unwrap()
+    };
+    assert_eq!(fingerprint(&other("!a")), fingerprint(&other("!a")));
+    assert_ne!(
+        fingerprint(&other("!a")),
+        fingerprint(&other("!b")),
+        "what rooms remember of another registration is nothing"
+    );
     let alias = |by, alias: &str| appservice::check_alias(&config, by, alias).is_ok();
     assert!(alias(Some(irc), "#_irc_x:example.org") && !alias(None, "#_irc_x:example.org"));
     assert!(!alias(Some(irc), "#_xmpp_x:example.org") && alias(None, "#x:example.org"));

@@ -6,7 +6,7 @@ use ruma::{OwnedRoomId, RoomAliasId, RoomId, UserId};
 use serde::Deserialize;
 use tern_model::{Config, MatrixError, RawJson};
 use tern_ports::{
-    Transport, ask_room, ask_storage, ask_user,
+    Outbound, Transport, ask_room, ask_storage, ask_user,
     wire::{
         room::{ChangeMembership, Draft, ForgetMember, MembershipAction},
         storage::ResolveAlias,
@@ -16,7 +16,7 @@ use tern_ports::{
 
 use tern_room::build::MAX_EVENT_BYTES;
 
-use crate::{federation::invite, profile};
+use crate::{federation::invite, profile, services};
 
 /// A request to change a membership.
 #[derive(Clone, Copy, Debug)]
@@ -35,13 +35,24 @@ pub struct MembershipChange<'a> {
 ///
 /// # Errors
 /// `M_NOT_FOUND` for an unknown alias, `M_INVALID_PARAM` for neither.
-pub async fn resolve<E: Transport>(edge: &E, config: &Config, text: &str) -> Result<OwnedRoomId, MatrixError> {
+pub async fn resolve<E: Transport + Outbound>(
+    edge: &E,
+    config: &Config,
+    text: &str,
+) -> Result<OwnedRoomId, MatrixError> {
     if let Ok(room_id) = RoomId::parse(text) {
         return Ok(room_id);
     }
     let alias = RoomAliasId::parse(text).map_err(|_| MatrixError::invalid_param("Neither room id nor alias"))?;
     let unknown = || MatrixError::not_found("Unknown room alias");
     if alias.server_name() != config.server_name {
+        return Err(unknown());
+    }
+    if let Some(room_id) = ask_storage(edge, ResolveAlias { alias: alias.clone() }).await? {
+        return Ok(room_id);
+    }
+    // A service makes rooms of its namespaces when they are first asked for.
+    if !services::makes_alias(edge, config, alias.as_str()).await {
         return Err(unknown());
     }
     ask_storage(edge, ResolveAlias { alias }).await?.ok_or_else(unknown)

@@ -93,7 +93,10 @@ pub async fn upload_cross_signing<E: Transport + Clock + Entropy>(
         }
         CrossSigningUploaded::NeedsProof => {}
     }
-    account::prove(edge, config, user_id, operation, auth, None).await?;
+    // An application service has no password to prove anything with (v1.17).
+    if !first.session.is_of_service() {
+        account::prove(edge, config, user_id, operation, auth, None).await?;
+    }
     ask_user(edge, user_id, UploadCrossSigning { proved: true, ..first }).await?;
     Ok(())
 }

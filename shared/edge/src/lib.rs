@@ -10,7 +10,7 @@
 //! - [`signing`] keeps the keys of id tokens.
 //! - [`threepid`] is mail addresses of accounts, and [`mail`] how mail is sent.
 //! - [`preview`] looks at a page that somebody names, [`remote_media`] brings what another homeserver has.
-//! - [`appservice`] is what application services ask.
+//! - [`appservice`] is what application services ask, [`services`] what they are asked.
 //! - [`federation`] is what other servers ask.
 //! - [`upstream`] is signing in with an account of another provider.
 
@@ -43,6 +43,7 @@ pub mod remote_media;
 pub mod report;
 pub mod room_state;
 pub mod search;
+pub mod services;
 pub mod session;
 pub mod signing;
 pub mod spaces;

@@ -14,7 +14,7 @@ use tern_ports::{
 /// Longest display name that is given to a new user, in characters.
 const LONGEST_NAME: usize = 256;
 
-/// `GET /profile/{userId}`: the profile of a local user.
+/// The profile of a local user.
 ///
 /// # Errors
 /// `M_NOT_FOUND` for somebody who is not there.

@@ -1,18 +1,24 @@
 //! Media of another homeserver: a copy is brought here once and served from here (Server-Server API, "Content Repository").
 //!
-//! What it takes of federation is a port, so that nothing here is called before requests are signed and servers found. The
-//! envelope is not opened here: its body goes to the storage worker unread.
+//! The object of the other server says where it is and signs the request, and lets one at a time copy a medium. The content
+//! goes another way: from the other server through this worker to the storage worker, which opens its envelope, and nobody
+//! holds it.
 
 use std::future::Future;
 
-use ruma::ServerName;
 use tern_media::serve;
-use tern_model::{MatrixError, Millis};
+use tern_model::{Bounded, MatrixError, Millis, Name};
 use tern_ports::{
-    outbound::{HttpError, Reach, address},
-    wire::media::{MediaRef, StoreMedia, Stored},
+    Outbound, Transport, ask_destination,
+    outbound::{HttpError, address},
+    wire::{
+        destination::{EndMediaLease, LeaseMedia, MediaLease},
+        media::{MediaRef, StoreMedia, Stored},
+    },
 };
 use url::Url;
+
+use crate::federation::lookup::object_of;
 
 /// What came back, its body unread.
 pub struct Reply<B> {
@@ -29,34 +35,61 @@ pub struct Reply<B> {
 }
 
 /// The ways to other homeservers and to the storage worker, for bodies that nobody holds.
-pub trait Peers {
+pub trait Peers: Transport + Outbound {
     /// A body on its way.
     type Body;
 
-    /// Sends a signed `GET` to a homeserver, wherever it is.
-    fn ask(&self, origin: &ServerName, path: &str) -> impl Future<Output = Result<Reply<Self::Body>, HttpError>>;
-
-    /// Sends a plain `GET` to an address that was looked at, without following redirects.
-    fn get(&self, url: &Url) -> impl Future<Output = Result<Reply<Self::Body>, HttpError>>;
+    /// Sends a `GET` to an address that was looked at, signed or plain, without following redirects.
+    fn get(&self, url: &Url, authorization: Option<&str>)
+    -> impl Future<Output = Result<Reply<Self::Body>, HttpError>>;
 
     /// Passes a body on to the storage worker.
     fn store(&self, ask: StoreMedia, body: Self::Body) -> impl Future<Output = Result<Stored, MatrixError>>;
 }
 
-/// Brings a copy of `media`. Afterwards it is fetched like any other.
+/// What became of the wish for a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copied {
+    /// It is here, and fetched like any other.
+    Here,
+    /// Somebody else brings it.
+    Underway,
+}
+
+/// Brings a copy of `media`, unless somebody does. The other server is told to wait `timeout_ms` for what is still to come.
 ///
 /// # Errors
 /// 404 `M_NOT_FOUND`, 504 `M_NOT_YET_UPLOADED`, 502 `M_TOO_LARGE` for what is longer than `max_length`, and 502 `M_UNKNOWN` for
-/// every other failure of the other server.
+/// every other failure of the other server; those of [`LeaseMedia`].
 pub async fn copy(
     peers: &impl Peers,
     media: MediaRef,
     timeout_ms: u64,
     max_length: u64,
     ts: Millis,
+) -> Result<Copied, MatrixError> {
+    let (server, media_id) = (object_of(&media.origin)?, Name::new(media.media_id.as_str())?);
+    let target = format!("/_matrix/federation/v1/media/download/{media_id}?timeout_ms={timeout_ms}");
+    let lease = LeaseMedia { media_id: media_id.clone(), target: Bounded::new(target)? };
+    let (url, authorization) = match ask_destination(peers, &server, lease).await? {
+        MediaLease::Held => return Ok(Copied::Underway),
+        MediaLease::Granted { url, authorization } => (url, authorization),
+    };
+    let brought = bring(peers, media, (&url, &authorization), max_length, ts).await;
+    let end = EndMediaLease { media_id, failure: brought.as_ref().err().cloned() };
+    // Otherwise it ends by itself.
+    let _ended = ask_destination(peers, &server, end).await;
+    brought.map(|()| Copied::Here)
+}
+
+async fn bring(
+    peers: &impl Peers,
+    media: MediaRef,
+    (url, authorization): (&str, &str),
+    max_length: u64,
+    ts: Millis,
 ) -> Result<(), MatrixError> {
-    let path = format!("/_matrix/federation/v1/media/download/{}?timeout_ms={timeout_ms}", media.media_id);
-    let reply = accepted(peers.ask(&media.origin, &path).await?, max_length)?;
+    let reply = accepted(peers.get(&looked_at(peers, url)?, Some(authorization)).await?, max_length)?;
     let ask = StoreMedia {
         media,
         user_id: None,
@@ -76,11 +109,16 @@ pub async fn copy(
     }
 }
 
-/// Brings it from where the other server keeps it, which may not be a place that only this server can reach.
-async fn follow(peers: &impl Peers, ask: StoreMedia, url: &str) -> Result<(), MatrixError> {
+/// An address that may be asked: not one that only this server can reach.
+fn looked_at(peers: &impl Peers, url: &str) -> Result<Url, MatrixError> {
     let url = Url::parse(url).map_err(|_| failed())?;
-    address::check(&url, Reach::Public, false).map_err(|_| failed())?;
-    let reply = accepted(peers.get(&url).await?, ask.max_length)?;
+    address::check(&url, peers.reach(), false).map_err(|_| failed())?;
+    Ok(url)
+}
+
+/// Brings it from where the other server keeps it.
+async fn follow(peers: &impl Peers, ask: StoreMedia, url: &str) -> Result<(), MatrixError> {
+    let reply = accepted(peers.get(&looked_at(peers, url)?, None).await?, ask.max_length)?;
     let name = reply.disposition.as_deref().and_then(tern_media::FileName::from_disposition);
     let ask = StoreMedia {
         content_type: serve::content_type(reply.content_type.as_deref()),

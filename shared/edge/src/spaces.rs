@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use ruma::{OwnedRoomId, RoomId};
-use tern_model::{MatrixError, RoomFacts};
+use ruma::{OwnedRoomId, OwnedServerName, RoomId};
+use tern_model::{Config, MatrixError, RoomFacts};
 use tern_ports::{
-    Transport, ask_storage, ask_user,
+    Clock, Transport, ask_storage, ask_user,
     wire::{
         directory::{LoadFacts, ShownRoom},
         user::{ListMemberships, SessionRef},
     },
 };
 use tern_room::facts::{Child, children, may_preview};
+
+use crate::federation::summaries::Elsewhere;
 
 /// Levels below the first room, at most; each costs one question to the storage worker.
 const DEEPEST: u64 = 10;
@@ -34,6 +36,8 @@ pub struct Wanted {
     pub limit: Option<u64>,
     /// Token to go on with.
     pub from: Option<String>,
+    /// Servers that may know the first room, when it is not here.
+    pub via: Vec<OwnedServerName>,
 }
 
 /// A page of a space's rooms, each before its own children.
@@ -49,8 +53,9 @@ pub struct Hierarchy {
 ///
 /// # Errors
 /// 403 when the first room is not there or may not be seen; 400 for a token of another question.
-pub async fn read<E: Transport>(
+pub async fn read<E: Transport + Clock>(
     edge: &E,
+    config: &Config,
     caller: &ruma::UserId,
     session: SessionRef,
     root: &RoomId,
@@ -58,7 +63,7 @@ pub async fn read<E: Transport>(
 ) -> Result<Hierarchy, MatrixError> {
     let depth = wanted.max_depth.unwrap_or(DEEPEST).min(DEEPEST);
     let memberships = ask_user(edge, caller, ListMemberships { session: Some(session) }).await?;
-    let rooms = load(edge, root, &memberships, depth, wanted.suggested_only).await?;
+    let rooms = load(edge, config, root, &memberships, (depth, wanted)).await?;
     let mut seen = BTreeSet::new();
     let mut order = Vec::new();
     walk(root, &rooms, depth, wanted.suggested_only, &mut seen, &mut order);
@@ -89,34 +94,55 @@ pub async fn read<E: Transport>(
     Ok(Hierarchy { rooms, next })
 }
 
+/// A room, and servers that may know it.
+type Reached = (OwnedRoomId, Vec<OwnedServerName>);
+
 /// What the rooms show that can be reached, level by level, as far as the caller may see them.
-async fn load<E: Transport>(
+async fn load<E: Transport + Clock>(
     edge: &E,
+    config: &Config,
     root: &RoomId,
     memberships: &BTreeMap<OwnedRoomId, String>,
-    depth: u64,
-    suggested_only: bool,
+    (depth, wanted): (u64, &Wanted),
 ) -> Result<BTreeMap<OwnedRoomId, RoomFacts>, MatrixError> {
     let joined = |room_id: &RoomId| memberships.get(room_id).is_some_and(|membership| membership == "join");
     let mut found = BTreeMap::new();
     let mut asked = BTreeSet::from([root.to_owned()]);
-    let mut level = vec![root.to_owned()];
+    let mut level = vec![(root.to_owned(), wanted.via.clone())];
+    let mut elsewhere = Elsewhere::new(config, edge.now());
     for _ in 0..=depth {
         if level.is_empty() {
             break;
         }
-        let shown = ask_storage(edge, LoadFacts { rooms: std::mem::take(&mut level) }).await?;
-        for ShownRoom { room_id, facts } in shown {
+        let shown = show(edge, &mut elsewhere, std::mem::take(&mut level), wanted.suggested_only).await?;
+        for (room_id, facts) in shown {
             if !may_preview(&facts, memberships.get(&room_id).map(String::as_str), joined) {
                 continue;
             }
-            let below = wanted_children(&facts, suggested_only).map(|child| child.room_id);
-            let new: Vec<_> = below.filter(|child| asked.len() < MOST_ROOMS && asked.insert(child.clone())).collect();
-            level.extend(new);
+            let below = wanted_children(&facts, wanted.suggested_only).map(|child| (child.room_id, child.via));
+            level.extend(below.filter(|(child, _)| asked.len() < MOST_ROOMS && asked.insert(child.clone())));
             found.insert(room_id, facts);
         }
     }
     Ok(found)
+}
+
+/// What these rooms show, here or elsewhere.
+async fn show<E: Transport + Clock>(
+    edge: &E,
+    elsewhere: &mut Elsewhere<'_>,
+    mut level: Vec<Reached>,
+    suggested_only: bool,
+) -> Result<Vec<(OwnedRoomId, RoomFacts)>, MatrixError> {
+    let rooms = level.iter().map(|(room_id, _)| room_id.clone()).collect();
+    let here = ask_storage(edge, LoadFacts { rooms }).await?;
+    let mut shown: Vec<_> = here.into_iter().map(|room| (room.room_id, room.facts)).collect();
+    let known: BTreeSet<_> = shown.iter().map(|(room_id, _)| room_id.clone()).collect();
+    level.retain(|(room_id, _)| !known.contains(room_id));
+    if !level.is_empty() {
+        shown.extend(elsewhere.show(edge, level, suggested_only).await);
+    }
+    Ok(shown)
 }
 
 /// Puts the rooms in order: a room, then what is below it, then the next. Each room stands where it is met first.
@@ -141,12 +167,12 @@ fn walk(
 }
 
 /// Only spaces have rooms below them.
-fn wanted_children(facts: &RoomFacts, suggested_only: bool) -> impl Iterator<Item = Child> {
+pub(crate) fn wanted_children(facts: &RoomFacts, suggested_only: bool) -> impl Iterator<Item = Child> {
     let children = if facts.room_type.as_deref() == Some("m.space") { children(facts) } else { Vec::new() };
     children.into_iter().filter(move |child| child.suggested || !suggested_only)
 }
 
-fn keep_suggested(facts: &mut RoomFacts) {
+pub(crate) fn keep_suggested(facts: &mut RoomFacts) {
     #[derive(serde::Deserialize)]
     struct Event {
         content: Content,

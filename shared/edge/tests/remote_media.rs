@@ -1,20 +1,35 @@
 //! Media of other homeservers: what is asked, what is passed on, what is told when it fails.
 
-use std::cell::{Cell, RefCell};
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+};
 
 use futures::stream;
-use ruma::{ServerName, server_name};
-use tern_edge::remote_media::{Peers, Reply, copy};
+use ruma::server_name;
+use tern_edge::remote_media::{Copied, Peers, Reply, copy};
 use tern_media::{
     FileName,
     multipart::{Boundary, Described, closing, opening, redirection},
 };
 use tern_model::{MatrixError, Millis};
 use tern_ports::{
-    outbound::HttpError,
-    wire::media::{FetchMedia, MediaRef, StoreMedia, Stored},
+    Outbound, Target, Transport, Unreachable,
+    outbound::{Bounds, HttpAnswer, HttpError, HttpRequest, Reach},
+    wire::{
+        DestinationCommand, Done,
+        destination::MediaLease,
+        frame,
+        media::{FetchMedia, MediaRef, StoreMedia, Stored},
+        policy::Standing,
+    },
 };
-use tern_testkit::{Executor, TestWeb};
+use tern_testkit::{
+    Executor, TestWeb,
+    network::{error_reply, reply},
+};
 use url::Url;
 
 const TS: Millis = Millis(1_790_000_000_000);
@@ -27,6 +42,10 @@ struct Other {
     answer: RefCell<Answer>,
     elsewhere: RefCell<Answer>,
     asked: RefCell<Vec<String>>,
+    /// What the object of the server says instead of leave to copy.
+    leases: RefCell<VecDeque<Result<MediaLease, MatrixError>>>,
+    /// How copying ended, as the object was told.
+    ended: RefCell<Vec<Option<u16>>>,
     length: Cell<Option<u64>>,
 }
 
@@ -37,6 +56,8 @@ impl Other {
             answer: RefCell::new(answer),
             elsewhere: RefCell::new((404, String::new(), Vec::new())),
             asked: RefCell::default(),
+            leases: RefCell::default(),
+            ended: RefCell::default(),
             length: Cell::new(None),
         }
     }
@@ -45,7 +66,7 @@ impl Other {
         Reply { status, content_type: Some(content_type), length: self.length.get(), disposition: None, body }
     }
 
-    fn copy(&self) -> Result<(), (u16, String)> {
+    fn copy(&self) -> Result<Copied, (u16, String)> {
         let copied = Executor::new().run(copy(self, media(), 20_000, 1_000, TS));
         copied.map_err(|error| (error.status, error.errcode.into_owned()))
     }
@@ -66,17 +87,45 @@ impl Other {
     }
 }
 
+impl Transport for Other {
+    async fn exchange(&self, target: &Target, frame: Vec<u8>) -> Result<Vec<u8>, Unreachable> {
+        assert_eq!(*target, Target::Destination(server_name!("other.test").to_owned()));
+        match frame::read::<DestinationCommand>(&frame).unwrap() {
+            DestinationCommand::LeaseMedia(ask) => {
+                let url = format!("https://hs.other.example:8448{}", ask.target);
+                let granted = MediaLease::Granted { url, authorization: "signed".to_owned() };
+                self.leases.borrow_mut().pop_front().unwrap_or(Ok(granted)).map_or_else(error_reply, reply)
+            }
+            DestinationCommand::EndMediaLease(ask) => {
+                self.ended.borrow_mut().push(ask.failure.map(|failure| failure.status));
+                reply(Done {})
+            }
+            other => Err(Unreachable(other.name().to_owned())),
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        Standing::Good
+    }
+}
+
+impl Outbound for Other {
+    fn reach(&self) -> Reach {
+        Reach::Public
+    }
+
+    async fn exchange(&self, _: &HttpRequest, _: &Bounds) -> Result<HttpAnswer, HttpError> {
+        panic!("content is not held")
+    }
+}
+
 impl Peers for Other {
     type Body = Vec<u8>;
 
-    async fn ask(&self, origin: &ServerName, path: &str) -> Result<Reply<Vec<u8>>, HttpError> {
-        self.asked.borrow_mut().push(format!("{origin}{path}"));
-        Ok(self.reply(self.answer.borrow().clone()))
-    }
-
-    async fn get(&self, url: &Url) -> Result<Reply<Vec<u8>>, HttpError> {
-        self.asked.borrow_mut().push(url.to_string());
-        Ok(self.reply(self.elsewhere.borrow().clone()))
+    async fn get(&self, url: &Url, authorization: Option<&str>) -> Result<Reply<Vec<u8>>, HttpError> {
+        self.asked.borrow_mut().push(format!("{} {url}", authorization.unwrap_or("plain")));
+        let answer = if authorization.is_some() { &self.answer } else { &self.elsewhere };
+        Ok(self.reply(answer.borrow().clone()))
     }
 
     async fn store(&self, ask: StoreMedia, body: Vec<u8>) -> Result<Stored, MatrixError> {
@@ -86,7 +135,7 @@ impl Peers for Other {
 }
 
 fn media() -> MediaRef {
-    MediaRef { origin: server_name!("other.test").to_owned(), media_id: "abc".to_owned() }
+    MediaRef { origin: server_name!("Other.test").to_owned(), media_id: "abc".to_owned() }
 }
 
 fn boundary() -> Boundary {
@@ -110,17 +159,41 @@ fn answer(status: u16, body: &[u8]) -> Answer {
 #[test]
 fn a_copy_is_brought_and_served_from_here() {
     let other = Other::answering(envelope(b"content"));
-    assert_eq!(other.copy(), Ok(()));
+    assert_eq!(other.copy(), Ok(Copied::Here));
     assert_eq!(other.content(), Some(("image/png".to_owned(), b"content".to_vec())));
-    assert_eq!(*other.asked.borrow(), ["other.test/_matrix/federation/v1/media/download/abc?timeout_ms=20000"]);
-    assert_eq!(other.copy(), Ok(()), "somebody else brought it meanwhile");
+    let asked = ["signed https://hs.other.example:8448/_matrix/federation/v1/media/download/abc?timeout_ms=20000"];
+    assert_eq!(*other.asked.borrow(), asked);
+    assert_eq!(other.copy(), Ok(Copied::Here), "somebody else brought it meanwhile");
+    assert_eq!(*other.ended.borrow(), [None, None]);
+}
+
+#[test]
+fn what_is_no_name_of_a_server_is_not_asked() {
+    let other = Other::answering(envelope(b"content"));
+    let media = MediaRef { origin: "a".repeat(3_000).try_into().unwrap(), media_id: "abc".to_owned() };
+    let copied = Executor::new().run(copy(&other, media, 1, 1_000, TS));
+    assert_eq!(copied.map_err(|error| error.status), Err(400));
+}
+
+#[test]
+fn one_at_a_time_asks_and_a_failure_is_everybodys() {
+    let other = Other::answering(envelope(b"content"));
+    let failed = MatrixError::new(502, "M_UNKNOWN", "?");
+    other.leases.borrow_mut().extend([Ok(MediaLease::Held), Err(failed)]);
+    assert_eq!(other.copy(), Ok(Copied::Underway));
+    assert_eq!(other.copy(), Err((502, "M_UNKNOWN".to_owned())));
+    assert_eq!((other.asked.borrow().len(), other.ended.borrow().len()), (0, 0));
+    let private = MediaLease::Granted { url: "https://127.0.0.1/x".to_owned(), authorization: "signed".to_owned() };
+    other.leases.borrow_mut().push_back(Ok(private));
+    assert_eq!(other.copy(), Err((502, "M_UNKNOWN".to_owned())), "nothing that only this server can reach");
+    assert_eq!((other.asked.borrow().len(), &*other.ended.borrow()), (0, &vec![Some(502)]));
 }
 
 #[test]
 fn content_is_followed_to_the_public_internet_alone() {
     let other = Other::answering(moved("https://cdn.other.test.example/x"));
     *other.elsewhere.borrow_mut() = (200, "text/plain; charset=utf-8".to_owned(), b"far away".to_vec());
-    assert_eq!(other.copy(), Ok(()));
+    assert_eq!(other.copy(), Ok(Copied::Here));
     assert_eq!(other.content(), Some(("text/plain; charset=utf-8".to_owned(), b"far away".to_vec())));
     for url in ["https://127.0.0.1/", "http://cdn.example/", "file:///etc/passwd", "https://db.internal/", "//x", ""] {
         let other = Other::answering(moved(url));

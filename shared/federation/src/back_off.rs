@@ -8,6 +8,38 @@ const LONGEST: u64 = 24 * 3_600_000;
 /// What a server may ask for, in milliseconds: less than the first is taken for it, more than the second as well.
 const ASKED: (u64, u64) = (5_000, 3_600_000);
 
+/// The same of an application service, which people restart and wait for: after an hour of the longest, this.
+const LONGEST_OF_SERVICE: u64 = 60_000;
+const AFTER_AN_HOUR: u64 = 300_000;
+const FAILURES_OF_AN_HOUR: u32 = 65;
+const ASKED_BY_SERVICE: (u64, u64) = (1_000, AFTER_AN_HOUR);
+
+/// Who fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Another server.
+    Server,
+    /// An application service of this one.
+    Service,
+}
+
+impl Peer {
+    fn pause(self, failures: u32) -> u64 {
+        match self {
+            Self::Server => pause(failures),
+            Self::Service if failures > FAILURES_OF_AN_HOUR => AFTER_AN_HOUR,
+            Self::Service => (1_000 << failures.saturating_sub(1).min(6)).min(LONGEST_OF_SERVICE),
+        }
+    }
+
+    const fn asked(self) -> (u64, u64) {
+        match self {
+            Self::Server => ASKED,
+            Self::Service => ASKED_BY_SERVICE,
+        }
+    }
+}
+
 /// What a server's answer says of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
@@ -46,14 +78,21 @@ impl BackOff {
         self.until <= now
     }
 
-    /// After an answer, or none. `spread` is drawn from all numbers, so that those who failed together are not asked together.
+    /// After an answer of another server, or none. `spread` is drawn from all numbers, so that those who failed together are
+    /// not asked together.
     #[must_use]
     pub fn after(self, health: Health, now: Millis, spread: u16) -> Self {
+        self.after_of(Peer::Server, health, now, spread)
+    }
+
+    /// After an answer of somebody, or none.
+    #[must_use]
+    pub fn after_of(self, peer: Peer, health: Health, now: Millis, spread: u16) -> Self {
         let failures = self.failures.saturating_add(1);
         let pause = match health {
             Health::Well => return Self::default(),
-            Health::Overloaded(Some(asked)) => asked.clamp(ASKED.0, ASKED.1),
-            Health::Overloaded(None) | Health::Unwell => spread_out(pause(failures), spread),
+            Health::Overloaded(Some(asked)) => asked.clamp(peer.asked().0, peer.asked().1),
+            Health::Overloaded(None) | Health::Unwell => spread_out(peer.pause(failures), spread),
         };
         Self { failures, until: now.plus(pause) }
     }
@@ -81,7 +120,7 @@ fn spread_out(pause: u64, spread: u16) -> u64 {
 mod tests {
     use tern_model::Millis;
 
-    use super::{BackOff, Health};
+    use super::{BackOff, Health, Peer};
 
     const NOW: Millis = Millis(1_000_000);
     const MIDDLE: u16 = u16::MAX / 2 + 1;
@@ -100,6 +139,21 @@ mod tests {
         assert_eq!(pauses(Health::Unwell, 13), first);
         assert_eq!(pauses(Health::Overloaded(None), 3), [5, 30, 120]);
         assert_eq!(pauses(Health::Unwell, 1_000).last(), Some(&86_400));
+    }
+
+    #[test]
+    fn an_application_service_is_tried_each_minute_for_an_hour_and_then_each_five() {
+        let mut service = BackOff::default();
+        let mut next = |health| {
+            service = service.after_of(Peer::Service, health, NOW, MIDDLE);
+            service.until.since(NOW) / 1_000
+        };
+        let pauses: Vec<u64> = (0..80).map(|_| next(Health::Unwell)).collect();
+        assert_eq!(pauses.get(..9), Some(&[1, 2, 4, 8, 16, 32, 60, 60, 60][..]));
+        let each_minute: u64 = pauses.iter().take_while(|pause| **pause <= 60).sum();
+        assert!((3_500..3_700).contains(&each_minute), "{each_minute}");
+        assert_eq!(pauses.last(), Some(&300));
+        assert_eq!([0, 7_000, u64::MAX].map(|asked| next(Health::Overloaded(Some(asked)))), [1, 7, 300]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What becomes of a transaction that another server is sent, and what of those after it (Server-Server API,
-//! "Transactions").
+//! What becomes of a transaction that another server or an application service is sent, and what of those after it
+//! (Server-Server API, "Transactions"; Application Service API, "Pushing events").
 //!
 //! A success takes over all that is in a transaction, whatever it says of single events. A failure of the server or of the
 //! way to it has the same transaction sent again, under the same id, and nothing else meanwhile. A server that refuses a
@@ -8,7 +8,7 @@
 
 use tern_model::Millis;
 
-use crate::back_off::{BackOff, Health};
+use crate::back_off::{BackOff, Health, Peer};
 
 /// Most events of a transaction.
 pub const MOST_PDUS: u32 = 50;
@@ -18,6 +18,36 @@ pub const MOST_EDUS: u32 = 60;
 pub const MOST_BYTES: usize = 1 << 20;
 /// So often a single event is refused before it is given up.
 const MOST_REFUSALS: u32 = 3;
+
+/// The same of a service: nginx's default takes a mebibyte, with what is around events.
+const OF_SERVICE: (u32, usize) = (100, 512 << 10);
+/// With the pauses of a service, more than ten minutes.
+const REFUSALS_OF_SERVICE: u32 = 16;
+
+impl Peer {
+    /// Most events of a transaction.
+    pub const fn most_events(self) -> u32 {
+        match self {
+            Self::Server => MOST_PDUS,
+            Self::Service => OF_SERVICE.0,
+        }
+    }
+
+    /// Most bytes of them, except for a single one.
+    pub const fn most_bytes(self) -> usize {
+        match self {
+            Self::Server => MOST_BYTES,
+            Self::Service => OF_SERVICE.1,
+        }
+    }
+
+    const fn most_refusals(self) -> u32 {
+        match self {
+            Self::Server => MOST_REFUSALS,
+            Self::Service => REFUSALS_OF_SERVICE,
+        }
+    }
+}
 
 /// How sending to a server stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,34 +101,34 @@ impl Progress {
     /// Most events of the next transaction beside so many other messages.
     #[must_use]
     pub const fn most_pdus(self, edus: u32) -> u32 {
-        if self.most >= MOST_PDUS { MOST_PDUS } else { self.most.saturating_sub(edus) }
+        if self.most >= MOST_PDUS { self.most } else { self.most.saturating_sub(edus) }
     }
 
-    /// After an answer, or none, to a transaction of so many events and other messages. `spread` is drawn from all numbers.
+    /// After an answer of a server, or none, to a transaction of so many events and other messages. `spread` is drawn from all numbers.
     #[must_use]
     pub fn after(self, answer: Option<Answer>, events: usize, now: Millis, spread: u16) -> (Self, Fate) {
-        let Some(answer) = answer else { return self.failed(Health::Unwell, now, spread) };
+        self.after_of(Peer::Server, answer, events, now, spread)
+    }
+
+    /// After an answer of somebody, or none.
+    #[must_use]
+    pub fn after_of(self, peer: Peer, answer: Option<Answer>, events: usize, now: Millis, spread: u16) -> (Self, Fate) {
+        let failed = |health: Health| Self { back_off: self.back_off.after_of(peer, health, now, spread), ..self };
+        let Some(answer) = answer else { return (failed(Health::Unwell), Fate::Again) };
         match (Health::of(answer.status, answer.is_json, answer.retry_after_ms), answer.status) {
             (Health::Well, 200..=299) => {
-                let most = self.most.saturating_mul(2).clamp(1, MOST_PDUS);
+                let most = self.most.saturating_mul(2).clamp(1, peer.most_events());
                 (Self { most, ..Self::default() }, Fate::Delivered)
             }
             (Health::Well, 400 | 413) if events > 1 => {
-                let half = u32::try_from(events / 2).unwrap_or(MOST_PDUS).min(MOST_PDUS - 1);
+                let half = u32::try_from(events / 2).unwrap_or(MOST_PDUS).min(peer.most_events() - 1);
                 (Self { most: half, ..Self::default() }, Fate::Split)
             }
-            (Health::Well, 400 | 413) if self.refusals + 1 >= MOST_REFUSALS => (Self::default(), Fate::GivenUp),
-            (Health::Well, 400 | 413) => {
-                let (failed, fate) = self.failed(Health::Unwell, now, spread);
-                (Self { refusals: self.refusals + 1, ..failed }, fate)
-            }
-            (Health::Well, _) => self.failed(Health::Unwell, now, spread),
-            (health, _) => self.failed(health, now, spread),
+            (Health::Well, 400 | 413) if self.refusals + 1 >= peer.most_refusals() => (Self::default(), Fate::GivenUp),
+            (Health::Well, 400 | 413) => (Self { refusals: self.refusals + 1, ..failed(Health::Unwell) }, Fate::Again),
+            (Health::Well, _) => (failed(Health::Unwell), Fate::Again),
+            (health, _) => (failed(health), Fate::Again),
         }
-    }
-
-    fn failed(self, health: Health, now: Millis, spread: u16) -> (Self, Fate) {
-        (Self { back_off: self.back_off.after(health, now, spread), ..self }, Fate::Again)
     }
 }
 

@@ -32,5 +32,5 @@ pub use poll::{PollReply, Polls, WaitingPoll};
 pub use sql::{Row, Sql, SqlError, Value};
 pub use transport::{
     Target, Transport, Unreachable, ask_destination, ask_device_sign_in, ask_one_time_store, ask_relay, ask_room,
-    ask_storage, ask_user,
+    ask_service, ask_storage, ask_user,
 };

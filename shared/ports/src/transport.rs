@@ -28,6 +28,8 @@ pub enum Target {
     Relay(String),
     /// What is known of the way to another server, by its name in small letters (`tern_small_objects::destination`).
     Destination(OwnedServerName),
+    /// What an application service is sent, by the id of its registration (`tern_small_objects::destination`).
+    Service(String),
 }
 
 /// The part did not answer: a network fault, an overloaded or resetting object. The request may or may not have taken
@@ -136,5 +138,18 @@ pub async fn ask_destination<R: DestinationRequest>(
     request: R,
 ) -> Result<R::Reply, MatrixError> {
     let target = Target::Destination(server.to_owned());
+    frame::read_reply(&via.exchange(&target, frame::write(&request.into())).await?)
+}
+
+/// Asks the object of an application service.
+///
+/// # Errors
+/// The object's own error, or 503 when it cannot be reached.
+pub async fn ask_service<R: DestinationRequest>(
+    via: &impl Transport,
+    id: &str,
+    request: R,
+) -> Result<R::Reply, MatrixError> {
+    let target = Target::Service(id.to_owned());
     frame::read_reply(&via.exchange(&target, frame::write(&request.into())).await?)
 }

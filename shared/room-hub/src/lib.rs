@@ -43,7 +43,7 @@ mod timeline;
 
 pub use crate::timeline::delayed::room_of as room_of_delayed;
 use crate::{
-    delivery::{announce, ephemeral, servers::Servers},
+    delivery::{announce, ephemeral, servers::Servers, services::Services},
     graph::{gaps::GapFiller, origins::Origins},
     refusal::not_in_room,
     timeline::{forward, head::Head, send, store::Store, view},
@@ -80,6 +80,7 @@ pub struct RoomActor<H: ObjectHost> {
     ephemeral: ephemeral::Ephemeral,
     origins: Origins,
     servers: Servers,
+    services: Services,
     /// Events from elsewhere wait for others, as far as that is known.
     waits: Cell<Option<bool>>,
     gaps: GapFiller,
@@ -105,6 +106,7 @@ impl<H: ObjectHost> RoomActor<H> {
             ephemeral: ephemeral::Ephemeral::default(),
             origins: Origins::default(),
             servers: Servers::default(),
+            services: Services::default(),
             waits: Cell::default(),
             gaps: GapFiller::default(),
             alarm: AlarmClock::default(),

@@ -22,6 +22,7 @@ pub const SCHEMA: Schema = Schema {
         crate::graph::waiting::TABLE,
         crate::delivery::servers::TABLES,
         crate::timeline::transactions::IN_MEMORY,
+        crate::delivery::services::TABLES,
     ],
     read: READ_NUMBER,
     write: WRITE_NUMBER,

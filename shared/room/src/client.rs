@@ -137,6 +137,12 @@ pub fn with_relations(event: &RawJson, relations: &RawJson) -> RawJson {
     with_unsigned(event, "m.relations", relations.text())
 }
 
+/// The client form `event`, an invite, with `unsigned.invite_room_state` added: what the invited user is shown of the room.
+pub fn with_invite_state(event: &RawJson, stripped: &[RawJson]) -> RawJson {
+    let state = RawJson::from_value(&stripped);
+    state.map_or_else(|_| event.clone(), |state| with_unsigned(event, "invite_room_state", state.text()))
+}
+
 /// The client form `event` with a member of `unsigned` that is not there yet.
 fn with_unsigned(event: &RawJson, name: &str, value: &str) -> RawJson {
     #[derive(Deserialize)]

@@ -1,7 +1,7 @@
 //! What may be shown of a room to those who look for one, and to whom (Client-Server API, "Room summaries",
 //! "Spaces"; MSC3266).
 
-use ruma::{OwnedRoomId, RoomId, events::StateEventType};
+use ruma::{OwnedRoomId, OwnedServerName, RoomId, events::StateEventType};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tern_model::{Bounded, Millis, Pdu, RawJson, RoomFacts};
@@ -99,6 +99,8 @@ pub struct Child {
     pub room_id: OwnedRoomId,
     /// The space's owner thinks it worth a visit.
     pub suggested: bool,
+    /// Servers by which it can be joined.
+    pub via: Vec<OwnedServerName>,
     order: Option<String>,
     ts: Millis,
 }
@@ -117,11 +119,14 @@ pub fn children(facts: &RoomFacts) -> Vec<Child> {
         suggested: bool,
         #[serde(default)]
         order: Option<String>,
+        #[serde(default)]
+        via: Vec<String>,
     }
     let read = |event: &RawJson| {
         let Event { state_key, origin_server_ts, content } = event.read().ok()?;
         let order = content.order.filter(|order| is_order(order));
-        Some(Child { room_id: state_key, suggested: content.suggested, order, ts: origin_server_ts })
+        let via = content.via.into_iter().filter_map(|server| OwnedServerName::try_from(server).ok()).collect();
+        Some(Child { room_id: state_key, suggested: content.suggested, via, order, ts: origin_server_ts })
     };
     let mut children: Vec<Child> = facts.children.iter().filter_map(read).collect();
     // Those without an order come last.

@@ -85,12 +85,19 @@ const STRIPPED: [StateEventType; 7] = [
     StateEventType::RoomEncryption,
 ];
 
-/// The stripped state that goes with the invite or knock `member`: the room's face, who invited, and `member` itself.
+/// Bytes of the content that stripped state has of an event: whoever is invited keeps it, and anybody may invite them.
+const SHOWN_BYTES: usize = 8 << 10;
+
+/// The stripped state that goes with the invite or knock `member`: the room's face, who invited, and `member` itself. What is
+/// longer than any name or topic that people write is left out.
 ///
 /// # Errors
 /// When state cannot be read.
 pub fn stripped_state(view: &impl RoomView, member: &Pdu) -> Result<Vec<RawJson>, Unreadable> {
-    let stripped: Result<_, _> = shown_state(view, member)?.iter().map(stripped_event).collect();
+    let shown = shown_state(view, member)?;
+    let (own, face) = shown.split_last().ok_or_else(|| Unreadable("an invite without its event".to_owned()))?;
+    let face = face.iter().filter(|event| event.body().get().len() <= SHOWN_BYTES);
+    let stripped: Result<_, _> = face.chain([own]).map(stripped_event).collect();
     stripped.map_err(|error| Unreadable(error.to_string()))
 }
 

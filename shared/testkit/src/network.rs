@@ -37,6 +37,7 @@ type Slot<F> = RefCell<Option<Rc<F>>>;
 type OnRoom = dyn Fn(&RoomId, RoomCommand) -> Answer;
 type OnUser = dyn Fn(&UserId, UserCommand) -> Answer;
 type OnDestination = dyn Fn(&ServerName, DestinationCommand) -> Answer;
+type OnService = dyn Fn(&str, DestinationCommand) -> Answer;
 
 /// A network of closures, one per kind of target, that keeps what was sent. Without a closure the target cannot be
 /// reached. Every exchange takes one turn of the loop.
@@ -46,6 +47,7 @@ pub struct Routes {
     rooms: Slot<OnRoom>,
     users: Slot<OnUser>,
     destinations: Slot<OnDestination>,
+    services: Slot<OnService>,
     sent: RefCell<Vec<(Target, Vec<u8>)>>,
 }
 
@@ -73,6 +75,11 @@ impl Routes {
     /// Answers for the objects of all other servers from now on.
     pub fn destinations(&self, answer: impl Fn(&ServerName, DestinationCommand) -> Answer + 'static) {
         self.destinations.replace(Some(Rc::new(answer)));
+    }
+
+    /// Answers for the objects of all application services from now on.
+    pub fn services(&self, answer: impl Fn(&str, DestinationCommand) -> Answer + 'static) {
+        self.services.replace(Some(Rc::new(answer)));
     }
 
     /// What was sent since this was last asked, frames as they were.
@@ -127,6 +134,10 @@ impl Routes {
             Target::Destination(name) => {
                 let answer = self.destinations.borrow().clone().ok_or_else(nobody)?;
                 answer(name, frame::read(bytes).map_err(unread)?)
+            }
+            Target::Service(id) => {
+                let answer = self.services.borrow().clone().ok_or_else(nobody)?;
+                answer(id, frame::read(bytes).map_err(unread)?)
             }
             Target::OneTimeStore(_) | Target::DeviceSignIn(_) | Target::Relay(_) => Err(nobody()),
         }

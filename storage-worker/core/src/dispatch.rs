@@ -8,7 +8,8 @@ use crate::{
     Storage,
     commands::{
         accounts, aliases, append, backup, clients, directory, keyring, levels, media, public_keys, pushkeys,
-        relations, reports, rooms, search, server_keys, state, sync, threepids, timeline, user_directory, users,
+        relations, reports, rooms, search, server_keys, state, sync, threepids, timeline, troubles, user_directory,
+        users,
     },
     sql::Databases,
 };
@@ -97,6 +98,8 @@ impl<D: Databases> Storage<'_, D> {
             StorageCommand::SaveKeyring(ask) => reply(&keyring::save_keyring(self, *ask).await),
             StorageCommand::StoreServerKeys(ask) => reply(&server_keys::store(self, *ask).await),
             StorageCommand::LoadServerKeys(ask) => reply(&server_keys::load(self, *ask).await),
+            StorageCommand::NoteTrouble(ask) => reply(&troubles::note(self, *ask).await),
+            StorageCommand::ListTroubles(ask) => reply(&troubles::list(self, *ask).await),
             StorageCommand::LoadKeyResponses(ask) => reply(&server_keys::load_responses(self, *ask).await),
         }
     }

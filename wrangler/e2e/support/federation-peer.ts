@@ -2,7 +2,7 @@
 import { createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { text } from 'node:stream/consumers';
+import { buffer, text } from 'node:stream/consumers';
 import { after } from 'node:test';
 import type { Json } from './client.ts';
 
@@ -30,6 +30,8 @@ export interface Reply {
   status: number;
   text: string;
   json: Json;
+  bytes: Buffer;
+  type: string;
 }
 
 export interface Signed {
@@ -46,8 +48,8 @@ export interface Signed {
   header?: (header: string) => string | undefined;
 }
 
-/** What a peer answers to a request; nothing for a connection that ends without an answer. */
-export type Served = { status: number; body: Json } | undefined;
+/** What a peer answers to a request, JSON or `raw` bytes of a type; nothing for a connection that ends without an answer. */
+export type Served = { status: number; body?: Json; raw?: Uint8Array; type?: string } | undefined;
 
 export class Peer {
   readonly keyId = `ed25519:k${Math.random().toString(36).slice(2, 8)}`;
@@ -75,8 +77,8 @@ export class Peer {
       ? { status: 200, body: this.bend(this.keys()) }
       : this.serve(incoming.method!, incoming.url!, incoming.headers.authorization ?? '', body);
     if (!served) return void incoming.socket.destroy();
-    response.writeHead(served.status, { 'content-type': 'application/json' });
-    response.end(JSON.stringify(served.body));
+    response.writeHead(served.status, { 'content-type': served.type ?? 'application/json' });
+    response.end(served.raw ?? JSON.stringify(served.body));
   }
 
   async start(): Promise<this> {
@@ -143,13 +145,14 @@ export class Peer {
     const sent = request({ hostname, port, method, path: target, headers });
     sent.end(signed.body);
     const [response] = await once(sent, 'response');
-    const reply = await text(response);
+    const bytes = await buffer(response);
+    const reply = bytes.toString();
     let json: Json;
     try {
       json = JSON.parse(reply);
     } catch {
       json = undefined;
     }
-    return { status: response.statusCode!, text: reply, json };
+    return { status: response.statusCode!, text: reply, json, bytes, type: response.headers['content-type'] ?? '' };
   }
 }

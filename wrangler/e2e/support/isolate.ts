@@ -6,8 +6,11 @@ import type { Server } from './server.ts';
 
 const WORKER = 'core:user:tern-proxy';
 const MB = 1 << 20;
-/** V8 keeps so many bytes of addresses free behind the memory of a module. */
-const GUARD = 2 ** 31;
+/**
+ * V8 reserves all addresses that 32 bits reach, and some behind them, for the memory of a module. The heap of JavaScript looks
+ * alike, all isolates in one region, but for its guard it has less.
+ */
+const RESERVED = 2 ** 32;
 
 export interface Isolate {
   /** Megabytes. */
@@ -34,7 +37,7 @@ async function heap(server: Server): Promise<Json> {
   }
 }
 
-/** The size of the largest WebAssembly memory of a process, which is the public worker's: what is mapped before a guard. */
+/** The size of the largest WebAssembly memory of a process, the public worker's or at least as large: what is mapped before a guard. */
 function largestMemory(pid: number): number {
   const regions = readFileSync(`/proc/${pid}/maps`, 'utf8').split('\n').filter(Boolean).map((line) => {
     const [range, access] = line.split(' ');
@@ -43,7 +46,7 @@ function largestMemory(pid: number): number {
   });
   const sizes = regions.map(({ start, end, access }, n) => {
     const guard = regions[n + 1];
-    const guarded = guard?.access.startsWith('---') && guard.start === end && guard.end - guard.start > GUARD;
+    const guarded = guard?.access.startsWith('---') && guard.start === end && guard.end - start > RESERVED;
     return access.startsWith('rw') && guarded ? end - start : 0;
   });
   return Math.max(...sizes);

@@ -84,6 +84,8 @@ export class Synapse {
   #settings(): Record<string, unknown> {
     const file = (name: string) => join(this.#folder, name);
     const often = { per_second: 10_000, burst_count: 10_000 };
+    // Synapse leaves a server that failed alone for ten minutes.
+    const soon = { destination_min_retry_interval: '1s', destination_retry_multiplier: 1, destination_max_retry_interval: '5s' };
     writeFileSync(file('log.yaml'), JSON.stringify({
       version: 1, formatters: { line: { format: '%(asctime)s %(name)s %(levelname)s %(message)s' } },
       handlers: { file: { class: 'logging.FileHandler', filename: file('synapse.log'), formatter: 'line' } },
@@ -96,7 +98,7 @@ export class Synapse {
         resources: [{ names: ['client', 'federation'], compress: false }] }],
       database: { name: 'sqlite3', args: { database: file('synapse.db') } },
       federation_custom_ca_list: [file('ca.pem')], ip_range_blacklist: [], federation_verify_certificates: true,
-      allow_public_rooms_over_federation: true, enable_registration: true, enable_registration_without_verification: true,
+      federation: soon, allow_public_rooms_over_federation: true, room_list_publication_rules: [{ action: 'allow' }], enable_registration: true, enable_registration_without_verification: true,
       registration_shared_secret: 'shared', macaroon_secret_key: 'macaroon', form_secret: 'form',
       rc_message: often, rc_registration: often, rc_federation: { window_size: 1000, sleep_limit: 10_000, sleep_delay: 1, reject_limit: 10_000, concurrent: 100 },
       rc_login: { address: often, account: often, failed_attempts: often }, rc_joins: { local: often, remote: often },

@@ -7,6 +7,7 @@
 //! | `test` | [`mod@test`]: every check, from formatting to end-to-end tests |
 //! | `deploy`, `upgrade`, `destroy` | [`deploy`]: a server on Cloudflare, by one command each
 //! | `doctor` | [`doctor`]: what is wrong with a running deployment
+//! | `federation check` | [`federation`]: how another server is found, and what is wrong with it
 //! | `build`, `wrangler`, `keys` | what a deployment needs; [`keys`] also rotates the keys of id tokens |
 //!
 //! The server itself is started by `launch.mjs` beside this package, which uses wrangler's own libraries.
@@ -18,6 +19,7 @@ mod chromium;
 mod deploy;
 mod dev;
 mod doctor;
+mod federation;
 mod fingerprint;
 mod fuzz;
 mod gate;
@@ -62,6 +64,8 @@ cargo xtask destroy NAME
     Delete a deployment and everything in it, when its name is typed.
 cargo xtask doctor URL [--server-name NAME] [--json]
     Look at a running deployment from outside: what is wrong, and what to do. Fails if something is broken.
+cargo xtask federation check NAME [--json]
+    Find another server as this one would, and say what is wrong with it. Fails if it cannot be reached.
 cargo xtask test [--full]
     Every check. --full adds the slow ones, and fuzzing when there is a nightly compiler.
 cargo xtask build [--release]
@@ -105,6 +109,7 @@ fn run() -> Result<ExitCode> {
         "upgrade" => deploy::upgrade(&checkout, &runner, arguments),
         "destroy" => deploy::destroy(&checkout, &runner, arguments),
         "doctor" => doctor::run(&checkout, &runner, arguments),
+        "federation" => federation::run(&checkout, &runner, arguments),
         "keys" => keys::run(&checkout, &runner, arguments),
         other => bail!("unknown command {other}\n\n{USAGE}"),
     }

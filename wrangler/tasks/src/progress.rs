@@ -53,12 +53,19 @@ pub(crate) fn say(line: impl fmt::Display) {
 /// Keeps the output of commands in a folder and shows how far they are.
 pub(crate) struct Runner {
     logs: PathBuf,
+    /// Whether it says how far a command is: of several at once only one does.
+    speaks: bool,
 }
 
 impl Runner {
     pub(crate) fn new(logs: PathBuf) -> Result<Self> {
         fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
-        Ok(Self { logs })
+        Ok(Self { logs, speaks: true })
+    }
+
+    /// For what runs beside others: it speaks when a command ends.
+    pub(crate) fn beside(&self) -> Self {
+        Self { logs: self.logs.clone(), speaks: false }
     }
 
     /// Runs a command to its end and fails with its output when it fails.
@@ -105,7 +112,9 @@ impl Runner {
                 line.clear();
                 return Ok(status);
             }
-            line.beat(watch);
+            if self.speaks {
+                line.beat(watch);
+            }
             thread::sleep(POLL);
         }
     }

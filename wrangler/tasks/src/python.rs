@@ -1,4 +1,5 @@
-//! The Python environments of the end-to-end tests: one of a client, one of Synapse, which is another server to them.
+//! The Python environments of the end-to-end tests: one of a client, one of Synapse, which is another server to them, one of
+//! a bridge.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -23,6 +24,9 @@ pub(crate) const CLIENT: Environment = Environment { folder: "venv", requirement
 /// Synapse, apart since what it needs is pinned by itself.
 pub(crate) const SYNAPSE: Environment =
     Environment { folder: "synapse", requirements: "wrangler/e2e/synapse-requirements.txt" };
+/// A bridge to IRC.
+pub(crate) const HEISENBRIDGE: Environment =
+    Environment { folder: "heisenbridge", requirements: "wrangler/e2e/heisenbridge-requirements.txt" };
 
 /// The interpreter that has the pinned packages.
 pub(crate) fn ensure(environment: &Environment, checkout: &Checkout, runner: &Runner) -> Result<PathBuf> {

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::thread::{self, ScopedJoinHandle};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use lexopt::prelude::*;
 
 use crate::checkout::Checkout;
@@ -44,17 +45,22 @@ pub(crate) fn run(checkout: &Checkout, runner: &Runner, options: &Options) -> Ex
         Ok(())
     });
     let checks = Checks { checkout, runner };
-    checks.sources(&mut steps);
-    match tools {
-        Some(tools) => {
-            checks.dependencies(&mut steps, &tools);
-            checks.wasm(&mut steps, &tools, options);
-            if options.full {
-                checks.fuzz(&mut steps, &tools);
-            }
+    let Some(tools) = &tools else {
+        checks.sources(&mut steps);
+        steps.skip("wasm", "the tools are missing");
+        return steps.report();
+    };
+    thread::scope(|scope| {
+        // A release build ends with minutes in one thread, and many tests have one: beside each other they use both cores.
+        let beside = runner.beside();
+        let workers = scope.spawn(move || workers::build(checkout, &beside, tools, Profile::Release));
+        checks.sources(&mut steps);
+        checks.dependencies(&mut steps, tools);
+        checks.wasm(&mut steps, tools, options, workers);
+        if options.full {
+            checks.fuzz(&mut steps, tools);
         }
-        None => steps.skip("wasm", "the tools are missing"),
-    }
+    });
     steps.report()
 }
 
@@ -106,14 +112,15 @@ impl Checks<'_> {
     }
 
     /// What is deployed: its lints, its size, its configuration and how it behaves on the real runtime.
-    fn wasm(&self, steps: &mut Steps, tools: &Toolbox, options: &Options) {
+    fn wasm(&self, steps: &mut Steps, tools: &Toolbox, options: &Options, workers: ScopedJoinHandle<'_, Result<()>>) {
         if capture(tools.wasm_command("cargo").args(["clippy", "--version"])).is_ok() {
             steps.run("clippy-wasm", || self.clippy_wasm(tools));
         } else {
             // The distribution's compiler, where rustup could not provide the wasm32 library.
             steps.unavailable("clippy-wasm", "the compiler that builds for wasm32 comes without clippy");
         }
-        let built = steps.run("build-wasm", || workers::build(self.checkout, self.runner, tools, Profile::Release));
+        let built =
+            steps.run("build-wasm", || workers.join().map_err(|_| anyhow!("the build of the workers panicked"))?);
         if !built {
             for name in ["size", "deploy", "e2e"] {
                 steps.skip(name, "build-wasm failed");
@@ -170,7 +177,7 @@ impl Checks<'_> {
 
     /// The specs print what they show, so their output is not hidden.
     fn end_to_end(&self, tools: &Toolbox, options: &Options, chromium: Option<PathBuf>) -> Result<()> {
-        for environment in [python::CLIENT, python::SYNAPSE] {
+        for environment in [python::CLIENT, python::SYNAPSE, python::HEISENBRIDGE] {
             python::ensure(&environment, self.checkout, self.runner)?;
         }
         let mut node = tools.command("node");

@@ -77,7 +77,10 @@ async fn deactivate(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErr
         erase: bool,
     }
     let body: Body = request.json_or_empty()?;
-    prove(edge, request, "deactivate", body.auth.as_ref()).await?;
+    // A service has no password to prove anything with.
+    if request.identity()?.service.is_none() {
+        prove(edge, request, "deactivate", body.auth.as_ref()).await?;
+    }
     let user_id = &request.caller()?.user_id;
     let done = admin::deactivate(edge, &edge.config, user_id, body.erase).await;
     end_tokens(edge, user_id, None);

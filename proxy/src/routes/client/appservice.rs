@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use tern_edge::appservice;
 use tern_model::MatrixError;
+use tern_ports::{ask_service, wire::destination::WakeDestination};
 
 use crate::{
     edge::Edge,
@@ -26,5 +27,8 @@ async fn ping(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let service = edge.config.accounts.appservices.iter().find(|service| service.id == id);
     let service = service.filter(|_| request.identity().is_ok_and(|identity| identity.service.as_deref() == Some(id)));
     let service = service.ok_or_else(|| MatrixError::forbidden("Only the application service itself may ask"))?;
-    Answer::json(&appservice::ping(edge, service, transaction_id.as_deref()).await?)
+    let pong = appservice::ping(edge, service, transaction_id.as_deref()).await?;
+    // It is there: what waits for it is sent now. Whether that is heard does not matter to the ping.
+    ask_service(edge, id, WakeDestination {}).await.ok();
+    Answer::json(&pong)
 }

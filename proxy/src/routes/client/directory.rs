@@ -1,22 +1,20 @@
-//! Finding rooms: aliases, the directory, summaries, spaces.
+//! Finding rooms: aliases, the directory.
 
-use ruma::OwnedRoomId;
+use ruma::{OwnedRoomId, OwnedServerName};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tern_auth::appservice;
 use tern_edge::{
     aliases,
     directory::{self, Listing, Wanted},
-    join, spaces,
+    federation, join,
 };
 use tern_model::{MatrixError, RoomFacts};
-use tern_ports::{
-    ask_room,
-    wire::directory::{Directory, ReadSummary, ShownRoom},
-};
+use tern_ports::wire::directory::Directory;
 
 use crate::{
     edge::Edge,
+    limits,
     request::Incoming,
     respond::Answer,
     route::{Route, routes},
@@ -32,16 +30,17 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Token Put "/_matrix/client/v3/directory/list/appservice/{networkId}/{roomId}" => list_for_network;
     Open Get "/_matrix/client/v3/publicRooms" => public_rooms;
     Token Post "/_matrix/client/v3/publicRooms" => public_rooms_like;
-    Optional Get "/_matrix/client/v1/room_summary/{roomIdOrAlias}" => summary;
-    Optional Get "/_matrix/client/unstable/im.nheko.summary/rooms/{roomIdOrAlias}/summary" => summary;
-    Optional Get "/_matrix/client/unstable/im.nheko.summary/summary/{roomIdOrAlias}" => summary;
-    Token Get "/_matrix/client/v1/rooms/{roomId}/hierarchy" => hierarchy;
 };
 
 /// `GET /directory/room/{roomAlias}`
 async fn resolve(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let alias = ruma::RoomAliasId::parse(request.param("roomAlias"))
         .map_err(|_| MatrixError::invalid_param("Not a room alias"))?;
+    if alias.server_name() != edge.config.server_name {
+        limits::admit_stranger(edge, request.ip.as_deref())?;
+        let found = federation::directory::alias(edge, &alias).await?;
+        return Answer::json(&json!({ "room_id": found.room_id, "servers": &*found.servers }));
+    }
     let room_id = join::resolve(edge, &edge.config, alias.as_str()).await?;
     Answer::json(&json!({ "room_id": room_id, "servers": [edge.config.server_name] }))
 }
@@ -121,7 +120,13 @@ async fn list_for_network(edge: &Edge, request: &Incoming) -> Result<Answer, Mat
 
 /// `GET /publicRooms`
 async fn public_rooms(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    check_server(edge, request)?;
+    if let Some(server) = other_server(edge, request)? {
+        let limit = request.query_number("limit")?.map(|limit| limit.to_string());
+        let since = request.query("since").map(str::to_owned);
+        let query: Vec<_> =
+            [("limit", limit), ("since", since)].into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        return Ok(Answer::raw(&federation::directory::public_rooms(edge, &server, &query, None).await?));
+    }
     list_public_rooms(edge, request).await
 }
 
@@ -133,7 +138,10 @@ pub(in crate::routes) async fn list_public_rooms(edge: &Edge, request: &Incoming
 
 /// `POST /publicRooms`
 async fn public_rooms_like(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    check_server(edge, request)?;
+    if let Some(server) = other_server(edge, request)? {
+        let body = Some(request.object_or_empty()?);
+        return Ok(Answer::raw(&federation::directory::public_rooms(edge, &server, &[], body).await?));
+    }
     search_public_rooms(edge, request).await
 }
 
@@ -165,14 +173,16 @@ pub(in crate::routes) async fn search_public_rooms(edge: &Edge, request: &Incomi
     listing(&directory::page(edge, &wanted).await?)
 }
 
-/// Only this server's directory can be asked.
-fn check_server(edge: &Edge, request: &Incoming) -> Result<(), MatrixError> {
-    match request.query("server") {
-        Some(server) if *server != edge.config.server_name => {
-            Err(MatrixError::forbidden("The directories of other servers cannot be asked"))
-        }
-        _ => Ok(()),
+/// The other server whose directory is asked for. Whoever names one has it asked, and is counted for that.
+fn other_server(edge: &Edge, request: &Incoming) -> Result<Option<OwnedServerName>, MatrixError> {
+    let Some(server) = request.query("server") else { return Ok(None) };
+    if server.eq_ignore_ascii_case(edge.config.server_name.as_str()) {
+        return Ok(None);
     }
+    let server = OwnedServerName::try_from(server);
+    let server = server.map_err(|_| MatrixError::invalid_param("server is not the name of a server"))?;
+    limits::admit_stranger(edge, request.ip.as_deref())?;
+    Ok(Some(server))
 }
 
 fn listing(page: &Listing) -> Result<Answer, MatrixError> {
@@ -186,51 +196,8 @@ fn listing(page: &Listing) -> Result<Answer, MatrixError> {
     Answer::json(&body)
 }
 
-/// `GET /room_summary/{roomIdOrAlias}`
-async fn summary(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let room_id = join::resolve(edge, &edge.config, request.param("roomIdOrAlias")).await?;
-    let caller = request.identity.as_ref().map(|identity| identity.caller.user_id.clone());
-    let seen = ask_room(edge, &room_id, ReadSummary { caller }).await?;
-    let mut body = summarised(&room_id, &seen.facts);
-    if let Some(membership) = seen.membership {
-        body.insert("membership".to_owned(), membership.into());
-    }
-    // The names of MSC3266 for what the specification calls otherwise.
-    let unstable = [("im.nheko.summary.room_version", "room_version"), ("im.nheko.summary.encryption", "encryption")];
-    for (old, new) in unstable {
-        if let Some(value) = body.get(new).cloned() {
-            body.insert(old.to_owned(), value);
-        }
-    }
-    Answer::json(&body)
-}
-
-/// `GET /rooms/{roomId}/hierarchy`
-async fn hierarchy(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let wanted = spaces::Wanted {
-        suggested_only: request.query_flag("suggested_only")?,
-        max_depth: request.query_number("max_depth")?,
-        limit: request.query_number("limit")?,
-        from: request.query("from").map(str::to_owned),
-    };
-    let caller = &request.caller()?.user_id;
-    let page = spaces::read(edge, caller, request.session()?, &request.room_id()?, &wanted).await?;
-    let rooms: Vec<_> = page.rooms.iter().map(in_space).collect();
-    match page.next {
-        Some(next) => Answer::json(&json!({ "rooms": rooms, "next_batch": next })),
-        None => Answer::json(&json!({ "rooms": rooms })),
-    }
-}
-
-fn in_space(room: &ShownRoom) -> Map<String, Value> {
-    let mut fields = summarised(&room.room_id, &room.facts);
-    let children: Vec<Value> = room.facts.children.iter().filter_map(|event| event.read().ok()).collect();
-    fields.insert("children_state".to_owned(), children.into());
-    fields
-}
-
 /// The fields of a room in the directory.
-fn published(room_id: &ruma::RoomId, facts: &RoomFacts) -> Map<String, Value> {
+pub(super) fn published(room_id: &ruma::RoomId, facts: &RoomFacts) -> Map<String, Value> {
     let texts = [
         ("name", &facts.name),
         ("topic", &facts.topic),
@@ -245,19 +212,5 @@ fn published(room_id: &ruma::RoomId, facts: &RoomFacts) -> Map<String, Value> {
     fields.insert("num_joined_members".to_owned(), facts.num_joined_members.into());
     fields.insert("guest_can_join".to_owned(), facts.guest_can_join.into());
     fields.insert("world_readable".to_owned(), facts.world_readable.into());
-    fields
-}
-
-/// The fields of a room's summary.
-fn summarised(room_id: &ruma::RoomId, facts: &RoomFacts) -> Map<String, Value> {
-    let mut fields = published(room_id, facts);
-    fields.insert("room_version".to_owned(), facts.room_version.as_str().into());
-    if let Some(encryption) = &facts.encryption {
-        fields.insert("encryption".to_owned(), encryption.as_str().into());
-    }
-    if !facts.allowed_room_ids.is_empty() {
-        let rooms: Vec<Value> = facts.allowed_room_ids.iter().map(|room_id| room_id.as_str().into()).collect();
-        fields.insert("allowed_room_ids".to_owned(), rooms.into());
-    }
     fields
 }

@@ -2,13 +2,14 @@
 
 use ruma::OwnedServerName;
 use serde_json::json;
+use tern_edge::remote_media::{self, Copied};
 use tern_media::{FileName, MediaId, serve};
 use tern_model::{MatrixError, Millis};
 use tern_ports::{
     Clock, Entropy, Polls, ask_storage,
     wire::{
         MediaRequest,
-        media::{FetchMedia, Fetched, Follows, MediaRef, ReserveMedia, StoreMedia},
+        media::{FetchMedia, Fetched, Follows, MediaRef, ReserveMedia, StoreMedia, WITHHELD},
     },
 };
 use worker::ResponseBody;
@@ -67,7 +68,7 @@ async fn create(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> 
 
 /// `PUT /_matrix/media/v3/upload/{serverName}/{mediaId}`
 async fn fill(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    let media = named(request)?;
+    let media = named(edge, request)?;
     if media.origin != edge.config.server_name {
         return Err(MatrixError::not_found("Not reserved at this server"));
     }
@@ -115,7 +116,8 @@ async fn store(edge: &Edge, request: &Incoming, media: MediaRef, reserved: bool)
 
 async fn bring(edge: &Edge, request: &Incoming, before: Option<Millis>, body: bool) -> Result<Answer, MatrixError> {
     let ask = question(edge, request, before, body)?;
-    let (known, content) = awaited(edge, request, ask).await?;
+    let remote = remote(edge, request, &ask)?;
+    let (known, content) = awaited(edge, request, ask, remote).await?;
     let name = request.params.iter().find(|(key, _)| *key == "fileName").map(|(_, value)| value.as_str());
     Ok(answer(&known, content, name))
 }
@@ -127,12 +129,8 @@ pub(crate) fn question(
     before: Option<Millis>,
     body: bool,
 ) -> Result<FetchMedia, MatrixError> {
-    let media = named(request)?;
-    if media.origin != edge.config.server_name {
-        return Err(MatrixError::not_found("No such media"));
-    }
     Ok(FetchMedia {
-        media,
+        media: named(edge, request)?,
         before,
         // Ranges mean nothing to HEAD (RFC 9110, 14.2).
         range: request.header("range").filter(|_| body),
@@ -144,24 +142,58 @@ pub(crate) fn question(
     })
 }
 
-/// Asks, and asks again, less and less often, while the content is awaited.
+/// Of another server, and may be copied from there.
+pub(crate) fn remote(edge: &Edge, request: &Incoming, ask: &FetchMedia) -> Result<Option<MediaRef>, MatrixError> {
+    let is_remote = ask.media.origin != edge.config.server_name;
+    if is_remote && ask.before.is_some() {
+        return Err(MatrixError::not_found("No such media"));
+    }
+    let allowed = request.query("allow_remote") != Some("false");
+    Ok((is_remote && allowed).then(|| ask.media.clone()))
+}
+
+/// Asks, and asks again, less and less often, while the content is awaited. What is `remote` and not here is brought.
 pub(crate) async fn awaited<R: MediaRequest<Reply = Fetched> + Clone>(
     edge: &Edge,
     request: &Incoming,
     ask: R,
+    mut remote: Option<MediaRef>,
 ) -> Result<(Fetched, ResponseBody), MatrixError> {
     let wait_ms = request.query_number("timeout_ms")?.unwrap_or(DEFAULT_WAIT_MS).min(MAX_WAIT_MS);
     let (mut waited, mut pause) = (0, 250);
     loop {
-        match edge.wire.ask_media(ask.clone(), None).await {
-            Err(error) if error.errcode == "M_NOT_YET_UPLOADED" && waited < wait_ms => {
-                pause = (pause * 2).min(wait_ms - waited).min(5_000);
-                edge.wire.sleep(pause).await;
-                waited += pause;
-            }
-            done => return done,
+        let error = match edge.wire.ask_media(ask.clone(), None).await {
+            Err(error) if error.errcode == WITHHELD => return Err(MatrixError::not_found("No such media")),
+            Err(error) => error,
+            found => return found,
+        };
+        match (&remote, &*error.errcode) {
+            (Some(media), "M_NOT_FOUND") => match copy(edge, media, wait_ms.saturating_sub(waited)).await? {
+                Copied::Here => {
+                    remote = None;
+                    continue;
+                }
+                Copied::Underway if waited < wait_ms => {}
+                Copied::Underway => return Err(underway()),
+            },
+            (_, "M_NOT_YET_UPLOADED") if waited < wait_ms => {}
+            _ => return Err(error),
         }
+        pause = (pause * 2).min(wait_ms - waited).min(5_000);
+        edge.wire.sleep(pause).await;
+        waited += pause;
     }
+}
+
+async fn copy(edge: &Edge, media: &MediaRef, wait_ms: u64) -> Result<Copied, MatrixError> {
+    let media = media.clone();
+    // Many clients give up what scrolls out of sight, and want it again.
+    edge.outlasting(async move |edge| remote_media::copy(edge, media, wait_ms, edge.media.max_upload, edge.now()).await)
+        .await
+}
+
+fn underway() -> MatrixError {
+    MatrixError::new(504, "M_NOT_YET_UPLOADED", "The media is still on its way")
 }
 
 /// Content as a browser may have it.
@@ -199,10 +231,15 @@ fn fresh(edge: &Edge) -> MediaRef {
     MediaRef { origin: edge.config.server_name.clone(), media_id: MediaId::random(bytes).as_str().to_owned() }
 }
 
-/// The name in the path.
-pub(crate) fn named(request: &Incoming) -> Result<MediaRef, MatrixError> {
-    let origin = OwnedServerName::try_from(request.param("serverName"))
-        .map_err(|_| MatrixError::invalid_param("Not a server name"))?;
+/// The name in the path. However the name of a server is written, it is one server.
+pub(crate) fn named(edge: &Edge, request: &Incoming) -> Result<MediaRef, MatrixError> {
+    let (own, origin) = (&edge.config.server_name, request.param("serverName"));
+    let origin = if origin.eq_ignore_ascii_case(own.as_str()) {
+        own.clone()
+    } else {
+        OwnedServerName::try_from(origin.to_ascii_lowercase())
+            .map_err(|_| MatrixError::invalid_param("Not a server name"))?
+    };
     let media_id = MediaId::parse(request.param("mediaId"))?;
     Ok(MediaRef { origin, media_id: media_id.as_str().to_owned() })
 }

@@ -29,6 +29,7 @@ pub(super) mod search;
 pub(super) mod send;
 mod send_query;
 pub(super) mod session;
+pub(in crate::routes) mod spaces;
 pub(super) mod sync;
 pub(super) mod third_party;
 pub(super) mod threads;

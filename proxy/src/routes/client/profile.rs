@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use tern_edge::profile;
+use tern_edge::services;
 use tern_model::{MatrixError, RawJson};
-use tern_ports::{ask_user, wire::user::WriteProfile};
+use tern_ports::{
+    ask_user,
+    wire::user::{Profile, WriteProfile},
+};
 
 use crate::{
     edge::Edge,
+    limits,
     request::Incoming,
     respond::Answer,
     route::{Route, routes},
@@ -32,15 +36,25 @@ const MAX_KEY: usize = 255;
 
 /// `GET /profile/{userId}`
 async fn read(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
-    Answer::json(&profile::read(edge, &edge.config, &request.user_id()?).await?)
+    Answer::json(&profile_of(edge, request).await?)
 }
 
 /// `GET /profile/{userId}/{keyName}`
 async fn read_field(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let key = request.param("keyName");
-    let mut profile = profile::read(edge, &edge.config, &request.user_id()?).await?;
+    let mut profile = profile_of(edge, request).await?;
     profile.retain(|field, _| field == key);
     if profile.is_empty() { Err(MatrixError::not_found("There is no such field")) } else { Answer::json(&profile) }
+}
+
+/// The profile of a user here, or of one of another server, which counts as asking about a stranger.
+async fn profile_of(edge: &Edge, request: &Incoming) -> Result<Profile, MatrixError> {
+    let user_id = request.user_id()?;
+    if user_id.server_name() == edge.config.server_name {
+        return services::profile(edge, &edge.config, &user_id).await;
+    }
+    let stranger = || limits::admit_stranger(edge, request.ip.as_deref());
+    edge.profiles.read(edge, &user_id, stranger).await
 }
 
 /// `PUT /profile/{userId}/{keyName}`

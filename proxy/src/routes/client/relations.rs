@@ -50,10 +50,16 @@ async fn context(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError>
 
 /// `GET /rooms/{roomId}/timestamp_to_event`
 async fn timestamp_to_event(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let (ts, backwards) = nearest(request)?;
+    let ask = ReadEventByTime { caller: request.caller()?.clone(), ts, backwards };
+    Answer::json(&ask_room(edge, &request.room_id()?, ask).await?)
+}
+
+/// A time, and whether the event before it is meant rather than the one after it.
+pub(in crate::routes) fn nearest(request: &Incoming) -> Result<(Millis, bool), MatrixError> {
     let ts = request.query_number("ts")?.ok_or_else(|| MatrixError::missing_param("ts is missing"))?;
     let backwards = request.backwards()?.ok_or_else(|| MatrixError::missing_param("dir is missing"))?;
-    let ask = ReadEventByTime { caller: request.caller()?.clone(), ts: Millis(ts), backwards };
-    Answer::json(&ask_room(edge, &request.room_id()?, ask).await?)
+    Ok((Millis(ts), backwards))
 }
 
 /// `GET /rooms/{roomId}/relations/{eventId}`, with or without relation type and event type

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tern_edge::federation::{
     handshake::{self, HandedOver},
     invite::{self, SentInvite},
+    third_party,
 };
 use tern_model::{Handshake, MatrixError, RawJson};
 
@@ -27,6 +28,8 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Federation Put "/_matrix/federation/v1/send_knock/{roomId}/{eventId}" => send_knock;
     Federation Put "/_matrix/federation/v2/invite/{roomId}/{eventId}" => invite;
     Federation Put "/_matrix/federation/v1/invite/{roomId}/{eventId}" => invite_v1;
+    Federation Put "/_matrix/federation/v1/exchange_third_party_invite/{roomId}" => exchange;
+    Open Put "/_matrix/federation/v1/3pid/onbind" => bound;
 };
 
 async fn make(edge: &Edge, request: &Incoming, handshake: Handshake) -> Result<Answer, MatrixError> {
@@ -112,4 +115,16 @@ async fn invite_v1(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErro
     // Versions 1 and 2 read alike.
     let sent = SentInvite { room_id, event_id, room_version: "1".to_owned(), event, shown: Vec::new() };
     Answer::json(&json!([200, take_invite(edge, request, sent).await?]))
+}
+
+/// `PUT /exchange_third_party_invite/{roomId}`
+async fn exchange(_: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    Err(third_party::refusal(request.origin()?, &request.room_id()?, &request.object()?))
+}
+
+/// `PUT /3pid/onbind`, which an identity server does not sign
+async fn bound(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let stranger = || limits::admit_stranger(edge, request.ip.as_deref());
+    third_party::bound(edge, &edge.config, &request.json()?, stranger).await?;
+    Ok(Answer::empty())
 }

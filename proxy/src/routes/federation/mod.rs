@@ -2,6 +2,7 @@
 
 pub(super) mod handshake;
 pub(super) mod keys;
+pub(super) mod media;
 pub(super) mod queries;
 pub(super) mod rooms;
 pub(super) mod send;

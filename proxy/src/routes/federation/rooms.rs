@@ -3,11 +3,14 @@
 use ruma::{OwnedEventId, RoomId};
 use serde::Deserialize;
 use serde_json::json;
-use tern_edge::federation::rooms;
-use tern_model::{BoundedVec, EventRef, MatrixError, RawJson};
+use tern_edge::federation::{hierarchy, rooms};
+use tern_model::{BoundedVec, EventRef, MatrixError, Millis, RawJson};
 use tern_ports::{
     Clock, ask_room,
-    wire::server_reads::{MOST_NAMED, ReadForServer, ServedEvents, ServerRead},
+    wire::{
+        relations::EventTime,
+        server_reads::{MOST_NAMED, ReadForServer, ServedEvents, ServerRead},
+    },
 };
 
 use crate::{
@@ -15,6 +18,10 @@ use crate::{
     request::Incoming,
     respond::Answer,
     route::{Route, routes},
+    routes::client::{
+        relations::nearest,
+        spaces::{in_space, summarised},
+    },
 };
 
 pub(crate) const ROUTES: &[Route] = routes! {
@@ -24,6 +31,8 @@ pub(crate) const ROUTES: &[Route] = routes! {
     Federation Get "/_matrix/federation/v1/event_auth/{roomId}/{eventId}" => event_auth;
     Federation Get "/_matrix/federation/v1/backfill/{roomId}" => backfill;
     Federation Post "/_matrix/federation/v1/get_missing_events/{roomId}" => missing_events;
+    Federation Get "/_matrix/federation/v1/timestamp_to_event/{roomId}" => timestamp_to_event;
+    Federation Get "/_matrix/federation/v1/hierarchy/{roomId}" => space;
 };
 
 type EventIds = BoundedVec<EventRef, MOST_NAMED>;
@@ -120,4 +129,28 @@ async fn missing_events(edge: &Edge, request: &Incoming) -> Result<Answer, Matri
     };
     let served = read(edge, request, &request.room_id()?, ask).await?;
     Answer::json(&json!({ "events": served.events }))
+}
+
+/// `GET /timestamp_to_event/{roomId}`
+async fn timestamp_to_event(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    #[derive(Deserialize)]
+    struct Event {
+        origin_server_ts: Millis,
+    }
+    let (ts, backwards) = nearest(request)?;
+    let served = read(edge, request, &request.room_id()?, ServerRead::Nearest { ts, backwards }).await?;
+    let (Some(event), Some(event_id)) = (served.events.first(), served.event_ids.first()) else {
+        return Err(MatrixError::internal());
+    };
+    let Event { origin_server_ts } = event.read().map_err(|_| MatrixError::internal())?;
+    Answer::json(&EventTime { event_id: event_id.clone(), origin_server_ts })
+}
+
+/// `GET /hierarchy/{roomId}`
+async fn space(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
+    let suggested_only = request.query_flag("suggested_only")?;
+    let space = hierarchy::read(edge, request.origin()?, &request.room_id()?, suggested_only).await?;
+    let children: Vec<_> = space.children.iter().map(|room| summarised(&room.room_id, &room.facts)).collect();
+    let (room, inaccessible) = (in_space(&space.room), space.inaccessible);
+    Answer::json(&json!({ "room": room, "children": children, "inaccessible_children": inaccessible }))
 }

@@ -7,18 +7,27 @@
 //! - [`handshake`] is how their users join, leave and knock through this server, and [`invite`] how they
 //!   invite users of this one.
 //! - [`awake`] has what waits for a server sent when it asks something.
-//! - [`queries`]: profiles, aliases and devices of users here; [`rooms`]: which room is asked about.
+//! - [`queries`]: profiles, aliases and devices of users here; [`rooms`]: which room is asked about; [`hierarchy`]: spaces.
+//! - [`third_party`] is invites to addresses.
+//!
+//! And what is asked of them, by [`lookup`]: [`profiles`] of their users, their [`directory`], [`summaries`] of their rooms.
 
 pub mod awake;
+pub mod directory;
 pub mod edus;
 pub mod event_keys;
 pub mod handshake;
+pub mod hierarchy;
 pub mod in_flight;
 pub mod invite;
 pub mod key_cache;
+pub mod lookup;
 pub mod notary;
 pub mod own_keys;
+pub mod profiles;
 pub mod queries;
 pub mod rooms;
 pub mod sender;
+pub mod summaries;
+pub mod third_party;
 pub mod transaction;

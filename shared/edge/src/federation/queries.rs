@@ -6,7 +6,7 @@ use ruma::{OwnedDeviceId, OwnedUserId, UserId};
 use serde_json::{Map, Value, json};
 use tern_model::{Config, MatrixError, RawJson};
 use tern_ports::{
-    Transport,
+    Outbound, Transport,
     wire::{keys::ClaimedKeys, remote_keys::stream_id, user::Profile},
 };
 
@@ -45,7 +45,7 @@ pub async fn profile<E: Transport>(
 ///
 /// # Errors
 /// 404 `M_NOT_FOUND`; 400 `M_INVALID_PARAM` for an alias of another server.
-pub async fn alias<E: Transport>(edge: &E, config: &Config, alias: &str) -> Result<Value, MatrixError> {
+pub async fn alias<E: Transport + Outbound>(edge: &E, config: &Config, alias: &str) -> Result<Value, MatrixError> {
     let alias = aliases::local_alias(config, alias)?;
     let room_id = join::resolve(edge, config, alias.as_str()).await?;
     Ok(json!({ "room_id": room_id, "servers": [config.server_name] }))

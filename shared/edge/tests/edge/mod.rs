@@ -10,7 +10,8 @@ use futures::future::{FutureExt, ready};
 use ruma::owned_server_name;
 use tern_model::{Accounts, Algorithm, Config, Jwk, Limits, MatrixError, Millis};
 use tern_ports::{
-    Clock, Crypto, CryptoError, Entropy, KeyPair, Target, Transport, Unreachable,
+    Clock, Crypto, CryptoError, Entropy, KeyPair, Outbound, Target, Transport, Unreachable,
+    outbound::{Bounds, HttpAnswer, HttpError, HttpRequest, Reach},
     wire::{DestinationCommand, UserCommand, frame, policy::Standing, server_keys::StoredServerKey, user::Session},
 };
 use tern_small_objects::one_time_store::OneTimeStoreActor;
@@ -128,17 +129,14 @@ impl Transport for Edge {
                 }
                 .boxed_local()
             }
-            // Whatever else the objects of other servers are asked.
-            Target::Destination(_) if !matches!(frame::read(&frame), Ok(DestinationCommand::FetchServerKeys(_))) => {
-                self.hubs.exchange(target.clone(), frame)
-            }
+            Target::Destination(_) if !is_about_keys(&frame) => self.hubs.exchange(target.clone(), frame),
             Target::Destination(name) => {
                 self.fetches.set(self.fetches.get() + 1);
                 let keys = self.servers.borrow().get(name.as_str()).cloned();
                 let unreachable = || error_reply(MatrixError::new(502, "M_UNREACHABLE", "Nobody is there"));
                 ready(keys.map_or_else(unreachable, reply)).boxed_local()
             }
-            Target::Room(_) | Target::User(_) | Target::DeviceSignIn(_) | Target::Relay(_) => {
+            Target::Room(_) | Target::User(_) | Target::DeviceSignIn(_) | Target::Relay(_) | Target::Service(_) => {
                 self.hubs.exchange(target.clone(), frame)
             }
         };
@@ -147,6 +145,21 @@ impl Transport for Edge {
 
     fn standing(&self) -> Standing {
         self.standing.get()
+    }
+}
+
+fn is_about_keys(frame: &[u8]) -> bool {
+    matches!(frame::read(frame), Ok(DestinationCommand::FetchServerKeys(_)))
+}
+
+/// Nobody else can be asked.
+impl Outbound for Edge {
+    fn reach(&self) -> Reach {
+        Reach::Public
+    }
+
+    async fn exchange(&self, _: &HttpRequest, _: &Bounds) -> Result<HttpAnswer, HttpError> {
+        Err(HttpError::Late)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ruma::{OwnedRoomId, OwnedUserId};
 use serde::{Deserialize, Serialize};
-use tern_model::{Bounded, BoundedJson, Millis, Name, RawJson, RoomSeq};
+use tern_model::{Bounded, BoundedJson, MatrixError, Millis, Name, RawJson, RoomSeq};
 
 use super::{
     Done, boundary,
@@ -24,6 +24,8 @@ boundary! {
         // when there is nothing here, access
         FetchServerKeys => Vec<StoredServerKey>, [Own Write];
         SendRequest => RemoteAnswer, [Own Write];
+        LeaseMedia => MediaLease, [Own Write];
+        EndMediaLease => Done, [Own Write];
         EnqueueEvents => Done, [Create Write];
         QueryRemoteKeys => RemoteKeys, [Create Write];
         NoteRemoteDevices => Done, [Done Write];
@@ -81,6 +83,41 @@ pub struct RemoteAnswer {
     pub retry_after_ms: Option<u64>,
 }
 
+/// Asks for leave to copy a medium of the server: one copies it, the others wait. Nothing is stored. Fails as the last attempt
+/// did, for a minute after it; 502 `M_UNREACHABLE` when the server is not found; 403 `M_FORBIDDEN` for one that the operator
+/// keeps out; 429 `M_LIMIT_EXCEEDED` while too much is copied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseMedia {
+    /// Its id there.
+    pub media_id: Name,
+    /// Path and query of the request that brings it.
+    pub target: Bounded<LONGEST_TARGET>,
+}
+
+/// The answer to [`LeaseMedia`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MediaLease {
+    /// It may be copied now.
+    Granted {
+        /// Where it is.
+        url: String,
+        /// `Authorization` of a `GET` there.
+        authorization: String,
+    },
+    /// Somebody copies it.
+    Held,
+}
+
+/// The copying is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndMediaLease {
+    /// What was copied.
+    pub media_id: Name,
+    /// Why it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<MatrixError>,
+}
+
 /// Events of a room that the server is to be sent: those of this server between two positions. The answer comes when that
 /// is durable; what was sent before is passed over. Only rooms' hubs ask, for servers that are in the room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,7 +169,7 @@ pub struct WakeDestination {}
 pub struct ProbeDestination {}
 
 /// The answer to [`ProbeDestination`]; zeroes for a server that was never sent anything.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DestinationProbe {
     /// Failures in a row.
     pub failures: u32,
@@ -149,6 +186,15 @@ pub struct DestinationProbe {
     /// To-device messages that wait.
     #[serde(default)]
     pub to_device: u64,
+    /// Of an application service: the id of the newest transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<String>,
+    /// Of an application service: when it last answered, or failed to, as far as its object remembers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried_at: Option<Millis>,
+    /// The status of that answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
 }
 
 /// Rooms that a probe looks at.

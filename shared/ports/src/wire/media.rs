@@ -94,8 +94,11 @@ pub struct PictureFacts {
     pub height: u32,
 }
 
-/// Brings some content, or what is known of it. Fails with 404 `M_NOT_FOUND`, and 504 `M_NOT_YET_UPLOADED` for a name that
-/// is reserved.
+/// The code of the error for content that is known and withheld, which clients are told as `M_NOT_FOUND`.
+pub const WITHHELD: &str = "TERN_WITHHELD";
+
+/// Brings some content, or what is known of it. Fails with 404 `M_NOT_FOUND`, 404 [`WITHHELD`], and 504 `M_NOT_YET_UPLOADED`
+/// for a name that is reserved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FetchMedia {
     /// Its name.

@@ -36,6 +36,7 @@ pub mod storage;
 pub mod sync;
 pub mod threads;
 pub mod threepid;
+pub mod troubles;
 pub mod user;
 pub mod user_command;
 

@@ -3,10 +3,13 @@
 
 use ruma::{OwnedEventId, OwnedServerName};
 use serde::{Deserialize, Serialize};
-use tern_model::{BoundedVec, EventRef, RawJson, RoomSeq};
+use tern_model::{Bounded, BoundedVec, EventRef, Millis, RawJson, RoomSeq};
 
 /// Most events that a server names in one question.
 pub const MOST_NAMED: usize = 50;
+
+/// Longest id of an application service, in bytes.
+pub const LONGEST_SERVICE: usize = 200;
 
 /// Reads for another server, which has to be in the room and be let in by its access control list: 403 `M_FORBIDDEN`
 /// otherwise, also for a room that is not here. What the server may not see comes redacted.
@@ -56,6 +59,15 @@ pub enum ServerRead {
         /// At most this many.
         limit: u32,
     },
+    /// The event nearest to a time, with its id.
+    Nearest {
+        /// The time.
+        ts: Millis,
+        /// Before the time rather than after it.
+        backwards: bool,
+    },
+    /// Nothing: only whether the server may read at all.
+    Access,
 }
 
 /// The answer to [`ReadForServer`]; what was not asked for is empty.
@@ -64,7 +76,7 @@ pub struct ServedEvents {
     /// Events in federation form.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<RawJson>,
-    /// Ids of state events.
+    /// Ids of state events, or of the event nearest to a time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub event_ids: Vec<OwnedEventId>,
     /// The auth chain in federation form.
@@ -80,8 +92,12 @@ pub struct ServedEvents {
 /// that took its users out. 404 `M_NOT_FOUND` when there is no such room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadOutgoing {
-    /// The server, in small letters.
+    /// The server, in small letters; of an application service, this one.
     pub server: OwnedServerName,
+    /// The application service that is to be sent something, by the id of its registration: every event while the room
+    /// concerns it, and memberships of its users otherwise, in client form (Application Service API, "Pushing events").
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Bounded<LONGEST_SERVICE>>,
     /// The first position it was not sent.
     pub from: RoomSeq,
     /// The last position that counts; without one, the newest.
@@ -96,12 +112,12 @@ pub struct ReadOutgoing {
 /// The answer to [`ReadOutgoing`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutgoingEvents {
-    /// The events in federation form, in order.
+    /// The events in order, in federation form; for an application service in client form.
     pub events: Vec<RawJson>,
     /// Up to here the server then has all that it needs.
     pub through: RoomSeq,
     /// The newest position of the room.
     pub newest: RoomSeq,
-    /// Users of the server are in the room.
+    /// Users of the server are in the room, or the room concerns the service.
     pub joined: bool,
 }

@@ -29,6 +29,7 @@ use super::{
     server_keys::{LoadKeyResponses, LoadServerKeys, StoreServerKeys, StoredKeyResponse, StoredServerKey},
     sync::{SyncAsk, SyncRoom, VisibilityFacts},
     threepid::{AddThreepid, FindThreepid, ListThreepids, RemoveSignIn, RemoveThreepid, Threepid},
+    troubles::{ListTroubles, NoteTrouble, TroubledServer},
 };
 
 boundary! {
@@ -108,6 +109,8 @@ boundary! {
         SaveKeyring => bool, [Write Allowed];
         StoreServerKeys => Vec<StoredServerKey>, [Write Allowed];
         LoadServerKeys => Vec<StoredServerKey>, [Read Allowed];
+        NoteTrouble => Done, [Write Allowed];
+        ListTroubles => Vec<TroubledServer>, [Read Allowed];
         LoadKeyResponses => Vec<StoredKeyResponse>, [Read Allowed];
     }
 }

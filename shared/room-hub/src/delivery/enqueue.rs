@@ -58,6 +58,7 @@ impl<H: ObjectHost> RoomActor<H> {
             }
             self.queue_audience(&mut queue, &audience, &self.audience(&head)?, &resolutions);
             self.queue_servers(&mut queue.servers, &events, &audience)?;
+            self.queue_services(&mut queue.servers, &head, &events)?;
             if !resolutions.is_empty() || events.iter().any(affects_summary) {
                 let summary = Rc::new(self.summarise(&head)?);
                 if queue.summary.as_ref() != Some(&summary) {

@@ -1,6 +1,6 @@
 //! Large rooms tell only those who listen.
 //!
-//! A room that ever grew beyond its limit keeps a table of listeners, at first all local members. A hub with which no
+//! A room that ever grew beyond its limit, which is lower where an application service takes part, keeps a table of listeners, at first all local members. A hub with which no
 //! client is connected says so when it is told something, and is struck off; when a client comes back, the hub
 //! subscribes: it asks for what it missed and is told again from then on. So an event costs a hop for each of those who
 //! are there, and an absence costs two more, whatever happens meanwhile. Their own membership is told to all.
@@ -29,6 +29,10 @@ pub(crate) const TABLE: tern_object_kit::schema::Step = &[
     "ALTER TABLE head ADD COLUMN large INTEGER NOT NULL DEFAULT 0",
 ];
 
+/// A room of more members that concerns an application service is large: most of them are the service's, which is told by
+/// itself, and nobody listens as them.
+const WITH_SERVICE: u64 = 20;
+
 /// So many missed events are told as a whole: as many as a hub keeps.
 const WHOLE: u32 = 50;
 /// Of more, the newest: a screen of a phone, each of which is a row in the hub.
@@ -41,7 +45,10 @@ impl<H: ObjectHost> RoomActor<H> {
 
     /// From now on the room tells only those who listen, if it has become too large to tell all.
     pub(crate) fn grow(&self, head: &Rc<Head>) -> Result<Rc<Head>, SqlError> {
-        if head.large || head.joined <= self.config.limits.large_room {
+        if head.large || head.joined <= self.config.limits.large_room.min(WITH_SERVICE) {
+            return Ok(Rc::clone(head));
+        }
+        if head.joined <= self.config.limits.large_room && !self.concerns_services(head)? {
             return Ok(Rc::clone(head));
         }
         let large = Rc::new(Head { large: true, ..Head::clone(head) });

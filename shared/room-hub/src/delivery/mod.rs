@@ -1,5 +1,5 @@
 //! Who is told what: the queue of each member, what goes to them together, relays of large rooms, typing and
-//! receipts; other servers.
+//! receipts; other servers and application services.
 
 pub(crate) mod announce;
 pub(crate) mod delivery_queue;
@@ -12,6 +12,7 @@ pub(crate) mod pending;
 pub(crate) mod server_ephemeral;
 pub(crate) mod server_queue;
 pub(crate) mod servers;
+pub(crate) mod services;
 pub(crate) mod shards;
 pub(crate) mod summary;
 pub(crate) mod workers;

@@ -1,4 +1,4 @@
-//! Telling the objects of other servers that there is something for their servers. As for members' hubs: one worker after
+//! Telling the objects of other servers and application services that there is something for them. As for members' hubs: one worker after
 //! the other takes the next one; one that could not be told becomes a row, and is told again.
 
 use std::{collections::BTreeMap, rc::Rc};
@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, rc::Rc};
 use ruma::OwnedServerName;
 use tern_model::{Millis, RoomSeq};
 use tern_object_kit::alarm::backed_off;
-use tern_ports::{ObjectHost, Sql, SqlError, ask_destination, wire::destination::EnqueueEvents};
+use tern_ports::{ObjectHost, Sql, SqlError, ask_destination, ask_service, wire::destination::EnqueueEvents};
 
 use crate::{RoomActor, timeline::store::Store};
 
@@ -15,27 +15,56 @@ const WORKERS: usize = 3;
 /// Delays between attempts.
 const RETRY: (u64, u64) = (5_000, 600_000);
 
+/// Who is told beside members' hubs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Recipient {
+    /// Another server.
+    Server(OwnedServerName),
+    /// An application service, by its id.
+    Service(String),
+}
+
+/// What stands before a service's id in its row; no name of a server or user begins so.
+const SERVICE: &str = "appservice/";
+
+impl Recipient {
+    /// As a row names it.
+    fn name(&self) -> String {
+        match self {
+            Self::Server(server) => server.to_string(),
+            Self::Service(id) => format!("{SERVICE}{id}"),
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        match name.strip_prefix(SERVICE) {
+            Some(id) => Some(Self::Service(id.to_owned())),
+            None => OwnedServerName::try_from(name).ok().map(Self::Server),
+        }
+    }
+}
+
 /// Servers and the first positions they are still to be told of.
 #[derive(Default)]
 pub(crate) struct ServerQueue {
-    pub(crate) pending: BTreeMap<OwnedServerName, RoomSeq>,
-    pub(crate) in_flight: BTreeMap<OwnedServerName, RoomSeq>,
+    pub(crate) pending: BTreeMap<Recipient, RoomSeq>,
+    pub(crate) in_flight: BTreeMap<Recipient, RoomSeq>,
     /// Those whose objects could not be told: the rows of them.
-    pub(crate) failed: BTreeMap<OwnedServerName, RoomSeq>,
+    pub(crate) failed: BTreeMap<Recipient, RoomSeq>,
     workers: usize,
     failures: u32,
     retry_at: Option<Millis>,
 }
 
 impl ServerQueue {
-    pub(crate) fn enqueue(&mut self, server: &OwnedServerName, from: RoomSeq) {
+    pub(crate) fn enqueue(&mut self, server: &Recipient, from: RoomSeq) {
         let from = self.failed.get(server).map_or(from, |failed| from.min(*failed));
         let pending = self.pending.entry(server.clone()).or_insert(from);
         *pending = from.min(*pending);
     }
 
     /// The next one who is not just being told.
-    fn take_next(&mut self) -> Option<(OwnedServerName, RoomSeq)> {
+    fn take_next(&mut self) -> Option<(Recipient, RoomSeq)> {
         let (server, from) = self.pending.iter().find(|(server, _)| !self.in_flight.contains_key(*server))?;
         let (server, from) = (server.clone(), *from);
         self.pending.remove(&server);
@@ -71,7 +100,7 @@ impl ServerQueue {
 /// Works on the queue. When it is dropped on the way, what it carried goes back.
 struct Worker<H: ObjectHost> {
     actor: Rc<RoomActor<H>>,
-    load: Option<(OwnedServerName, RoomSeq)>,
+    load: Option<(Recipient, RoomSeq)>,
 }
 
 impl<H: ObjectHost> Drop for Worker<H> {
@@ -92,7 +121,10 @@ impl<H: ObjectHost> Worker<H> {
             let Some((server, from)) = actor.announcer.0.borrow_mut().servers.take_next() else { break };
             self.load = Some((server.clone(), from));
             let ask = EnqueueEvents { room_id: actor.room_id.clone(), from, until: head.newest };
-            let told = ask_destination(&*actor.host, &server, ask).await.is_ok();
+            let told = match &server {
+                Recipient::Server(name) => ask_destination(&*actor.host, name, ask).await.is_ok(),
+                Recipient::Service(id) => ask_service(&*actor.host, id, ask).await.is_ok(),
+            };
             if actor.finish_server(&server, from, told).is_err() {
                 // The failure could not be written down: it goes back to the queue, and the alarm comes back to it.
                 break;
@@ -119,17 +151,17 @@ impl<H: ObjectHost> RoomActor<H> {
     }
 
     /// Keeps the books after an attempt to tell the object of a server.
-    fn finish_server(&self, server: &OwnedServerName, from: RoomSeq, told: bool) -> Result<(), SqlError> {
+    fn finish_server(&self, server: &Recipient, from: RoomSeq, told: bool) -> Result<(), SqlError> {
         let queue = &mut self.announcer.0.borrow_mut().servers;
         if told {
             if queue.failed.contains_key(server) {
-                self.store().drop_failed_recipient(server.as_str())?;
+                self.store().drop_failed_recipient(&server.name())?;
                 queue.failed.remove(server);
             }
             queue.failures = 0;
         } else {
             if queue.failed.get(server) != Some(&from) {
-                self.store().put_failed_recipient(server.as_str(), from)?;
+                self.store().put_failed_recipient(&server.name(), from)?;
                 queue.failed.insert(server.clone(), from);
             }
             queue.failures = queue.failures.saturating_add(1);
@@ -142,11 +174,9 @@ impl<H: ObjectHost> RoomActor<H> {
 
 impl<S: Sql> Store<'_, S> {
     /// Servers whose objects could not be told, with the first position they miss.
-    pub(crate) fn failed_servers(self) -> Result<BTreeMap<OwnedServerName, RoomSeq>, SqlError> {
+    pub(crate) fn failed_servers(self) -> Result<BTreeMap<Recipient, RoomSeq>, SqlError> {
         let rows = self.0.query("SELECT user_id, from_seq FROM laggards WHERE user_id NOT LIKE '@%'", &[])?;
         let servers = rows.iter();
-        Ok(servers
-            .filter_map(|row| Some((OwnedServerName::try_from(row.text(0)?).ok()?, RoomSeq(row.int(1)?))))
-            .collect())
+        Ok(servers.filter_map(|row| Some((Recipient::named(row.text(0)?)?, RoomSeq(row.int(1)?)))).collect())
     }
 }

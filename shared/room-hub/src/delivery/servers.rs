@@ -17,7 +17,7 @@ use tern_room::Audience;
 
 use crate::{
     RoomActor,
-    delivery::server_queue::ServerQueue,
+    delivery::server_queue::{Recipient, ServerQueue},
     timeline::{
         store::{Store, damaged},
         view::Transaction,
@@ -96,7 +96,7 @@ impl<H: ObjectHost> RoomActor<H> {
         for (server, since) in here.iter().map(|(server, since)| (server, *since)).chain(gone) {
             // What was before a server came, it has got by coming.
             if let Some(from) = ours.iter().find(|seq| **seq > since) {
-                queue.enqueue(server, *from);
+                queue.enqueue(&Recipient::Server(server.clone()), *from);
             }
         }
         Ok(())

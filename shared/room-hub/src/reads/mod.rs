@@ -1,4 +1,4 @@
-//! What readers and other servers ask for, each after the reader's access was checked.
+//! What readers, other servers and application services ask for, each after the reader's access was checked.
 
 pub(crate) mod access;
 pub(crate) mod aggregate;
@@ -12,6 +12,7 @@ pub(crate) mod relations;
 pub(crate) mod server;
 pub(crate) mod server_history;
 pub(crate) mod server_state;
+pub(crate) mod service;
 pub(crate) mod slice;
 pub(crate) mod state_page;
 pub(crate) mod timeline;

@@ -22,6 +22,9 @@ impl<H: ObjectHost> RoomActor<H> {
     /// What a server is to be sent from a position on.
     pub(crate) async fn read_outgoing(&self, ask: ReadOutgoing) -> Result<OutgoingEvents, MatrixError> {
         let head = self.head()?.ok_or_else(|| MatrixError::not_found("There is no such room"))?;
+        if let Some(service) = &ask.service {
+            return self.read_for_service(&head, service.as_str(), &ask).await;
+        }
         let until = ask.until.map_or(head.newest, |until| until.min(head.newest));
         let since = self.store().server_since(&ask.server)?;
         let from = ask.from.previous();

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use ruma::{OwnedEventId, UserId};
-use tern_model::{MatrixError, RoomSeq, StoredEvent};
+use tern_model::{MatrixError, Millis, RoomSeq, StoredEvent};
 use tern_ports::{
     ObjectHost, Sql, SqlError, ask_storage,
     wire::{
@@ -189,19 +189,25 @@ impl<H: ObjectHost> RoomActor<H> {
         let reach = self.reach(reader).await?;
         let head = self.room()?;
         let end = reach.end(head.newest);
-        // The first event after the time divides the timeline: before it everything is older.
-        let ts = if request.backwards { request.ts.0.saturating_add(1) } else { request.ts.0 };
-        let first = self.first_from_time(&head, ts).await?.unwrap_or(head.newest.next());
-        let range = if request.backwards {
-            Range { after: RoomSeq::default(), until: first.previous().min(end), backwards: true }
-        } else {
-            Range { after: first.previous(), until: end, backwards: false }
-        };
+        let range = self.side_of_time(&head, request.ts, request.backwards).await?;
+        let range = Range { until: range.until.min(end), ..range };
         let mut scan = Scan::of(range);
         self.scan(&head, reader, &RoomEventFilter::default(), 1, &mut scan).await?;
         let found =
             scan.chunk.pop().ok_or_else(|| MatrixError::not_found("There is no event on that side of the time"))?;
         Ok(EventTime { event_id: found.event_id, origin_server_ts: found.ts })
+    }
+
+    /// What is before a time, or after it. The first event after the time divides the timeline: before it everything is
+    /// older.
+    pub(crate) async fn side_of_time(&self, head: &Head, ts: Millis, backwards: bool) -> Result<Range, MatrixError> {
+        let from = if backwards { ts.0.saturating_add(1) } else { ts.0 };
+        let first = self.first_from_time(head, from).await?.unwrap_or(head.newest.next());
+        Ok(if backwards {
+            Range { after: RoomSeq::default(), until: first.previous(), backwards }
+        } else {
+            Range { after: first.previous(), until: head.newest, backwards }
+        })
     }
 
     /// Position of the first event that is not older than `ts`, wherever it is.
@@ -211,7 +217,7 @@ impl<H: ObjectHost> RoomActor<H> {
         if settled {
             return Ok(here);
         }
-        let ask = FindByTime { room_id: self.room_id.clone(), ts: tern_model::Millis(ts) };
+        let ask = FindByTime { room_id: self.room_id.clone(), ts: Millis(ts) };
         let stored = ask_storage(&*self.host, ask).await?;
         Ok(stored.or(here))
     }

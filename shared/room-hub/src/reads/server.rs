@@ -51,6 +51,13 @@ impl<H: ObjectHost> RoomActor<H> {
                 let events = self.events_between(&head, ids(&latest), ids(&earliest), min_depth, limit).await?;
                 self.served(&head, &origin, events).await
             }
+            ServerRead::Nearest { ts, backwards } => {
+                let event = self.event_nearest(&head, &origin, ts, backwards).await?;
+                let event_id = event.event_id.clone();
+                let served = self.served(&head, &origin, vec![event]).await?;
+                Ok(ServedEvents { event_ids: vec![event_id], ..served })
+            }
+            ServerRead::Access => Ok(ServedEvents::default()),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ruma::{OwnedEventId, ServerName};
-use tern_model::{MatrixError, Pdu, RoomSeq, StoredEvent};
+use tern_model::{MatrixError, Millis, Pdu, RoomSeq, StoredEvent};
 use tern_ports::ObjectHost;
 
 use crate::{
@@ -32,6 +32,21 @@ impl<H: ObjectHost> RoomActor<H> {
         let reader = users.first().ok_or_else(MatrixError::internal)?;
         let range = Range { after: RoomSeq::default(), until: newest, backwards: true };
         Ok(self.page(head, reader, range, limit.clamp(1, MOST_BACKFILLED)).await?.events)
+    }
+
+    /// The event nearest to a time on one side of it.
+    pub(crate) async fn event_nearest(
+        &self,
+        head: &Head,
+        origin: &ServerName,
+        ts: Millis,
+        backwards: bool,
+    ) -> Result<StoredEvent, MatrixError> {
+        let users = self.store().users_of(origin.as_str())?;
+        let reader = users.first().ok_or_else(MatrixError::internal)?;
+        let range = self.side_of_time(head, ts, backwards).await?;
+        let found = self.page(head, reader, range, 1).await?.events.pop();
+        found.ok_or_else(|| MatrixError::not_found("There is no event on that side of the time"))
     }
 
     /// What these events stand on, back to the others, oldest first.

@@ -77,6 +77,7 @@ impl<H: ObjectHost> RoomActor<H> {
                 tx.check_state_bytes(&pdu)?.map_err(MatrixError::from)?;
                 tx.append(&Entry::plain(pdu))?;
             }
+            self.follow_services(&tx)?;
             Ok::<_, Refused>(tx.seal()?)
         })?;
         Ok(tx.committed())

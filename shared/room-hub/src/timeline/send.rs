@@ -114,6 +114,7 @@ impl<H: ObjectHost> RoomActor<H> {
             }
             if tx.newest() > before {
                 self.follow_servers(&tx)?;
+                self.follow_services(&tx)?;
                 tx.seal()?;
             }
             Ok::<_, SqlError>(answers)

@@ -55,6 +55,16 @@ fn what_is_empty_or_of_a_wrong_shape_is_as_good_as_absent() {
 }
 
 #[test]
+fn what_no_person_writes_is_not_in_an_invite() {
+    let mut room = Room::create("12", json!({ "name": "N", "topic": "T".repeat(9_000) }));
+    let invite = room.change(MembershipAction::Invite, ALICE, BOB).unwrap();
+    let stripped = summary::stripped_state(&room, &invite).unwrap();
+    let kinds: Vec<String> = stripped.iter().map(|event| event.read::<Value>().unwrap()["type"].to_string()).collect();
+    assert!(kinds.iter().all(|kind| kind != "\"m.room.topic\""), "{kinds:?}");
+    assert_eq!(kinds.last().unwrap(), "\"m.room.member\"");
+}
+
+#[test]
 fn an_invite_comes_with_the_face_of_the_room() {
     let mut room = Room::create("12", json!({ "name": "N", "topic": "T" }));
     let invite = room.change(MembershipAction::Invite, ALICE, BOB).unwrap();

@@ -41,9 +41,7 @@ impl<H: ObjectHost> DestinationActor<H> {
         }
         self.open_queue()?;
         self.store().put_device_change(&ask.user_id, ask.version)?;
-        self.look_after_queue().await?;
-        self.host.synced().await;
-        self.start_sending();
+        self.look_after().await?;
         Ok(Done {})
     }
 

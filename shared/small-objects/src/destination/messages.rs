@@ -73,9 +73,7 @@ impl<H: ObjectHost> DestinationActor<H> {
         self.host.sql().transaction(|| {
             edus.iter().try_for_each(|(message_id, edu)| self.store().queue_message(&ask.sender, message_id, edu))
         })?;
-        self.look_after_queue().await?;
-        self.host.synced().await;
-        self.start_sending();
+        self.look_after().await?;
         Ok(Done {})
     }
 

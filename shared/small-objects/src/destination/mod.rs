@@ -1,12 +1,15 @@
 //! The object of another server, named by that server: the one place that asks it things, so that many who want the same ask
-//! once, and a server that is down is left alone.
+//! once, and a server that is down is left alone. And that of an application service, named by its registration, which is
+//! sent events the same way.
 //!
 //! - `way` finds where the server is, and remembers it while this object lives.
 //! - `keys` has the server say which keys it has, or a notary for it.
-//! - `request` makes signed requests.
+//! - `request` makes signed requests; `lease` has one at a time copy a medium.
 //! - `devices` keeps the keys of its users as long as they are true, in rows of `device_store`.
 //! - `queue` is what the server is to be told of: for each room how far it is, in rows of `store`; `messages` are to-device
-//!   messages, in rows of `message_store`; `device_changes` are changed keys of users here, and `ephemeral` is typing and receipts; `transaction` makes what it is sent of that, and `sending` has it sent.
+//!   messages, in rows of `message_store`; `device_changes` are changed keys of users here, and `ephemeral` is typing and
+//!   receipts; `transaction` makes what it is sent of that, and `sending` has it sent.
+//! - `service` is what is different for an application service.
 //!
 //! Only a room in which the server takes part has anything stored here: whoever makes up names of servers leaves no objects
 //! behind.
@@ -16,12 +19,14 @@ mod device_store;
 mod devices;
 mod ephemeral;
 mod keys;
+mod lease;
 mod message_store;
 mod messages;
 mod queue;
 mod request;
 mod schema;
 mod sending;
+mod service;
 mod store;
 mod transaction;
 mod way;
@@ -59,7 +64,12 @@ type Fetched = Result<Vec<StoredServerKey>, MatrixError>;
 pub struct DestinationActor<H> {
     host: Rc<H>,
     config: Rc<Config>,
+    /// The server; of an application service, this one.
     name: OwnedServerName,
+    /// The application service, by its id, if this is the object of one.
+    service: Option<String>,
+    /// It has transactions at the path of long ago.
+    legacy: Cell<bool>,
     /// The name as it is looked up.
     server: ServerName,
     /// Those who ask at the same time share one answer.
@@ -72,6 +82,7 @@ pub struct DestinationActor<H> {
     key: Option<PrivateKey>,
     back_off: Cell<BackOff>,
     queue: queue::Queue,
+    leases: lease::Leases,
     alarm: AlarmClock,
     /// Typing and receipts that wait.
     ephemeral: ephemeral::Ephemeral,
@@ -88,11 +99,33 @@ impl<H: ObjectHost> DestinationActor<H> {
         let server = ServerName::parse(name).filter(|server| server.to_string() == name);
         let server = server.ok_or("the object is not named by a server")?;
         let name = OwnedServerName::try_from(name).map_err(|error| error.to_string())?;
+        Ok(Rc::new(Self::with(host, config, name, server, None)))
+    }
+
+    /// The object of the application service of this id.
+    ///
+    /// # Errors
+    /// When this server's name is none in small letters.
+    pub fn of_service(host: Rc<H>, config: Rc<Config>, id: String) -> Result<Rc<Self>, String> {
+        let name = config.server_name.clone();
+        let server = ServerName::parse(name.as_str()).ok_or("this server has no name")?;
+        Ok(Rc::new(Self::with(host, config, name, server, Some(id))))
+    }
+
+    fn with(
+        host: Rc<H>,
+        config: Rc<Config>,
+        name: OwnedServerName,
+        server: ServerName,
+        service: Option<String>,
+    ) -> Self {
         let key = PrivateKey::new(&config.signing_key_id, &config.signing_key);
-        Ok(Rc::new(Self {
+        Self {
             host,
             config,
             name,
+            service,
+            legacy: Cell::default(),
             server,
             asking: RefCell::default(),
             last: RefCell::default(),
@@ -101,17 +134,25 @@ impl<H: ObjectHost> DestinationActor<H> {
             key,
             back_off: Cell::default(),
             queue: queue::Queue::default(),
+            leases: lease::Leases::default(),
             alarm: AlarmClock::default(),
             ephemeral: ephemeral::Ephemeral::default(),
             untold: Cell::default(),
-        }))
+        }
     }
 
     /// Handles one command; answers with a reply frame.
     pub async fn handle(self: &Rc<Self>, command: DestinationCommand) -> Vec<u8> {
+        use DestinationCommand::{EnqueueEvents, ProbeDestination, WakeDestination};
+        let of_both = matches!(command, EnqueueEvents(_) | WakeDestination(_) | ProbeDestination(_));
+        if self.service.is_some() && !of_both {
+            return frame::write_reply::<()>(&Err(MatrixError::forbidden("An application service is no server")));
+        }
         match command {
             DestinationCommand::FetchServerKeys(_) => frame::write_reply(&self.fetch_keys().await),
             DestinationCommand::SendRequest(request) => frame::write_reply(&self.ask_server(*request).await),
+            DestinationCommand::LeaseMedia(request) => frame::write_reply(&self.lease_media(&request).await),
+            DestinationCommand::EndMediaLease(request) => frame::write_reply(&Ok(self.end_media_lease(&request))),
             DestinationCommand::EnqueueEvents(request) => frame::write_reply(&self.enqueue(*request).await),
             DestinationCommand::QueryRemoteKeys(request) => frame::write_reply(&self.query_keys(*request).await),
             DestinationCommand::NoteRemoteDevices(request) => frame::write_reply(&self.note_devices(*request).await),

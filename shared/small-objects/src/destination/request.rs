@@ -84,7 +84,7 @@ impl<H: ObjectHost> DestinationActor<H> {
     }
 
     /// The request with its signature, over the target as it leaves.
-    fn signed(&self, request: &SendRequest, url: Url) -> Result<HttpRequest, Failure> {
+    pub(super) fn signed(&self, request: &SendRequest, url: Url) -> Result<HttpRequest, Failure> {
         let key = self.key.as_ref().ok_or_else(|| Failure::Unsent(MatrixError::internal()))?;
         let target = match url.query() {
             Some(query) => format!("{}?{query}", url.path()),
@@ -128,7 +128,7 @@ impl<H: ObjectHost> DestinationActor<H> {
 }
 
 /// Why there is no answer.
-enum Failure {
+pub(super) enum Failure {
     /// Ours: the server was not asked.
     Unsent(MatrixError),
     /// Theirs, or the network's.
@@ -148,7 +148,7 @@ fn unsent(message: &'static str) -> Failure {
 }
 
 /// 502 `M_UNREACHABLE`.
-fn unreachable(reason: &str) -> MatrixError {
+pub(super) fn unreachable(reason: &str) -> MatrixError {
     MatrixError::new(502, "M_UNREACHABLE", format!("The server cannot be reached: {reason}"))
 }
 

@@ -6,9 +6,12 @@ use tern_federation::queue::{Answer, Fate};
 use tern_model::{Bounded, BoundedJson, RawJson};
 use tern_object_kit::alarm::backed_off;
 use tern_ports::{
-    ObjectHost, Sql, SqlError,
+    ObjectHost, Sql, SqlError, ask_storage,
     outbound::HttpMethod,
-    wire::destination::{RemoteAnswer, SendRequest},
+    wire::{
+        destination::{RemoteAnswer, SendRequest},
+        troubles::NoteTrouble,
+    },
 };
 
 use super::{
@@ -22,6 +25,8 @@ const TIMEOUT_MS: u64 = 20_000;
 const LONGEST: usize = 256 * 1024;
 /// Delays after rooms' hubs could not be asked.
 const RETRY: (u64, u64) = (2_000, 600_000);
+/// After so many failures in a row a server is in trouble.
+const NOTED_FROM: u32 = 2;
 
 /// Sends; one at a time. Ends with the future it is in.
 struct Running<H: ObjectHost>(Rc<DestinationActor<H>>);
@@ -79,6 +84,12 @@ impl<H: ObjectHost> DestinationActor<H> {
         let answer = if prepared.len() == 0 && prepared.fleeting.is_empty() {
             // The rooms have nothing of it any more that the server would be told.
             Some(Answer { status: 200, is_json: true, retry_after_ms: None })
+        } else if self.service.is_some() {
+            self.host.synced().await;
+            match self.registration() {
+                Some(service) => self.send_to_service(service, prepared).await,
+                None => None,
+            }
         } else {
             let request = self.request_of(prepared)?;
             // Nothing leaves before it is durable under which id.
@@ -92,6 +103,7 @@ impl<H: ObjectHost> DestinationActor<H> {
                 retry_after_ms,
             })
         };
+        self.queue.tried.set(Some((self.host.now(), answer.map(|answer| answer.status))));
         self.settle(prepared, answer)
     }
 
@@ -133,7 +145,9 @@ impl<H: ObjectHost> DestinationActor<H> {
             self.remember_queue(row);
             return Ok(());
         }
-        let (progress, fate) = row.progress.after(answer, prepared.len(), self.host.now(), self.spread());
+        let before = row.progress;
+        let (progress, fate) =
+            row.progress.after_of(self.peer(), answer, prepared.len(), self.host.now(), self.spread());
         row.progress = progress;
         self.back_off.set(progress.back_off);
         let done = matches!(fate, Fate::Delivered | Fate::GivenUp);
@@ -142,7 +156,13 @@ impl<H: ObjectHost> DestinationActor<H> {
             row.txn = None;
         }
         self.host.sql().transaction(|| {
-            self.store().put_queue(&row)?;
+            if fate == Fate::Split {
+                prepared.transaction.parts.iter().try_for_each(|part| self.take_back(part))?;
+            }
+            // A service's lanes tell that they are beyond it.
+            if self.service.is_none() || !done || progress != before || fate == Fate::GivenUp {
+                self.store().put_queue(&row)?;
+            }
             if done {
                 for (part, known) in prepared.transaction.parts.iter().zip(&prepared.rooms) {
                     self.advance(&part.room_id, part.through, *known)?;
@@ -157,6 +177,9 @@ impl<H: ObjectHost> DestinationActor<H> {
             Ok::<_, SqlError>(())
         })?;
         self.remember_queue(row);
+        if self.service.is_none() {
+            self.note_trouble(before.back_off.failures, progress.back_off.failures);
+        }
         if fate != Fate::Again {
             self.queue.prepared.take();
         } else if let Some(prepared) = &mut *self.queue.prepared.borrow_mut() {
@@ -164,5 +187,17 @@ impl<H: ObjectHost> DestinationActor<H> {
             prepared.fleeting.typing.clear();
         }
         Ok(())
+    }
+
+    /// Has it noted for administrators that the server fails again and again, or is back. It is noted again at every doubling,
+    /// in case that it got lost.
+    fn note_trouble(&self, before: u32, after: u32) {
+        let fails = after > before && after >= NOTED_FROM && after.is_power_of_two();
+        let is_back = before >= NOTED_FROM && after == 0;
+        if fails || is_back {
+            let (host, note) =
+                (Rc::clone(&self.host), NoteTrouble { server: self.name.clone(), fails, ts: self.host.now() });
+            self.host.spawn(Box::pin(async move { drop(ask_storage(&*host, note).await) }));
+        }
     }
 }

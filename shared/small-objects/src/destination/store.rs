@@ -63,7 +63,7 @@ pub(super) struct DeviceChange {
 }
 
 /// A transaction in flight, without the events in it, which the rooms have.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Transaction {
     /// Its id.
     pub(super) id: String,
@@ -101,6 +101,11 @@ pub(super) struct QueueRow {
 impl QueueRow {
     pub(super) fn born(birth: Millis) -> Self {
         Self { birth, counter: 0, txn: None, progress: Progress::default(), given_up: 0 }
+    }
+
+    /// The id of the newest transaction.
+    pub(super) fn newest_id(&self) -> String {
+        format!("{}-{}", self.birth.0, self.counter)
     }
 }
 
@@ -151,6 +156,15 @@ impl<S: Sql> Store<'_, S> {
             &[lane.room_id.as_str().into(), lane.next.0.into(), lane.last.0.into()],
         )?;
         Ok(())
+    }
+
+    /// Nothing waits any more.
+    pub(super) fn clear(&self) -> Result<(), SqlError> {
+        self.0.transaction(|| {
+            self.0.query("DELETE FROM lane", &[])?;
+            self.0.query("DELETE FROM queue", &[])?;
+            Ok(())
+        })
     }
 
     pub(super) fn drop_lane(&self, room_id: &OwnedRoomId) -> Result<(), SqlError> {

@@ -1,8 +1,8 @@
 //! What is sent next: the events of the rooms' hubs, made into a transaction.
 
 use ruma::OwnedRoomId;
-use tern_federation::queue::{MOST_BYTES, MOST_PDUS, Progress};
-use tern_model::{MatrixError, RawJson, RoomSeq};
+use tern_federation::queue::Progress;
+use tern_model::{Bounded, MatrixError, RawJson, RoomSeq};
 use tern_ports::{
     ObjectHost, SqlError, ask_room,
     wire::server_reads::{OutgoingEvents, ReadOutgoing},
@@ -73,14 +73,15 @@ impl<H: ObjectHost> DestinationActor<H> {
     /// The transaction in flight, or a new one of what waits.
     pub(super) async fn next_transaction(&self) -> Result<Prepared, Nothing> {
         let row = self.queue_row()?.ok_or(Nothing::Done)?;
-        let Some(transaction) = row.txn else { return self.make_transaction(row).await };
+        let Some(transaction) = row.txn.clone() else { return self.make_transaction(row).await };
         let kept = self.queue.prepared.borrow().clone();
         if let Some(prepared) = kept.filter(|prepared| prepared.transaction.id == transaction.id) {
             return Ok(prepared);
         }
-        let (mut pdus, mut rooms) = (Vec::new(), Vec::new());
-        for part in &transaction.parts {
-            let ask = self.ask(part.from, Some(part.through), MOST_PDUS);
+        let (mut transaction, mut pdus, mut rooms) = (transaction, Vec::new(), Vec::new());
+        let mut less = false;
+        for part in &mut transaction.parts {
+            let ask = self.ask(part.from, Some(part.through), self.peer().most_events());
             let outgoing = ask_room(&*self.host, &part.room_id, ask).await;
             let Some(outgoing) = here(outgoing)? else {
                 rooms.push(Known { newest: part.through, joined: false });
@@ -88,6 +89,12 @@ impl<H: ObjectHost> DestinationActor<H> {
             };
             pdus.extend(outgoing.events);
             rooms.push(Known { newest: outgoing.newest, joined: outgoing.joined });
+            // Not yet sent: it was begun before anybody knew how much it is.
+            less |= outgoing.through < part.through;
+            part.through = part.through.min(outgoing.through);
+        }
+        if less {
+            self.write_queue(QueueRow { txn: Some(transaction.clone()), ..row })?;
         }
         let mut edus = self.describe_changes(&transaction.devices).await.map_err(|_| Nothing::Later)?;
         let edus_of_devices = edus.len();
@@ -95,7 +102,7 @@ impl<H: ObjectHost> DestinationActor<H> {
         Ok(self.keep(Prepared { transaction, pdus, edus, edus_of_devices, fleeting: Fleeting::default(), rooms }))
     }
 
-    async fn make_transaction(&self, mut row: QueueRow) -> Result<Prepared, Nothing> {
+    async fn make_transaction(&self, row: QueueRow) -> Result<Prepared, Nothing> {
         // What messages are decrypted with goes before them.
         let (devices, described) = self.next_changes(row.progress).await?;
         let (edus_of_devices, mut later) = (described.as_ref().map_or(0, Vec::len), described.is_none());
@@ -105,16 +112,17 @@ impl<H: ObjectHost> DestinationActor<H> {
         let most = row.progress.most_pdus(changes.saturating_add(u32::try_from(messages.len()).unwrap_or(u32::MAX)));
         edus.extend(messages);
         let (mut parts, mut pdus, mut rooms) = (Vec::new(), Vec::new(), Vec::new());
+        let most_bytes = self.peer().most_bytes();
         for lane in self.store().pending(MOST_ROOMS)? {
             let bytes: usize = edus.iter().chain(&pdus).map(|item: &RawJson| item.text().len()).sum();
             let left = most.saturating_sub(u32::try_from(pdus.len()).unwrap_or(u32::MAX));
-            if left == 0 || bytes >= MOST_BYTES {
+            if left == 0 || bytes >= most_bytes {
                 break;
             }
             let room_id = lane.room_id.clone();
-            match self.read_lane(lane, left, MOST_BYTES - bytes).await {
+            match self.read_lane(lane, left, most_bytes - bytes).await {
                 // What does not fit beside others is the first of the next.
-                Ok(Some((_, outgoing))) if bytes > 0 && size(&outgoing) > MOST_BYTES - bytes => break,
+                Ok(Some((_, outgoing))) if bytes > 0 && size(&outgoing) > most_bytes - bytes => break,
                 Ok(Some((from, outgoing))) => {
                     parts.push(Part { room_id, from, through: outgoing.through });
                     rooms.push(Known { newest: outgoing.newest, joined: outgoing.joined });
@@ -132,10 +140,7 @@ impl<H: ObjectHost> DestinationActor<H> {
         if parts.is_empty() && edus.is_empty() {
             return Err(if later { Nothing::Later } else { Nothing::Done });
         }
-        row.counter += 1;
-        let transaction = Transaction { id: format!("{}-{}", row.birth.0, row.counter), parts, to_device, devices };
-        row.txn = Some(transaction.clone());
-        self.write_queue(row)?;
+        let transaction = self.begin_transaction(Transaction { id: String::new(), parts, to_device, devices })?;
         Ok(self.keep(Prepared { transaction, pdus, edus, edus_of_devices, fleeting, rooms }))
     }
 
@@ -205,7 +210,8 @@ impl<H: ObjectHost> DestinationActor<H> {
     }
 
     fn ask(&self, from: RoomSeq, until: Option<RoomSeq>, limit: u32) -> ReadOutgoing {
-        ReadOutgoing { server: self.name.clone(), from, until, limit, max_bytes: MOST_BYTES }
+        let service = self.service.as_ref().map(Bounded::cut);
+        ReadOutgoing { server: self.name.clone(), service, from, until, limit, max_bytes: self.peer().most_bytes() }
     }
 
     fn keep(&self, prepared: Prepared) -> Prepared {

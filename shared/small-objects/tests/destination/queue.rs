@@ -13,10 +13,11 @@ use tern_ports::{
     Sql, Target, Unreachable,
     outbound::{HttpError, HttpMethod},
     wire::{
-        RoomCommand,
+        RoomCommand, StorageCommand,
         destination::{DestinationProbe, EnqueueEvents, ProbeDestination, WakeDestination},
         frame,
         server_reads::OutgoingEvents,
+        troubles::{ListTroubles, TroubledServer},
     },
 };
 use tern_testkit::web::Page;
@@ -28,17 +29,17 @@ const MINUTE: u64 = 60_000;
 
 /// Rooms as their hubs answer: in each, all events are this server's.
 #[derive(Default)]
-struct Rooms {
+pub(crate) struct Rooms {
     /// The newest position of each room.
     newest: RefCell<Vec<(OwnedRoomId, u64)>>,
     unreachable: RefCell<Vec<OwnedRoomId>>,
     gone: Cell<bool>,
-    left: Cell<bool>,
-    bytes: Cell<usize>,
+    pub(crate) left: Cell<bool>,
+    pub(crate) bytes: Cell<usize>,
 }
 
 impl Rooms {
-    fn answer(&self, target: &Target, bytes: &[u8]) -> Result<Vec<u8>, Unreachable> {
+    pub(crate) fn answer(&self, target: &Target, bytes: &[u8]) -> Result<Vec<u8>, Unreachable> {
         let Target::Room(room_id) = target else { panic!("{target:?}") };
         if self.unreachable.borrow().contains(room_id) {
             return Err(Unreachable("down".to_owned()));
@@ -57,7 +58,7 @@ impl Rooms {
         Ok(frame::write_reply(&Ok(OutgoingEvents { events, through: RoomSeq(last), newest: RoomSeq(newest), joined })))
     }
 
-    fn grow(&self, room_id: &OwnedRoomId, newest: u64) {
+    pub(crate) fn grow(&self, room_id: &OwnedRoomId, newest: u64) {
         let mut rooms = self.newest.borrow_mut();
         rooms.retain(|(other, _)| other != room_id);
         rooms.push((room_id.clone(), newest));
@@ -77,11 +78,11 @@ struct Play {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "an answer among failures")]
-fn page(status: u16) -> Result<Page, HttpError> {
+pub(crate) fn page(status: u16) -> Result<Page, HttpError> {
     Ok(Page { status, ..Page::of("application/json", "{}") })
 }
 
-fn room() -> OwnedRoomId {
+pub(crate) fn room() -> OwnedRoomId {
     room_id!("!r:tern.test").to_owned()
 }
 
@@ -245,6 +246,31 @@ fn a_server_that_is_gone_costs_a_message_no_row() {
     let sent = play.take();
     assert_eq!(sent.concat(), (1..=200).collect::<Vec<_>>());
     assert!(sent.iter().all(|events| events.len() <= 50));
+}
+
+#[test]
+fn administrators_are_told_of_a_server_that_fails_until_it_is_back() {
+    let mut play = Play::new();
+    let troubled = |play: &Play| {
+        let ask: StorageCommand = ListTroubles { after: None, limit: 9 }.into();
+        let reply = play.scene.host.executor.run(play.scene.host.storage.answer(&frame::write(&ask)));
+        let servers: Vec<TroubledServer> = frame::read_reply(&reply).unwrap();
+        servers.iter().map(|one| one.server.to_string()).collect::<Vec<_>>()
+    };
+    play.answers([page(500)]);
+    play.happens(&room(), 1, 1);
+    play.scene.pass(MINUTE);
+    assert_eq!(play.take(), [vec![1], vec![1]]);
+    assert!(troubled(&play).is_empty(), "once is nothing");
+    assert!(play.scene.host.storage.d1.take_batches().is_empty(), "what is well costs nothing");
+    play.answers((0..6).map(|_| page(500)));
+    play.happens(&room(), 2, 2);
+    play.scene.pass(10 * MINUTE);
+    assert_eq!(troubled(&play), [SERVER]);
+    play.scene.crash();
+    play.answers.borrow_mut().clear();
+    play.wake();
+    assert!(troubled(&play).is_empty());
 }
 
 #[test]

@@ -152,9 +152,27 @@ pub(crate) struct Scene {
     pub(crate) actor: Rc<DestinationActor<Host>>,
     pub(crate) config: Rc<Config>,
     name: String,
+    of_service: bool,
 }
 
 impl Scene {
+    /// The object of the application service of this id.
+    pub(crate) fn of_service(id: &str, config: Config) -> Self {
+        let (host, config) = (Host::of(Vec::new()), Rc::new(config));
+        let actor = DestinationActor::of_service(Rc::clone(&host), Rc::clone(&config), id.to_owned()).unwrap();
+        Self { host, actor, config, name: id.to_owned(), of_service: true }
+    }
+
+    /// The object lives again, from its database alone.
+    pub(crate) fn revive(&mut self) {
+        let (host, config) = (Rc::clone(&self.host), Rc::clone(&self.config));
+        self.actor = if self.of_service {
+            DestinationActor::of_service(host, config, self.name.clone()).unwrap()
+        } else {
+            DestinationActor::new(host, config, &self.name).unwrap()
+        };
+    }
+
     pub(crate) fn new(name: &str, pages: Vec<(&'static str, Page)>, notaries: &[&str]) -> Self {
         let notaries = notaries.iter().map(|name| OwnedServerName::try_from(*name).unwrap()).collect();
         let federation = Federation { notaries, ..Federation::default() };
@@ -164,14 +182,14 @@ impl Scene {
     pub(crate) fn with(name: &str, pages: Vec<(&'static str, Page)>, config: Config) -> Self {
         let (host, config) = (Host::of(pages), Rc::new(config));
         let actor = DestinationActor::new(Rc::clone(&host), Rc::clone(&config), name).unwrap();
-        Self { host, actor, config, name: name.to_owned() }
+        Self { host, actor, config, name: name.to_owned(), of_service: false }
     }
 
     /// The object's memory is lost, and what it has not made durable.
     pub(crate) fn crash(&mut self) {
         self.host.tasks.take().into_iter().for_each(|task| self.host.executor.kill(task));
         self.host.sqlite.crash();
-        self.actor = DestinationActor::new(Rc::clone(&self.host), Rc::clone(&self.config), &self.name).unwrap();
+        self.revive();
     }
 
     /// Time goes by, and with it alarms.

@@ -194,6 +194,9 @@ impl Actor {
             Target::Destination(name) => Self::Destination(
                 DestinationActor::new(Rc::clone(host), config, name.as_str()).expect("the name is one of a server"),
             ),
+            Target::Service(id) => Self::Destination(
+                DestinationActor::of_service(Rc::clone(host), config, id.clone()).expect("this server has a name"),
+            ),
             Target::Storage | Target::OneTimeStore(_) | Target::DeviceSignIn(_) => {
                 unreachable!("not part of this world")
             }

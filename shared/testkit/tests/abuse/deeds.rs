@@ -7,7 +7,7 @@ use tern_edge::{join, report, to_device};
 use tern_model::{BoundedVec, Caller, Class, EventRef, Name};
 use tern_ports::wire::{
     delayed::DelayEvent,
-    room::{MembershipAction, ReceiptDraft, SendReceipts, SetTyping},
+    room::{Draft, MembershipAction, ReceiptDraft, SendReceipts, SetTyping},
 };
 
 use crate::scene::{Act, Deed, LONG, Scene, long, raw};
@@ -58,12 +58,20 @@ fn edit(scene: &Scene, number: u64) -> Act<'_> {
     Box::pin(scene.send(scene.event("m.room.message", None, &content), None))
 }
 
-/// Each in a thread of its own, whose id is as long as one may be.
-fn thread(scene: &Scene, number: u64) -> Act<'_> {
-    let root = format!("${number:0>240}");
-    let relates = json!({ "rel_type": "m.thread", "event_id": root });
+/// The root of a thread, whose id is as long as one may be.
+fn root(number: u64) -> String {
+    format!("${number:0>240}")
+}
+
+fn in_thread(scene: &Scene, number: u64) -> Draft {
+    let relates = json!({ "rel_type": "m.thread", "event_id": root(number) });
     let content = json!({ "msgtype": "m.text", "body": "x", "m.relates_to": relates });
-    Box::pin(scene.send(scene.event("m.room.message", None, &content), None))
+    scene.event("m.room.message", None, &content)
+}
+
+/// Each in a thread of its own.
+fn thread(scene: &Scene, number: u64) -> Act<'_> {
+    Box::pin(scene.send(in_thread(scene, number), None))
 }
 
 fn sticky(scene: &Scene, number: u64) -> Act<'_> {
@@ -93,11 +101,14 @@ fn delayed(scene: &Scene, number: u64) -> Act<'_> {
     Box::pin(async move { scene.in_room(ask).await.map(drop) })
 }
 
-/// Of events that are not there.
+/// Of what was said for that.
 fn redaction(scene: &Scene, number: u64) -> Act<'_> {
-    let mut draft = scene.event("m.room.redaction", None, &json!({ "reason": long(number, LONG) }));
-    draft.redacts = Some(format!("${number}").try_into().unwrap());
-    Box::pin(scene.send(draft, None))
+    Box::pin(async move {
+        let said = scene.sent(scene.event("m.room.message", None, &text(number)), None).await?;
+        let mut draft = scene.event("m.room.redaction", None, &json!({ "reason": long(number, LONG) }));
+        draft.redacts = Some(said);
+        scene.send(draft, None).await
+    })
 }
 
 /// Others are invited into, with all that an invite can show.
@@ -119,11 +130,12 @@ fn invite(scene: &Scene, number: u64) -> Act<'_> {
     })
 }
 
+/// In ever new threads.
 fn receipt(scene: &Scene, number: u64) -> Act<'_> {
     Box::pin(async move {
-        let event_id = scene.mallory.member_event(&scene.room_id).await;
-        let thread_id = Some(Name::cut(format!("${number:0>240}")));
-        let receipt = ReceiptDraft { kind: Name::cut("m.read"), event_id: EventRef::new(event_id).unwrap(), thread_id };
+        let event_id = EventRef::new(scene.sent(in_thread(scene, number), None).await?).unwrap();
+        let thread_id = Some(Name::cut(root(number)));
+        let receipt = ReceiptDraft { kind: Name::cut("m.read"), event_id, thread_id };
         let receipts = BoundedVec::new(vec![receipt]).unwrap();
         scene.in_room(SendReceipts { user_id: scene.mallory.user_id.clone(), receipts }).await.map(drop)
     })

@@ -3,7 +3,7 @@
 use std::{cell::Cell, collections::BTreeSet};
 
 use futures::future::LocalBoxFuture;
-use ruma::{OwnedRoomId, RoomId};
+use ruma::{OwnedEventId, OwnedRoomId, RoomId};
 use serde_json::{Value, json};
 use tern_edge::create;
 use tern_model::{BoundedVec, Caller, Class, EventRef, MatrixError, Name, RawJson};
@@ -86,12 +86,18 @@ impl Scene {
     }
 
     /// Mallory sends an event.
-    pub(crate) async fn send(&self, draft: Draft, sticky_ms: Option<u64>) -> Result<(), MatrixError> {
+    pub(crate) async fn send(&self, draft: Draft, sticky_ms: Option<u64>) -> Asked<()> {
+        self.sent(draft, sticky_ms).await.map(drop)
+    }
+
+    /// The same, and its id.
+    pub(crate) async fn sent(&self, draft: Draft, sticky_ms: Option<u64>) -> Asked<OwnedEventId> {
         let asked = self.asked.get();
         self.asked.set(asked + 1);
         let txn_id = draft.state_key.is_none().then(|| format!("mallory{asked}"));
         let device_id = self.mallory.session().device_id;
-        self.in_room(SendEvent { draft, device_id, txn_id, ts: None, sticky_ms }).await.map(drop)
+        let reply = self.in_room(SendEvent { draft, device_id, txn_id, ts: None, sticky_ms }).await?;
+        Ok(reply.event_id.clone())
     }
 
     /// A room of Mallory's to which others are invited.
@@ -143,7 +149,7 @@ impl Scene {
         self.say(&self.room_id)?;
         let page = self.world.run(ask_room(&self.world, &self.room_id, self.newest(1)))?;
         let event: Value = page.chunk.first().unwrap().read().unwrap();
-        let event_id = ruma::OwnedEventId::try_from(event["event_id"].as_str().unwrap()).unwrap();
+        let event_id = OwnedEventId::try_from(event["event_id"].as_str().unwrap()).unwrap();
         let receipt =
             ReceiptDraft { kind: Name::cut("m.read"), event_id: EventRef::new(event_id).unwrap(), thread_id: None };
         let receipts = BoundedVec::new(vec![receipt]).unwrap();

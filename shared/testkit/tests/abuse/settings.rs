@@ -57,7 +57,7 @@ fn tag(scene: &Scene, number: u64) -> Act<'_> {
 }
 
 fn push_rule(scene: &Scene, number: u64) -> Act<'_> {
-    let rule = raw(&json!({ "actions": ["notify"], "pattern": "a?".repeat(500) }));
+    let rule = raw(&json!({ "actions": ["notify"], "pattern": "a?".repeat(127) }));
     let change = PushRuleChange::Put { rule, before: None, after: None };
     let (session, kind, rule_id) = (scene.mallory.session(), "content".to_owned(), format!("rule{number}"));
     Box::pin(scene.own(ChangePushRule { session, kind, rule_id, change }))

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::{channel::oneshot, future::FutureExt as _};
-use ruma::{OwnedRoomId, OwnedUserId, ServerName};
+use ruma::{OwnedRoomId, OwnedUserId};
 use tern_model::Notice;
 use tern_ports::{
     wire::storage::StorageCommand,
@@ -74,7 +74,8 @@ impl Network for Wires {
                     }
                 }
                 Target::Relay(name) => around.to_relay(name, &frame).await,
-                Target::Destination(server) => around.to_destination(&server, &frame).await,
+                Target::Destination(server) => around.to_destination(server.as_str(), &frame).await,
+                Target::Service(id) => around.to_destination(&format!("appservice {id}"), &frame).await,
                 Target::OneTimeStore(_) | Target::DeviceSignIn(_) => Err(Unreachable("rooms pass no gate".to_owned())),
             }
         }
@@ -107,9 +108,9 @@ impl Around {
         })
     }
 
-    async fn to_destination(&self, server: &ServerName, frame: &[u8]) -> Result<Vec<u8>, Unreachable> {
+    async fn to_destination(&self, server: &str, frame: &[u8]) -> Result<Vec<u8>, Unreachable> {
         yield_once().await;
-        if self.out.borrow().contains(server.as_str()) {
+        if self.out.borrow().contains(server) {
             return Err(Unreachable("out".to_owned()));
         }
         match frame::read(frame).unwrap() {
@@ -119,7 +120,7 @@ impl Around {
             }
             ask => {
                 let servers = self.servers.borrow().clone();
-                Ok(servers.ok_or_else(|| Unreachable("nobody is there".to_owned()))?(server.as_str(), ask))
+                Ok(servers.ok_or_else(|| Unreachable("nobody is there".to_owned()))?(server, ask))
             }
         }
     }

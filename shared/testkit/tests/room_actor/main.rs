@@ -25,6 +25,7 @@ mod resolution;
 mod scene;
 mod sending;
 mod servers;
+mod services;
 mod slice;
 mod splits;
 mod state_bytes;

@@ -17,6 +17,7 @@ const FAR: &str = "far.test";
 fn outgoing_for(scene: &Scene, server: &str, from: u64, limit: u32) -> Result<OutgoingEvents, MatrixError> {
     let ask = ReadOutgoing {
         server: server.try_into().unwrap(),
+        service: None,
         from: RoomSeq(from),
         until: None,
         limit,
@@ -168,9 +169,9 @@ fn what_was_trimmed_is_read_from_the_storage_worker() {
 fn rooms_of_earlier_builds_know_their_servers() {
     let (mut scene, newest) = Scene::with_far();
     scene.host.sqlite.script(
-        "DROP TABLE servers; DROP TABLE passed_on;
+        "DROP TABLE servers; DROP TABLE passed_on; DROP TABLE services; DROP TABLE registrations;
          CREATE UNIQUE INDEX events_by_txn ON events (sender, device_id, txn_id, kind) WHERE txn_id IS NOT NULL;
-         UPDATE schema SET version = version - 2;",
+         UPDATE schema SET version = version - 3;",
     );
     scene.evict();
     scene.say(ALICE, "one");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ruma::OwnedEventId;
 use serde_json::{Value, json};
-use tern_model::{BoundedVec, EventRef, MatrixError, RawJson};
+use tern_model::{BoundedVec, EventRef, MatrixError, Millis, RawJson};
 use tern_ports::{
     Sql as _,
     wire::{
@@ -220,4 +220,27 @@ fn what_a_server_may_not_see_comes_redacted() {
     let shape = body(&alone[0]);
     assert_eq!((shape["content"].clone(), shape["hashes"].is_object()), (json!({}), true));
     drop(far);
+}
+
+#[test]
+fn the_event_nearest_to_a_time() {
+    let (scene, _) = shared_room();
+    let first = scene.say(ALICE, "first");
+    scene.host.clock.advance(10_000);
+    let second = scene.say(ALICE, "second");
+    let time = |event_id: &OwnedEventId| {
+        let served = ask(&scene, FAR, event(event_id)).unwrap();
+        body(&served.events[0])["origin_server_ts"].as_u64().unwrap()
+    };
+    let nearest = |ts, backwards| ask(&scene, FAR, ServerRead::Nearest { ts: Millis(ts), backwards });
+    let found = |ts, backwards| nearest(ts, backwards).map(|served| (served.event_ids, served.events.len()));
+    let between = time(&first) + 5_000;
+    assert_eq!(found(between, true), Ok((vec![first], 1)));
+    assert_eq!(found(between, false), Ok((vec![second.clone()], 1)));
+    assert_eq!(status(nearest(time(&second) + 1, false)), (404, "M_NOT_FOUND".to_owned()));
+    assert_eq!(status(nearest(1, true)), (404, "M_NOT_FOUND".to_owned()));
+    let read = ServerRead::Nearest { ts: Millis(between), backwards: true };
+    assert_eq!(status(ask(&scene, "other.test", read)), (403, "M_FORBIDDEN".to_owned()));
+    assert_eq!(ask(&scene, FAR, ServerRead::Access), Ok(ServedEvents::default()));
+    assert_eq!(status(ask(&scene, "other.test", ServerRead::Access)), (403, "M_FORBIDDEN".to_owned()));
 }

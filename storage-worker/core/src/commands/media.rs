@@ -7,7 +7,7 @@ use tern_ports::{
     Row,
     wire::{
         Done,
-        media::{FetchMedia, Purge, PurgeMedia, Purged, QuarantineMedia, ReserveMedia, StoreMedia},
+        media::{FetchMedia, Purge, PurgeMedia, Purged, QuarantineMedia, ReserveMedia, StoreMedia, WITHHELD},
     },
 };
 
@@ -176,8 +176,8 @@ pub(crate) struct Found {
 /// One read.
 pub(crate) async fn find(databases: &impl Databases, ask: &FetchMedia) -> Result<Found, MatrixError> {
     const FIND: &str = "SELECT m.content_type AS content_type, m.name AS name, m.sha256 AS sha256, b.size AS size, \
-        b.object AS object FROM media m CROSS JOIN blobs b ON b.sha256 = m.sha256 \
-        WHERE m.origin = ?1 AND m.media_id = ?2 AND b.withheld = 0 AND (?3 IS NULL OR m.created < ?3)";
+        b.object AS object, b.withheld AS withheld FROM media m CROSS JOIN blobs b ON b.sha256 = m.sha256 \
+        WHERE m.origin = ?1 AND m.media_id = ?2 AND (?3 IS NULL OR m.created < ?3)";
     const WAITS: &str = "SELECT 1 AS waits FROM reservations WHERE media_id = ?1 AND expires > ?2 AND ?3 IS NULL \
         AND NOT EXISTS (SELECT 1 FROM media WHERE origin = ?4 AND media_id = ?1)";
     let (origin, name) = (ask.media.origin.as_str(), ask.media.media_id.as_str());
@@ -188,6 +188,9 @@ pub(crate) async fn find(databases: &impl Databases, ask: &FetchMedia) -> Result
     ];
     let [found, waits] = run(databases, Database::Global, statements).await?;
     if let Some(found) = found.first() {
+        if found.int(5) == Some(1) {
+            return Err(MatrixError::new(404, WITHHELD, "No such media"));
+        }
         return read_found(found).ok_or_else(MatrixError::unavailable);
     }
     if waits.is_empty() {

@@ -25,5 +25,6 @@ mod support;
 mod sync;
 mod thumbnail;
 mod timeline;
+mod troubles;
 mod users;
 mod wire;

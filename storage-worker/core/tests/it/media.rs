@@ -7,6 +7,7 @@ use ruma::OwnedServerName;
 use tern_model::{MatrixError, Millis};
 use tern_ports::wire::media::{
     FetchMedia, Fetched, Follows, MediaRef, Purge, PurgeMedia, QuarantineMedia, ReserveMedia, StoreMedia, Stored,
+    WITHHELD,
 };
 use tern_storage::{
     MediaStore,
@@ -223,7 +224,7 @@ fn withheld_content_is_found_under_no_name() {
     withhold("a", true).unwrap();
     scene.store(&put("c"), b"bad").unwrap();
     for name in ["a", "b", "c"] {
-        assert_eq!(code(scene.fetch(&get(name))), error_of(404, "M_NOT_FOUND"), "{name}");
+        assert_eq!(code(scene.fetch(&get(name))), error_of(404, WITHHELD), "{name}");
     }
     withhold("c", false).unwrap();
     assert_eq!(scene.content("a").as_deref(), Some(&b"bad"[..]));

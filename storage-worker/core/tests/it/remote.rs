@@ -13,6 +13,7 @@ use tern_ports::{
     Row, SqlError,
     wire::media::{
         FetchMedia, FetchThumbnail, MediaRef, PictureFacts, Purge, PurgeMedia, QuarantineMedia, StoreMedia, Stored,
+        WITHHELD,
     },
 };
 use tern_storage::{
@@ -117,7 +118,7 @@ fn a_copy_can_be_withheld_and_purged() {
     scene.store(&copy("a"), &envelope(b"bad")).unwrap();
     scene.worker.try_ask(QuarantineMedia { media: elsewhere("a"), withheld: true }).unwrap();
     scene.store(&copy("b"), &envelope(b"bad")).unwrap();
-    assert_eq!(code(scene.fetch(&fetch("b"))), error_of(404, "M_NOT_FOUND"));
+    assert_eq!(code(scene.fetch(&fetch("b"))), error_of(404, WITHHELD), "so that nobody brings it again");
     assert_eq!(scene.worker.ask(PurgeMedia { which: Purge::One(elsewhere("a")) }).count, 1);
     assert_eq!(code(scene.store(&copy("b"), &envelope(b"other"))), error_of(409, "M_CANNOT_OVERWRITE_MEDIA"));
 }

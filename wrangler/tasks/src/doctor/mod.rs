@@ -3,13 +3,13 @@
 //! [`gather`] writes down what can be seen from outside; [`checks`] judge it without looking again.
 
 mod checks;
-mod facts;
+pub(crate) mod facts;
 #[cfg(test)]
 mod faults;
 mod gather;
 #[cfg(test)]
 mod stand_in;
-mod verdict;
+pub(crate) mod verdict;
 
 use std::process::ExitCode;
 
@@ -25,7 +25,7 @@ use facts::Facts;
 pub(crate) use gather::{Target, await_answer};
 use verdict::{Outcome, Verdict};
 
-type Verdicts = Vec<(&'static str, Verdict)>;
+pub(crate) type Verdicts = Vec<(&'static str, Verdict)>;
 
 /// `cargo xtask doctor URL [--server-name NAME] [--json]`
 pub(crate) fn run(checkout: &Checkout, runner: &Runner, mut arguments: lexopt::Parser) -> Result<ExitCode> {
@@ -63,7 +63,7 @@ fn examine(facts: &Facts) -> Verdicts {
     CHECKS.iter().map(|(name, check)| (*name, check(facts))).collect()
 }
 
-fn exit_code(verdicts: &Verdicts) -> ExitCode {
+pub(crate) fn exit_code(verdicts: &Verdicts) -> ExitCode {
     if count(verdicts, Outcome::Broken) == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -71,7 +71,7 @@ fn count(verdicts: &Verdicts, outcome: Outcome) -> usize {
     verdicts.iter().filter(|(_, verdict)| verdict.outcome == outcome).count()
 }
 
-fn as_text(verdicts: &Verdicts) -> String {
+pub(crate) fn as_text(verdicts: &Verdicts) -> String {
     let line = |(name, verdict): &(&str, Verdict)| {
         let advice = verdict.advice.as_ref().map(|advice| format!(". {advice}.")).unwrap_or_default();
         format!("{:<8} {name:<18} {}{advice}\n", verdict.outcome.word(), verdict.found)
@@ -82,7 +82,7 @@ fn as_text(verdicts: &Verdicts) -> String {
 }
 
 /// One JSON object.
-fn machine_readable(verdicts: &Verdicts) -> String {
+pub(crate) fn machine_readable(verdicts: &Verdicts) -> String {
     let check = |(name, verdict): &(&str, Verdict)| {
         let mut check = json!(verdict);
         if let Some(fields) = check.as_object_mut() {
