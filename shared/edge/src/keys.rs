@@ -29,6 +29,7 @@ pub use self::query::Query;
 pub(crate) use self::{
     limits::{AT_A_TIME, MOST_USERS},
     query::public_keys_of,
+    remote::by_server,
 };
 use crate::account;
 

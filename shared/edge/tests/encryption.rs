@@ -15,12 +15,13 @@ use tern_edge::{
         transaction::{self, Transaction},
     },
     keys::{self, Query},
+    to_device,
 };
-use tern_model::{MatrixError, RawJson, StreamPos};
+use tern_model::{Caller, MatrixError, RawJson, StreamPos};
 use tern_ports::{
     Target,
     wire::{
-        DestinationCommand, Done, UserCommand,
+        DestinationCommand, Done, RoomCommand, UserCommand,
         destination::RemoteAnswer,
         frame,
         keys::{FoundKeys, OwnKeys, PublicKeys, RemoteUser},
@@ -210,4 +211,71 @@ fn one_time_keys_elsewhere_are_claimed_and_only_what_was_asked_for_is_taken() {
     let key = json!({ "signed_curve25519:A": { "key": "k" } });
     assert_eq!(claimed["one_time_keys"], json!({ "@eve:far.org": { "D": key } }));
     assert_eq!(claimed["failures"]["sick.org"]["errcode"], "M_UNREACHABLE");
+}
+
+#[test]
+fn messages_to_devices_elsewhere_are_handed_to_the_objects_of_their_servers_under_one_id() {
+    let edge = Edge::new();
+    edge.hubs.users(|_, _| reply(Done {}));
+    edge.hubs.destinations(|_, _| reply(Done {}));
+    let sender = Caller { user_id: "@a:example.org".try_into().unwrap(), device_id: "PHONE".into() };
+    let send = |txn_id: &str| {
+        let to = ["@eve:far.org", "@ann:FAR.org", "@x:other.org", "@b:example.org"];
+        let to = to.map(|to| (to.try_into().unwrap(), BTreeMap::from([("D".to_owned(), raw(&json!({ "n": 1 })))])));
+        edge.run(to_device::send(&edge, &config(), &sender, "m.x", txn_id, BTreeMap::from(to)))
+    };
+    let handed = || {
+        let all = sent_to_servers(&edge).into_iter().map(|(server, command)| match command {
+            DestinationCommand::SendToDevice(ask) => {
+                let to: BTreeMap<String, Value> = ask.messages.read().unwrap();
+                (server, ask.message_id.to_string(), to.into_keys().collect::<Vec<_>>())
+            }
+            other => panic!("{}", other.name()),
+        });
+        all.collect::<Vec<_>>()
+    };
+    assert_eq!(send("t"), Ok(()));
+    let first = handed();
+    let to: Vec<_> = first.iter().map(|(server, _, to)| (server.as_str(), to.len())).collect();
+    assert_eq!(to, [("far.org", 2), ("other.org", 1)]);
+    assert_eq!((send("t"), handed()), (Ok(()), first.clone()), "a request that is repeated has the same id");
+    send("u").unwrap();
+    assert_ne!(handed()[0].1, first[0].1);
+    edge.hubs.destinations(|_, _| error_reply(MatrixError::limit_exceeded(5)));
+    assert_eq!(code(send("v")).1, "M_LIMIT_EXCEEDED");
+    edge.hubs.destinations(|_, _| lost());
+    assert_eq!(code(send("v")).0, 503);
+}
+
+#[test]
+fn typing_and_receipts_of_a_server_go_to_the_rooms_and_are_not_worth_a_repetition() {
+    let edge = Edge::new();
+    edge.hubs.rooms(|room_id, _| if room_id == "!a:x" { reply(Done {}) } else { lost() });
+    let typing = |room_id: &str, user_id: &str| json!({ "edu_type": "m.typing", "content": { "room_id": room_id, "user_id": user_id, "typing": true } });
+    let read = json!({ "data": { "ts": 5, "thread_id": "main" }, "event_ids": ["$1", "$2"] });
+    let receipts =
+        json!({ "!a:x": { "m.read": { "@eve:far.org": read, "@mallory:third.org": read, "@x:far.org": {} } } });
+    let sent = [
+        typing("!a:x", "@eve:far.org"),
+        typing("!b:x", "@eve:far.org"),
+        typing("!b:x", "@mallory:third.org"),
+        json!({ "edu_type": "m.receipt", "content": { "!a:x": { "m.read": { "@ann:far.org": read }, "m.read.private": { "@ann:far.org": read } } } }),
+        json!({ "edu_type": "m.receipt", "content": receipts }),
+    ];
+    assert!(receive(&edge, &sent).is_ok());
+    let mut told: Vec<_> = edge
+        .hubs
+        .sent_to_rooms()
+        .into_iter()
+        .map(|(room_id, command)| {
+            let RoomCommand::ReceiveEphemeral(news) = command else { panic!("{}", command.name()) };
+            assert_eq!(news.origin, "far.org");
+            let receipts: Vec<_> =
+                news.receipts.iter().map(|one| (one.user_id.to_string(), one.event_id.to_string())).collect();
+            (room_id.to_string(), news.typing.len(), receipts)
+        })
+        .collect();
+    told.sort();
+    let of_ann = ("@ann:far.org".to_owned(), "$2".to_owned());
+    assert_eq!(told, [("!a:x".to_owned(), 1, vec![of_ann]), ("!b:x".to_owned(), 1, vec![])]);
 }

@@ -12,6 +12,8 @@ use crate::back_off::{BackOff, Health, Peer};
 
 /// Most events of a transaction.
 pub const MOST_PDUS: u32 = 50;
+/// Most messages of a transaction beside them. Others take no more than a hundred, and there are some that need not be counted.
+pub const MOST_EDUS: u32 = 60;
 /// Most bytes of them, except for a single one: a fifth of what other servers let in.
 pub const MOST_BYTES: usize = 1 << 20;
 /// So often a single event is refused before it is given up.
@@ -89,7 +91,20 @@ pub enum Fate {
 }
 
 impl Progress {
-    /// After an answer of a server, or none, to a transaction of so many events. `spread` is drawn from all numbers.
+    /// Most other messages of the next transaction. While it is being found what of a transaction the server refuses, they count
+    /// as events do, and go first.
+    #[must_use]
+    pub const fn most_edus(self) -> u32 {
+        if self.most >= MOST_PDUS { MOST_EDUS } else { self.most }
+    }
+
+    /// Most events of the next transaction beside so many other messages.
+    #[must_use]
+    pub const fn most_pdus(self, edus: u32) -> u32 {
+        if self.most >= MOST_PDUS { self.most } else { self.most.saturating_sub(edus) }
+    }
+
+    /// After an answer of a server, or none, to a transaction of so many events and other messages. `spread` is drawn from all numbers.
     #[must_use]
     pub fn after(self, answer: Option<Answer>, events: usize, now: Millis, spread: u16) -> (Self, Fate) {
         self.after_of(Peer::Server, answer, events, now, spread)
@@ -106,7 +121,7 @@ impl Progress {
                 (Self { most, ..Self::default() }, Fate::Delivered)
             }
             (Health::Well, 400 | 413) if events > 1 => {
-                let half = u32::try_from(events / 2).unwrap_or(MOST_PDUS);
+                let half = u32::try_from(events / 2).unwrap_or(MOST_PDUS).min(peer.most_events() - 1);
                 (Self { most: half, ..Self::default() }, Fate::Split)
             }
             (Health::Well, 400 | 413) if self.refusals + 1 >= peer.most_refusals() => (Self::default(), Fate::GivenUp),
@@ -172,6 +187,19 @@ mod tests {
         };
         assert_eq!((fate, sizes), (Fate::GivenUp, vec![50, 25, 12, 6, 3, 1, 1, 1]));
         assert_eq!(progress, Progress::default());
+    }
+
+    #[test]
+    fn of_a_full_transaction_whatever_is_refused_is_found() {
+        let (mut progress, mut items, mut sizes) = (Progress::default(), 110, Vec::new());
+        while let (next, Fate::Split) = after(progress, says(413), items) {
+            progress = next;
+            let edus = progress.most_edus();
+            items = (edus + progress.most_pdus(edus).min(50)) as usize;
+            sizes.push(items);
+        }
+        assert_eq!(sizes, [49, 24, 12, 6, 3, 1]);
+        assert_eq!((Progress::default().most_edus(), Progress::default().most_pdus(60)), (60, 50));
     }
 
     #[test]

@@ -156,6 +156,7 @@ impl<H: ObjectHost> RoomActor<H> {
             RoomCommand::ListDelayed(request) => write_reply(&self.list_delayed(&request)),
             RoomCommand::ProbeRoom(request) => write_reply(&self.probe(*request)),
             RoomCommand::ReceiveEvents(request) => write_reply(&self.receive_events(*request).await),
+            RoomCommand::ReceiveEphemeral(request) => write_reply(&self.receive_ephemeral(*request).await),
             RoomCommand::ReadForServer(request) => write_reply(&self.read_for_server(*request).await),
             RoomCommand::ReadOutgoing(request) => write_reply(&self.read_outgoing(*request).await),
             RoomCommand::MakeMember(request) => write_reply(&self.make_member(*request).await),

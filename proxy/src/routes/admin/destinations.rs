@@ -95,6 +95,7 @@ fn shown(edge: &Edge, server: &ServerName, probe: &DestinationProbe) -> Value {
         "retry_at": waits.then_some(probe.retry_at),
         "rooms_pending": probe.rooms,
         "events_pending_at_most": probe.positions,
+        "to_device_pending": probe.to_device,
         "sending": probe.sending,
         "events_refused": probe.refused,
     })

@@ -1,15 +1,19 @@
-//! What other servers send besides events (Server-Server API, "EDUs"): changed devices and to-device messages. What is
-//! malformed, or about users of a third server, is passed over: no EDU fails a transaction.
+//! What other servers send besides events (Server-Server API, "EDUs"): changed devices, to-device messages, typing and
+//! receipts. What is malformed, or about users of a third server, is passed over: no EDU fails a transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, future::try_join, stream};
-use ruma::{OwnedServerName, OwnedUserId, ServerName};
+use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, ServerName};
 use serde::Deserialize;
-use tern_model::{BoundedVec, Caller, Config, MatrixError, RawJson};
+use tern_model::{BoundedVec, Caller, Config, EventRef, MatrixError, Millis, RawJson, ThreadId};
 use tern_ports::{
-    Transport, ask_destination, ask_user,
-    wire::{remote_keys::NoteRemoteDevices, user::DeliverToDevice},
+    Transport, ask_destination, ask_room, ask_user,
+    wire::{
+        ephemeral::{ReadReceipt, ReceiveEphemeral, Typist},
+        remote_keys::NoteRemoteDevices,
+        user::DeliverToDevice,
+    },
 };
 
 use crate::keys::AT_A_TIME;
@@ -18,6 +22,9 @@ use crate::keys::AT_A_TIME;
 pub const MOST_EDUS: usize = 100;
 /// Most users of this server who are sent something by one transaction: as many as this server lets a client address.
 const MOST_RECIPIENTS: usize = 5_000;
+/// Most rooms that are told by one transaction, and at a time.
+const MOST_ROOMS: usize = 100;
+const ROOMS_AT_A_TIME: usize = 6;
 /// Longest type and message id, in bytes. The specification has 255 and 32 characters.
 const LONGEST_NAME: usize = 255;
 
@@ -28,6 +35,7 @@ struct Received {
     devices: BTreeSet<OwnedUserId>,
     /// In the order in which they came.
     to_device: BTreeMap<OwnedUserId, Vec<DeliverToDevice>>,
+    rooms: BTreeMap<OwnedRoomId, (Vec<Typist>, Vec<ReadReceipt>)>,
 }
 
 /// Takes in what a server sent. When this is not an error, to-device messages are durable, and nobody is told the old keys of
@@ -46,8 +54,9 @@ pub async fn receive<E: Transport>(
         // None is one that nobody here understands.
         let _ = received.add(config, origin, edu);
     }
-    let Received { devices, to_device } = received;
+    let Received { devices, to_device, rooms } = received;
     try_join(note_devices(edge, origin, devices), deliver(edge, to_device)).await?;
+    tell_rooms(edge, origin, rooms).await;
     Ok(())
 }
 
@@ -62,14 +71,55 @@ impl Received {
         struct OfUser {
             user_id: OwnedUserId,
         }
+        #[derive(Deserialize)]
+        struct Typing {
+            room_id: OwnedRoomId,
+            user_id: OwnedUserId,
+            typing: bool,
+        }
         let Edu { edu_type, content } = edu.read().ok()?;
         match edu_type.as_str() {
             "m.device_list_update" | "m.signing_key_update" | "org.matrix.signing_key_update" => {
                 let OfUser { user_id } = content.read().ok()?;
                 self.devices.extend(is_of(&user_id, origin).then_some(user_id));
             }
+            "m.typing" => {
+                let Typing { room_id, user_id, typing } = content.read().ok()?;
+                if is_of(&user_id, origin) {
+                    self.rooms.entry(room_id).or_default().0.push(Typist { user_id, typing });
+                }
+            }
+            "m.receipt" => self.add_receipts(origin, &content)?,
             "m.direct_to_device" => self.add_to_device(config, origin, &content)?,
             _ => {}
+        }
+        Some(())
+    }
+
+    fn add_receipts(&mut self, origin: &ServerName, content: &RawJson) -> Option<()> {
+        #[derive(Deserialize)]
+        struct OfRoom {
+            #[serde(default, rename = "m.read")]
+            read: BTreeMap<String, Read>,
+        }
+        #[derive(Deserialize)]
+        struct Read {
+            event_ids: Vec<EventRef>,
+            data: Data,
+        }
+        #[derive(Deserialize)]
+        struct Data {
+            ts: u64,
+            thread_id: Option<ThreadId>,
+        }
+        let rooms: BTreeMap<OwnedRoomId, OfRoom> = content.read().ok()?;
+        for (room_id, OfRoom { read }) in rooms.into_iter().take(MOST_ROOMS) {
+            let receipts = read.into_iter().filter_map(|(user_id, Read { mut event_ids, data })| {
+                let user_id = OwnedUserId::try_from(user_id).ok().filter(|user_id| is_of(user_id, origin))?;
+                let Data { ts, thread_id } = data;
+                Some(ReadReceipt { user_id, event_id: event_ids.pop()?, thread_id, ts: Millis(ts) })
+            });
+            self.rooms.entry(room_id).or_default().1.extend(receipts);
         }
         Some(())
     }
@@ -121,6 +171,20 @@ async fn note_devices<E: Transport>(
     let users = BoundedVec::cut(users.into_iter().collect());
     ask_destination(edge, &server, NoteRemoteDevices { users }).await?;
     Ok(())
+}
+
+/// Tells rooms who types and has read. What does not arrive is not worth a repetition.
+async fn tell_rooms<E: Transport>(
+    edge: &E,
+    origin: &ServerName,
+    rooms: BTreeMap<OwnedRoomId, (Vec<Typist>, Vec<ReadReceipt>)>,
+) {
+    let tells = rooms.into_iter().take(MOST_ROOMS).map(async |(room_id, (typing, receipts))| {
+        let (typing, receipts) = (BoundedVec::cut(typing), BoundedVec::cut(receipts));
+        let news = ReceiveEphemeral { origin: origin.to_owned(), typing, receipts };
+        ask_room(edge, &room_id, news).await.ok()
+    });
+    stream::iter(tells).buffer_unordered(ROOMS_AT_A_TIME).collect::<Vec<_>>().await;
 }
 
 /// What is sent to one user goes in order, one after the other.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use tern_model::{Config, MatrixError, RawJson};
 use tern_ports::{
     Outbound, Transport,
-    wire::{keys::ClaimedKeys, user::Profile},
+    wire::{keys::ClaimedKeys, remote_keys::stream_id, user::Profile},
 };
 
 use crate::{
@@ -75,7 +75,7 @@ pub async fn devices<E: Transport>(edge: &E, config: &Config, user_id: &UserId) 
     let (keys, version) = public_keys_of(edge, user_id).await?;
     let of_devices: BTreeMap<OwnedDeviceId, RawJson> = keys.devices.read().map_err(|_| MatrixError::internal())?;
     let devices: Vec<_> = of_devices.iter().take(MOST_DEVICES).map(|(id, keys)| device(id, keys)).collect();
-    let mut answer = json!({ "user_id": user_id, "stream_id": version, "devices": devices });
+    let mut answer = json!({ "user_id": user_id, "stream_id": stream_id(version), "devices": devices });
     let cross_signing = [("master_key", keys.master), ("self_signing_key", keys.self_signing)];
     if let Some(answer) = answer.as_object_mut() {
         for (name, key) in cross_signing {

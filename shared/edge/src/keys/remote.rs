@@ -120,7 +120,7 @@ async fn claim_of<E: Transport>(
 }
 
 /// What concerns users of each server. A server's object is named in small letters.
-fn by_server<T>(
+pub(crate) fn by_server<T>(
     all: impl IntoIterator<Item = T>,
     user_id: impl Fn(&T) -> &OwnedUserId,
 ) -> BTreeMap<OwnedServerName, Vec<T>> {

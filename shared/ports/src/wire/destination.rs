@@ -1,11 +1,12 @@
 //! What the object of another server can be asked: to ask that server, and what it keeps of it.
 
-use ruma::OwnedRoomId;
+use ruma::{OwnedRoomId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use tern_model::{Bounded, BoundedJson, BoundedVec, MatrixError, Millis, Name, RawJson, RoomSeq};
 
 use super::{
     Done, boundary,
+    ephemeral::SendEphemeral,
     policy::{ObjectPolicy, object_policy},
     remote_keys::{NoteRemoteDevices, QueryRemoteKeys, RemoteKeys},
     server_keys::{FetchServerKeys, StoredServerKey},
@@ -29,6 +30,9 @@ boundary! {
         EnqueueEphemeral => Done, [Done Write];
         QueryRemoteKeys => RemoteKeys, [Create Write];
         NoteRemoteDevices => Done, [Done Write];
+        SendToDevice => Done, [Create Write];
+        EnqueueDeviceList => Done, [Create Write];
+        SendEphemeral => Done, [Create Write];
         WakeDestination => Done, [Done Write];
         ProbeDestination => DestinationProbe, [Own Read];
     }
@@ -138,6 +142,36 @@ pub struct EnqueueEphemeral {
     pub events: BoundedVec<RawJson, MOST_EPHEMERAL>,
 }
 
+/// To-device messages of a user here for users of the server. The answer comes when they are durable; they are sent once,
+/// however often they are handed over, and in order.
+///
+/// 429 `M_LIMIT_EXCEEDED` while too many wait already: of this sender, or for this server. 413 `M_TOO_LARGE` for a message that no
+/// device here would be sent. 502 `M_UNREACHABLE` for a server that nobody here has met yet and that does not answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendToDevice {
+    /// Who sends.
+    pub sender: OwnedUserId,
+    /// `type`.
+    pub kind: Name,
+    /// What the ids of the messages begin with: another one for everything that is sent.
+    pub message_id: Bounded<LONGEST_MESSAGE_ID>,
+    /// An object of users, of devices, of contents.
+    pub messages: BoundedJson<LONGEST_BODY>,
+}
+
+/// Devices or cross-signing keys of a user here have changed, and the server is to be told. The answer comes when that is
+/// durable. Only users' hubs ask, for servers that share a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnqueueDeviceList {
+    /// The user.
+    pub user_id: OwnedUserId,
+    /// Counts the changes, as the user's hub does.
+    pub version: u64,
+}
+
+/// Longest beginning of a message id, in bytes: with a number after it, it has at most 32 characters.
+pub const LONGEST_MESSAGE_ID: usize = 22;
+
 /// The server is there: it has asked something itself, or an administrator says so. What waits for it is sent now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WakeDestination {}
@@ -159,8 +193,11 @@ pub struct DestinationProbe {
     pub positions: u64,
     /// A transaction waits for its answer, or for another attempt.
     pub sending: bool,
-    /// Events that the server has refused for good, so far.
+    /// Events and other messages that the server has refused for good, so far.
     pub refused: u64,
+    /// To-device messages that wait.
+    #[serde(default)]
+    pub to_device: u64,
     /// Of an application service: the id of the newest transaction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction: Option<String>,

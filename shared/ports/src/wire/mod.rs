@@ -11,6 +11,7 @@ pub mod delayed;
 pub mod destination;
 pub mod device_sign_in;
 pub mod directory;
+pub mod ephemeral;
 pub mod frame;
 pub mod grant;
 pub mod handshake;

@@ -38,3 +38,10 @@ pub struct NoteRemoteDevices {
     /// The users.
     pub users: BoundedVec<OwnedUserId, MOST_NOTED>,
 }
+
+/// The `stream_id` by which other servers know how often the keys of a user here have changed: even numbers, so that a change
+/// can name one before it that no server has seen, which has the server ask for all devices (Server-Server API, "Device
+/// Management").
+pub const fn stream_id(version: u64) -> u64 {
+    version.saturating_mul(2)
+}

@@ -299,7 +299,8 @@ pub struct RoomProbe {
     pub announced: RoomSeq,
 }
 
-/// Local users, other than this member, with membership `join`: those who follow the member's list of devices.
+/// Those who follow a member's list of devices: the other local users with membership `join`, and of each other server in the
+/// room one user, who stands for the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadJoinedUsers {
     /// The member; somebody who is not joined shares no room.

@@ -9,6 +9,7 @@ use super::{
     boundary,
     delayed::{DelayEvent, Delayed, FindDelayed, ListDelayed, ManageDelayed, ScheduledEvent},
     directory::{CheckAliasPermission, NoteAlias, ReadSummary, SeenRoom},
+    ephemeral::ReceiveEphemeral,
     handshake::{CheckJoined, MakeMember, MemberTemplate, SendMember, SentMember},
     invite::{CheckInvite, InvitePlace, PrepareInvite, PreparedInvite},
     policy::{RoomPolicy, Suspended, room_policy},
@@ -64,6 +65,7 @@ boundary! {
         ListDelayed => Vec<ScheduledEvent>, [Own Read Allowed];
         ProbeRoom => RoomProbe, [Own Read Allowed];
         ReceiveEvents => Vec<Receipted>, [Create Write Allowed];
+        ReceiveEphemeral => Done, [Own Write Allowed];
         ReadForServer => ServedEvents, [Own Read Allowed];
         ReadOutgoing => OutgoingEvents, [Own Read Allowed];
         MakeMember => MemberTemplate, [Own Read Allowed];

@@ -8,7 +8,8 @@ use tern_ports::{
     ObjectHost, Sql, SqlError,
     wire::{
         Done,
-        room::{SendReceipts, SetTyping},
+        ephemeral::Typist,
+        room::{ReceiptDraft, SendReceipts, SetTyping},
     },
 };
 
@@ -34,24 +35,36 @@ pub(crate) struct Ephemeral {
 }
 
 impl<H: ObjectHost> RoomActor<H> {
-    /// Starts or stops typing.
+    /// Starts or stops typing, of a user here. Other servers are told again of who goes on, since they forget it.
     pub(crate) fn set_typing(self: &Rc<Self>, request: SetTyping) -> Result<Done, MatrixError> {
-        self.check_joined(&request.user_id)?;
+        let SetTyping { user_id, timeout_ms } = request;
+        let told = self.meets_servers().then(|| user_id.clone());
+        let changed = self.note_typing(user_id, timeout_ms)?;
+        if let Some(user_id) = told.filter(|_| changed || timeout_ms > 0) {
+            self.tell_servers_of_typing(vec![Typist { user_id, typing: timeout_ms > 0 }]);
+        }
+        Ok(Done {})
+    }
+
+    /// Notes who types, of whatever server; whether that is news.
+    pub(crate) fn note_typing(self: &Rc<Self>, user_id: OwnedUserId, timeout_ms: u64) -> Result<bool, MatrixError> {
+        self.check_joined(&user_id)?;
         let now = self.host.now();
         let before = self.typing_now();
         {
             let mut typing = self.ephemeral.typing.borrow_mut();
             typing.retain(|_, until| *until > now);
-            if request.timeout_ms == 0 {
-                typing.remove(&request.user_id);
+            if timeout_ms == 0 {
+                typing.remove(&user_id);
             } else {
-                typing.insert(request.user_id, now.plus(request.timeout_ms.min(LONGEST_TYPING_MS)));
+                typing.insert(user_id, now.plus(timeout_ms.min(LONGEST_TYPING_MS)));
             }
         }
-        if self.typing_now() != before {
+        let changed = self.typing_now() != before;
+        if changed {
             self.announce_typing();
         }
-        Ok(Done {})
+        Ok(changed)
     }
 
     /// Who types now.
@@ -65,14 +78,13 @@ impl<H: ObjectHost> RoomActor<H> {
     /// Announces that somebody stopped typing by the clock.
     pub(crate) fn expire_typing(self: &Rc<Self>) {
         let now = self.host.now();
-        let expired = {
+        let expired: Vec<OwnedUserId> = {
             let mut typing = self.ephemeral.typing.borrow_mut();
-            let before = typing.len();
-            typing.retain(|_, until| *until > now);
-            typing.len() < before
+            typing.extract_if(.., |_, until| *until <= now).map(|(user_id, _)| user_id).collect()
         };
-        if expired {
+        if !expired.is_empty() {
             self.announce_typing();
+            self.tell_servers_of_typing(self.stopped(expired));
         }
     }
 
@@ -113,26 +125,35 @@ impl<H: ObjectHost> RoomActor<H> {
         self.check_joined(&request.user_id)?;
         let now = self.host.now();
         for draft in request.receipts {
-            let private = match draft.kind.as_str() {
-                "m.read" => false,
-                "m.read.private" => true,
-                _ => return Err(MatrixError::invalid_param("Unknown receipt type")),
-            };
-            let Some(seq) = self.receipt_position(&request.user_id, &draft).await? else { continue };
-            let receipt = Receipt {
-                kind: draft.kind.into_string(),
-                user_id: request.user_id.clone(),
-                event_id: draft.event_id.into_id(),
-                seq: Some(seq),
-                thread_id: draft.thread_id,
-                ts: now,
-            };
-            if self.take_receipt(&receipt)? {
-                let only = private.then(|| receipt.user_id.clone());
-                self.announce_ephemeral(Pending { receipts: vec![Rc::new(receipt)], ..Pending::default() }, only);
+            if !matches!(draft.kind.as_str(), "m.read" | "m.read.private") {
+                return Err(MatrixError::invalid_param("Unknown receipt type"));
             }
+            self.take_draft(&request.user_id, draft, now).await?;
         }
         Ok(Done {})
+    }
+
+    /// Takes a receipt if it moves forward, and tells it.
+    pub(crate) async fn take_draft(
+        self: &Rc<Self>,
+        user_id: &UserId,
+        draft: ReceiptDraft,
+        ts: Millis,
+    ) -> Result<(), MatrixError> {
+        let Some(seq) = self.receipt_position(user_id, &draft).await? else { return Ok(()) };
+        let receipt = Receipt {
+            kind: draft.kind.into_string(),
+            user_id: user_id.to_owned(),
+            event_id: draft.event_id.into_id(),
+            seq: Some(seq),
+            thread_id: draft.thread_id,
+            ts,
+        };
+        if self.take_receipt(&receipt)? {
+            let only = (receipt.kind == "m.read.private").then(|| receipt.user_id.clone());
+            self.announce_ephemeral(Pending { receipts: vec![Rc::new(receipt)], ..Pending::default() }, only);
+        }
+        Ok(())
     }
 
     /// The public receipts of the room, for somebody who joins.
@@ -147,8 +168,8 @@ impl<H: ObjectHost> RoomActor<H> {
         Ok((!all.is_empty()).then_some(EphemeralNotice::Receipts(all)))
     }
 
-    /// Writes the receipts that are only in memory.
-    pub(crate) fn flush_receipts(&self) -> Result<(), SqlError> {
+    /// Writes the receipts that are only in memory, and tells other servers of them.
+    pub(crate) fn flush_receipts(self: &Rc<Self>) -> Result<(), SqlError> {
         let receipts = self.ephemeral.unwritten.borrow().clone();
         if !receipts.is_empty() {
             self.host
@@ -157,6 +178,7 @@ impl<H: ObjectHost> RoomActor<H> {
         }
         self.ephemeral.unwritten.borrow_mut().clear();
         self.ephemeral.flush_at.replace(None);
+        self.tell_servers_of_receipts(receipts.values());
         Ok(())
     }
 

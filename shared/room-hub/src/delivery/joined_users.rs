@@ -1,22 +1,24 @@
 //! Who is in the room, for those who follow each other's devices.
 
-use std::rc::Rc;
+use std::{collections::BTreeSet, rc::Rc};
 
 use ruma::OwnedUserId;
 use tern_model::{MatrixError, RoomSeq};
 use tern_ports::{ObjectHost, SqlError, wire::room::ReadJoinedUsers};
 
-use crate::{RoomActor, refusal::not_in_room, timeline::head::Head};
+use crate::{RoomActor, delivery::servers::in_small_letters, refusal::not_in_room, timeline::head::Head};
 
 impl<H: ObjectHost> RoomActor<H> {
-    /// Local members, for one of them.
+    /// Local members, for one of them, and one member of each other server that is told of the room.
     pub(crate) fn read_joined_users(&self, request: &ReadJoinedUsers) -> Result<Vec<OwnedUserId>, MatrixError> {
         self.room()?;
-        let (mut members, mut asks_one) = (Vec::new(), false);
+        let (mut members, mut asks_one, mut servers) = (Vec::new(), false, BTreeSet::new());
         for (member, _) in self.store().joined(None)? {
             if member == request.user_id {
                 asks_one = true;
-            } else if self.is_local(&member) {
+            } else if self.is_local(&member)
+                || self.is_told(member.server_name()) && servers.insert(in_small_letters(member.server_name())?)
+            {
                 members.push(member);
             }
         }

@@ -9,6 +9,7 @@ pub(crate) mod joined_users;
 pub(crate) mod listeners;
 pub(crate) mod notice_batch;
 pub(crate) mod pending;
+pub(crate) mod server_ephemeral;
 pub(crate) mod server_queue;
 pub(crate) mod servers;
 pub(crate) mod service_aliases;

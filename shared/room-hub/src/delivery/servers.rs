@@ -34,7 +34,7 @@ pub(crate) const TABLES: Step = &[
 ];
 
 /// Servers in the room, and since when.
-type Present = BTreeMap<OwnedServerName, RoomSeq>;
+pub(crate) type Present = BTreeMap<OwnedServerName, RoomSeq>;
 
 /// The servers in the room, as far as they were read.
 #[derive(Default)]
@@ -42,7 +42,7 @@ pub(crate) struct Servers(RefCell<Option<Rc<Present>>>);
 
 impl<H: ObjectHost> RoomActor<H> {
     /// Other servers with joined members that are met at all.
-    fn servers(&self) -> Result<Rc<Present>, SqlError> {
+    pub(crate) fn servers(&self) -> Result<Rc<Present>, SqlError> {
         if let Some(servers) = &*self.servers.0.borrow() {
             return Ok(Rc::clone(servers));
         }
@@ -63,7 +63,7 @@ impl<H: ObjectHost> RoomActor<H> {
         self.servers.0.take();
     }
 
-    fn is_told(&self, server: &ServerName) -> bool {
+    pub(crate) fn is_told(&self, server: &ServerName) -> bool {
         *server != *self.config.server_name && self.config.federation.meets(server.as_str())
     }
 

@@ -50,7 +50,7 @@ impl Joined {
 
 impl<H: ObjectHost> RoomActor<H> {
     /// The room, if somebody of this server is in it, and it lets the other one take part.
-    pub(super) fn room_for(&self, origin: &ServerName) -> Result<Rc<Head>, MatrixError> {
+    pub(crate) fn room_for(&self, origin: &ServerName) -> Result<Rc<Head>, MatrixError> {
         let not_here = || MatrixError::not_found("There is no such room here");
         let head = self.head()?.ok_or_else(not_here)?;
         let tx = self.view(&head);

@@ -4,12 +4,17 @@
 //! share one and have asked since: a `watcher` has been there from `since` on, and what was asked for later than that is
 //! still true for them. Whoever came to share a room later, or again, asks anew, which their hub tells by another position.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, pin::pin, rc::Rc};
 
-use futures::{StreamExt, stream};
+use futures::{
+    StreamExt,
+    future::{Either, select},
+    stream,
+};
 use ruma::{OwnedDeviceId, OwnedUserId, UserId};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use tern_federation::back_off::Health;
 use tern_model::{Bounded, BoundedJson, MatrixError, Millis, RawJson};
 use tern_object_kit::alarm::backed_off;
 use tern_ports::{
@@ -108,7 +113,15 @@ impl<H: ObjectHost> DestinationActor<H> {
             max_bytes: LONGEST,
             background: true,
         };
-        let answer = self.ask_server(request).await?;
+        // To find the server takes time as well.
+        let late = pin!(self.host.sleep(TIMEOUT_MS));
+        let answer = match select(pin!(self.ask_server(request)), late).await {
+            Either::Left((answer, _)) => answer?,
+            Either::Right(_) => {
+                self.note_health(Health::Unwell);
+                return Err(MatrixError::new(504, "M_UNREACHABLE", "The server did not answer in time"));
+            }
+        };
         let said = answer.body.filter(|_| answer.status == 200).and_then(|body| body.read::<Said>().ok());
         let mut said = said.ok_or_else(|| {
             let reason = format!("The server answers with status {} to a question for keys", answer.status);

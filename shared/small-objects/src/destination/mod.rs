@@ -6,17 +6,22 @@
 //! - `keys` has the server say which keys it has, or a notary for it.
 //! - `request` makes signed requests; `lease` has one at a time copy a medium.
 //! - `devices` keeps the keys of its users as long as they are true, in rows of `device_store`.
-//! - `queue` is what the server is to be told of: for each room how far it is, in rows of `store`; `transaction` makes what
-//!   it is sent of that, and `sending` has it sent.
+//! - `queue` is what the server is to be told of: for each room how far it is, in rows of `store`; `messages` are to-device
+//!   messages, in rows of `message_store`; `device_changes` are changed keys of users here, and `ephemeral` is typing and
+//!   receipts; `transaction` makes what it is sent of that, and `sending` has it sent.
 //! - `service` is what is different for an application service.
 //!
 //! Only a room in which the server takes part has anything stored here: whoever makes up names of servers leaves no objects
 //! behind.
 
+mod device_changes;
 mod device_store;
 mod devices;
+mod ephemeral;
 mod keys;
 mod lease;
+mod message_store;
+mod messages;
 mod queue;
 mod request;
 mod schema;
@@ -65,7 +70,7 @@ pub struct DestinationActor<H> {
     /// The application service, by its id, if this is the object of one.
     service: Option<String>,
     /// What a service is sent with the next transaction.
-    ephemeral: RefCell<VecDeque<RawJson>>,
+    for_service: RefCell<VecDeque<RawJson>>,
     /// It has transactions at the path of long ago.
     legacy: Cell<bool>,
     /// The name as it is looked up.
@@ -82,6 +87,8 @@ pub struct DestinationActor<H> {
     queue: queue::Queue,
     leases: lease::Leases,
     alarm: AlarmClock,
+    /// Typing and receipts that wait.
+    ephemeral: ephemeral::Ephemeral,
     /// How often watchers of device lists could not be told.
     untold: Cell<u32>,
 }
@@ -121,7 +128,7 @@ impl<H: ObjectHost> DestinationActor<H> {
             config,
             name,
             service,
-            ephemeral: RefCell::default(),
+            for_service: RefCell::default(),
             legacy: Cell::default(),
             server,
             asking: RefCell::default(),
@@ -133,6 +140,7 @@ impl<H: ObjectHost> DestinationActor<H> {
             queue: queue::Queue::default(),
             leases: lease::Leases::default(),
             alarm: AlarmClock::default(),
+            ephemeral: ephemeral::Ephemeral::default(),
             untold: Cell::default(),
         }
     }
@@ -158,6 +166,9 @@ impl<H: ObjectHost> DestinationActor<H> {
             DestinationCommand::EnqueueEphemeral(request) => frame::write_reply(&self.enqueue_ephemeral(*request)),
             DestinationCommand::QueryRemoteKeys(request) => frame::write_reply(&self.query_keys(*request).await),
             DestinationCommand::NoteRemoteDevices(request) => frame::write_reply(&self.note_devices(*request).await),
+            DestinationCommand::SendToDevice(request) => frame::write_reply(&self.send_to_device(*request).await),
+            DestinationCommand::EnqueueDeviceList(request) => frame::write_reply(&self.enqueue_devices(*request).await),
+            DestinationCommand::SendEphemeral(request) => frame::write_reply(&self.send_ephemeral(*request)),
             DestinationCommand::WakeDestination(_) => frame::write_reply(&self.wake()),
             DestinationCommand::ProbeDestination(_) => frame::write_reply(&self.probe()),
         }

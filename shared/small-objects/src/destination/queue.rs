@@ -71,10 +71,7 @@ impl<H: ObjectHost> DestinationActor<H> {
             }
             return Ok(Done {});
         }
-        if self.queue_row()?.is_none() {
-            SCHEMA.create(self.host.sql())?;
-            self.write_queue(QueueRow::born(self.host.now()))?;
-        }
+        self.open_queue()?;
         let EnqueueEvents { room_id, from, until } = ask;
         self.queue.tell(&room_id, until);
         let known = self.store().lane(&room_id)?;
@@ -83,7 +80,7 @@ impl<H: ObjectHost> DestinationActor<H> {
             && self.takes_at_once(lane, until)?
         {
             let part = Part { room_id, from: from.max(lane.next), through: until };
-            self.begin_transaction(vec![part])?;
+            self.begin_transaction(Transaction { parts: vec![part], ..Transaction::default() })?;
             self.look_after().await?;
             return Ok(Done {});
         }
@@ -106,8 +103,17 @@ impl<H: ObjectHost> DestinationActor<H> {
         Ok(Done {})
     }
 
+    /// Makes the row, unless there is one.
+    pub(super) fn open_queue(&self) -> Result<(), SqlError> {
+        if self.queue_row()?.is_some() {
+            return Ok(());
+        }
+        SCHEMA.create(self.host.sql())?;
+        self.write_queue(QueueRow::born(self.host.now()))
+    }
+
     /// Something was written that waits: it is sent, and the alarm sees to it that it was.
-    async fn look_after(self: &Rc<Self>) -> Result<(), SqlError> {
+    pub(super) async fn look_after(self: &Rc<Self>) -> Result<(), SqlError> {
         // A server that is left alone is looked after already.
         let due = self.progress()?.back_off.until.max(self.host.now().plus(LEFTOVERS_MS));
         self.alarm.set(&*self.host, due).await;
@@ -130,10 +136,10 @@ impl<H: ObjectHost> DestinationActor<H> {
     }
 
     /// Remembers durably what the next transaction is.
-    pub(super) fn begin_transaction(&self, parts: Vec<Part>) -> Result<Transaction, SqlError> {
+    pub(super) fn begin_transaction(&self, content: Transaction) -> Result<Transaction, SqlError> {
         let mut row = self.queue_row()?.unwrap_or_else(|| QueueRow::born(self.host.now()));
         row.counter += 1;
-        let transaction = Transaction { id: row.newest_id(), parts };
+        let transaction = Transaction { id: row.newest_id(), ..content };
         row.txn = Some(transaction.clone());
         self.write_queue(row)?;
         Ok(transaction)
@@ -165,6 +171,7 @@ impl<H: ObjectHost> DestinationActor<H> {
             positions: lanes.iter().map(waits).sum(),
             sending: row.txn.is_some(),
             refused: row.given_up,
+            to_device: self.store().loads(None)?.1.messages,
             transaction: self.service.as_ref().filter(|_| row.counter > 0).map(|_| row.newest_id()),
             tried_at: self.queue.tried.get().filter(|_| self.service.is_some()).map(|(at, _)| at),
             status: self.queue.tried.get().filter(|_| self.service.is_some()).and_then(|(_, status)| status),
@@ -194,7 +201,11 @@ impl<H: ObjectHost> DestinationActor<H> {
             self.forget()?;
             return Ok(None);
         }
-        let waits = row.txn.is_some() || !self.store().pending(1)?.is_empty();
+        let store = self.store();
+        let waits = row.txn.is_some()
+            || !store.pending(1)?.is_empty()
+            || !store.messages(1)?.is_empty()
+            || !store.device_changes(1)?.is_empty();
         let soon = self.host.now().plus(LEFTOVERS_MS);
         let sending = waits.then(|| row.progress.back_off.until.max(soon));
         Ok(sending.into_iter().chain(telling).min())

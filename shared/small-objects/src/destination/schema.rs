@@ -2,8 +2,12 @@
 
 use tern_object_kit::schema::{READ_NUMBER, Schema, WRITE_NUMBER};
 
-use super::{device_store, store};
+use super::{device_changes, device_store, message_store, store};
 
 /// The object of a server that was never told anything has none of them.
-pub const SCHEMA: Schema =
-    Schema { steps: &[store::TABLES, device_store::TABLES], read: READ_NUMBER, write: WRITE_NUMBER, signs: &[] };
+pub const SCHEMA: Schema = Schema {
+    steps: &[store::TABLES, device_store::TABLES, message_store::TABLES, device_changes::TABLES],
+    read: READ_NUMBER,
+    write: WRITE_NUMBER,
+    signs: &[],
+};

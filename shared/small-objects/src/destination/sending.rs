@@ -81,7 +81,8 @@ impl<H: ObjectHost> DestinationActor<H> {
 
     /// Sends a transaction and keeps the books.
     async fn send(&self, prepared: &Prepared) -> Result<(), SqlError> {
-        let answer = if prepared.pdus.is_empty() && prepared.ephemeral.is_empty() {
+        let empty = prepared.len() == 0 && prepared.fleeting.is_empty() && prepared.ephemeral.is_empty();
+        let answer = if empty {
             // The rooms have nothing of it any more that the server would be told.
             Some(Answer { status: 200, is_json: true, retry_after_ms: None })
         } else if self.service.is_some() {
@@ -93,7 +94,9 @@ impl<H: ObjectHost> DestinationActor<H> {
         } else {
             let request = self.request_of(prepared)?;
             // Nothing leaves before it is durable under which id.
-            self.host.synced().await;
+            if !prepared.is_fleeting() {
+                self.host.synced().await;
+            }
             let answer = self.send_request(request).await.ok();
             answer.map(|RemoteAnswer { status, body, retry_after_ms }| Answer {
                 status,
@@ -111,11 +114,15 @@ impl<H: ObjectHost> DestinationActor<H> {
             origin: &'a str,
             origin_server_ts: u64,
             pdus: &'a [RawJson],
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            edus: Vec<&'a RawJson>,
         }
+        let fleeting = &prepared.fleeting;
         let body = Body {
             origin: self.config.server_name.as_str(),
             origin_server_ts: self.host.now().0,
             pdus: &prepared.pdus,
+            edus: prepared.edus.iter().chain(&fleeting.receipts).chain(&fleeting.typing).collect(),
         };
         let unsendable = |error: &dyn std::fmt::Display| SqlError(format!("a transaction cannot be sent: {error}"));
         let body = RawJson::from_value(&body).map_err(|error| unsendable(&error))?;
@@ -133,9 +140,15 @@ impl<H: ObjectHost> DestinationActor<H> {
     /// Notes what became of a transaction, all in one.
     fn settle(&self, prepared: &Prepared, answer: Option<Answer>) -> Result<(), SqlError> {
         let Some(mut row) = self.queue_row()? else { return Ok(()) };
+        if prepared.is_fleeting() && !prepared.fleeting.is_empty() {
+            // Whether the server is there is known; nothing else is.
+            row.progress.back_off = self.back_off.get();
+            self.remember_queue(row);
+            return Ok(());
+        }
         let before = row.progress;
         let (progress, fate) =
-            row.progress.after_of(self.peer(), answer, prepared.pdus.len(), self.host.now(), self.spread());
+            row.progress.after_of(self.peer(), answer, prepared.len(), self.host.now(), self.spread());
         row.progress = progress;
         self.back_off.set(progress.back_off);
         let done = matches!(fate, Fate::Delivered | Fate::GivenUp);
@@ -155,15 +168,22 @@ impl<H: ObjectHost> DestinationActor<H> {
                 for (part, known) in prepared.transaction.parts.iter().zip(&prepared.rooms) {
                     self.advance(&part.room_id, part.through, *known)?;
                 }
+                for change in &prepared.transaction.devices {
+                    self.store().drop_device_change(change)?;
+                }
+                if let Some(span) = prepared.transaction.to_device {
+                    self.store().drop_messages(span)?;
+                }
             }
             Ok::<_, SqlError>(())
         })?;
         self.remember_queue(row);
-        if self.service.is_none() {
-            self.note_trouble(before.back_off.failures, progress.back_off.failures);
-        }
+        self.note_trouble(before.back_off.failures, progress.back_off.failures);
         if fate != Fate::Again {
             self.queue.prepared.take();
+        } else if let Some(prepared) = &mut *self.queue.prepared.borrow_mut() {
+            // Nobody types for so long.
+            prepared.fleeting.typing.clear();
         }
         Ok(())
     }

@@ -19,7 +19,8 @@ use url::form_urlencoded;
 
 use super::{
     DestinationActor,
-    store::{QueueRow, Transaction},
+    ephemeral::Fleeting,
+    store::QueueRow,
     transaction::Prepared,
 };
 
@@ -85,7 +86,7 @@ impl<H: ObjectHost> DestinationActor<H> {
     pub(super) fn enqueue_ephemeral(self: &Rc<Self>, ask: EnqueueEphemeral) -> Result<Done, MatrixError> {
         // Whoever is away misses it, and hears of what is then.
         if self.is_met() && self.progress()?.back_off.allows(self.host.now()) {
-            let mut waiting = self.ephemeral.borrow_mut();
+            let mut waiting = self.for_service.borrow_mut();
             waiting.extend(ask.events);
             let excess = waiting.len().saturating_sub(MOST_EPHEMERAL);
             waiting.drain(..excess);
@@ -98,15 +99,14 @@ impl<H: ObjectHost> DestinationActor<H> {
     /// A transaction without events: what is in it is not kept, so neither is the transaction. Its id is drawn, and no other has
     /// its form.
     pub(super) fn ephemeral_transaction(&self, birth: Millis) -> Option<Prepared> {
-        let ephemeral: Vec<RawJson> = self.ephemeral.take().into();
+        let ephemeral: Vec<RawJson> = self.for_service.take().into();
         if ephemeral.is_empty() {
             return None;
         }
         let mut drawn = [0; 8];
         self.host.fill(&mut drawn);
         let id = format!("{}-e{}", birth.0, u64::from_ne_bytes(drawn));
-        let transaction = Transaction { id, parts: Vec::new() };
-        Some(Prepared { transaction, pdus: Vec::new(), rooms: Vec::new(), ephemeral })
+        Some(Prepared { ephemeral, ..Prepared::unwritten(id, Fleeting::default()) })
     }
 
     /// Sends a service a transaction. Services of long ago have it at another path, and the token in the query.

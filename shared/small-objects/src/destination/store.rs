@@ -1,6 +1,6 @@
 //! Rows of a server's object: how sending stands, and for each room how far the server is.
 
-use ruma::OwnedRoomId;
+use ruma::{OwnedRoomId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use tern_federation::{
     back_off::BackOff,
@@ -48,13 +48,33 @@ impl Lane {
     }
 }
 
-/// A transaction in flight, without the events in it, which the rooms have.
+/// To-device messages that follow one another, both ends among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Span {
+    pub(super) from: u64,
+    pub(super) through: u64,
+}
+
+/// A change of a user's devices.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct DeviceChange {
+    pub(super) user_id: OwnedUserId,
+    pub(super) version: u64,
+}
+
+/// A transaction in flight, without the events in it, which the rooms have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Transaction {
     /// Its id.
     pub(super) id: String,
     /// What is in it.
     pub(super) parts: Vec<Part>,
+    /// Which to-device messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) to_device: Option<Span>,
+    /// Whose changed devices.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) devices: Vec<DeviceChange>,
 }
 
 /// A room's part of a transaction.

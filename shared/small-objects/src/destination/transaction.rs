@@ -1,6 +1,7 @@
 //! What is sent next: the events of the rooms' hubs, made into a transaction.
 
 use ruma::OwnedRoomId;
+use tern_federation::queue::Progress;
 use tern_model::{Bounded, MatrixError, RawJson, RoomSeq};
 use tern_ports::{
     ObjectHost, SqlError, ask_room,
@@ -9,7 +10,9 @@ use tern_ports::{
 
 use super::{
     DestinationActor,
-    store::{Lane, Part, QueueRow, Transaction},
+    device_changes::MOST_CHANGES,
+    ephemeral::Fleeting,
+    store::{DeviceChange, Lane, Part, QueueRow, Transaction},
 };
 
 /// Rooms that are asked for one transaction.
@@ -24,8 +27,33 @@ pub(super) struct Prepared {
     pub(super) pdus: Vec<RawJson>,
     /// What goes along to a service.
     pub(super) ephemeral: Vec<RawJson>,
+    pub(super) edus: Vec<RawJson>,
+    /// Those of them that tell of changed devices.
+    pub(super) edus_of_devices: usize,
+    /// What is sent beside it, and forgotten with the object's memory.
+    pub(super) fleeting: Fleeting,
     /// What each room has said of itself, in the order of the parts.
     pub(super) rooms: Vec<Known>,
+}
+
+impl Prepared {
+    /// One of which nothing is stored.
+    pub(super) fn unwritten(id: String, fleeting: Fleeting) -> Self {
+        let transaction = Transaction { id, parts: Vec::new(), to_device: None, devices: Vec::new() };
+        let (pdus, ephemeral, edus, rooms) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { transaction, pdus, ephemeral, edus, edus_of_devices: 0, fleeting, rooms }
+    }
+
+    /// Nothing of it has to arrive.
+    pub(super) fn is_fleeting(&self) -> bool {
+        self.transaction.parts.is_empty() && self.edus.is_empty()
+    }
+
+    /// Events, messages, and changes of devices.
+    pub(super) fn len(&self) -> usize {
+        let messages = self.edus.len().saturating_sub(self.edus_of_devices);
+        self.pdus.len() + messages + self.transaction.devices.len()
+    }
 }
 
 /// What a room's hub said when it was asked for events.
@@ -77,22 +105,34 @@ impl<H: ObjectHost> DestinationActor<H> {
         if less {
             self.write_queue(QueueRow { txn: Some(transaction.clone()), ..row })?;
         }
-        Ok(self.keep(Prepared { transaction, pdus, rooms, ephemeral: self.ephemeral.take().into() }))
+        let mut edus = self.describe_changes(&transaction.devices).await.map_err(|_| Nothing::Later)?;
+        let edus_of_devices = edus.len();
+        edus.extend(self.messages_of(transaction.to_device)?);
+        let ephemeral = self.for_service.take().into();
+        Ok(self.keep(Prepared { transaction, pdus, edus, edus_of_devices, fleeting: Fleeting::default(), rooms, ephemeral }))
     }
 
     async fn make_transaction(&self, row: QueueRow) -> Result<Prepared, Nothing> {
-        let (mut parts, mut pdus, mut rooms, mut later) = (Vec::new(), Vec::new(), Vec::new(), false);
+        // What messages are decrypted with goes before them.
+        let (devices, described) = self.next_changes(row.progress).await?;
+        let (edus_of_devices, mut later) = (described.as_ref().map_or(0, Vec::len), described.is_none());
+        let mut edus = described.unwrap_or_default();
+        let changes = u32::try_from(devices.len()).unwrap_or(u32::MAX);
+        let (to_device, messages) = self.next_messages(row.progress.most_edus().saturating_sub(changes))?;
+        let most = row.progress.most_pdus(changes.saturating_add(u32::try_from(messages.len()).unwrap_or(u32::MAX)));
+        edus.extend(messages);
+        let (mut parts, mut pdus, mut rooms) = (Vec::new(), Vec::new(), Vec::new());
         let most_bytes = self.peer().most_bytes();
         for lane in self.store().pending(MOST_ROOMS)? {
-            let bytes: usize = pdus.iter().map(|pdu: &RawJson| pdu.text().len()).sum();
-            let left = row.progress.most.saturating_sub(u32::try_from(pdus.len()).unwrap_or(u32::MAX));
+            let bytes: usize = edus.iter().chain(&pdus).map(|item: &RawJson| item.text().len()).sum();
+            let left = most.saturating_sub(u32::try_from(pdus.len()).unwrap_or(u32::MAX));
             if left == 0 || bytes >= most_bytes {
                 break;
             }
             let room_id = lane.room_id.clone();
             match self.read_lane(lane, left, most_bytes - bytes).await {
                 // What does not fit beside others is the first of the next.
-                Ok(Some((_, outgoing))) if !pdus.is_empty() && size(&outgoing) > most_bytes - bytes => break,
+                Ok(Some((_, outgoing))) if bytes > 0 && size(&outgoing) > most_bytes - bytes => break,
                 Ok(Some((from, outgoing))) => {
                     parts.push(Part { room_id, from, through: outgoing.through });
                     rooms.push(Known { newest: outgoing.newest, joined: outgoing.joined });
@@ -108,11 +148,33 @@ impl<H: ObjectHost> DestinationActor<H> {
         {
             return Ok(prepared);
         }
-        if parts.is_empty() {
+        let fleeting = self.ephemeral.take();
+        if parts.is_empty() && edus.is_empty() && !fleeting.is_empty() {
+            return Ok(self.fleeting_alone(&row, fleeting));
+        }
+        if parts.is_empty() && edus.is_empty() {
             return Err(if later { Nothing::Later } else { Nothing::Done });
         }
-        let transaction = self.begin_transaction(parts)?;
-        Ok(self.keep(Prepared { transaction, pdus, rooms, ephemeral: self.ephemeral.take().into() }))
+        let transaction = self.begin_transaction(Transaction { id: String::new(), parts, to_device, devices })?;
+        let ephemeral = self.for_service.take().into();
+        Ok(self.keep(Prepared { transaction, pdus, edus, edus_of_devices, fleeting, rooms, ephemeral }))
+    }
+
+    /// A transaction of which nothing is written: what is in it is lost with the object's memory, and its id is never used
+    /// again.
+    fn fleeting_alone(&self, row: &QueueRow, fleeting: Fleeting) -> Prepared {
+        let id = format!("{}-e{}-{}", row.birth.0, self.host.now().0, self.spread());
+        Prepared::unwritten(id, fleeting)
+    }
+
+    /// The changes of the next transaction, and what is told of them; nothing while the keys cannot be read.
+    async fn next_changes(&self, progress: Progress) -> Result<(Vec<DeviceChange>, Option<Vec<RawJson>>), SqlError> {
+        let changes = self.store().device_changes(progress.most_edus().min(MOST_CHANGES))?;
+        match self.describe_changes(&changes).await {
+            Ok(edus) => Ok((changes, Some(edus))),
+            // Others need not wait for it.
+            Err(_) => Ok((Vec::new(), None)),
+        }
     }
 
     /// What of a room is to be sent, and from where; nothing when nothing is.

@@ -5,7 +5,9 @@
 mod devices;
 mod keys;
 mod leases;
+mod messages;
 mod queue;
 mod requests;
 mod services;
 mod support;
+mod telling;

@@ -1,14 +1,26 @@
 //! Typing and receipts.
 
+use std::{cell::RefCell, rc::Rc};
+
 use ruma::OwnedEventId;
 use serde_json::{Value, json};
-use tern_model::{EphemeralNotice, EventRef};
+use tern_model::{EphemeralNotice, EventRef, Millis};
 use tern_ports::{
     Clock as _, Sql as _,
-    wire::room::{MembershipAction, ReceiptDraft, SendReceipts, SetTyping},
+    wire::{
+        DestinationCommand, Done,
+        ephemeral::{ReadReceipt, ReceiveEphemeral, SendEphemeral, Typist},
+        frame,
+        room::{MembershipAction, ReceiptDraft, SendReceipts, SetTyping},
+    },
 };
 
-use super::scene::{ALICE, BOB, CAROL, Scene, raw, user};
+use super::{
+    far::MOD,
+    scene::{ALICE, BOB, CAROL, Scene, raw, user},
+};
+
+const FAR: &str = "far.test";
 
 #[test]
 fn typing_is_told_expires_and_costs_no_row() {
@@ -151,4 +163,99 @@ fn receipts_move_forward_only_and_are_written_together() {
     let joined = &scene.told(CAROL)[0];
     let EphemeralNotice::Receipts(current) = &joined.ephemeral[0] else { panic!("receipts come with the join") };
     assert_eq!((current.len(), &current[0].event_id), (1, &second));
+}
+
+fn typist(who: &str, typing: bool) -> Typist {
+    Typist { user_id: user(who), typing }
+}
+
+fn read_of(who: &str, event_id: &OwnedEventId) -> ReadReceipt {
+    let event_id = EventRef::new(event_id.clone()).unwrap();
+    ReadReceipt { user_id: user(who), event_id, thread_id: None, ts: Millis(7) }
+}
+
+fn receive(scene: &Scene, origin: &str, typing: Vec<Typist>, receipts: Vec<ReadReceipt>) -> u16 {
+    let (typing, receipts) = (typing.try_into().unwrap(), receipts.try_into().unwrap());
+    let asked = scene.ask(ReceiveEphemeral { origin: origin.try_into().unwrap(), typing, receipts });
+    scene.host.settle();
+    asked.map_or_else(|error| error.status, |_| 200)
+}
+
+/// What members hear: who types, and whose receipts.
+fn heard(scene: &Scene, who: &str) -> Vec<Vec<String>> {
+    let news = scene.told(who).into_iter().flat_map(|notice| notice.ephemeral);
+    let heard = news.map(|news| match news {
+        EphemeralNotice::Typing(users) => users.iter().map(ToString::to_string).collect(),
+        EphemeralNotice::Receipts(receipts) => receipts.iter().map(|receipt| receipt.event_id.to_string()).collect(),
+    });
+    heard.collect()
+}
+
+#[test]
+fn what_another_server_says_of_its_users_is_told_here_and_goes_no_further() {
+    let scene = Scene::shared();
+    let event_id = scene.say(ALICE, "read me");
+    scene.host.settle();
+    scene.ring_until_silent();
+    scene.calm();
+    assert_eq!(receive(&scene, FAR, vec![typist(MOD, true), typist("@stranger:far.test", true)], Vec::new()), 200);
+    assert_eq!(heard(&scene, ALICE), [[MOD.to_owned()]]);
+    // Nothing more is heard of it: it ends by the clock.
+    scene.ring_until_silent();
+    assert_eq!(heard(&scene, ALICE).last(), Some(&Vec::new()));
+    let unknown = "$unknown".try_into().unwrap();
+    let receipts = vec![read_of(MOD, &unknown), read_of(MOD, &event_id), read_of("@stranger:far.test", &event_id)];
+    scene.calm();
+    assert_eq!(receive(&scene, FAR, Vec::new(), receipts), 200);
+    assert_eq!(heard(&scene, BOB), [[event_id.to_string()]]);
+    // Where the server is kept out, and where the room is none, nothing is heard.
+    scene.set(ALICE, "m.room.server_acl", "", &json!({ "allow": ["*"], "deny": [FAR] })).unwrap();
+    scene.calm();
+    assert_eq!(receive(&scene, FAR, vec![typist(MOD, true)], Vec::new()), 403);
+    assert_eq!(heard(&scene, ALICE), Vec::<Vec<String>>::new());
+}
+
+#[test]
+fn other_servers_hear_of_typing_at_once_and_of_public_receipts_together() {
+    let scene = Scene::shared();
+    let (first, second) = (scene.say(ALICE, "1"), scene.say(ALICE, "2"));
+    scene.host.settle();
+    scene.ring_until_silent();
+    let told = Rc::<RefCell<Vec<SendEphemeral>>>::default();
+    let hears = Rc::clone(&told);
+    scene.around.servers.replace(Some(Rc::new(move |server: &str, command| {
+        assert_eq!(server, FAR);
+        let DestinationCommand::SendEphemeral(news) = command else { panic!("{}", command.name()) };
+        hears.borrow_mut().push(*news);
+        frame::write_reply(&Ok(Done {}))
+    })));
+    let typing = || {
+        scene.host.settle();
+        told.take().into_iter().flat_map(|news| news.typing).collect::<Vec<_>>()
+    };
+    let types = |ms: u64| scene.ask(SetTyping { user_id: user(BOB), timeout_ms: ms }).map(|_| ()).unwrap();
+    types(0);
+    assert_eq!(typing(), [], "nothing ends that did not begin");
+    types(30_000);
+    types(30_000);
+    assert_eq!(typing(), [typist(BOB, true), typist(BOB, true)], "or it would be forgotten there");
+    types(0);
+    assert_eq!(typing(), [typist(BOB, false)]);
+    types(30_000);
+    scene.ring_until_silent();
+    assert_eq!(typing(), [typist(BOB, true), typist(BOB, false)], "who falls silent has stopped");
+    let read = |who: &str, kind: &str, event_id: &OwnedEventId| {
+        let event_id = EventRef::new(event_id.clone()).unwrap();
+        let receipt = ReceiptDraft { kind: kind.try_into().unwrap(), event_id, thread_id: None };
+        scene.ask(SendReceipts { user_id: user(who), receipts: vec![receipt].try_into().unwrap() }).unwrap();
+    };
+    read(BOB, "m.read", &first);
+    read(BOB, "m.read", &second);
+    read(CAROL, "m.read.private", &second);
+    assert_eq!(receive(&scene, FAR, Vec::new(), vec![read_of(MOD, &second)]), 200);
+    scene.ring_until_silent();
+    scene.host.settle();
+    let told: Vec<_> = told.take().into_iter().flat_map(|news| news.receipts).collect();
+    let told: Vec<_> = told.iter().map(|receipt| (receipt.user_id.as_str(), receipt.event_id.to_string())).collect();
+    assert_eq!(told, [(BOB, second.to_string())]);
 }

@@ -1,11 +1,17 @@
 //! The copy of the public keys in the storage worker: when it is written, and what waits for it.
 
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use ruma::OwnedUserId;
 use tern_ports::{
     Unreachable,
     wire::{
-        Done, StorageCommand,
+        DestinationCommand, Done, RoomCommand, StorageCommand, UserCommand,
         accounts::Retire,
-        keys::{PublicKeys, PublishKeys, QueryKeys, UploadKeys},
+        keys::{NotedDeviceList, PublicKeys, PublishKeys, QueryKeys, UploadKeys},
         user::{CloseSessions, RenameDevice},
     },
 };
@@ -13,7 +19,7 @@ use tern_testkit::network::{lost, reply};
 
 use crate::{
     keys::{Cross, claim, device_key, identity, upload, with_keys},
-    support::{Hub, later, raw},
+    support::{Hub, alice, later, raw},
 };
 
 /// The copies written since this was last asked.
@@ -157,4 +163,50 @@ fn keys_too_long_for_the_copy_are_only_in_the_hub() {
     assert_eq!((refused.status, &*refused.errcode), (413, "M_TOO_LARGE"));
     assert!((60..70).contains(&taken), "{taken} devices, a mebibyte together");
     assert_eq!(hub.ask(QueryKeys { devices: Vec::new() }).unwrap().devices.len(), taken);
+}
+
+#[test]
+fn a_change_is_told_once_to_each_server_that_shares_a_room() {
+    let hub = Hub::new();
+    let phone = hub.login("PHONE");
+    hub.joins("r");
+    hub.joins("s");
+    hub.routes.rooms(|_, command| match command {
+        RoomCommand::ReadJoinedUsers(_) => reply(
+            ["@eve:far.org", "@ann:FAR.org", "@x:other.org", "@bob:x"]
+                .map(|user_id| OwnedUserId::try_from(user_id).unwrap())
+                .to_vec(),
+        ),
+        other => panic!("{}", other.name()),
+    });
+    let told = Rc::<RefCell<Vec<String>>>::default();
+    let (users, servers) = (Rc::clone(&told), Rc::clone(&told));
+    hub.routes.users(move |user_id, command| {
+        assert!(matches!(command, UserCommand::NoteDeviceList(_)), "{}", command.name());
+        users.borrow_mut().push(user_id.to_string());
+        reply(NotedDeviceList::default())
+    });
+    let out = Rc::new(Cell::new(true));
+    let is_out = Rc::clone(&out);
+    hub.routes.destinations(move |server, command| {
+        let DestinationCommand::EnqueueDeviceList(change) = command else { panic!("{}", command.name()) };
+        assert_eq!(change.user_id, alice());
+        if is_out.get() && server == "far.org" {
+            return lost();
+        }
+        servers.borrow_mut().push(format!("{server} {}", change.version));
+        reply(Done {})
+    });
+    hub.ask(identity(&phone)).unwrap();
+    hub.host.settle();
+    let sorted = || {
+        let mut told = told.take();
+        told.sort();
+        told
+    };
+    assert_eq!(sorted(), ["@bob:x", "other.org 1"]);
+    out.set(false);
+    later(&hub, 60_000);
+    hub.ring();
+    assert_eq!(sorted(), ["@bob:x", "far.org 1", "other.org 1"], "as often as it takes");
 }

@@ -3,25 +3,25 @@
 //! The rooms are asked who is in them, and each of those users is told once, however many rooms are shared: fewer calls
 //! and rows than to announce through the rooms, which would tell them once per room. The rooms are asked, and not this
 //! hub's own memory of whom the user shares rooms with, because they know of a member before that member can have
-//! looked up any key. At least once: a cursor is stored with the change, and the alarm goes on from there. A room that
+//! looked up any key. Another server in a room is told once as well, by its object. At least once: a cursor is stored with the change, and the alarm goes on from there. A room that
 //! this hub does not know of yet, because the notice of the user's own join is late, makes it tell everybody again when
 //! it comes.
 
 use std::{cell::Cell, collections::BTreeSet};
 
 use futures::{StreamExt, future::join_all, stream};
-use ruma::{OwnedUserId, RoomId};
+use ruma::{OwnedServerName, OwnedUserId, RoomId};
 use tern_model::MatrixError;
 use tern_object_kit::duties::Outcome;
 use tern_ports::{
-    ObjectHost, WaitingPolls, ask_room, ask_user,
-    wire::{keys::NoteDeviceList, room::ReadJoinedUsers},
+    ObjectHost, WaitingPolls, ask_destination, ask_room, ask_user,
+    wire::{destination::EnqueueDeviceList, keys::NoteDeviceList, room::ReadJoinedUsers},
 };
 
 use crate::{
     UserActor,
     store::{
-        rooms,
+        publication, rooms,
         shared_users::{self, Announcement},
     },
 };
@@ -69,12 +69,11 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     async fn announce_once(&self, at: &Announcement) -> Result<Option<u64>, MatrixError> {
         let (audience, mut failed) = self.audience().await?;
         failed |= at.failed;
-        let rest: Vec<_> = audience.into_iter().filter(|user_id| user_id.as_str() > at.after_user.as_str()).collect();
+        // It is in the copy.
+        let version = publication::read(self.host.sql())?.map(|known| known.version).unwrap_or_default();
+        let rest: Vec<_> = audience.into_iter().filter(|recipient| recipient.is_after(&at.after_user)).collect();
         for users in rest.chunks(STRIDE) {
-            let asks = users.iter().map(|user_id| {
-                let note = NoteDeviceList { user_id: self.user_id.clone() };
-                ask_user(&*self.host, user_id, note)
-            });
+            let asks = users.iter().map(|recipient| self.tell_of_devices(recipient, version));
             let told: Vec<_> = stream::iter(asks).buffer_unordered(AT_A_TIME).collect().await;
             // Refusals are final, silence is not.
             failed |= told.iter().any(|told| told.as_ref().is_err_and(|error| error.status >= 500));
@@ -82,7 +81,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
                 return Ok(None);
             }
             if let Some(last) = users.last().filter(|_| users.len() == STRIDE) {
-                let cursor = Announcement { after_user: last.to_string(), failed, ..at.clone() };
+                let cursor = Announcement { after_user: last.as_str().to_owned(), failed, ..at.clone() };
                 shared_users::move_announcement(self.host.sql(), &cursor)?;
             }
         }
@@ -98,6 +97,18 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         Ok(Some(RETRY_MS << at.attempt.min(MOST_DOUBLINGS)))
     }
 
+    /// Tells the hub of a user here, or the object of another server.
+    async fn tell_of_devices(&self, recipient: &Recipient, version: u64) -> Result<(), MatrixError> {
+        let user_id = self.user_id.clone();
+        match recipient {
+            Recipient::User(other) => drop(ask_user(&*self.host, other, NoteDeviceList { user_id }).await?),
+            Recipient::Server(server) => {
+                ask_destination(&*self.host, server, EnqueueDeviceList { user_id, version }).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Members of the room may follow the user's devices: in large rooms only where messages are encrypted.
     fn may_be_followed(&self, room_id: &RoomId) -> bool {
         let facts = self.facts(room_id);
@@ -110,8 +121,17 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         Ok(shared_users::announcement(self.host.sql())?.is_some_and(|now| now.change == at.change))
     }
 
-    /// Everybody in the user's rooms, and whether some room could not be asked.
-    async fn audience(&self) -> Result<(BTreeSet<OwnedUserId>, bool), MatrixError> {
+    /// A user here, or else the server.
+    fn recipient(&self, user_id: OwnedUserId) -> Option<Recipient> {
+        if *user_id.server_name() == self.config.server_name {
+            return Some(Recipient::User(user_id));
+        }
+        let name = user_id.server_name().as_str().to_ascii_lowercase();
+        OwnedServerName::try_from(name).ok().map(Recipient::Server)
+    }
+
+    /// Everybody here in the user's rooms, and the other servers in them; and whether some room could not be asked.
+    async fn audience(&self) -> Result<(BTreeSet<Recipient>, bool), MatrixError> {
         let mut rooms = rooms::joined(self.host.sql(), "", ALL_ROOMS)?;
         rooms.retain(|room_id| self.may_be_followed(room_id));
         let (mut audience, mut failed) = (BTreeSet::new(), false);
@@ -122,12 +142,39 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
             });
             for joined in join_all(asks).await {
                 match joined {
-                    Ok(joined) => audience.extend(joined),
+                    Ok(joined) => {
+                        audience.extend(joined.into_iter().filter_map(|user_id| self.recipient(user_id)));
+                    }
                     Err(error) => failed |= error.status >= 500,
                 }
             }
         }
         Ok((audience, failed))
+    }
+}
+
+/// Who is told, in the order of it: users here, and then other servers by their names in small letters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Recipient {
+    User(OwnedUserId),
+    Server(OwnedServerName),
+}
+
+impl Recipient {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::User(user_id) => user_id.as_str(),
+            Self::Server(server) => server.as_str(),
+        }
+    }
+
+    /// Comes after the one of this id or name; after nobody, whoever it is.
+    fn is_after(&self, told: &str) -> bool {
+        let is_server = !told.is_empty() && !told.starts_with('@');
+        match self {
+            Self::User(user_id) => !is_server && user_id.as_str() > told,
+            Self::Server(server) => !is_server || server.as_str() > told,
+        }
     }
 }
 

@@ -78,7 +78,7 @@ pub(crate) const CHANGED: &[&str] = &[
 pub(crate) struct Announcement {
     /// Which change: grows with each.
     pub(crate) change: u64,
-    /// Users up to this one, in order of id, were told.
+    /// Users and servers up to this one, in order of id or name, were told.
     pub(crate) after_user: String,
     /// How often it was tried before.
     pub(crate) attempt: u64,
