@@ -1,15 +1,18 @@
 // What people here and people of Synapse see of each other's servers: pictures, directories, profiles, spaces.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { ask, at, eventually, register, unique, type Json, type User } from './support/client.ts';
 import { download, upload } from './support/media.ts';
-import { uncontrolled } from './support/server.ts';
+import { CHECKOUT, uncontrolled } from './support/server.ts';
 import { federation, missing, type Federation } from './support/synapse.ts';
 import type { TlsFront } from './support/tls-front.ts';
 import { png } from './support/web.ts';
 
 const skip = uncontrolled || missing;
-const { tern, synapse, toTern, toSynapse } = skip ? ({} as Federation) : await federation();
+const { tern, synapse, toTern, toSynapse, ca } = skip ? ({} as Federation) : await federation();
 const [alice, bob] = skip ? [undefined!, undefined!] : [await register(tern.base), await register(synapse.base)];
 const [anna, ben] = skip ? [undefined!, undefined!] : [await register(tern.base), await register(synapse.base)];
 
@@ -120,4 +123,17 @@ test('spaces of the other side are looked through, both ways', { skip }, async (
   assert.deepEqual([summary.room_id, summary.name], [room, name]);
   const closed = await bob.createRoom({ name, preset: 'private_chat' });
   assert.equal((await alice.call('GET', at`/_matrix/client/v1/room_summary/${closed}`, { query: { via: synapse.name } })).status, 404);
+});
+
+test('an operator is told how a server is', { skip }, async () => {
+  const env = { ...process.env, NODE_EXTRA_CA_CERTS: ca };
+  const check = async (name: string): Promise<Json> =>
+    JSON.parse((await promisify(execFile)(process.execPath, [join(CHECKOUT, 'wrangler/tasks/federation.mjs'), name], { env })).stdout);
+  for (const [front, software] of [[toSynapse, 'Synapse'], [toTern, 'Tern']] as const) {
+    const facts = await check(front.name);
+    assert.equal(facts.keys.status, 200, JSON.stringify(facts));
+    assert.deepEqual(Object.values(facts.signed), [true]);
+    assert.equal(JSON.parse(facts.version.body).server.name, software);
+  }
+  assert.ok((await check('127.0.0.1:9')).keys.error);
 });

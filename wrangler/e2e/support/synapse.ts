@@ -23,6 +23,8 @@ export interface Federation {
   toTern: TlsFront;
   /** What Tern asks of Synapse goes through this one. */
   toSynapse: TlsFront;
+  /** The authority that both sides trust, as a file. */
+  ca: string;
 }
 
 /** Our server and Synapse, which find each other under localhost names; stopped after the tests of the file. */
@@ -42,7 +44,7 @@ export async function federation(vars: Record<string, unknown> = {}): Promise<Fe
     synapse.start(),
   ]);
   toTern.to = tern.port;
-  return { tern, synapse, toTern, toSynapse };
+  return { tern, synapse, toTern, toSynapse, ca: certificates.ca };
 }
 
 function certify(folder: string): Certificates {
