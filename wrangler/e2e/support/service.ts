@@ -30,6 +30,7 @@ export class Service {
   #busy = 0;
   #server: Server | undefined;
   #port = 0;
+  #ends = false;
 
   constructor(id: string) {
     this.id = id;
@@ -54,7 +55,9 @@ export class Service {
     await once(this.#server, 'listening');
     const address = this.#server.address();
     this.#port = typeof address === 'object' && address ? address.port : 0;
-    after(() => this.stop());
+    // Within a test it would be stopped at the end of that.
+    if (!this.#ends) after(() => this.stop());
+    this.#ends = true;
     return this;
   }
 
