@@ -14,9 +14,9 @@ use tern_ports::{
 };
 
 use super::{
+    directory::{self, FoundAlias},
     key_cache::KeyCache,
-    lookup::escaped,
-    remote::{SOON, ask, in_small_letters},
+    remote::in_small_letters,
     room_keys,
     through::{Deed, Made, candidates, first, leave, make, send},
 };
@@ -46,18 +46,11 @@ pub async fn resolve<E: Transport>(
     config: &Config,
     alias: &RoomAliasId,
 ) -> Result<(OwnedRoomId, Vec<OwnedServerName>), MatrixError> {
-    #[derive(Deserialize)]
-    struct Found {
-        room_id: OwnedRoomId,
-        #[serde(default)]
-        servers: Vec<String>,
-    }
     let unknown = || MatrixError::not_found("Unknown room alias");
     let mut server = candidates(config, std::iter::once(alias.server_name()), 1);
     let server = server.pop().ok_or_else(unknown)?;
-    let target = format!("/_matrix/federation/v1/query/directory?room_alias={}", escaped(alias.as_str()));
-    let Found { room_id, servers } = ask(edge, &server, (target, None), SOON).await?;
-    let others = servers.iter().filter_map(|name| in_small_letters(name));
+    let FoundAlias { room_id, servers } = directory::alias(edge, alias).await?;
+    let others = servers.iter().filter_map(|name| in_small_letters(name.as_str()));
     Ok((room_id, std::iter::once(server).chain(others).take(MOST_SERVERS).collect()))
 }
 
