@@ -116,8 +116,6 @@ fn unusable(reason: &dyn std::fmt::Display) -> TemplateError {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use ruma::{room_id, user_id};
     use serde_json::{Value, json};
     use tern_model::{Handshake, Millis, RawJson};

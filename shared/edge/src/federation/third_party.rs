@@ -77,7 +77,7 @@ pub async fn bound<E: Transport>(
         return Err(MatrixError::invalid_param("The user is one of another server"));
     }
     let mut refused = None;
-    for invite in bound.invites.iter() {
+    for invite in &*bound.invites {
         admit()?;
         if let Err(error) = exchange(edge, config, &bound.mxid, invite).await {
             refused = Some(error);

@@ -20,6 +20,7 @@ pub(crate) const OURS: &[(&str, &[&str])] = &[
             "AppendEvents.events",
             "AppendEvents.room_version",
             "Deliver.notices",
+            "EnqueueEphemeral.events",
             "LoadAggregations.targets",
             "LoadAuthChain.events",
             "LoadEvents.event_ids",

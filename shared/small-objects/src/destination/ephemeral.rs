@@ -24,12 +24,15 @@ const MOST_WAITING: usize = 2_000;
 /// Most EDUs of either kind in one transaction.
 const MOST_EDUS: usize = 12;
 
+/// Newest receipts, by whose they are and where.
+type Receipts = BTreeMap<(OwnedRoomId, OwnedUserId), ReadReceipt>;
+
 /// What waits.
 #[derive(Default)]
 pub(super) struct Ephemeral {
     typing: RefCell<BTreeMap<(OwnedRoomId, OwnedUserId), bool>>,
     /// An EDU has one receipt of a user in a room, so each thread has its own.
-    receipts: RefCell<BTreeMap<Option<ThreadId>, BTreeMap<(OwnedRoomId, OwnedUserId), ReadReceipt>>>,
+    receipts: RefCell<BTreeMap<Option<ThreadId>, Receipts>>,
 }
 
 /// What is sent beside what is durable.

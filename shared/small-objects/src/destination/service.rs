@@ -17,12 +17,7 @@ use tern_ports::{
 };
 use url::form_urlencoded;
 
-use super::{
-    DestinationActor,
-    ephemeral::Fleeting,
-    store::QueueRow,
-    transaction::Prepared,
-};
+use super::{DestinationActor, ephemeral::Fleeting, store::QueueRow, transaction::Prepared};
 
 /// A service that is busy answers late, and is not to be sent the same meanwhile.
 const BOUNDS: Bounds = Bounds { timeout_ms: 60_000, max_bytes: 16 << 10, cut: true, redirects: 0, plain: true };

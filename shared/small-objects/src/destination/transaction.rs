@@ -109,7 +109,15 @@ impl<H: ObjectHost> DestinationActor<H> {
         let edus_of_devices = edus.len();
         edus.extend(self.messages_of(transaction.to_device)?);
         let ephemeral = self.for_service.take().into();
-        Ok(self.keep(Prepared { transaction, pdus, edus, edus_of_devices, fleeting: Fleeting::default(), rooms, ephemeral }))
+        Ok(self.keep(Prepared {
+            transaction,
+            pdus,
+            edus,
+            edus_of_devices,
+            fleeting: Fleeting::default(),
+            rooms,
+            ephemeral,
+        }))
     }
 
     async fn make_transaction(&self, row: QueueRow) -> Result<Prepared, Nothing> {
@@ -157,7 +165,7 @@ impl<H: ObjectHost> DestinationActor<H> {
         }
         let transaction = self.begin_transaction(Transaction { id: String::new(), parts, to_device, devices })?;
         let ephemeral = self.for_service.take().into();
-        Ok(self.keep(Prepared { transaction, pdus, edus, edus_of_devices, fleeting, rooms, ephemeral }))
+        Ok(self.keep(Prepared { transaction, pdus, ephemeral, edus, edus_of_devices, fleeting, rooms }))
     }
 
     /// A transaction of which nothing is written: what is in it is lost with the object's memory, and its id is never used

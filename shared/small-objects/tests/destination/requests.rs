@@ -109,7 +109,7 @@ fn a_connection_that_fails_is_tried_once_more_and_a_late_one_is_not() {
     assert_eq!(code(scene.send(request("/_matrix/a"))), (504, "M_UNREACHABLE".to_owned()));
     assert_eq!(scene.asked().len(), 1);
     scene.peer(|_| Some(Err(HttpError::TooLarge)));
-    assert_eq!(code(scene.send(request("/_matrix/a"))), (502, "M_UNREACHABLE".to_owned()));
+    assert_eq!(code(scene.send(request("/_matrix/a"))), (502, "M_TOO_LARGE".to_owned()));
     assert_eq!(scene.asked().len(), 1);
 }
 

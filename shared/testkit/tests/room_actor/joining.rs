@@ -55,20 +55,20 @@ fn home(version: &str) -> Scene {
     scene
 }
 
-/// Eve's join, as the template of home leads to it.
-fn made(home: &Scene) -> (&'static Version, Pdu) {
+/// The join of somebody far away, as the template of home leads to it.
+pub(crate) fn made(home: &Scene, user_id: &str) -> (&'static Version, Pdu) {
     let versions = BoundedVec::cut(["6", "7", "8", "9", "10", "11", "12"].map(Name::cut).to_vec());
     let origin = AWAY.0.try_into().unwrap();
-    let ask = MakeMember { origin, handshake: Handshake::Join, user_id: user(EVE), versions };
+    let ask = MakeMember { origin, handshake: Handshake::Join, user_id: user(user_id), versions };
     let template = home.ask(ask).unwrap();
     let version = Version::find(&template.room_version).unwrap();
-    let (what, who) = ((version, Handshake::Join), (&*home.room_id, &*user(EVE)));
-    let content = raw(&json!({ "displayname": "Eve" }));
+    let (what, who) = ((version, Handshake::Join), (&*home.room_id, &*user(user_id)));
+    let content = raw(&json!({}));
     let join = complete(what, who, &template.event, &content, home.host.clock.now(), &signer(AWAY));
     (version, join.unwrap())
 }
 
-fn sent(home: &Scene, join: &Pdu) -> SentMember {
+pub(crate) fn sent(home: &Scene, join: &Pdu) -> SentMember {
     let ask = SendMember {
         origin: AWAY.0.try_into().unwrap(),
         handshake: Handshake::Join,
@@ -97,7 +97,7 @@ fn adopting((version, join): &(&'static Version, Pdu), sent: SentMember) -> Adop
 
 /// Eve is in.
 fn joined(home: &Scene, far: &Scene) {
-    let join = made(home);
+    let join = made(home, EVE);
     far.ask(adopting(&join, sent(home, &join.1))).unwrap();
     far.host.settle();
 }
@@ -161,7 +161,7 @@ fn a_room_of_another_server_is_joined_and_both_sides_go_on_in_it() {
 fn what_others_say_while_somebody_joins_is_understood() {
     let home = home("11");
     let far = far_away(&home);
-    let join = made(&home);
+    let join = made(&home, EVE);
     home.say(ALICE, "meanwhile");
     let meanwhile = newest(&home, 1);
     far.ask(adopting(&join, sent(&home, &join.1))).unwrap();
@@ -200,7 +200,7 @@ fn a_room_that_was_left_is_joined_through_others_again_with_the_state_of_now() {
     assert_eq!(far.probe().forwarded, far.probe().newest);
     // Somebody else of this server needs nobody else.
     far.act("@frank:far.test", MembershipAction::Join, "@frank:far.test").unwrap();
-    let join = made(&home);
+    let join = made(&home, EVE);
     let again = far.ask(adopting(&join, sent(&home, &join.1)));
     assert_eq!(refusal(again), (400, "M_ROOM_IN_USE".to_owned()));
 }
@@ -208,7 +208,7 @@ fn a_room_that_was_left_is_joined_through_others_again_with_the_state_of_now() {
 #[test]
 fn what_is_not_genuine_is_left_out_and_what_is_no_room_leaves_nothing() {
     let home = home("11");
-    let join = made(&home);
+    let join = made(&home, EVE);
     let whole = sent(&home, &join.1);
     let kind = |event: &RawJson| body(event)["type"].as_str().unwrap().to_owned();
     let altered = |wanted: &str, change: &dyn Fn(&mut Value)| {

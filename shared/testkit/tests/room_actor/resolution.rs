@@ -19,7 +19,10 @@ use tern_room::Signer;
 use tern_room_hub::RoomActor;
 use tern_testkit::TestHost;
 
-use super::scene::{ALICE, BOB, CAROL, Scene, config, raw, user};
+use super::{
+    joining::{made, sent},
+    scene::{ALICE, BOB, CAROL, Scene, config, raw, user},
+};
 
 pub(crate) const MOD: &str = "@mod:far.test";
 const HOME: (&str, &str, u8) = ("tern.test", "ed25519:t", 7);
@@ -73,15 +76,12 @@ impl Far {
         let actor = Rc::new(RoomActor::new(Rc::clone(&host), Rc::new(config), scene.room_id.clone()));
         let mut far = Self { host, actor, sent: 0 };
         far.hear(scene);
-        far.ask(ChangeMembership {
-            caller: user(MOD),
-            action: MembershipAction::Join,
-            target: user(MOD),
-            reason: None,
-            content: None,
-        })
-        .unwrap();
-        assert_eq!(far.tell(scene), [PduResult::Accepted]);
+        let (_, join) = made(scene, MOD);
+        sent(scene, &join);
+        let heard = far.ask(receive("tern.test", vec![join.raw().clone()], None)).unwrap();
+        assert!(heard.iter().all(|receipt| receipt.result == PduResult::Accepted), "{heard:?}");
+        let newest = far.host.sqlite.query("SELECT max(seq) FROM events", &[]).unwrap();
+        far.sent = newest[0].int(0).unwrap();
         far
     }
 

@@ -180,7 +180,8 @@ fn an_object_that_cannot_be_told_is_told_later_and_a_crash_forgets_nobody() {
     scene.say(ALICE, "three");
     scene.ring_until_silent();
     let enqueued = scene.told_services();
-    assert_eq!(enqueued.iter().map(|(_, from, _)| *from).min(), Some(first));
+    // After a crash what was told before may be told again.
+    assert!(enqueued.iter().map(|(_, from, _)| *from).min().is_some_and(|from| from <= first), "{enqueued:?}");
     assert_eq!(enqueued.iter().map(|(_, _, until)| *until).max(), Some(first + 2));
     assert_eq!(scene.count("SELECT count(*) FROM laggards"), 0);
 }

@@ -90,7 +90,8 @@ fn a_room_of_an_earlier_build_goes_on() {
     scene.ring_until_silent();
     scene.host.sqlite.script(
         "CREATE UNIQUE INDEX events_by_txn ON events (sender, device_id, txn_id, kind) WHERE txn_id IS NOT NULL;
-         DROP TABLE services; DROP TABLE service_aliases; DROP TABLE registrations; UPDATE schema SET version = version - 2;",
+         DROP TABLE services; DROP TABLE service_aliases; DROP TABLE registrations; DROP TABLE entered;
+         UPDATE schema SET version = version - 3;",
     );
     scene.evict();
     let written = scene.host.sqlite.rows_written();
