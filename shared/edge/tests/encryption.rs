@@ -1,6 +1,6 @@
 //! Keys and to-device messages between servers, as far as it happens in the proxy.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod edge;
 

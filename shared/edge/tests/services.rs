@@ -1,6 +1,6 @@
 //! What application services are asked while a client waits.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 #[expect(dead_code, reason = "other tests need more of it")]
 mod edge;

@@ -125,7 +125,7 @@ impl Spawn for Host {
 
     /// Nobody is so late that it would be over.
     async fn sleep(&self, _: u64) {
-        pending().await
+        pending::<()>().await;
     }
 }
 

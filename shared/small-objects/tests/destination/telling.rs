@@ -26,10 +26,13 @@ const ALICE: &str = "@alice:tern.test";
 const BOB: &str = "@bob:tern.test";
 const MINUTE: u64 = 60_000;
 
+/// A transaction: its id, and its EDUs.
+type Sent = (String, Vec<Value>);
+
 struct Play {
     scene: Scene,
-    /// The transactions that reached the server: id, and its EDUs.
-    sent: Rc<RefCell<Vec<(String, Vec<Value>)>>>,
+    /// The transactions that reached the server.
+    sent: Rc<RefCell<Vec<Sent>>>,
     /// What it answers.
     status: Rc<Cell<u16>>,
 }
@@ -55,9 +58,9 @@ impl Play {
         self.scene.host.executor.settle();
     }
 
-    fn publish(&self, version: u64, devices: &Value, master: Option<Value>) {
+    fn publish(&self, version: u64, devices: &Value, master: Option<&Value>) {
         let raw = |value: &Value| RawJson::from_value(value).unwrap();
-        let keys = PublicKeys { devices: raw(devices), master: master.as_ref().map(raw), self_signing: None };
+        let keys = PublicKeys { devices: raw(devices), master: master.map(raw), self_signing: None };
         let copy = PublishKeys { user_id: ALICE.try_into().unwrap(), version, keys: Some(keys) };
         self.scene.host.executor.run(ask_storage(&*self.scene.host, copy)).unwrap();
         self.ask(EnqueueDeviceList { user_id: ALICE.try_into().unwrap(), version });
@@ -97,7 +100,7 @@ fn a_change_of_devices_has_the_server_ask_for_all_of_them() {
     let mut play = Play::new();
     let device =
         |id: &str| json!({ "user_id": ALICE, "device_id": id, "keys": {}, "unsigned": { "device_display_name": "?" } });
-    play.publish(3, &json!({ "ONE": device("ONE"), "TWO": device("TWO") }), Some(json!({ "user_id": ALICE })));
+    play.publish(3, &json!({ "ONE": device("ONE"), "TWO": device("TWO") }), Some(&json!({ "user_id": ALICE })));
     let sent = play.take();
     assert_eq!(kinds(&sent[0]), ["m.device_list_update", "m.signing_key_update", "org.matrix.signing_key_update"]);
     let content = &sent[0][0]["content"];

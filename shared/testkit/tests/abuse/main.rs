@@ -107,7 +107,7 @@ fn do_for_an_hour(scene: &Scene, deed: &Deed) -> Vec<Harm> {
             Ok(()) => done += 1,
             Err(error) if error.status < 500 || error.status == 507 => refused = Some(error.errcode),
             Err(error) => {
-                harm.push(Harm { deed: deed.name, kind: Kind::Failed, what: format!("number {at}: {error:?}") })
+                harm.push(Harm { deed: deed.name, kind: Kind::Failed, what: format!("number {at}: {error:?}") });
             }
         }
         scene.world.pass(HOUR_MS / deeds);
