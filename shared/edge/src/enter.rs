@@ -37,7 +37,7 @@ pub async fn join<E: Transport + Clock + Outbound>(
     Ok(room_id)
 }
 
-/// Knocks at a room, as [`join`] joins one.
+/// Knocks at a room, as [`join()`] joins one.
 ///
 /// # Errors
 /// The room's refusal; as [`leaving::knock`] and [`joining::resolve`].

@@ -111,7 +111,7 @@ fn changed_devices_are_told_to_the_object_of_their_server_before_the_answer() {
     let edge = Edge::new();
     edge.hubs.destinations(|_, _| reply(Done {}));
     let changed = |kind: &str, user_id: &str| json!({ "edu_type": kind, "content": { "user_id": user_id } });
-    let mut sent = vec![
+    let sent = [
         changed("m.device_list_update", "@eve:far.org"),
         changed("m.signing_key_update", "@eve:far.org"),
         changed("org.matrix.signing_key_update", "@ann:far.org"),
@@ -124,11 +124,6 @@ fn changed_devices_are_told_to_the_object_of_their_server_before_the_answer() {
     assert_eq!(*note.users, [user_id!("@ann:far.org").to_owned(), user_id!("@eve:far.org").to_owned()]);
     edge.hubs.destinations(|_, _| lost());
     assert_eq!(code(receive(&edge, &sent)).0, 503);
-    // The hundred-and-first is passed over.
-    edge.hubs.take_sent();
-    sent = vec![json!({}); 100];
-    sent.push(changed("m.device_list_update", "@eve:far.org"));
-    assert!(receive(&edge, &sent).is_ok() && sent_to_servers(&edge).is_empty());
 }
 
 fn session() -> SessionRef {

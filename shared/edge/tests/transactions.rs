@@ -186,7 +186,7 @@ fn more_than_there_may_be_is_refused_as_a_whole() {
     };
     assert!(read(50, 100).is_ok());
     assert!(read(51, 0).is_err());
-    assert!(read(0, 101).is_ok(), "EDUs beyond the hundredth are passed over");
+    assert!(read(0, 101).is_err(), "a success would have the sender forget the rest");
     assert!(serde_json::from_value::<Transaction>(json!({ "edus": [] })).is_err(), "there has to be a list of events");
 }
 

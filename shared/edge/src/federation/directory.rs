@@ -1,7 +1,7 @@
 //! What other servers list: aliases, and rooms for everybody.
 
 use ruma::{OwnedRoomId, OwnedServerName, RoomAliasId, ServerName};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tern_model::{BoundedVec, MatrixError, RawJson};
 use tern_ports::{Transport, outbound::HttpMethod};
@@ -21,9 +21,14 @@ const MOST_ROOMS: usize = 500;
 pub struct FoundAlias {
     /// The room.
     pub room_id: OwnedRoomId,
-    /// The servers.
-    #[serde(default)]
+    /// The servers; what is no name of one is left out.
+    #[serde(default, deserialize_with = "names")]
     pub servers: BoundedVec<OwnedServerName, MOST_SERVERS>,
+}
+
+fn names<'de, D: Deserializer<'de>>(list: D) -> Result<BoundedVec<OwnedServerName, MOST_SERVERS>, D::Error> {
+    let list = Vec::<String>::deserialize(list)?;
+    Ok(BoundedVec::cut(list.into_iter().filter_map(|name| name.try_into().ok()).collect()))
 }
 
 /// `GET /query/directory` of the alias's server.

@@ -18,7 +18,7 @@ use tern_ports::{
 
 use crate::keys::AT_A_TIME;
 
-/// Most EDUs of a transaction that are looked at.
+/// Most EDUs of a transaction.
 pub const MOST_EDUS: usize = 100;
 /// Most users of this server who are sent something by one transaction: as many as this server lets a client address.
 const MOST_RECIPIENTS: usize = 5_000;
@@ -47,10 +47,10 @@ pub async fn receive<E: Transport>(
     edge: &E,
     config: &Config,
     origin: &ServerName,
-    edus: Vec<RawJson>,
+    edus: &[RawJson],
 ) -> Result<(), MatrixError> {
     let mut received = Received::default();
-    for edu in edus.iter().take(MOST_EDUS) {
+    for edu in edus {
         // None is one that nobody here understands.
         let _ = received.add(config, origin, edu);
     }

@@ -14,7 +14,11 @@ use tern_ports::{
 };
 use tern_room::receipt::presumed_id;
 
-use super::{edus, event_keys::Signers, key_cache::KeyCache};
+use super::{
+    edus::{self, MOST_EDUS},
+    event_keys::Signers,
+    key_cache::KeyCache,
+};
 
 /// Most events of a transaction.
 pub const MOST_PDUS: usize = 50;
@@ -26,17 +30,17 @@ const AT_A_TIME: usize = 6;
 pub struct Transaction {
     /// Events, in federation form.
     pub pdus: BoundedVec<RawJson, MOST_PDUS>,
-    /// What is no event: as many as the body has, of which the first hundred are looked at.
+    /// What is no event.
     #[serde(default)]
-    pub edus: Vec<RawJson>,
+    pub edus: BoundedVec<RawJson, MOST_EDUS>,
 }
 
 /// What is said of the events, by their ids.
 type Results = Map<String, Value>;
 
 /// Takes a transaction in, and answers what became of its events. When this is not an error, all of them that were accepted,
-/// or wait for others, are durable, and so is what else has to arrive: the sender may forget them. One that comes again changes nothing. `admit` is asked before
-/// anybody is asked for keys.
+/// or wait for others, are durable, and so is what else has to arrive: the sender may forget them. One that comes again changes
+/// nothing. `admit` is asked before anybody is asked for keys.
 ///
 /// # Errors
 /// 429 when the server sends too much; 503 or 500 when a part of this one is out: the transaction is to be repeated. Never
@@ -60,7 +64,7 @@ pub async fn receive<E: Transport + Clock>(
         results.extend(of_room?);
     }
     // Who came into a room with an event may type there.
-    edus::receive(edge, config, origin, transaction.edus).await?;
+    edus::receive(edge, config, origin, &transaction.edus).await?;
     Ok(json!({ "pdus": results }))
 }
 
