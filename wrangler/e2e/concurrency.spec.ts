@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { at, history, okay, people, register, text, unique, type Json, type User } from './support/client.ts';
+import { sized } from './support/full.ts';
 import { shared } from './support/server.ts';
 import { Classic, Sliding, timeline, type Loop } from './support/sync.ts';
 
 const base = await shared();
-const SENDERS = 50;
+const SENDERS = sized(16, 50);
 const EACH = 4;
 
 function ids(events: Json[]): string[] {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually, register, type User } from './support/client.ts';
+import { sized } from './support/full.ts';
 import { own, uncontrolled, type Server } from './support/server.ts';
 import { Sliding, follow, park, says } from './support/sync.ts';
 
@@ -32,7 +33,7 @@ async function still(server: Server): Promise<number> {
   }, 60_000);
 }
 
-for (const count of [10, ...(process.env.TERN_FULL ? [500] : [])]) {
+for (const count of [10, ...sized([], [500])]) {
   test(`with ${count} rooms an idle sliding sync makes no storage call and has at most 60 bytes`, { skip: uncontrolled, timeout: 900_000 }, async (t) => {
     const server = await own({ flags: FLAGS });
     const [alice, bob] = [await register(server.base), await register(server.base)];

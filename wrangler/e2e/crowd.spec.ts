@@ -6,15 +6,15 @@ import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
 import { bodies, register, type User } from './support/client.ts';
+import { FULL, sized } from './support/full.ts';
 import { isolate } from './support/isolate.ts';
 import { Memory } from './support/media.ts';
 import { own, uncontrolled } from './support/server.ts';
 import { Sliding } from './support/sync.ts';
 
-const FULL = process.env.TERN_FULL !== undefined;
-const PHONES = FULL ? 1_000 : 100;
-const MINUTES = FULL ? 10 : 0.5;
-const EVENTS_PER_SECOND = FULL ? 20 : 10;
+const PHONES = sized(50, 1_000);
+const MINUTES = sized(0.25, 10);
+const EVENTS_PER_SECOND = sized(10, 20);
 const POLL_MS = 30_000;
 /** A thousand hubs on one disk wait for its `fsync` more than for anything else, and memory is what is looked at here. */
 const FOLDER = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();

@@ -3,18 +3,19 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { at, brief, login, okay, pair, people, refused, register, unique, type Json, type User } from './support/client.ts';
 import { CrossSigning, CURVE, publish, SigningKey } from './support/keys.ts';
+import { sized } from './support/full.ts';
 import { own, shared, uncontrolled } from './support/server.ts';
 import { Classic, follow, Sliding } from './support/sync.ts';
 
 const base = await shared();
-const KEYS = 500;
-const CLAIMS = 2_000;
-const CLIENTS = 50;
+const KEYS = sized(150, 500);
+const CLAIMS = sized(500, 2_000);
+const CLIENTS = sized(15, 50);
 
 const claimOf = (user: User): Json => ({ one_time_keys: { [user.id]: { [user.device]: CURVE } } });
 const claimed = (json: Json, user: User): string | undefined => Object.keys(json.one_time_keys?.[user.id]?.[user.device] ?? {})[0];
 
-test('500 one-time keys, 2,000 claims of 50 clients and a power cut: no key twice, none lost', { skip: uncontrolled, timeout: 600_000 }, async (t) => {
+test(`${KEYS} one-time keys, ${CLAIMS} claims of ${CLIENTS} clients and a power cut: no key twice, none lost`, { skip: uncontrolled, timeout: 600_000 }, async (t) => {
   const server = await own({ flags: ['--open-registration', '--unlimited'] });
   const alice = await register(server.base);
   const key = await publish(alice);
@@ -184,7 +185,7 @@ test('a backup keeps the better key, and tells exactly how much there is', async
 });
 
 test('a backup larger than one page, and than an isolate, comes back whole', { timeout: 900_000 }, async (t) => {
-  const count = process.env.TERN_FULL ? 100_000 : 5_000;
+  const count = sized(5_000, 100_000);
   const alice = await register(base);
   const method = { algorithm: 'm.megolm_backup.v1.curve25519-aes-sha2', auth_data: { public_key: 'abc', signatures: {} } };
   const { version } = await alice.post('/room_keys/version', method);

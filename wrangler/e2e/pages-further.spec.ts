@@ -6,7 +6,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
 import { ask, login, okay, register, unique, type Json } from './support/client.ts';
-import { closeAll, LOOKS, missing, Window } from './support/chromium.ts';
+import { closeAll, LOOKED_AT, missing, Window } from './support/chromium.ts';
 import { link, mail } from './support/mailbox.ts';
 import { Browser, guarded } from './support/pages.ts';
 import { Provider } from './support/provider.ts';
@@ -56,7 +56,7 @@ const sso = (target: string) => `${base}/_matrix/client/v3/login/sso/redirect?re
 const byToken = (address: string) =>
   ask(base, 'POST', '/login', { body: { type: 'm.login.token', token: new URL(address).searchParams.get('loginToken') } });
 
-for (const [name, look] of Object.entries(LOOKS)) {
+for (const [name, look] of LOOKED_AT) {
   test(`the further pages, on a ${name.replace('-', ' in ')} window, without a script`, { skip }, async () => {
     const window = await Window.open(`further-${name}`, look);
     const { page } = window;

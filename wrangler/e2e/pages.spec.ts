@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { ask, unique, type Json } from './support/client.ts';
-import { closeAll, LOOKS, missing, Window } from './support/chromium.ts';
+import { closeAll, LOOKED_AT, LOOKS, missing, Window } from './support/chromium.ts';
 import { API, Browser, device, guarded, pkce } from './support/pages.ts';
 import { shared } from './support/server.ts';
 
@@ -61,7 +61,7 @@ function redeem(url: string, verifier: string): Promise<Json> {
 
 const status = async (token: string) => (await ask(base, 'GET', '/account/whoami', { token })).status;
 
-for (const [name, look] of Object.entries(LOOKS)) {
+for (const [name, look] of LOOKED_AT) {
   test(`every page, on a ${name.replace('-', ' in ')} window, without a script`, { skip: missing }, async () => {
     const window = await Window.open(name, look);
     const { page } = window;

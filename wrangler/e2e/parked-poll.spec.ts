@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { at, brief, okay, pair, people, refused, register, text, unique, type User } from './support/client.ts';
+import { sized } from './support/full.ts';
 import { publish } from './support/keys.ts';
 import { shared } from './support/server.ts';
 import {
@@ -150,7 +151,7 @@ for (const shape of ['unstable', 'stable'] as const) {
   });
 }
 
-for (const rooms of [10, ...(process.env.TERN_FULL ? [500] : [])]) {
+for (const rooms of [10, ...sized([], [500])]) {
   test(`an idle sliding sync with ${rooms} rooms has a body of at most 60 bytes`, { timeout: 600_000 }, async (t) => {
     const alice = await register(base);
     const made: string[] = [];

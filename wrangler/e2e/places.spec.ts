@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { at, bodies, history, pair, refused, register, text, unique, type Json, type User } from './support/client.ts';
+import { FULL } from './support/full.ts';
 import { shared } from './support/server.ts';
 import { Classic, Sliding, follow, says, type Loop } from './support/sync.ts';
 
@@ -37,7 +38,9 @@ for (const [name, begin, token] of TAKES) {
     assert.deepEqual(bodies(await history(bob, room, 'f', 2, { to: here })), names(1, 5));
   });
 
-  test(`${name}: it is a place in a room where nothing has happened for long, and after more than the inbox holds`, async () => {
+  // What differs between the two shapes of sliding sync is spelling.
+  const same = name === 'pos of sliding sync as merged' && !FULL;
+  test(`${name}: it is a place in a room where nothing has happened for long, and after more than the inbox holds`, { skip: same && 'played with --full' }, async () => {
     const [alice, bob, busy] = await pair(base);
     const still = await alice.createRoom();
     await bob.join(still);

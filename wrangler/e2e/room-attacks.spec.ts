@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ask, at, bodies, eventually, history, pair, people, refused, register, unique, type Json, type User } from './support/client.ts';
+import { FULL, sized } from './support/full.ts';
 import { shared } from './support/server.ts';
 
 const base = await shared();
@@ -193,12 +194,11 @@ test('the newest events come first, whole and once', async () => {
 });
 
 test('every position is given once: paging by any size meets every event once, while others write', async () => {
-  const full = process.env.TERN_FULL === '1';
-  const [rooms, writers] = [full ? 50_000 : 400, 10];
+  const [events, writers] = [sized(200, 50_000), 10];
   const people10 = await people(base, writers);
   const room = await people10[0]!.createRoom();
   await Promise.all(people10.slice(1).map((user) => user.join(room)));
-  const each = rooms / writers;
+  const each = events / writers;
   const texts = new Set<string>();
   await Promise.all(people10.map(async (user, index) => {
     for (let number = 0; number < each; number += 1) {
@@ -212,7 +212,7 @@ test('every position is given once: paging by any size meets every event once, w
     for (let number = 0; writing; number += 1) await user.send(room, `late ${index}-${number}`);
   });
   for (const [dir, limit] of [['b', 100], ['f', 100], ['b', 7]] as const) {
-    if (full && limit === 7) continue;
+    if (FULL && limit === 7) continue;
     const seen: string[] = [];
     const ids = new Set<string>();
     let from: string | undefined;

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { test, type TestContext } from 'node:test';
 import { at, okay, people, refused, type Json, type User } from './support/client.ts';
+import { FULL } from './support/full.ts';
 import { isolate } from './support/isolate.ts';
 import { own, uncontrolled, type Server } from './support/server.ts';
 import { Classic, Sliding } from './support/sync.ts';
@@ -52,7 +53,7 @@ function everything(user: User, conn: string): Sliding {
   return loop;
 }
 
-test('a room with the largest state is joined, synced, read and left', { skip: uncontrolled || !process.env.TERN_FULL, timeout: 900_000 }, async (t) => {
+test('a room with the largest state is joined, synced, read and left', { skip: uncontrolled || !FULL, timeout: 900_000 }, async (t) => {
   const server = await own({ folder: FOLDER, flags: ['--open-registration', '--unlimited', '--inspect'] });
   const [alice, bob] = await people(server.base, 2);
   const room = await alice.createRoom();

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as passed } from 'node:timers/promises';
 import { ask, at, bodies, eventually, history, register, unique, type Json, type User } from './support/client.ts';
+import { sized } from './support/full.ts';
 import { uncontrolled } from './support/server.ts';
 import { federation, missing } from './support/synapse.ts';
 import type { Fault } from './support/tls-front.ts';
@@ -12,7 +13,7 @@ const skip = uncontrolled || missing;
 const { tern, synapse, toTern, toSynapse } = skip ? undefined! : await federation();
 const [alice, bob] = skip ? [undefined!, undefined!] : [await register(tern.base), await register(synapse.base)];
 
-const EACH = process.env.TERN_FULL ? 100 : 25;
+const EACH = sized(25, 100);
 const PATIENCE_MS = 30_000;
 const HEALING_MS = 90_000;
 /** Types that both sides set while they do not hear each other. */

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
+import { FULL } from './full.ts';
 
 /** The browser, if there is one. */
 export const executablePath = [process.env.TERN_CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
@@ -32,6 +33,9 @@ export const LOOKS: Record<string, Look> = {
   'desktop-light': { width: 1280, height: 800, scheme: 'light' },
   'desktop-dark': { width: 1280, height: 800, scheme: 'dark' },
 };
+
+/** Those in which every page is looked at: each width and each scheme once, with `--full` all. */
+export const LOOKED_AT = Object.entries(LOOKS).filter(([name]) => FULL || name === 'phone-light' || name === 'desktop-dark');
 
 /** Longest page, in bytes. */
 const MAX_PAGE = 30_000;

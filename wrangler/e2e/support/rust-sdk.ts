@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { Companion } from './companion.ts';
+import { FULL } from './full.ts';
 import type { Json } from './http.ts';
 import { Remote } from './peers.ts';
 import { secret } from './secrets.ts';
@@ -16,7 +17,7 @@ const TARGET = process.env.TERN_RUST_SDK_TARGET ?? join(PACKAGE, 'target');
 const PROGRAM = join(TARGET, 'debug/tern-rust-sdk-scenarios');
 
 /** Why the scenarios are not played, else false. Their build takes minutes, too long for every run. */
-export const notPlayed: string | false = process.env.TERN_FULL ? false
+export const notPlayed: string | false = FULL ? false
   : 'NOT RUN: matrix-rust-sdk takes minutes to build; it runs under --full';
 
 export function build(): Promise<void> {
