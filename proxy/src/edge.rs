@@ -134,6 +134,23 @@ impl Edge {
     }
 }
 
+impl Edge {
+    /// Does something after the answer, which waits for nothing.
+    pub(crate) fn afterwards(&self, work: impl Future<Output = ()> + 'static) {
+        self.context.wait_until(work);
+    }
+
+    /// Milliseconds between two frames of metrics.
+    pub(crate) fn metrics_interval(&self) -> u64 {
+        cf::settings::metrics_interval(&self.env)
+    }
+
+    /// The token of whoever collects metrics.
+    pub(crate) fn metrics_token(&self) -> Option<String> {
+        cf::settings::metrics_token(&self.env)
+    }
+}
+
 /// The configuration of this isolate.
 pub(crate) fn config(env: &Env) -> worker::Result<Rc<Config>> {
     if let Some(config) = CONFIG.with_borrow(Clone::clone) {

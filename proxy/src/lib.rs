@@ -11,6 +11,7 @@ mod edge;
 mod form;
 mod identity;
 mod limits;
+mod metrics;
 mod objects;
 mod pages;
 mod query;

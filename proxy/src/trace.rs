@@ -5,9 +5,9 @@ use tern_ports::{
     Clock,
     meter::{Meter, Point},
 };
-use worker::Request;
+use worker::{Method, Request};
 
-use crate::edge::Edge;
+use crate::{edge::Edge, metrics};
 
 /// A request with this header, whatever its value, gets `Server-Timing`.
 const HEADER: &str = "x-tern-timing";
@@ -17,6 +17,8 @@ pub(crate) struct Watch {
     began: Millis,
     method: String,
     asked: bool,
+    /// Of the body, as far as that is announced.
+    bytes_in: u64,
 }
 
 impl Watch {
@@ -26,7 +28,13 @@ impl Watch {
         if asked {
             edge.wire.ask_cost();
         }
-        Self { began: edge.now(), method: request.method().to_string(), asked }
+        metrics::locate(request);
+        let length = match request.method() {
+            Method::Get | Method::Head | Method::Options => None,
+            _ => request.headers().get("content-length").ok().flatten(),
+        };
+        let bytes_in = length.and_then(|length| length.parse().ok()).unwrap_or_default();
+        Self { began: edge.now(), method: request.method().to_string(), asked, bytes_in }
     }
 
     /// Notes the request as answered. Gives the value of `Server-Timing` if it was asked for.
@@ -39,8 +47,10 @@ impl Watch {
             auth_ms: edge.trace.auth_ms.get(),
             spent: edge.wire.spent(),
             bytes,
+            asked: self.asked,
         };
         edge.dataset.record(&point);
+        metrics::note(edge, &point, self.bytes_in);
         self.asked.then(|| point.server_timing())
     }
 }

@@ -8,10 +8,12 @@
 
 mod d1;
 mod media;
+mod metrics;
+mod object_sql;
 mod r2;
 
 use tern_model::Millis;
-use tern_ports::wire::media::COMMAND_HEADER;
+use tern_ports::{meter::METRICS_HEADER, wire::media::COMMAND_HEADER};
 use tern_storage::{
     ShardMap, Storage,
     commands::{
@@ -36,6 +38,9 @@ async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Resp
     }
     if let Some(command) = request.headers().get(COMMAND_HEADER)? {
         return media::answer(&request, &command, env).await;
+    }
+    if let Some(question) = request.headers().get(METRICS_HEADER)? {
+        return metrics::pass_on(request, &question, env).await;
     }
     let frame = request.bytes().await?;
     let storage = Storage { databases: d1::Bindings(env), shards: SHARDS.with(|shards| *shards) };

@@ -7,6 +7,8 @@ import { own, uncontrolled, type Server } from './support/server.ts';
 import { Sliding, follow, park, says } from './support/sync.ts';
 
 const FLAGS = ['--open-registration', '--unlimited', '--chaos'];
+/** Reports on what requests cost are calls of the storage worker, too. */
+const QUIET = { METRICS_INTERVAL_MS: '0' };
 const POLLS = 20;
 /** With nobody doing anything, forwarding to storage is over when no call came for this long. */
 const STILL_MS = 1_500;
@@ -35,7 +37,7 @@ async function still(server: Server): Promise<number> {
 
 for (const count of [10, ...sized([], [500])]) {
   test(`with ${count} rooms an idle sliding sync makes no storage call and has at most 60 bytes`, { skip: uncontrolled, timeout: 900_000 }, async (t) => {
-    const server = await own({ flags: FLAGS });
+    const server = await own({ flags: FLAGS, vars: QUIET });
     const [alice, bob] = [await register(server.base), await register(server.base)];
     const rooms = await populate(alice, bob, count);
     for (const shape of ['unstable', 'stable'] as const) {

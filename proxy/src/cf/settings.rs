@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use tern_auth::{appservice, turn_server::Relays, upstream::check as check_upstream};
 use tern_edge::{create::makes_rooms_of, federation::own_keys};
 use tern_media::Policy;
+use tern_metrics::gather::INTERVAL_MS;
 use tern_model::{Accounts, Config, Federation, Mail, Millis, Support, appservice::Appservice, upstream::Provider};
 use worker::{Env, Error};
 
@@ -158,6 +159,17 @@ pub(crate) fn media(env: &Env) -> worker::Result<Policy> {
         previews: flag(env, "URL_PREVIEWS"),
         ..default
     })
+}
+
+/// Milliseconds between two frames of metrics of an isolate; 0 for none at all.
+pub(crate) fn metrics_interval(env: &Env) -> u64 {
+    // Whoever mistypes it still gets metrics.
+    number(env, "METRICS_INTERVAL_MS").ok().flatten().unwrap_or(INTERVAL_MS)
+}
+
+/// The token of whoever collects metrics and may do nothing else.
+pub(crate) fn metrics_token(env: &Env) -> Option<String> {
+    optional(env, "METRICS_TOKEN")
 }
 
 /// `ed25519:ID SEED`, the seed in unpadded base64, as other homeservers write their signing keys.

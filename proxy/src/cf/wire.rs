@@ -9,7 +9,7 @@ use ruma::UserId;
 use tern_model::{MatrixError, Millis, RawJson};
 use tern_ports::{
     PollReply, Polls, Target, Transport, Unreachable, WaitingPoll,
-    meter::Spent,
+    meter::{METRICS_HEADER, Spent},
     platform_limits::check_frame,
     wire::{
         MediaRequest, frame,
@@ -157,6 +157,14 @@ impl Wire {
         let reply = URL_SAFE_NO_PAD.decode(reply).map_err(|_| malformed())?;
         let (_, body) = response.into_parts();
         Ok((reply, body))
+    }
+
+    /// Asks the object that keeps sums of what requests cost, which is the storage worker's.
+    pub(crate) async fn ask_metrics(&self, question: &str, frame: &[u8]) -> worker::Result<Response> {
+        let mut init = RequestInit::new();
+        init.with_method(Method::Post).with_body(Some(js_sys::Uint8Array::from(frame).into()));
+        init.headers.set(METRICS_HEADER, question)?;
+        self.storage.fetch_request(Request::new_with_init(INTERNAL, &init)?).await
     }
 
     fn user(&self, user_id: &UserId) -> worker::Result<Stub> {

@@ -10,6 +10,7 @@ mod account;
 mod address;
 mod consent;
 mod cookie;
+mod dashboard;
 mod device;
 mod fallback;
 mod mail;
@@ -39,4 +40,5 @@ pub(crate) static ALL: &[&[Route]] = &[
     sso::ROUTES,
     fallback::ROUTES,
     welcome::ROUTES,
+    dashboard::ROUTES,
 ];

@@ -2,6 +2,7 @@
 
 pub(crate) mod appservices;
 pub(crate) mod destinations;
+pub(crate) mod metrics;
 pub(crate) mod tokens;
 pub(crate) mod users;
 

@@ -5,6 +5,9 @@ use std::{
     ops::{Add, Sub},
 };
 
+/// Carries what is asked of the object that keeps sums of points (`tern_storage::metrics`), beside a body.
+pub const METRICS_HEADER: &str = "x-tern-metrics";
+
 /// What was spent in other parts of the server. Times are milliseconds of waiting for them, added up where they were
 /// waited for side by side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +83,8 @@ pub struct Point {
     pub spent: Spent,
     /// Bytes of the answer's body; zero for content that is passed through.
     pub bytes: u64,
+    /// The request asked what it costs, so that the rows are known.
+    pub asked: bool,
 }
 
 impl Point {

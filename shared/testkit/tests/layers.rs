@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 
 /// What each crate imports of ours. A crate that is not in the table is a surprise, too.
-const RINGS: [(&str, &[&str]); 22] = [
+const RINGS: [(&str, &[&str]); 23] = [
     // 1: the domain.
     ("tern-model", &[]),
     ("tern-room", &["tern-model"]),
@@ -21,6 +21,7 @@ const RINGS: [(&str, &[&str]); 22] = [
     ("tern-media", &["tern-model"]),
     ("tern-keys", &["tern-model"]),
     ("tern-federation", &["tern-model"]),
+    ("tern-metrics", &[]),
     // 2: the contract.
     ("tern-ports", &["tern-model"]),
     // 3: the objects. No hub knows the other, and none knows what runs in the proxy.
@@ -62,6 +63,7 @@ const RINGS: [(&str, &[&str]); 22] = [
             "tern-auth",
             "tern-edge",
             "tern-media",
+            "tern-metrics",
             "tern-model",
             "tern-ports",
             "tern-room-hub",
@@ -70,7 +72,7 @@ const RINGS: [(&str, &[&str]); 22] = [
         ],
     ),
     ("tern-thumbnail", &["tern-media"]),
-    ("tern-storage", &["tern-media", "tern-model", "tern-ports", "tern-thumbnail"]),
+    ("tern-storage", &["tern-media", "tern-metrics", "tern-model", "tern-object-kit", "tern-ports", "tern-thumbnail"]),
     ("tern-storage-worker", &["tern-model", "tern-ports", "tern-storage"]),
     // Beside the rings.
     (

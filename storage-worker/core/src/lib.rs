@@ -7,12 +7,15 @@
 //! 2. [`shard`] knows in which database a room is.
 //! 3. [`commands`] builds one atomic batch per database it touches ([`sql`]) and shapes the rows into the reply.
 //!
+//! [`metrics`] is beside that: what one Durable Object of this worker keeps of all requests' costs.
+//!
 //! The databases' tables are described in `wrangler/migrations/SCHEMA.md`. The worker around this crate gives it D1, the
 //! tests SQLite.
 
 pub mod commands;
 pub mod dispatch;
 pub mod media;
+pub mod metrics;
 mod rows;
 pub mod shard;
 pub mod sql;

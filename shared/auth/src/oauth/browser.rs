@@ -10,8 +10,13 @@ use crate::secret::{base64, same};
 pub const LIFETIME: u64 = 12 * 60 * 60 * 1000;
 
 /// Where the pages may send somebody next. Nothing outside of them, so nobody can be led astray.
-const TARGETS: [&str; 4] =
-    ["/account", "/oauth2/authorize?", "/device", "/_matrix/client/v3/auth/m.login.sso/fallback/web"];
+const TARGETS: [&str; 5] = [
+    "/account",
+    "/oauth2/authorize?",
+    "/device",
+    "/_matrix/client/v3/auth/m.login.sso/fallback/web",
+    "/_tern/dashboard",
+];
 /// Longest address that is carried along, in bytes.
 const MAX_TARGET: usize = 8 << 10;
 

@@ -21,6 +21,6 @@ pub(crate) mod state;
 pub(crate) mod sync;
 pub(crate) mod threepids;
 pub(crate) mod timeline;
-pub(crate) mod troubles;
+pub mod troubles;
 pub(crate) mod user_directory;
 pub(crate) mod users;

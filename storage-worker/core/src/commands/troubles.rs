@@ -36,6 +36,14 @@ pub(crate) async fn note<D: Databases>(storage: &Storage<'_, D>, ask: NoteTroubl
     Ok(Done {})
 }
 
+/// As [`list`], for whoever passes it on: JSON.
+///
+/// # Errors
+/// 503.
+pub async fn list_as_json<D: Databases>(storage: &Storage<'_, D>, ask: ListTroubles) -> Result<Vec<u8>, MatrixError> {
+    serde_json::to_vec(&list(storage, ask).await?).map_err(|_| MatrixError::internal())
+}
+
 /// One read.
 pub(crate) async fn list<D: Databases>(
     storage: &Storage<'_, D>,

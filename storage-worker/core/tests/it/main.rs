@@ -15,6 +15,7 @@ mod cost;
 mod keyring;
 mod levels;
 mod media;
+mod metrics;
 mod public_keys;
 mod pushkeys;
 mod remote;

@@ -38,13 +38,19 @@ impl Record {
     }
 }
 
+/// Tags of the migrations of a worker's classes. No two workers have the same.
+fn tags(checkout: &Checkout, worker: &str) -> Result<Vec<String>> {
+    let config = config::read(checkout, worker)?;
+    let steps = config.get("migrations").and_then(Value::as_array);
+    let steps = steps.with_context(|| format!("{worker}.jsonc has no migrations"))?;
+    Ok(steps.iter().filter_map(|step| Some(step.get("tag")?.as_str()?.to_owned())).collect())
+}
+
 impl Revision {
     /// That of this checkout.
     pub(crate) fn of(checkout: &Checkout) -> Result<Self> {
         let commit = capture(git(checkout).args(["rev-parse", "HEAD"])).ok();
-        let tags = config::read(checkout, "proxy")?;
-        let tags = tags.get("migrations").and_then(Value::as_array).context("proxy.jsonc has no migrations")?;
-        let classes = tags.iter().filter_map(|step| Some(step.get("tag")?.as_str()?.to_owned())).collect();
+        let classes = [tags(checkout, "proxy")?, tags(checkout, "storage-worker")?].concat();
         Ok(Self { commit, migrations: migrations(checkout)?, classes })
     }
 
@@ -144,6 +150,8 @@ mod tests {
     fn this_checkout_has_migrations_and_classes() {
         let revision = Revision::of(&Checkout::find().expect("a checkout")).expect("a revision");
         assert!(revision.migrations.contains(&"events/0001_timeline.sql".to_owned()));
-        assert!(revision.classes.contains(&"v1".to_owned()));
+        for step in ["v1", "v1-metrics"] {
+            assert!(revision.classes.contains(&step.to_owned()), "{step}");
+        }
     }
 }
