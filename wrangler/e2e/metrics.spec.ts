@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { ask, eventually, login, okay, refused, register, unique, User } from './support/client.ts';
-import { closeAll, LOOKS, missing, Window } from './support/chromium.ts';
+import { closeAll, LOOKED_AT, missing, Window } from './support/chromium.ts';
 import { Browser, guarded } from './support/pages.ts';
 import { freePort, own, uncontrolled } from './support/server.ts';
 
@@ -142,7 +142,7 @@ test('nobody but administrators and whoever collects them sees the metrics', { s
   }
 });
 
-for (const [name, look] of Object.entries(LOOKS)) {
+for (const [name, look] of LOOKED_AT) {
   test(`the dashboard, on a ${name.replace('-', ' in ')} window, without a script`, { skip: skip || missing }, async () => {
     const root = await administrator();
     const window = await Window.open(name, look);
