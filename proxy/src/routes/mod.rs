@@ -50,6 +50,7 @@ pub(crate) static ALL: &[&[Route]] = &[
     admin::tokens::ROUTES,
     admin::appservices::ROUTES,
     admin::destinations::ROUTES,
+    admin::backup::ROUTES,
     federation::keys::ROUTES,
     federation::queries::ROUTES,
     federation::rooms::ROUTES,

@@ -63,6 +63,7 @@ const RINGS: [(&str, &[&str]); 22] = [
             "tern-edge",
             "tern-media",
             "tern-model",
+            "tern-object-kit",
             "tern-ports",
             "tern-room-hub",
             "tern-small-objects",
