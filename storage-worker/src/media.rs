@@ -35,6 +35,10 @@ pub(crate) async fn answer(request: &Request, command: &str, env: Env) -> Result
         }
         Ok(MediaCommand::FetchMedia(ask)) => content(store(env)?.fetch(&ask).await),
         Ok(MediaCommand::FetchThumbnail(ask)) => content(store(env)?.thumbnail(&ask).await),
+        Ok(MediaCommand::PassObject(ask)) => match store(env)?.pass(&ask, body(request)).await {
+            Ok((stored, content)) => reply(&Ok(stored), content.unwrap_or(ResponseBody::Empty)),
+            Err(error) => reply::<()>(&Err(error), ResponseBody::Empty),
+        },
         Err(error) => reply::<()>(&Err(MatrixError::new(400, "M_UNKNOWN", error.to_string())), ResponseBody::Empty),
     }
 }

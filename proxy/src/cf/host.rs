@@ -38,6 +38,8 @@ pub(crate) struct Host {
     sql: ObjectSql,
     wire: Wire,
     reach: Reach,
+    /// Of this life in memory alone.
+    life: u64,
     pending_yield: RefCell<Option<Shared<LocalBoxFuture<'static, ()>>>>,
 }
 
@@ -46,7 +48,10 @@ impl Host {
     pub(crate) fn of(state: Rc<State>, env: &Env, reach: Reach) -> worker::Result<Self> {
         let sql = ObjectSql::of(&state.storage());
         let wire = Wire::of(env, Standing::Nobody)?;
-        Ok(Self { state, sql, wire, reach, pending_yield: RefCell::default() })
+        let mut life = [0; 8];
+        ambient::fill(&mut life);
+        let life = u64::from_le_bytes(life);
+        Ok(Self { state, sql, wire, reach, life, pending_yield: RefCell::default() })
     }
 }
 
@@ -144,6 +149,11 @@ impl Host {
     /// What was spent by this object so far, in this life.
     pub(crate) fn spent(&self) -> Spent {
         Spent { rows: self.sql.rows_written(), ..self.wire.spent() }
+    }
+
+    /// What the object's tables are at: another one after every row that was written, and in every life.
+    pub(crate) fn version(&self) -> String {
+        format!("{:x}.{:x}", self.life, self.sql.rows_written())
     }
 
     /// Holds a poll; the other end of its socket comes out.

@@ -2,11 +2,14 @@
 
 use std::rc::Rc;
 
-use tern_small_objects::destination::DestinationActor;
+use tern_object_kit::backup;
+use tern_small_objects::destination::{DestinationActor, SCHEMA};
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
-use super::{Object, build, serve_object, started};
+use super::{Class, Object, build, serve_object, started};
 use crate::cf::host::Host;
+
+const CLASS: Class = Class { name: "destination", backup: Some(backup::Class { schema: &SCHEMA, restored: &[] }) };
 
 /// Asks another server, and keeps what it is to be sent.
 #[durable_object(alarm)]
@@ -21,7 +24,7 @@ impl DurableObject for Destination {
     }
 
     async fn fetch(&self, request: Request) -> worker::Result<Response> {
-        serve_object("destination", &self.object, request, async |actor, command| actor.handle(command).await).await
+        serve_object(&CLASS, &self.object, request, async |actor, command| actor.handle(command).await).await
     }
 
     async fn alarm(&self) -> worker::Result<Response> {

@@ -5,8 +5,10 @@ use std::rc::Rc;
 use tern_small_objects::device_sign_in::DeviceSignInActor;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
-use super::{Object, build, delete_when_over, serve_object, started};
+use super::{Class, Object, build, delete_when_over, serve_object, started};
 use crate::cf::host::Host;
+
+const CLASS: Class = Class { name: "handoff", backup: None };
 
 /// Something between two devices, for some minutes.
 #[durable_object(alarm)]
@@ -23,10 +25,10 @@ impl DurableObject for Handoff {
     }
 
     async fn fetch(&self, request: Request) -> worker::Result<Response> {
-        serve_object("handoff", &self.object, request, async |actor, command| actor.handle(command).await).await
+        serve_object(&CLASS, &self.object, request, async |actor, command| actor.handle(command).await).await
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        delete_when_over("handoff", &self.state, started(&self.object)?.1.is_over().await).await
+        delete_when_over(CLASS.name, &self.state, started(&self.object)?.1.is_over().await).await
     }
 }

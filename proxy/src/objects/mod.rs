@@ -12,7 +12,8 @@ use std::{future::Future, rc::Rc};
 
 use serde::de::DeserializeOwned;
 use tern_model::{Config, MatrixError};
-use tern_ports::wire::frame;
+use tern_object_kit::backup;
+use tern_ports::{Clock as _, ObjectHost as _, wire::frame};
 use worker::{Env, Error, Request, Response, State};
 
 use crate::{
@@ -23,6 +24,15 @@ use crate::{
 
 /// An actor and its host; an object whose configuration is broken answers every request with the reason.
 type Object<A> = Result<(Rc<Host>, A), String>;
+
+/// What a class of objects is called in the log, and how it is backed up, if anything of it lasts.
+struct Class {
+    name: &'static str,
+    backup: Option<backup::Class>,
+}
+
+/// An object that was restored is woken after so many milliseconds: by then it has left memory, and is built anew.
+const WAKE_AFTER_MS: u64 = 15_000;
 
 /// Builds an object: `actor` gets the host, the configuration and the object's name.
 fn build<A>(
@@ -42,10 +52,9 @@ fn started<A>(object: &Object<A>) -> worker::Result<&(Rc<Host>, A)> {
     object.as_ref().map_err(|reason| Error::RustError(reason.clone()))
 }
 
-/// Has an object answer a request whose body is a command; `class` is what the log calls it. The body is not held while
-/// others are asked.
+/// Has an object answer a request whose body is a command. The body is not held while others are asked.
 async fn serve_object<A, C: DeserializeOwned>(
-    class: &str,
+    class: &Class,
     object: &Object<A>,
     mut request: Request,
     handle: impl AsyncFnOnce(&A, C) -> Vec<u8>,
@@ -61,22 +70,34 @@ async fn serve_object<A, C: DeserializeOwned>(
 
 /// Answers one command, with what the object spent meanwhile beside it when that was `asked` for.
 async fn serve_command<C: DeserializeOwned>(
-    class: &str,
+    class: &Class,
     host: &Host,
     asked: bool,
     bytes: Vec<u8>,
     handle: impl AsyncFnOnce(C, Vec<u8>) -> worker::Result<Response>,
 ) -> worker::Result<Response> {
     metered(host, asked, async {
+        if let Some(reply) = answer_backup(host, class, &bytes).await {
+            return Response::from_bytes(reply);
+        }
         match frame::read(&bytes) {
             Ok(command) => handle(command, bytes).await,
             Err(error) => {
-                worker::console_error!("{class}: {error}");
+                worker::console_error!("{}: {error}", class.name);
                 Response::from_bytes(frame::write_reply::<()>(&Err(MatrixError::from(error))))
             }
         }
     })
     .await
+}
+
+/// Answers what every class answers alike.
+async fn answer_backup(host: &Host, class: &Class, bytes: &[u8]) -> Option<Vec<u8>> {
+    let answered = backup::answer(host.sql(), class.backup, || host.version(), bytes)?;
+    if answered.wake {
+        host.set_alarm(host.now().plus(WAKE_AFTER_MS)).await;
+    }
+    Some(answered.reply)
 }
 
 /// The alarm of an object that keeps nothing once it is over.

@@ -5,8 +5,10 @@ use std::rc::Rc;
 use tern_small_objects::relay::RelayActor;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
-use super::{Object, build, serve_object};
+use super::{Class, Object, build, serve_object};
 use crate::cf::host::Host;
+
+const CLASS: Class = Class { name: "relay", backup: None };
 
 /// Tells many hubs the same. Keeps nothing.
 #[durable_object(fetch)]
@@ -23,6 +25,6 @@ impl DurableObject for Relay {
     }
 
     async fn fetch(&self, request: Request) -> worker::Result<Response> {
-        serve_object("relay", &self.object, request, async |actor, command| actor.handle(command).await).await
+        serve_object(&CLASS, &self.object, request, async |actor, command| actor.handle(command).await).await
     }
 }

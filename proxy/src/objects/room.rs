@@ -3,11 +3,14 @@
 use std::rc::Rc;
 
 use ruma::OwnedRoomId;
-use tern_room_hub::RoomActor;
+use tern_object_kit::backup;
+use tern_room_hub::{RESTORED, RoomActor, SCHEMA};
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
-use super::{Object, build, serve_object, started};
+use super::{Class, Object, build, serve_object, started};
 use crate::cf::host::Host;
+
+const CLASS: Class = Class { name: "room hub", backup: Some(backup::Class { schema: &SCHEMA, restored: RESTORED }) };
 
 /// One room.
 #[durable_object(alarm)]
@@ -25,7 +28,7 @@ impl DurableObject for RoomHub {
     }
 
     async fn fetch(&self, request: Request) -> worker::Result<Response> {
-        serve_object("room hub", &self.object, request, async |actor, command| actor.handle(command).await).await
+        serve_object(&CLASS, &self.object, request, async |actor, command| actor.handle(command).await).await
     }
 
     async fn alarm(&self) -> worker::Result<Response> {

@@ -2,11 +2,14 @@
 
 use std::rc::Rc;
 
-use tern_small_objects::destination::DestinationActor;
+use tern_object_kit::backup;
+use tern_small_objects::destination::{DestinationActor, SCHEMA};
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
-use super::{Object, build, serve_object, started};
+use super::{Class, Object, build, serve_object, started};
 use crate::cf::host::Host;
+
+const CLASS: Class = Class { name: "service", backup: Some(backup::Class { schema: &SCHEMA, restored: &[] }) };
 
 /// Keeps what an application service is to be sent.
 #[durable_object(alarm)]
@@ -20,7 +23,7 @@ impl DurableObject for Service {
     }
 
     async fn fetch(&self, request: Request) -> worker::Result<Response> {
-        serve_object("service", &self.object, request, async |actor, command| actor.handle(command).await).await
+        serve_object(&CLASS, &self.object, request, async |actor, command| actor.handle(command).await).await
     }
 
     async fn alarm(&self) -> worker::Result<Response> {

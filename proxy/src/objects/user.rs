@@ -4,20 +4,23 @@ use std::rc::Rc;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ruma::OwnedUserId;
+use tern_object_kit::backup;
 use tern_ports::{
     Attachment,
     wire::{frame, user::SyncStep},
 };
-use tern_user_hub::{Handled, UserActor};
+use tern_user_hub::{Handled, RESTORED, SCHEMA, UserActor};
 use worker::{
     DurableObject, Env, Headers, Request, Response, State, WebSocket, WebSocketIncomingMessage, durable_object,
 };
 
-use super::{Object, asks_cost, build, serve_command, started};
+use super::{Class, Object, asks_cost, build, serve_command, started};
 use crate::cf::{
     host::Host,
     wire::{COMMAND_HEADER, TIMEOUT_RESPONSE_HEADER},
 };
+
+const CLASS: Class = Class { name: "user hub", backup: Some(backup::Class { schema: &SCHEMA, restored: RESTORED }) };
 
 /// One local user.
 #[durable_object]
@@ -43,7 +46,7 @@ impl DurableObject for UserHub {
             Some(text) => URL_SAFE_NO_PAD.decode(text).unwrap_or_default(),
             None => request.bytes().await?,
         };
-        serve_command("user hub", host, asked, bytes, async |command, bytes| {
+        serve_command(&CLASS, host, asked, bytes, async |command, bytes| {
             reply(host, actor.handle(command).await, bytes, may_hold)
         })
         .await

@@ -1,6 +1,7 @@
 //! Administration, with the token of the operator: accounts, registration tokens, and the inner figures of hubs.
 
 pub(crate) mod appservices;
+pub(crate) mod backup;
 pub(crate) mod destinations;
 pub(crate) mod metrics;
 pub(crate) mod tokens;

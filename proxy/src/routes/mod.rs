@@ -51,6 +51,7 @@ pub(crate) static ALL: &[&[Route]] = &[
     admin::appservices::ROUTES,
     admin::destinations::ROUTES,
     admin::metrics::ROUTES,
+    admin::backup::ROUTES,
     federation::keys::ROUTES,
     federation::queries::ROUTES,
     federation::rooms::ROUTES,

@@ -51,6 +51,19 @@ impl Schema {
         self.take(sql, 0)
     }
 
+    /// Makes the tables as they were after `steps` steps, inside the caller's transaction.
+    pub fn create_until(&self, sql: &impl Sql, steps: usize) -> Result<(), SqlError> {
+        for statement in self.steps.iter().take(steps).copied().flatten() {
+            sql.query(statement, &[])?;
+        }
+        Ok(())
+    }
+
+    /// Takes the steps that are missing after `taken`, inside the caller's transaction.
+    pub fn complete_within(&self, sql: &impl Sql, taken: usize) -> Result<(), SqlError> {
+        self.take(sql, taken)
+    }
+
     /// How many steps an object has taken.
     pub fn taken(&self, sql: &impl Sql) -> Result<usize, SqlError> {
         if let Ok(rows) = sql.query(self.read, &[]) {

@@ -49,7 +49,7 @@ use crate::{
     refusal::not_in_room,
     timeline::{forward, head::Head, send, store::Store, view},
 };
-pub use schema::SCHEMA;
+pub use schema::{RESTORED, SCHEMA};
 
 /// What is known of the head row.
 #[derive(Clone, Default)]

@@ -34,6 +34,10 @@ pub const SCHEMA: Schema = Schema {
     ],
 };
 
+/// In a restored room everybody is told of the newest event again: members' hubs were read before this one, so they may not
+/// have it, and whoever has a gap before it asks.
+pub const RESTORED: &[&str] = &["UPDATE head SET announced = min(announced, max(tail, newest - 1))"];
+
 /// `head` is the room in one row. `events` is the hot tail (positions above `head.tail`, without gaps), the journal (those
 /// above `head.forwarded`) and, below the tail, the events of the current state. `state` says which event is the current
 /// one; its index serves fan-out and heroes.

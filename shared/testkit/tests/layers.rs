@@ -65,6 +65,7 @@ const RINGS: [(&str, &[&str]); 23] = [
             "tern-media",
             "tern-metrics",
             "tern-model",
+            "tern-object-kit",
             "tern-ports",
             "tern-room-hub",
             "tern-small-objects",

@@ -86,7 +86,7 @@ use tern_room::InviteRules;
 use tern_sync::Showing;
 
 pub use reply::Handled;
-pub use schema::SCHEMA;
+pub use schema::{RESTORED, SCHEMA};
 
 use self::{
     prepare::Prepared,

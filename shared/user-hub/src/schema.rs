@@ -44,6 +44,9 @@ pub const SCHEMA: Schema = Schema {
     signs: &[],
 };
 
+/// Of a restored hub's public keys there is no copy yet.
+pub const RESTORED: &[&str] = &["UPDATE publication SET published = 0"];
+
 /// Kept answers in columns of their own. `position` was for positions that only typing had, which has its own count now.
 const ANSWERS: Step = &[
     "ALTER TABLE connection DROP COLUMN position",

@@ -7,7 +7,7 @@ use tern_ports::wire::{StorageCommand, frame};
 use crate::{
     Storage,
     commands::{
-        accounts, aliases, append, backup, clients, directory, keyring, levels, media, public_keys, pushkeys,
+        accounts, aliases, append, archive, backup, clients, directory, keyring, levels, media, public_keys, pushkeys,
         relations, reports, rooms, search, server_keys, state, sync, threepids, timeline, troubles, user_directory,
         users,
     },
@@ -100,6 +100,7 @@ impl<D: Databases> Storage<'_, D> {
             StorageCommand::LoadServerKeys(ask) => reply(&server_keys::load(self, *ask).await),
             StorageCommand::NoteTrouble(ask) => reply(&troubles::note(self, *ask).await),
             StorageCommand::ListTroubles(ask) => reply(&troubles::list(self, *ask).await),
+            StorageCommand::Archive(ask) => reply(&archive::answer(self, *ask).await),
             StorageCommand::LoadKeyResponses(ask) => reply(&server_keys::load_responses(self, *ask).await),
         }
     }

@@ -8,11 +8,13 @@
 //! | `deploy`, `upgrade`, `destroy` | [`deploy`]: a server on Cloudflare, by one command each
 //! | `doctor` | [`doctor`]: what is wrong with a running deployment
 //! | `federation check` | [`federation`]: how another server is found, and what is wrong with it
+//! | `backup`, `restore` | [`backup`]: everything a server has, into a folder and back
 //! | `build`, `wrangler`, `keys` | what a deployment needs; [`keys`] also rotates the keys of id tokens |
 //!
 //! The server itself is started by `launch.mjs` beside this package, which uses wrangler's own libraries.
 
 mod administration;
+mod backup;
 mod cargo_tools;
 mod checkout;
 mod chromium;
@@ -66,6 +68,10 @@ cargo xtask doctor URL [--server-name NAME] [--json]
     Look at a running deployment from outside: what is wrong, and what to do. Fails if something is broken.
 cargo xtask federation check NAME [--json]
     Find another server as this one would, and say what is wrong with it. Fails if it cannot be reached.
+cargo xtask backup DIR [--key-file FILE] [--state .tern | --deployment NAME | --url URL] [--verify]
+    Keep everything a server has, encrypted; again, only what changed. --verify reads the backup alone.
+cargo xtask restore DIR [--key-file FILE] [--state .tern | --deployment NAME | --url URL]
+    Bring a backup into a server without users. One that was cut is run again.
 cargo xtask test [--full]
     Every check. --full adds the slow ones, and fuzzing when there is a nightly compiler.
 cargo xtask build [--release]
@@ -110,6 +116,7 @@ fn run() -> Result<ExitCode> {
         "destroy" => deploy::destroy(&checkout, &runner, arguments),
         "doctor" => doctor::run(&checkout, &runner, arguments),
         "federation" => federation::run(&checkout, &runner, arguments),
+        "backup" | "restore" => backup::run(&checkout, &runner, &command, arguments),
         "keys" => keys::run(&checkout, &runner, arguments),
         other => bail!("unknown command {other}\n\n{USAGE}"),
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tern_model::Millis;
 
 use super::{
+    archive::PassObject,
     boundary,
     policy::{StoragePolicy, storage_policy},
 };
@@ -28,6 +29,7 @@ boundary! {
         StoreMedia => Stored, [Write Allowed];
         FetchMedia => Fetched, [Read Allowed];
         FetchThumbnail => Fetched, [Read Allowed];
+        PassObject => Stored, [Write Allowed];
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod adopt;
+pub mod archive;
 pub mod backup;
 pub mod delayed;
 pub mod destination;

@@ -10,6 +10,7 @@ use super::{
         ChangeUser, CheckRegistrationToken, CreateRegistrationToken, DeleteRegistrationToken, ListRegistrationTokens,
         ListUsers, NumberedEntry, ReadAudit, RecordAudit, RegistrationToken, UserEntry,
     },
+    archive::Archive,
     backup::{
         Backup, BackupKey, BackupState, BackupStored, CreateBackup, DeleteBackup, DeleteBackupKeys, DropBackups,
         ReadBackup, ReadBackupKeys, StoreBackupKeys, UpdateBackup,
@@ -112,6 +113,7 @@ boundary! {
         NoteTrouble => Done, [Write Allowed];
         ListTroubles => Vec<TroubledServer>, [Read Allowed];
         LoadKeyResponses => Vec<StoredKeyResponse>, [Read Allowed];
+        Archive => RawJson, [Write Allowed];
     }
 }
 

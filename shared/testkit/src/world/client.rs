@@ -52,6 +52,12 @@ impl Client {
         Self { world: world.clone(), user_id, session }
     }
 
+    /// The same device, which finds another cluster at the address.
+    #[must_use]
+    pub fn moved(&self, world: &World) -> Self {
+        Self { world: world.clone(), ..self.clone() }
+    }
+
     /// The session, for commands to the user's hub.
     pub fn session(&self) -> SessionRef {
         self.session.clone()
@@ -265,6 +271,13 @@ struct RoomPart {
 }
 
 impl Reader {
+    /// The same reader, who finds another cluster at the address.
+    #[must_use]
+    pub fn moved(mut self, world: &World) -> Self {
+        self.client = self.client.moved(world);
+        self
+    }
+
     /// One long poll. An answer that does not come is asked for again with the same `pos`, as clients do; false when the
     /// server could not be reached.
     ///

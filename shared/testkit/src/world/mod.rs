@@ -35,7 +35,7 @@ pub use faults::Faults;
 pub use figures::{Held, Work};
 
 use self::object::{Answer, Object};
-use crate::{Executor, Gateway, SeededEntropy, StorageNode, TestClock, executor::yield_once};
+use crate::{Executor, Gateway, SeededEntropy, Sqlite, StorageNode, TestClock, executor::yield_once};
 
 /// After this time nobody waits for an answer any more.
 const STUCK_MS: u64 = 3 * 60 * 60 * 1_000;
@@ -164,6 +164,14 @@ impl World {
     /// The tables of an object that hold a text.
     pub fn find_text(&self, target: &Target, text: &str) -> Vec<String> {
         self.0.objects.borrow().get(target).map_or_else(Vec::new, |object| object.sqlite.find_text(text))
+    }
+
+    /// Looks into the database of an object, or writes to it from outside.
+    pub fn database<T>(&self, target: &Target, work: impl FnOnce(&Sqlite) -> T) -> T {
+        let object = self.0.object(target);
+        let result = work(&object.sqlite);
+        object.sqlite.make_durable();
+        result
     }
 
     /// Crashes so far.

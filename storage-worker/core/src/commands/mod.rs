@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod aliases;
 pub(crate) mod append;
+pub mod archive;
 pub(crate) mod ask;
 pub mod backup;
 pub mod clients;

@@ -8,6 +8,7 @@ mod envelope;
 mod fetch;
 mod intake;
 mod objects;
+mod pass;
 mod store;
 mod sweep;
 mod thumbnail;

@@ -18,7 +18,7 @@ use crate::{
 pub const PART: usize = 5 << 20;
 
 /// The type of every original in the bucket: what it is served as is known only to the databases.
-const ORIGINAL: &str = "application/octet-stream";
+pub(super) const ORIGINAL: &str = "application/octet-stream";
 
 /// When an object that was never committed may be deleted: long after any upload is over.
 const GRACE_MS: u64 = 24 * 60 * 60 * 1000;
@@ -98,7 +98,7 @@ impl<D: Databases, O: Objects> MediaStore<'_, D, O> {
         }
     }
 
-    async fn put_parts<S: Stream<Item = Result<Vec<u8>, BodyError>> + Unpin>(
+    pub(super) async fn put_parts<S: Stream<Item = Result<Vec<u8>, BodyError>> + Unpin>(
         &self,
         object: &str,
         first: Vec<u8>,

@@ -9,6 +9,7 @@
 
 mod accounts;
 mod append;
+mod archive;
 mod backup;
 mod clients;
 mod cost;

@@ -12,6 +12,7 @@ mod install;
 mod revision;
 
 use std::io::{Write as _, stderr, stdin};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
@@ -50,6 +51,11 @@ impl Options {
         }
         Ok(Self { name: name.with_context(|| format!("`{verb}` which deployment?"))?, wanted })
     }
+}
+
+/// The folder of a deployment.
+pub(crate) fn folder(checkout: &Checkout, name: &str) -> Result<PathBuf> {
+    Ok(Folder::new(&checkout.path(PARENT), name)?.path)
 }
 
 /// The first time, and after a command that was cut.

@@ -1,0 +1,120 @@
+//! Writing a backup into empty databases.
+
+use serde_json::value::RawValue;
+use tern_model::{MatrixError, Name, RawJson};
+use tern_ports::Value;
+
+use super::{all, heads, tables::Table};
+use crate::{
+    Storage,
+    sql::{Database, Databases, Statement, run, run_all},
+};
+
+/// The one place that decides whether a server may be written: nobody is there, or this restore has begun when nobody was.
+/// Of two that begin at once one is under way.
+const BEGIN: &str = "INSERT INTO restore (one, id) SELECT 1, ?1 WHERE NOT EXISTS (SELECT 1 FROM users) \
+     ON CONFLICT DO UPDATE SET id = ?1 WHERE NOT EXISTS (SELECT 1 FROM users)";
+const UNDER_WAY: &str = "SELECT 1 AS found FROM restore WHERE id = ?1";
+const END: &str = "DELETE FROM restore WHERE id = ?1";
+
+/// The words of the events in `?1`, of rooms that are not encrypted, unless they are indexed.
+const INDEX: &str = "INSERT INTO search (rowid, words) SELECT s.pos, s.words \
+     FROM json_each(?1) j CROSS JOIN searchable s ON s.pos = j.value ->> 'pos' \
+     WHERE s.words IS NOT NULL AND NOT EXISTS (SELECT 1 FROM search_docsize d WHERE d.id = s.pos) \
+     AND NOT EXISTS (SELECT 1 FROM state_deltas d \
+       WHERE d.room = s.pos >> 32 AND d.kind = 'm.room.encryption' AND d.state_key = '')";
+
+/// What is beyond the positions of the rooms in `?1`, a list of both.
+macro_rules! beyond {
+    () => {
+        "WITH beyond AS MATERIALIZED (\
+           SELECT r.num AS num, (r.num << 32) + (j.value ->> 1) AS last \
+           FROM json_each(?1) j CROSS JOIN rooms r ON r.room_id = j.value ->> 0) "
+    };
+}
+const UNINDEX: &str = concat!(
+    beyond!(),
+    "INSERT INTO search (search, rowid, words) SELECT 'delete', s.pos, s.words FROM beyond b \
+     CROSS JOIN search_docsize d ON d.id > b.last AND d.id < ((b.num + 1) << 32) CROSS JOIN searchable s ON s.pos = d.id"
+);
+const DROP_EVENTS: &str = concat!(
+    beyond!(),
+    "DELETE FROM events WHERE pos IN (\
+       SELECT e.pos FROM beyond b CROSS JOIN events e ON e.pos > b.last AND e.pos < ((b.num + 1) << 32))"
+);
+const DROP_STATE: &str = concat!(
+    beyond!(),
+    "DELETE FROM state_deltas WHERE (room, kind, state_key, pos) IN (\
+       SELECT d.room, d.kind, d.state_key, d.pos FROM beyond b CROSS JOIN state_deltas d ON d.room = b.num AND d.pos > b.last)"
+);
+/// So that what the room says next of itself is taken for newer.
+const LOWER_FACTS: &str = "UPDATE room_facts SET as_of = j.value ->> 1 FROM json_each(?1) j \
+     WHERE room_facts.room_id = j.value ->> 0 AND room_facts.as_of > j.value ->> 1";
+
+/// Most rooms that are trimmed at once.
+const MOST_ROOMS: usize = 100;
+
+pub(super) async fn begin(databases: &impl Databases, restore: &Name) -> Result<RawJson, MatrixError> {
+    // A restore whose users are there already goes on.
+    if admit(databases, restore).await.is_err() {
+        run(databases, Database::Global, [Statement::new(BEGIN, [Value::from(restore.as_str())])]).await?;
+        admit(databases, restore).await?;
+    }
+    Ok(RawJson::empty_object())
+}
+
+/// Refuses what does not belong to the restore that is under way.
+pub(crate) async fn admit(databases: &impl Databases, restore: &Name) -> Result<(), MatrixError> {
+    let statement = Statement::new(UNDER_WAY, [Value::from(restore.as_str())]);
+    let [found] = run(databases, Database::Global, [statement]).await?;
+    if found.is_empty() {
+        return Err(MatrixError::new(409, "TERN_NOT_EMPTY", "The server has users, or another restore is under way"));
+    }
+    Ok(())
+}
+
+pub(super) async fn write(
+    databases: &impl Databases,
+    restore: &Name,
+    (database, table): (Database, &Table),
+    rows: &RawJson,
+) -> Result<RawJson, MatrixError> {
+    admit(databases, restore).await?;
+    let objects = rows.read::<Vec<&RawValue>>().is_ok_and(|rows| rows.iter().all(|row| row.get().starts_with('{')));
+    if !objects {
+        return Err(MatrixError::bad_json("Rows are a list of objects"));
+    }
+    let rows = Value::from(rows.text());
+    let mut statements = vec![Statement::new(table.write, [rows.clone()])];
+    if table.name == "events" {
+        statements.push(Statement::new(INDEX, [rows]));
+    }
+    run_all(databases, database, statements).await?;
+    Ok(RawJson::empty_object())
+}
+
+pub(super) async fn trim<D: Databases>(
+    storage: &Storage<'_, D>,
+    restore: &Name,
+    rooms: Vec<(Name, u64)>,
+) -> Result<RawJson, MatrixError> {
+    admit(&storage.databases, restore).await?;
+    if rooms.len() > MOST_ROOMS {
+        return Err(MatrixError::bad_json("At most 100 rooms"));
+    }
+    let rooms = heads(&rooms)?;
+    for database in all(&storage.databases) {
+        let sql: &[&'static str] = match database {
+            Database::Global => &[LOWER_FACTS],
+            Database::Shard(_) => &[UNINDEX, DROP_EVENTS, DROP_STATE],
+        };
+        let statements = sql.iter().map(|sql| Statement::new(sql, [rooms.clone()])).collect();
+        run_all(&storage.databases, database, statements).await?;
+    }
+    Ok(RawJson::empty_object())
+}
+
+pub(super) async fn end(databases: &impl Databases, restore: &Name) -> Result<RawJson, MatrixError> {
+    run(databases, Database::Global, [Statement::new(END, [Value::from(restore.as_str())])]).await?;
+    Ok(RawJson::empty_object())
+}

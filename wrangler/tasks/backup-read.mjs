@@ -1,0 +1,144 @@
+// Reading a server while people use it. The order is what makes the parts agree (shared/decisions/0049-backup.md): users
+// before rooms, rooms before databases, databases before media.
+
+import { Refusal, each, objectPath } from "./administration.mjs";
+
+const AT_ONCE = 4;
+/** An object that changes during its export is begun again so often. */
+const TRIES = 20;
+
+/** Pages of a table, as texts of lists of rows, and each row parsed. */
+async function* pages(server, database, table) {
+  for (let after = null; ;) {
+    const question = `{"rows":{"database":"${database}","table":"${table}","after":${after}}}`;
+    const text = await server.ask("backup/databases", question);
+    const cut = text.lastIndexOf(',"next":');
+    const [rows, next] = [text.slice('{"rows":'.length, cut), text.slice(cut + ',"next":'.length, -1)];
+    if (next === "null") return;
+    yield rows;
+    after = next;
+  }
+}
+
+async function column(server, table, name) {
+  const values = [];
+  for await (const rows of pages(server, "GLOBAL", table)) values.push(...JSON.parse(rows).map((row) => row[name]));
+  return values;
+}
+
+/** All pages of one version; nothing when there is no such object; `unchanged` when the known one holds. */
+async function pagesOf(server, kind, name, known) {
+  const path = `backup/${objectPath(kind, name)}`;
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    let text = await server.ask(path, { version: known?.version });
+    let page = JSON.parse(text);
+    if (page.absent) return undefined;
+    if (page.unchanged) return "unchanged";
+    const found = { version: page.version, schema: page.schema, texts: [text], parsed: [page] };
+    while (page.next) {
+      text = await server.ask(path, { version: found.version, ...page.next });
+      page = JSON.parse(text);
+      if (page.changed || page.absent) break;
+      found.texts.push(text);
+      found.parsed.push(page);
+    }
+    if (!page.changed && !page.absent) return found;
+  }
+  throw new Error(`${name} changes too fast to be read; try again when less is going on`);
+}
+
+/** Values of a column in the pages of an object. */
+function values(parsed, table, name) {
+  return parsed.flatMap((page) => page.tables).filter((part) => part.name === table)
+    .flatMap((part) => { const at = part.columns.indexOf(name); return part.rows.map((row) => row[at]); });
+}
+
+/** What of an object the rest of the backup needs. */
+const FACTS = {
+  users: (parsed) => ({ rooms: values(parsed, "room", "room_id") }),
+  // Up to there the room's events are in the database, whole.
+  rooms: (parsed) => ({ stored: values(parsed, "head", "forwarded")[0] ?? 0, servers: values(parsed, "servers", "server") }),
+  destinations: () => ({}),
+  services: () => ({}),
+};
+
+/** Objects of a class. An object is one entry for its pages, and one that names them. */
+async function objects(server, vault, say, kind, names) {
+  const made = [];
+  let [read, kept] = [0, 0];
+  await each(names, AT_ONCE, async (name) => {
+    const key = `${kind}/${name}`;
+    const known = vault.known(key);
+    const pagesKnown = known && Array.from({ length: known.pages }, (_, n) => vault.known(`${key}#${n}`));
+    const found = await pagesOf(server, kind, name, pagesKnown?.every(Boolean) ? known : undefined).catch((error) => {
+      // A name that no object here can have.
+      if (error instanceof Refusal && error.status === 404) return undefined;
+      throw error;
+    });
+    if (found === undefined) return;
+    if (found === "unchanged") {
+      kept += 1;
+      for (const entry of [...pagesKnown, known]) vault.keep(entry);
+      made.push(known);
+      return;
+    }
+    read += 1;
+    found.texts.forEach((text, n) => vault.put(`${key}#${n}`, JSON.stringify({ tables: JSON.parse(text).tables })));
+    const facts = { object: name, version: found.version, schema: found.schema, pages: found.texts.length, ...FACTS[kind](found.parsed) };
+    vault.put(key, "", facts);
+    made.push(vault.known(key));
+  });
+  say(`${kind}: ${read} read, ${kept} unchanged`);
+  return made;
+}
+
+/** The other way round than they are written: what others refer to is read last, so that nothing refers to what is missing. */
+async function databases(server, vault, say) {
+  const { databases: list } = JSON.parse(await server.ask("backup/databases", { list: {} }));
+  for (const { name, tables } of list) {
+    let rowsRead = 0;
+    for (const table of [...tables].reverse()) {
+      let number = 0;
+      for await (const rows of pages(server, name, table)) {
+        rowsRead += JSON.parse(rows).length;
+        vault.put(`databases/${name}/${table}#${number}`, rows, { database: name, table });
+        number += 1;
+      }
+    }
+    say(`${name}: ${rowsRead} rows`);
+  }
+}
+
+async function media(server, vault, say) {
+  let [read, kept] = [0, 0];
+  const keys = await column(server, "blobs", "object");
+  await each(keys, AT_ONCE, async (key) => {
+    const known = vault.known(`media/${key}`);
+    if (known) {
+      kept += 1;
+      return vault.keep(known);
+    }
+    try {
+      const reply = await server.send("GET", `backup/media/${encodeURIComponent(key)}`);
+      await vault.putStream(`media/${key}`, reply.body);
+      read += 1;
+    } catch (error) {
+      // Nobody had it any more.
+      if (!(error instanceof Refusal && error.status === 404)) throw error;
+    }
+  });
+  say(`media: ${read} read, ${kept} known`);
+}
+
+export async function backUp(server, vault, say) {
+  await server.ask("backup/record/backup", {});
+  const users = await objects(server, vault, say, "users", await column(server, "users", "user_id"));
+  const placed = await column(server, "placements", "room_id");
+  const names = new Set([...placed, ...users.flatMap((user) => user.rooms)]);
+  const rooms = await objects(server, vault, say, "rooms", names);
+  await objects(server, vault, say, "destinations", new Set(rooms.flatMap((room) => room.servers)));
+  const { appservices } = await server.get("appservices");
+  await objects(server, vault, say, "services", appservices.map((service) => service.id));
+  await databases(server, vault, say);
+  await media(server, vault, say);
+}
