@@ -1,7 +1,7 @@
 //! Entering rooms by their ids or aliases, here or through other servers.
 
-use ruma::{OwnedRoomId, OwnedServerName, RoomAliasId};
-use tern_model::{Config, MatrixError};
+use ruma::{OwnedRoomId, OwnedServerName, RoomAliasId, RoomId};
+use tern_model::{Config, MatrixError, RawJson};
 use tern_ports::{Clock, Outbound, Transport};
 
 use crate::{
@@ -25,11 +25,7 @@ pub async fn join<E: Transport + Clock + Outbound>(
     change: MembershipChange<'_>,
 ) -> Result<OwnedRoomId, MatrixError> {
     let (room_id, via) = find(edge, config, name, via).await?;
-    match join::change(edge, config, &room_id, change).await {
-        Err(error) if error.status == 404 => {}
-        changed => return changed.map(|()| room_id),
-    }
-    let content = content_of(edge, change).await?;
+    let Some(content) = here(edge, config, &room_id, change).await? else { return Ok(room_id) };
     let elsewhere = Join { user_id: change.caller, room_id: &room_id, content: &content, via: &via };
     if !joining::join(edge, config, cache, elsewhere).await? {
         join::change(edge, config, &room_id, change).await?;
@@ -48,13 +44,22 @@ pub async fn knock<E: Transport + Clock + Outbound>(
     change: MembershipChange<'_>,
 ) -> Result<OwnedRoomId, MatrixError> {
     let (room_id, via) = find(edge, config, name, via).await?;
-    match join::change(edge, config, &room_id, change).await {
-        Err(error) if error.status == 404 => {}
-        changed => return changed.map(|()| room_id),
-    }
-    let content = content_of(edge, change).await?;
+    let Some(content) = here(edge, config, &room_id, change).await? else { return Ok(room_id) };
     leaving::knock(edge, config, (&room_id, change.caller), (&content, &via)).await?;
     Ok(room_id)
+}
+
+/// Enters a room here. Where it is not, what the event says by which it is entered through another server.
+async fn here<E: Transport + Clock>(
+    edge: &E,
+    config: &Config,
+    room_id: &RoomId,
+    change: MembershipChange<'_>,
+) -> Result<Option<RawJson>, MatrixError> {
+    match join::change(edge, config, room_id, change).await {
+        Err(error) if error.status == 404 => content_of(edge, change).await.map(Some),
+        changed => changed.map(|()| None),
+    }
 }
 
 /// The room, and servers through which it can be entered.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use ruma::{OwnedRoomId, RoomAliasId, RoomId, UserId};
+use ruma::{OwnedEventId, OwnedRoomId, RoomAliasId, RoomId, UserId};
 use serde::Deserialize;
 use tern_model::{Config, MatrixError, RawJson};
 use tern_ports::{
     Clock, Outbound, Transport, ask_room, ask_storage, ask_user,
     wire::{
-        room::{ChangeMembership, Draft, ForgetMember, MembershipAction},
+        room::{ChangeMembership, Draft, ForgetMember, MembershipAction, ReadStateEvent, Sent},
         storage::ResolveAlias,
         user::{ForgetRoom, SessionRef},
     },
@@ -85,7 +85,9 @@ pub async fn change<E: Transport + Clock>(
         MembershipAction::Invite if !is_local(config, membership_change.target) => {
             let MembershipChange { caller, target, reason, .. } = membership_change;
             let (target, reason) = (target.to_owned(), reason.map(str::to_owned));
-            return inviting::invite(edge, config, Invite { room_id, caller, target, reason, content: None }).await;
+            return inviting::invite(edge, config, Invite { room_id, caller, target, reason, content: None })
+                .await
+                .map(drop);
         }
         MembershipAction::Invite => {
             Some(content(&profile::of_invitee(edge, membership_change.target, membership_change.caller).await?)?)
@@ -114,20 +116,51 @@ pub async fn change<E: Transport + Clock>(
 ///
 /// # Errors
 /// `M_INVITE_BLOCKED` when whom it invites does not let the sender; 403 for users of other servers, whose servers have to agree
-/// before.
+/// before, where it cannot be sent by [`invite_elsewhere`].
 pub async fn check_invite<E: Transport>(edge: &E, config: &Config, draft: &Draft) -> Result<(), MatrixError> {
+    let Some(target) = invited(draft) else { return Ok(()) };
+    if !is_local(config, target) {
+        return Err(MatrixError::forbidden("Users of other servers cannot be invited this way"));
+    }
+    profile::of_invitee(edge, target, &draft.sender).await.map(drop)
+}
+
+/// Sends a state event that invites a user of another server, as any other invite is sent. The event that the state has then;
+/// nothing for any other state event.
+///
+/// # Errors
+/// As [`inviting::invite`].
+pub async fn invite_elsewhere<E: Transport + Clock>(
+    edge: &E,
+    config: &Config,
+    room_id: &RoomId,
+    draft: &Draft,
+) -> Result<Option<Sent>, MatrixError> {
+    #[derive(Deserialize)]
+    struct Event {
+        event_id: OwnedEventId,
+    }
+    let Some(target) = invited(draft).filter(|target| !is_local(config, target)) else { return Ok(None) };
+    let (caller, content) = (&*draft.sender, Some(draft.content.clone()));
+    let invite = Invite { room_id, caller, target: target.to_owned(), reason: None, content };
+    if let Some(event_id) = inviting::invite(edge, config, invite).await? {
+        return Ok(Some(Sent { event_id }));
+    }
+    let (caller, kind, state_key) = (draft.sender.clone(), draft.kind.clone(), target.to_string());
+    let there = ask_room(edge, room_id, ReadStateEvent { caller, kind, state_key }).await?;
+    let Event { event_id } = there.read().map_err(|_| MatrixError::internal())?;
+    Ok(Some(Sent { event_id }))
+}
+
+/// Whom a state event invites. Of what is no user id the room says what is wrong.
+fn invited(draft: &Draft) -> Option<&UserId> {
     #[derive(Deserialize)]
     struct Content {
         membership: String,
     }
     let invites = || draft.content.read::<Content>().is_ok_and(|content| content.membership == "invite");
     let target = draft.state_key.as_deref().filter(|_| draft.kind == "m.room.member" && invites());
-    // Of what is no user id the room says what is wrong.
-    let Some(target) = target.and_then(|target| <&UserId>::try_from(target).ok()) else { return Ok(()) };
-    if !is_local(config, target) {
-        return Err(MatrixError::forbidden("Users of other servers are invited by POST /rooms/{roomId}/invite"));
-    }
-    profile::of_invitee(edge, target, &draft.sender).await.map(drop)
+    <&UserId>::try_from(target?).ok()
 }
 
 /// `POST /rooms/{roomId}/forget`.

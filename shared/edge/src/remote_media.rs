@@ -18,7 +18,7 @@ use tern_ports::{
 };
 use url::Url;
 
-use crate::federation::lookup::object_of;
+use crate::federation::requests::object_of;
 
 /// What came back, its body unread.
 pub struct Reply<B> {

@@ -7,7 +7,11 @@ mod edge;
 use std::{cell::RefCell, rc::Rc};
 
 use edge::{Edge, code, config};
-use ruma::{room_id, user_id};
+use ruma::{
+    CanonicalJsonObject, CanonicalJsonValue, room_id,
+    signatures::{Ed25519KeyPair, sign_event},
+    user_id,
+};
 use serde_json::{Value, json};
 use tern_edge::{
     create::create_room,
@@ -15,16 +19,21 @@ use tern_edge::{
 };
 use tern_model::{EventRef, MatrixError, MembershipAction, Name, RawJson};
 use tern_ports::{
-    Unreachable,
+    Clock, Unreachable,
     wire::{
         DestinationCommand, RoomCommand,
         destination::RemoteAnswer,
         invite::{PrepareInvite, PreparedInvite},
         receive::{PduResult, Receipted, ReceiveEvents},
-        room::Sent,
+        room::{Draft, Sent},
+        server_keys::StoredServerKey,
     },
 };
-use tern_testkit::network::{error_reply, reply};
+use tern_room::Version;
+use tern_testkit::{
+    network::{error_reply, reply},
+    peer::Peer,
+};
 
 fn raw(value: &Value) -> RawJson {
     RawJson::from_value(value).unwrap()
@@ -37,9 +46,31 @@ struct Seen {
     sent: Rc<RefCell<Vec<(String, Value)>>>,
 }
 
+/// The invite as the room's hub has made it.
+fn made() -> Value {
+    json!({
+        "type": "m.room.member", "content": { "membership": "invite" },
+        "hashes": { "sha256": "hash" }, "signatures": { "example.org": { "k": "s" } },
+    })
+}
+
+/// What far.org answers that signs this event with the key of this seed.
+fn signing(event: &Value, seed: u8) -> Value {
+    const PKCS8_PREFIX: [u8; 16] = [48, 46, 2, 1, 0, 48, 5, 6, 3, 43, 101, 112, 4, 34, 4, 32];
+    let key = Ed25519KeyPair::from_der(&[&PKCS8_PREFIX[..], &[seed; 32]].concat(), "1".to_owned()).unwrap();
+    let mut object: CanonicalJsonObject = serde_json::from_value(event.clone()).unwrap();
+    sign_event("far.org", &key, &mut object, &Version::known("11").unwrap().rules.redaction).unwrap();
+    let signatures = serde_json::to_value(CanonicalJsonValue::from(object)).unwrap()["signatures"]["far.org"].clone();
+    json!({ "event": { "content": { "membership": "ban" }, "signatures": { "far.org": signatures, "x.org": {} } } })
+}
+
 /// The proxy, a room that takes what it is given, and far.org, which answers this.
 fn scene(status: u16, answer: Value, result: PduResult) -> (Edge, Seen) {
     let (edge, seen) = (Edge::new(), Seen::default());
+    let peer = Peer::new("far.org", "ed25519:1", 1);
+    let (key_id, key) = (Name::cut(peer.key.id.clone()), Name::cut(peer.key.public().text()));
+    let key = StoredServerKey { key_id, key, valid_until: edge.now().plus(86_400_000), expired: false };
+    edge.servers.borrow_mut().insert("far.org".to_owned(), vec![key]);
     let now = seen.clone();
     edge.hubs.rooms(move |_, command| match command {
         RoomCommand::PrepareInvite(ask) => {
@@ -47,9 +78,7 @@ fn scene(status: u16, answer: Value, result: PduResult) -> (Edge, Seen) {
             reply(Some(PreparedInvite {
                 version: Name::cut("11"),
                 event_id: EventRef::try_from("$invite").unwrap(),
-                event: raw(
-                    &json!({ "content": { "membership": "invite" }, "signatures": { "example.org": { "k": "s" } } }),
-                ),
+                event: raw(&made()),
                 shown: vec![raw(&json!({ "type": "m.room.create" }))],
             }))
         }
@@ -73,7 +102,7 @@ fn scene(status: u16, answer: Value, result: PduResult) -> (Edge, Seen) {
 }
 
 fn signed() -> Value {
-    json!({ "event": { "content": { "membership": "ban" }, "signatures": { "far.org": { "f": "t" }, "x.org": {} } } })
+    signing(&made(), 1)
 }
 
 fn invite(edge: &Edge, target: &str) -> Result<(), MatrixError> {
@@ -92,9 +121,8 @@ fn an_invite_becomes_part_of_the_room_once_the_other_server_has_signed_it() {
     assert_eq!((&sent[0].1["room_version"], &sent[0].1["invite_room_state"]), (&json!("11"), &whole));
     assert_eq!(seen.prepared.borrow()[0].reason.as_deref(), Some("why"));
     let taken = seen.taken.take().remove(0);
-    let expected = json!({
-        "content": { "membership": "invite" }, "signatures": { "example.org": { "k": "s" }, "far.org": { "f": "t" } },
-    });
+    let mut expected = made();
+    expected["signatures"]["far.org"] = signed()["event"]["signatures"]["far.org"].clone();
     assert_eq!(taken.events[0].read::<Value>().unwrap(), expected, "nothing but its signature is theirs");
     assert_eq!((taken.origin.as_str(), taken.keys[0].key_id.as_str()), ("example.org", "ed25519:a"));
 }
@@ -110,6 +138,10 @@ fn where_the_other_server_does_not_agree_nothing_happens() {
         (500, refusal("M_UNKNOWN"), (502, "M_UNKNOWN")),
         (200, json!({ "event": { "signatures": { "x.org": {} } } }), (502, "M_UNKNOWN")),
         (200, json!({}), (502, "M_UNKNOWN")),
+        (200, json!({ "event": { "signatures": { "far.org": { "f": "t" } } } }), (502, "M_UNKNOWN")),
+        // Another key than it has, another event.
+        (200, signing(&made(), 2), (502, "M_UNKNOWN")),
+        (200, signing(&json!({ "type": "m.room.member", "content": { "membership": "join" } }), 1), (502, "M_UNKNOWN")),
     ] {
         let (edge, seen) = scene(status, answer, PduResult::Accepted);
         assert_eq!(code(invite(&edge, "@eve:far.org")), (expected.0, expected.1.to_owned()));
@@ -118,6 +150,31 @@ fn where_the_other_server_does_not_agree_nothing_happens() {
     let (edge, _) = scene(200, signed(), PduResult::SoftFailed("kicked".to_owned()));
     assert_eq!(code(invite(&edge, "@eve:far.org")), (403, "M_FORBIDDEN".to_owned()));
     assert_eq!(code(invite(&edge, "@eve:away.org")), (502, "M_UNREACHABLE".to_owned()));
+}
+
+#[test]
+fn a_state_event_that_invites_somebody_elsewhere_is_sent_as_an_invite() {
+    let (edge, seen) = scene(200, signed(), PduResult::Accepted);
+    let draft = |target: &str, membership: &str| Draft {
+        sender: user_id!("@alice:example.org").to_owned(),
+        kind: "m.room.member".to_owned(),
+        state_key: Some(target.to_owned()),
+        content: raw(&json!({ "membership": membership, "reason": "why", "org.example": 1 })),
+        redacts: None,
+    };
+    let put = |draft: Draft| {
+        let room_id = room_id!("!r:example.org");
+        let sent = edge.run(join::invite_elsewhere(&edge, &config(), room_id, &draft));
+        sent.map(|sent| sent.map(|sent| sent.event_id.to_string()))
+    };
+    assert_eq!(put(draft("@eve:far.org", "invite")), Ok(Some("$invite".to_owned())));
+    let content: Value = seen.prepared.borrow()[0].content.as_ref().unwrap().read().unwrap();
+    assert_eq!((&content["reason"], &content["org.example"]), (&json!("why"), &json!(1)));
+    assert_eq!((seen.taken.take().len(), seen.sent.take().len()), (1, 1));
+    for other in [draft("@bob:example.org", "invite"), draft("@eve:far.org", "ban"), draft("nobody", "invite")] {
+        assert_eq!(put(other), Ok(None), "the room's own business");
+    }
+    assert_eq!(code(put(draft("@eve:away.org", "invite"))), (502, "M_UNREACHABLE".to_owned()));
 }
 
 #[test]

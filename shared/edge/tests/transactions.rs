@@ -4,7 +4,10 @@
 
 mod edge;
 
-use std::cell::Cell;
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 use edge::{Edge, code, config};
 use serde_json::{Value, json};
@@ -18,7 +21,7 @@ use tern_model::{Config, MatrixError, Millis, Name, RawJson};
 use tern_ports::{
     Clock, Unreachable,
     wire::{
-        RoomCommand,
+        RoomCommand, UserCommand,
         receive::{PduResult, Receipted, ReceiveEvents},
         server_keys::StoredServerKey,
     },
@@ -124,6 +127,40 @@ fn each_room_is_told_once_with_the_keys_of_those_who_signed() {
     assert_eq!(scene.send(&sent), Ok(answer), "once more: the same answer");
     assert_eq!(scene.edge.fetches.get(), scene.strangers.get(), "whoever is asked for was let in");
     assert_eq!(scene.send(&[]), Ok(json!({ "pdus": {} })));
+}
+
+#[test]
+fn the_user_hears_of_an_invite_that_its_server_takes_back() {
+    let scene = Scene::new(PduResult::Accepted);
+    scene.edge.hubs.rooms(|_, _| error_reply(MatrixError::not_found("There is no such room")));
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let heard = Rc::clone(&told);
+    scene.edge.hubs.users(move |user_id, command| {
+        let UserCommand::RejectInvite(ask) = command else { panic!("{}", command.name()) };
+        heard.borrow_mut().push((user_id.to_string(), ask.withdrawal.unwrap().auth_events.len()));
+        error_reply(MatrixError::not_found("There is no such invite"))
+    });
+    let removal = |id: &str, sender: &str, target: &str, membership: &str| {
+        let mut event = event(A, id, sender);
+        event["type"] = json!("m.room.member");
+        event["state_key"] = json!(target);
+        event["content"] = json!({ "membership": membership });
+        event["auth_events"] = json!(["$create", "$invite"]);
+        event
+    };
+    let answer = scene.send(&[
+        removal("$1:far.org", "@eve:far.org", "@alice:example.org", "leave"),
+        removal("$2:far.org", "@eve:far.org", "@bob:example.org", "ban"),
+        removal("$3:far.org", "@eve:far.org", "@carol:example.org", "invite"),
+        removal("$4:far.org", "@eve:far.org", "@zoe:far.org", "leave"),
+        removal("$5:far.org", "@eve:third.org", "@dan:example.org", "leave"),
+    ]);
+    assert_eq!(answer.unwrap()["pdus"].as_object().unwrap().len(), 5);
+    assert_eq!(told.take(), [("@alice:example.org".to_owned(), 2), ("@bob:example.org".to_owned(), 2)]);
+    // As long as that may have been lost, the transaction is repeated.
+    scene.edge.hubs.users(|_, _| lost());
+    let sent = [removal("$1:far.org", "@eve:far.org", "@alice:example.org", "leave")];
+    assert_eq!(scene.send(&sent).unwrap_err().status, 503);
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! What a server that is in a room does for users of servers that are not: the templates of their member events, and the
 //! checks on these events before they are taken in.
 
-use ruma::{EventId, RoomId, ServerName, UserId};
+use ruma::{
+    CanonicalJsonObject, CanonicalJsonValue, EventId, RoomId, ServerName, UserId,
+    canonical_json::redact_in_place,
+    signatures::{PublicKeyMap, verify_json},
+};
 use serde_json::json;
 use tern_model::{Handshake, Millis, Pdu, RawJson};
 
@@ -139,13 +143,26 @@ impl HandedInvite {
     ///
     /// # Errors
     /// When that has not signed it, or something else.
-    pub fn signed(self, keys: &ruma::signatures::PublicKeyMap, signer: &Signer) -> Result<Pdu, HandshakeError> {
+    pub fn signed(self, keys: &PublicKeyMap, signer: &Signer) -> Result<Pdu, HandshakeError> {
         let received = self.0.clone().verify(keys)?;
         if received.redacted {
             return Err(HandshakeError::Altered);
         }
         Ok(self.0.countersign(signer)?.unchecked()?)
     }
+}
+
+/// Whether these signatures of a server, with one of these keys, are of this event (Server-Server API, "Signing Events").
+pub fn is_signed(
+    version: &Version,
+    mut event: CanonicalJsonObject,
+    (server, signatures): (String, CanonicalJsonValue),
+    keys: &PublicKeyMap,
+) -> bool {
+    let redacted = redact_in_place(&mut event, &version.rules.redaction, None);
+    let only = CanonicalJsonValue::Object([(server, signatures)].into());
+    event.insert("signatures".to_owned(), only);
+    redacted.is_ok() && verify_json(keys, &event).is_ok()
 }
 
 /// Names of servers have no case.

@@ -3,14 +3,14 @@
 
 use std::rc::Rc;
 
-use ruma::{OwnedServerName, OwnedUserId};
+use ruma::{OwnedServerName, OwnedUserId, RoomId};
 use serde::Deserialize;
 use tern_model::{BoundedVec, MatrixError, RawJson, news};
 use tern_ports::{
-    ObjectHost, WaitingPolls,
+    ObjectHost, Sql, WaitingPolls,
     wire::{
         Done,
-        invite::{DeliverInvite, Inviters, ListInviters, MOST_INVITERS, RejectInvite},
+        invite::{DeliverInvite, Inviters, ListInviters, MOST_INVITERS, RejectInvite, Withdrawal},
     },
 };
 use tern_sync::Membership;
@@ -27,6 +27,25 @@ use super::{
 
 /// So many stand at most; more are refused, since others make them.
 const MOST: u64 = 1_000;
+
+/// Whether an event takes back the invite that stands: it is one of a user of the inviter's server, and cites it. One that
+/// comes late cites an earlier invite. A knock is none.
+fn is_meant(sql: &impl Sql, room_id: &RoomId, withdrawal: &Withdrawal) -> bool {
+    #[derive(Deserialize)]
+    struct Invite {
+        sender: OwnedUserId,
+        content: Content,
+    }
+    #[derive(Deserialize)]
+    struct Content {
+        membership: String,
+    }
+    let Ok(Some((event_id, event))) = outside_invites::read(sql, room_id) else { return false };
+    let of_server = RawJson::parse(event).ok().and_then(|event| event.read::<Invite>().ok()).is_some_and(|invite| {
+        invite.content.membership == "invite" && invite.sender.server_name() == withdrawal.sender.server_name()
+    });
+    of_server && withdrawal.auth_events.iter().any(|cited| cited.as_str() == event_id)
+}
 
 impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     /// Shows an invite, unless the room has told that the user is in it.
@@ -79,7 +98,7 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
     }
 
     /// The room, if the user is invited or has knocked.
-    fn invited_to(&self, room_id: &ruma::RoomId) -> Result<RoomRow, MatrixError> {
+    fn invited_to(&self, room_id: &RoomId) -> Result<RoomRow, MatrixError> {
         let row = self.room_row(room_id)?;
         row.filter(|row| matches!(row.membership, Membership::Invite | Membership::Knock))
             .ok_or_else(|| MatrixError::not_found("There is no such invite"))
@@ -90,6 +109,9 @@ impl<H: ObjectHost + WaitingPolls> UserActor<H> {
         let room_id = &command.room_id;
         self.change(|tx| {
             let mut row = self.invited_to(room_id)?;
+            if command.withdrawal.as_ref().is_some_and(|withdrawal| !is_meant(tx.sql, room_id, withdrawal)) {
+                return Err(MatrixError::not_found("There is no such invite"));
+            }
             outside_invites::take(tx.sql, room_id)?;
             // There is no event that says so.
             row.resolved = row.resolved.max(row.newest.next());

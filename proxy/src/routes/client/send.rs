@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use ruma::RoomId;
 use serde::Deserialize;
 use serde_json::json;
+use tern_edge::join;
 use tern_model::{MatrixError, RawJson};
 use tern_ports::{
     ask_room,
@@ -21,6 +22,7 @@ use super::{
 };
 use crate::{
     edge::Edge,
+    limits,
     request::Incoming,
     respond::Answer,
     route::{Route, routes},
@@ -51,6 +53,13 @@ async fn send_message(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixE
 async fn send_state(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let state_key = Some(request.param("stateKey").to_owned());
     let draft = draft(request, request.param("eventType"), state_key, request.object()?)?;
+    if draft.kind == "m.room.member" && delayed::delay(request)?.is_none() {
+        limits::admit_event(edge, request.identity()?, &draft)?;
+        let invite = join::invite_elsewhere(edge, &edge.config, &request.room_id()?, &draft).await?;
+        if let Some(sent) = invite {
+            return Answer::json(&sent);
+        }
+    }
     send(edge, &request.room_id()?, request, draft, None).await
 }
 

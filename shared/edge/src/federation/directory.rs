@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use tern_model::{BoundedVec, MatrixError, RawJson};
 use tern_ports::{Transport, outbound::HttpMethod};
 
-use super::lookup::{ask, escaped};
+use super::requests::{escaped, look_up};
 
 /// Servers by which a room can be joined, of one alias.
 const MOST_SERVERS: usize = 100;
@@ -37,7 +37,7 @@ fn names<'de, D: Deserializer<'de>>(list: D) -> Result<BoundedVec<OwnedServerNam
 /// 404 `M_NOT_FOUND` for an alias that leads nowhere; 502; 504.
 pub async fn alias<E: Transport>(edge: &E, alias: &RoomAliasId) -> Result<FoundAlias, MatrixError> {
     let target = format!("/_matrix/federation/v1/query/directory?room_alias={}", escaped(alias.as_str()));
-    let found = ask(edge, alias.server_name(), target, None, LONGEST_ALIAS).await?;
+    let found = look_up(edge, alias.server_name(), target, None, LONGEST_ALIAS).await?;
     found.read().map_err(|_| malformed())
 }
 
@@ -60,7 +60,7 @@ pub async fn public_rooms<E: Transport>(
     for (at, (name, value)) in query.iter().enumerate() {
         target.extend([if at == 0 { "?" } else { "&" }, *name, "=", &escaped(value)]);
     }
-    let page = ask(edge, server, target, body.map(|body| (HttpMethod::Post, body)), LONGEST_PAGE).await?;
+    let page = look_up(edge, server, target, body.map(|body| (HttpMethod::Post, body)), LONGEST_PAGE).await?;
     page.read::<Page>().map_err(|_| malformed())?;
     Ok(page)
 }

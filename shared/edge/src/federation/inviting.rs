@@ -1,24 +1,25 @@
 //! Inviting users of other servers (Server-Server API, "Inviting to a room"): the room's hub makes the invite, their server
 //! signs it as well, and only then it becomes part of the room.
 
-use std::iter::once;
+use std::{collections::BTreeMap, iter::once};
 
-use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedUserId, RoomId, ServerName, UserId};
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedEventId, OwnedServerName, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
 use serde_json::json;
-use tern_model::{Bounded, BoundedJson, Config, MatrixError, RawJson};
+use tern_model::{Bounded, BoundedJson, Config, MatrixError, Millis, RawJson};
 use tern_ports::{
-    Transport, ask_room,
+    Clock, Transport, ask_room,
     wire::{
         invite::{PrepareInvite, PreparedInvite},
         receive::{PduResult, ReceiveEvents},
     },
 };
+use tern_room::{Version, resident::is_signed};
 
 use super::{
-    event_keys::own_keys,
-    lookup::escaped,
-    remote::{SOON, ask, unusable},
+    event_keys::{good_at, own_keys, written},
+    key_cache::look_up,
+    requests::{SOON, ask, escaped, unusable},
     through::candidates,
 };
 
@@ -40,24 +41,31 @@ pub struct Invite<'a> {
     pub content: Option<RawJson>,
 }
 
-/// Invites.
+/// Most keys of the other server that one signature is looked at with.
+const MOST_KEYS: usize = 4;
+
+/// Invites. The invite's id; nothing when the user is invited like that already.
 ///
 /// # Errors
 /// The room's refusal; that of the other server, 403 also for one that is not met; 502 and 504 when it cannot be asked.
-pub async fn invite<E: Transport>(edge: &E, config: &Config, invite: Invite<'_>) -> Result<(), MatrixError> {
+pub async fn invite<E: Transport + Clock>(
+    edge: &E,
+    config: &Config,
+    invite: Invite<'_>,
+) -> Result<Option<OwnedEventId>, MatrixError> {
     let Invite { room_id, caller, target, reason, content } = invite;
     let server = candidates(config, once(target.server_name()), 1).pop();
     let server = server.ok_or_else(|| MatrixError::forbidden("This server does not federate with the user's"))?;
     let (reason, content) = (reason.map(Bounded::new).transpose()?, content.map(BoundedJson::new).transpose()?);
     let prepare = PrepareInvite { caller: caller.to_owned(), target, reason, content };
-    let Some(prepared) = ask_room(edge, room_id, prepare).await? else { return Ok(()) };
+    let Some(prepared) = ask_room(edge, room_id, prepare).await? else { return Ok(None) };
     let event = countersigned(edge, room_id, &prepared, &server).await?;
     let keys = own_keys(config);
     let origin = config.server_name.clone();
     let receive = ReceiveEvents { origin, version: None, events: vec![event], outliers: Vec::new(), keys };
     let mut receipts = ask_room(edge, room_id, receive).await?;
     match receipts.pop().map(|receipt| receipt.result) {
-        Some(PduResult::Accepted) => Ok(()),
+        Some(PduResult::Accepted) => Ok(Some(prepared.event_id.into_id())),
         Some(PduResult::Rejected(reason) | PduResult::SoftFailed(reason)) => Err(MatrixError::forbidden(reason)),
         // The room has moved so far meanwhile that the invite is to be made anew.
         _ => Err(MatrixError::unavailable()),
@@ -65,11 +73,11 @@ pub async fn invite<E: Transport>(edge: &E, config: &Config, invite: Invite<'_>)
 }
 
 /// The invite with the signature of the user's server. All else that it says of the event is passed over.
-async fn countersigned<E: Transport>(
+async fn countersigned<E: Transport + Clock>(
     edge: &E,
     room_id: &RoomId,
     prepared: &PreparedInvite,
-    server: &ServerName,
+    server: &OwnedServerName,
 ) -> Result<RawJson, MatrixError> {
     #[derive(Deserialize)]
     struct Answer {
@@ -87,11 +95,31 @@ async fn countersigned<E: Transport>(
     let body = RawJson::from_value(&body).map_err(|_| MatrixError::internal())?;
     let Answer { event } = ask(edge, server, (target, Some(body)), (TIMEOUT_MS, SOON.1)).await?;
     let is_theirs = |(name, _): &(String, CanonicalJsonValue)| name.eq_ignore_ascii_case(server.as_str());
-    let theirs = event.signatures.into_iter().find(is_theirs).ok_or_else(|| unusable("the invite is not signed"))?;
+    let unsigned = || unusable("the invite is not signed");
+    let theirs = event.signatures.into_iter().find(is_theirs).ok_or_else(unsigned)?;
     let mut signed: CanonicalJsonObject = prepared.event.read().map_err(|_| MatrixError::internal())?;
+    if !is_theirs_signed(edge, prepared, (signed.clone(), server), theirs.clone()).await? {
+        return Err(unsigned());
+    }
     match signed.get_mut("signatures") {
         Some(CanonicalJsonValue::Object(signatures)) => drop(signatures.insert(theirs.0, theirs.1)),
         _ => return Err(MatrixError::internal()),
     }
     RawJson::from_value(&signed).map_err(|_| MatrixError::internal())
+}
+
+/// Whether the signatures are of the invite, by a key of the user's server that is good now.
+async fn is_theirs_signed<E: Transport + Clock>(
+    edge: &E,
+    prepared: &PreparedInvite,
+    (event, server): (CanonicalJsonObject, &OwnedServerName),
+    (name, signatures): (String, CanonicalJsonValue),
+) -> Result<bool, MatrixError> {
+    let version = Version::known(&prepared.version).ok_or_else(MatrixError::internal)?;
+    let key_ids = signatures.as_object().into_iter().flat_map(CanonicalJsonObject::keys).take(MOST_KEYS);
+    let now = edge.now();
+    let wanted: BTreeMap<String, Millis> = key_ids.map(|key_id| (key_id.clone(), now)).collect();
+    let Ok(written_name) = OwnedServerName::try_from(name.as_str()) else { return Ok(false) };
+    let keys = written(&written_name, &wanted, look_up(edge, server, &wanted).await?);
+    Ok(is_signed(version, event, (name, signatures), &good_at(keys, version, now)))
 }

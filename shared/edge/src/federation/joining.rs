@@ -16,7 +16,7 @@ use tern_ports::{
 use super::{
     directory::{self, FoundAlias},
     key_cache::KeyCache,
-    remote::in_small_letters,
+    requests::in_small_letters,
     room_keys,
     through::{Deed, Made, candidates, first, leave, make, send},
 };

@@ -105,6 +105,19 @@ impl KeyCache {
     }
 }
 
+/// The keys of a server that is seldom asked for them: nothing is remembered.
+///
+/// # Errors
+/// 503 when the storage worker cannot be reached.
+pub(super) async fn look_up<E: Transport>(
+    edge: &E,
+    server: &OwnedServerName,
+    wanted: &BTreeMap<String, Millis>,
+) -> Result<Vec<ServerKey>, MatrixError> {
+    let stored = keys(ask_storage(edge, LoadServerKeys { server: server.clone() }).await?);
+    if has_all(&stored, wanted) { Ok(stored) } else { fetch(edge, server, stored).await }
+}
+
 /// What a server says of its keys; what was known, where it says nothing.
 async fn fetch<E: Transport>(
     edge: &E,

@@ -14,7 +14,7 @@ use tern_ports::{
 
 use super::{
     invite::shown,
-    remote::SOON,
+    requests::SOON,
     through::{Deed, candidates, first, leave, make, send},
 };
 
@@ -36,7 +36,7 @@ pub async fn reject<E: Transport + Clock>(
     let servers = candidates(config, named, MOST_SERVERS);
     let told = first(servers, async |server| leave(edge, config, (room_id, user_id), (&server, content)).await);
     drop(told.await);
-    ask_user(edge, user_id, RejectInvite { room_id: room_id.to_owned() }).await.map(drop)
+    ask_user(edge, user_id, RejectInvite { room_id: room_id.to_owned(), withdrawal: None }).await.map(drop)
 }
 
 /// Knocks, through one of these servers or those that are known to be in the room.

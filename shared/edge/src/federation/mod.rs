@@ -7,13 +7,13 @@
 //! - [`handshake`] is how their users join, leave and knock through this server, and [`invite`] how they
 //!   invite users of this one.
 //! - [`joining`] is how users here join rooms of other servers, with the keys that `room_keys` finds; [`leaving`] how they reject
-//!   invites and knock, both `through` one of these servers; [`inviting`] how they invite users of others. `remote` makes
+//!   invites and knock, both `through` one of these servers; [`inviting`] how they invite users of others. [`requests`] makes
 //!   the requests.
 //! - [`awake`] has what waits for a server sent when it asks something.
 //! - [`queries`]: profiles, aliases and devices of users here; [`rooms`]: which room is asked about; [`hierarchy`]: spaces.
 //! - [`third_party`] is invites to addresses.
 //!
-//! And what is asked of them, by [`lookup`]: [`profiles`] of their users, their [`directory`], [`summaries`] of their rooms.
+//! And what is asked of them, by [`requests`]: [`profiles`] of their users, their [`directory`], [`summaries`] of their rooms.
 
 pub mod awake;
 pub mod directory;
@@ -27,12 +27,11 @@ pub mod inviting;
 pub mod joining;
 pub mod key_cache;
 pub mod leaving;
-pub mod lookup;
 pub mod notary;
 pub mod own_keys;
 pub mod profiles;
 pub mod queries;
-mod remote;
+pub mod requests;
 mod room_keys;
 pub mod rooms;
 pub mod sender;

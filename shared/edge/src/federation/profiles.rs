@@ -7,7 +7,7 @@ use ruma::{OwnedUserId, UserId};
 use tern_model::{MatrixError, Millis};
 use tern_ports::{Clock, Transport, wire::user::Profile};
 
-use super::lookup::{ask, escaped};
+use super::requests::{escaped, look_up};
 
 /// How long a profile, or that there is none, is remembered, in milliseconds.
 const FRESH_FOR: u64 = 60_000;
@@ -46,7 +46,7 @@ impl RemoteProfiles {
         }
         admit()?;
         let target = format!("/_matrix/federation/v1/query/profile?user_id={}", escaped(user_id.as_str()));
-        let answer = ask(edge, user_id.server_name(), target, None, LONGEST).await;
+        let answer = look_up(edge, user_id.server_name(), target, None, LONGEST).await;
         let is_kept = match &answer {
             Ok(answer) => answer.text().len() <= LONGEST_KEPT,
             // Not the other server's fault.

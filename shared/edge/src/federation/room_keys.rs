@@ -24,7 +24,7 @@ use tern_ports::{
 use super::{
     event_keys::{Signers, written},
     key_cache::{KeyCache, has_all},
-    remote::in_small_letters,
+    requests::in_small_letters,
 };
 
 /// Of so many servers each is asked for by itself, as for any event.

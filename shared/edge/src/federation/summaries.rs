@@ -9,7 +9,7 @@ use tern_model::{BoundedVec, Config, MatrixError, Millis, RawJson, RoomFacts};
 use tern_ports::{Clock, Transport};
 use tern_room::facts::may_preview;
 
-use super::lookup::{ask, escaped};
+use super::requests::{escaped, look_up};
 
 /// Rooms that are asked about for one answer, at most, and of them at a time.
 const MOST_ASKED: usize = 20;
@@ -135,7 +135,7 @@ async fn first<E: Transport>(
     for server in servers.into_iter().take(MOST_SERVERS) {
         let path = "/_matrix/federation/v1/hierarchy/";
         let target = format!("{path}{}?suggested_only={suggested_only}", escaped(room_id.as_str()));
-        let said = ask(edge, server, target, None, LONGEST).await;
+        let said = look_up(edge, server, target, None, LONGEST).await;
         match said.and_then(|said| said.read::<Space>().map_err(|_| unknown())) {
             Ok(space) if space.room.room_id == *room_id => return Ok(space),
             Ok(_) => {}

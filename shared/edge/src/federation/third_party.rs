@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tern_model::{Bounded, BoundedJson, BoundedVec, Config, MatrixError, RawJson};
 use tern_ports::{Transport, outbound::HttpMethod};
 
-use super::lookup::{self, escaped};
+use super::requests::{escaped, look_up};
 
 /// Invites of one notice.
 const MOST_INVITES: usize = 10;
@@ -108,7 +108,7 @@ async fn exchange<E: Transport>(
     };
     let body = RawJson::from_value(&event).map_err(|_| MatrixError::internal())?;
     let target = format!("/_matrix/federation/v1/exchange_third_party_invite/{}", escaped(invite.room_id.as_str()));
-    lookup::ask(edge, server, target, Some((HttpMethod::Put, body)), LONGEST_ANSWER).await.map(drop)
+    look_up(edge, server, target, Some((HttpMethod::Put, body)), LONGEST_ANSWER).await.map(drop)
 }
 
 /// `PUT /exchange_third_party_invite/{roomId}`: why this server does not complete the event, by which another one wants its user

@@ -6,10 +6,7 @@ use tern_model::{Config, Handshake, MatrixError, Pdu, RawJson};
 use tern_ports::{Clock, Transport};
 use tern_room::{SUPPORTED, Signer, Version, template::complete};
 
-use super::{
-    lookup::escaped,
-    remote::{LATE_MS, SOON, ask, in_small_letters},
-};
+use super::requests::{LATE_MS, SOON, ask, escaped, in_small_letters};
 
 /// Who does what where.
 #[derive(Clone, Copy)]

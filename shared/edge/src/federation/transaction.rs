@@ -4,13 +4,16 @@
 use std::collections::BTreeMap;
 
 use futures::{StreamExt, stream};
-use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tern_model::{BoundedVec, Config, MatrixError, RawJson};
+use tern_model::{BoundedVec, Config, EventRef, MatrixError, RawJson};
 use tern_ports::{
-    Clock, Transport, ask_room,
-    wire::receive::{PduResult, Receipted, ReceiveEvents},
+    Clock, Transport, ask_room, ask_user,
+    wire::{
+        invite::{MOST_CITED, RejectInvite, Withdrawal},
+        receive::{PduResult, Receipted, ReceiveEvents},
+    },
 };
 use tern_room::receipt::presumed_id;
 
@@ -19,6 +22,7 @@ use super::{
     event_keys::Signers,
     key_cache::KeyCache,
 };
+use crate::join::is_local;
 
 /// Most events of a transaction.
 pub const MOST_PDUS: usize = 50;
@@ -95,10 +99,44 @@ async fn tell<E: Transport + Clock>(
     let mut signers = Signers::default();
     for event in &events {
         signers.add(event, edge.now());
+        withdraw(edge, config, (origin, room_id), event).await?;
     }
     let keys = signers.keys(edge, config, cache, admit).await?;
     let origin: OwnedServerName = origin.to_owned();
     ask_room(edge, room_id, ReceiveEvents { origin, version: None, events, outliers: Vec::new(), keys }).await
+}
+
+/// Takes an invite of a user here back, where an event of its server does so: of a room that is not here the user's hub knows
+/// alone. That hub looks at which invite is meant; the request is signed by the server.
+async fn withdraw<E: Transport>(
+    edge: &E,
+    config: &Config,
+    (origin, room_id): (&ServerName, &RoomId),
+    event: &RawJson,
+) -> Result<(), MatrixError> {
+    #[derive(Deserialize)]
+    struct Removal {
+        r#type: String,
+        sender: OwnedUserId,
+        state_key: OwnedUserId,
+        content: Content,
+        auth_events: BoundedVec<EventRef, MOST_CITED>,
+    }
+    #[derive(Deserialize)]
+    struct Content {
+        membership: String,
+    }
+    let Ok(Removal { r#type, sender, state_key, content, auth_events }) = event.read() else { return Ok(()) };
+    let is_theirs = sender.server_name().as_str().eq_ignore_ascii_case(origin.as_str());
+    let removes = r#type == "m.room.member" && matches!(content.membership.as_str(), "leave" | "ban");
+    if !is_theirs || !removes || !is_local(config, &state_key) {
+        return Ok(());
+    }
+    let withdrawal = Some(Withdrawal { sender, auth_events });
+    match ask_user(edge, &state_key, RejectInvite { room_id: room_id.to_owned(), withdrawal }).await {
+        Err(error) if error.status >= 500 || error.status == 429 => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// What is said of the events of a room. That the room takes none of them is no fault of the transaction.

@@ -88,9 +88,24 @@ pub struct PreparedInvite {
     pub shown: Vec<RawJson>,
 }
 
-/// Takes an invite or a knock away, as its user wants; 404 `M_NOT_FOUND` when there is none.
+/// Most events that a withdrawal cites.
+pub const MOST_CITED: usize = 10;
+
+/// An event by which a server takes an invite of one of its users back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawal {
+    /// Who takes it back; the request was signed by their server.
+    pub sender: OwnedUserId,
+    /// Its `auth_events`, the invite among them.
+    pub auth_events: BoundedVec<EventRef, MOST_CITED>,
+}
+
+/// Takes an invite or a knock away, as its user wants, or an invite as the server of whoever has invited does; 404 `M_NOT_FOUND` when there is none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectInvite {
     /// The room.
     pub room_id: OwnedRoomId,
+    /// It is the other server that takes it away: only the invite that is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawal: Option<Withdrawal>,
 }

@@ -38,6 +38,8 @@ pub(super) struct Queue {
     /// The transaction in flight, with what is in it.
     pub(super) prepared: RefCell<Option<Prepared>>,
     pub(super) running: Cell<bool>,
+    /// The last room in a transaction that had no place for more: the next one begins after it.
+    pub(super) turn: RefCell<Option<OwnedRoomId>>,
     /// A room's hub could not be asked.
     pub(super) hub_failures: Cell<u32>,
     /// When a transaction was last sent in this life, and the status of the answer, if there was one.

@@ -150,6 +150,17 @@ impl<S: Sql> Store<'_, S> {
         self.0.query(sql, &[u64::from(limit).into()])?.iter().map(lane_of).collect()
     }
 
+    /// The same, beginning with the room that comes after this one: each has its turn.
+    pub(super) fn pending_after(&self, room_id: &OwnedRoomId, limit: u32) -> Result<Vec<Lane>, SqlError> {
+        let params = [room_id.as_str().into(), u64::from(limit).into()];
+        let later = "SELECT room_id, next, last FROM lane WHERE room_id > ? AND next <= last ORDER BY room_id LIMIT +?";
+        let earlier =
+            "SELECT room_id, next, last FROM lane WHERE room_id <= ? AND next <= last ORDER BY room_id LIMIT +?";
+        let mut rows = self.0.query(later, &params)?;
+        rows.extend(self.0.query(earlier, &params)?);
+        rows.iter().take(limit as usize).map(lane_of).collect()
+    }
+
     pub(super) fn put_lane(&self, lane: &Lane) -> Result<(), SqlError> {
         self.0.query(
             "INSERT INTO lane VALUES (?, ?, ?) ON CONFLICT (room_id) DO UPDATE SET next = excluded.next, last = excluded.last",

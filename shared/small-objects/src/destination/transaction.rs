@@ -131,7 +131,7 @@ impl<H: ObjectHost> DestinationActor<H> {
         edus.extend(messages);
         let (mut parts, mut pdus, mut rooms) = (Vec::new(), Vec::new(), Vec::new());
         let most_bytes = self.peer().most_bytes();
-        for lane in self.store().pending(MOST_ROOMS)? {
+        for lane in self.waiting_rooms()? {
             let bytes: usize = edus.iter().chain(&pdus).map(|item: &RawJson| item.text().len()).sum();
             let left = most.saturating_sub(u32::try_from(pdus.len()).unwrap_or(u32::MAX));
             if left == 0 || bytes >= most_bytes {
@@ -151,6 +151,8 @@ impl<H: ObjectHost> DestinationActor<H> {
                 Err(_) => later = true,
             }
         }
+        // Rooms that this one had no place for come first in the next.
+        self.queue.turn.replace(parts.last().map(|part: &Part| part.room_id.clone()));
         if parts.is_empty()
             && let Some(prepared) = self.ephemeral_transaction(row.birth)
         {
@@ -166,6 +168,14 @@ impl<H: ObjectHost> DestinationActor<H> {
         let transaction = self.begin_transaction(Transaction { id: String::new(), parts, to_device, devices })?;
         let ephemeral = self.for_service.take().into();
         Ok(self.keep(Prepared { transaction, pdus, ephemeral, edus, edus_of_devices, fleeting, rooms }))
+    }
+
+    /// Rooms of which something waits, those first that the last transaction had no place for.
+    fn waiting_rooms(&self) -> Result<Vec<Lane>, SqlError> {
+        match &*self.queue.turn.borrow() {
+            Some(last) => self.store().pending_after(last, MOST_ROOMS),
+            None => self.store().pending(MOST_ROOMS),
+        }
     }
 
     /// A transaction of which nothing is written: what is in it is lost with the object's memory, and its id is never used

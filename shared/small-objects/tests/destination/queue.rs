@@ -334,6 +334,24 @@ fn many_events_go_in_several_transactions_within_their_bounds() {
 }
 
 #[test]
+fn a_busy_room_lets_the_others_have_their_turn() {
+    let play = Play::new();
+    play.answers([page(500)]);
+    play.happens(&room(), 1, 1);
+    // Its id is the first; it has so much to say that it fills one transaction after the other.
+    play.happens(&room(), 2, 400);
+    for (name, at) in [("!s:tern.test", 1_001), ("!t:tern.test", 2_001)] {
+        play.happens(&OwnedRoomId::try_from(name).unwrap(), at, at);
+    }
+    play.scene.pass(60 * MINUTE);
+    let sent = play.take();
+    let number = |at: u64| sent.iter().position(|events| events.contains(&at)).unwrap();
+    assert!(number(1_001) <= 3 && number(2_001) <= 3, "{:?}", sent.iter().map(Vec::len).collect::<Vec<_>>());
+    let busy: Vec<u64> = sent.into_iter().skip(1).flatten().filter(|at| *at < 1_000).collect();
+    assert_eq!(busy, (1..=400).collect::<Vec<_>>(), "in order, all of it");
+}
+
+#[test]
 fn of_a_room_that_is_gone_or_left_nothing_stays() {
     for gone in [true, false] {
         let play = Play::new();

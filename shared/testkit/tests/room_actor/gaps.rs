@@ -10,11 +10,13 @@ use serde_json::{Value, json};
 use tern_model::{MatrixError, Millis, Name, Pdu, RawJson};
 use tern_ports::{
     Clock as _,
-    wire::{DestinationCommand, destination::RemoteAnswer, frame, server_keys::StoredServerKey},
+    wire::{
+        DestinationCommand, destination::RemoteAnswer, frame, receive::ReceiveEvents, server_keys::StoredServerKey,
+    },
 };
 
 use super::{
-    far::{AWAY, at, keys},
+    far::{AWAY, at, keys, results},
     scene::{Scene, texts},
 };
 
@@ -110,6 +112,20 @@ fn whoever_sent_what_came_too_early_is_asked_for_the_rest() {
     assert_eq!(said(&scene), 12);
     assert_eq!(scene.count("SELECT count(*) FROM waiting"), 0);
     assert!(far.asked.get() <= 5, "{}", far.asked.get());
+}
+
+/// The proxy could not have the key: the event is refused, and nobody sends it again.
+#[test]
+fn an_event_whose_key_was_out_of_reach_is_fetched_once_another_stands_on_it() {
+    let scene = Scene::shared();
+    let sent = late(&scene, 2);
+    let far = Far::around(&scene, &sent);
+    let without_keys = ReceiveEvents { keys: Vec::new(), ..Scene::receiving(&sent[..1], &[]) };
+    assert!(results(&scene.ask(without_keys).unwrap())[0].starts_with("dropped: "));
+    assert_eq!(scene.take(&sent[1..]), ["missing 1"]);
+    scene.ring_until_silent();
+    assert_eq!((said(&scene), scene.count("SELECT count(*) FROM waiting")), (2, 0));
+    assert!(far.asked.get() > 0);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod full;
 mod gaps;
 mod handshakes;
 mod history;
+mod hostile;
 mod ignored;
 mod joining;
 mod long;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tern_model::{BoundedJson, BoundedVec, EventRef, Millis, Notice};
-use tern_ports::wire::invite::{DeliverInvite, ListInviters, RejectInvite};
+use tern_ports::wire::invite::{DeliverInvite, ListInviters, RejectInvite, Withdrawal};
 
 use super::support::{Hub, alice, bob, member, notice, raw, room, rooms_only};
 
@@ -16,14 +16,49 @@ fn invite(number: u64) -> DeliverInvite {
         room_id: room("far"),
         event_id: EventRef::try_from(format!("$invite{number}").as_str()).unwrap(),
         ts: Millis(5),
-        event: BoundedJson::new(raw(&json!({ "type": "m.room.member" }))).unwrap(),
+        event: BoundedJson::new(raw(&json!({
+            "type": "m.room.member", "sender": bob(), "content": { "membership": "invite" },
+        })))
+        .unwrap(),
         stripped: BoundedVec::new(shown).unwrap(),
         knock: false,
     }
 }
 
 fn reject() -> RejectInvite {
-    RejectInvite { room_id: room("far") }
+    RejectInvite { room_id: room("far"), withdrawal: None }
+}
+
+fn withdraw(sender: &str, cited: &[&str]) -> RejectInvite {
+    let auth_events = cited.iter().map(|id| EventRef::try_from(*id).unwrap()).collect();
+    let withdrawal =
+        Withdrawal { sender: sender.try_into().unwrap(), auth_events: BoundedVec::new(auth_events).unwrap() };
+    RejectInvite { withdrawal: Some(withdrawal), ..reject() }
+}
+
+#[test]
+fn the_server_that_invited_takes_back_the_invite_that_it_means_and_no_other() {
+    let hub = Hub::new();
+    let session = hub.login("A");
+    hub.ask(invite(2)).unwrap();
+    let moderator = format!("@mod:{}", bob().server_name());
+    for refused in [
+        withdraw(bob().as_str(), &["$create", "$invite1"]),
+        withdraw(bob().as_str(), &[]),
+        withdraw("@mod:third.org", &["$create", "$invite2"]),
+    ] {
+        assert_eq!(hub.ask(refused).unwrap_err().status, 404);
+    }
+    let first = hub.classic(&session, None, false).unwrap().body();
+    assert_eq!(names(&first["rooms"]["invite"]), [room("far").as_str()]);
+    let meant = withdraw(&moderator, &["$create", "$invite2"]);
+    assert!(hub.ask(meant.clone()).is_ok());
+    assert_eq!(hub.ask(meant).unwrap_err().status, 404, "once more");
+    let second = hub.classic(&session, first["next_batch"].as_str(), false).unwrap().body();
+    assert_eq!(names(&second["rooms"]["leave"]), [room("far").as_str()], "{second}");
+    // What a user has knocked with is nobody's invite.
+    hub.ask(DeliverInvite { knock: true, event: BoundedJson::new(raw(&json!({}))).unwrap(), ..invite(3) }).unwrap();
+    assert_eq!(hub.ask(withdraw(&moderator, &["$invite3"])).unwrap_err().status, 404);
 }
 
 fn names(section: &Value) -> Vec<String> {

@@ -17,6 +17,12 @@ pub(crate) fn put(sql: &impl Sql, room_id: &RoomId, event_id: &str, event: &str)
     Ok(!new.is_empty())
 }
 
+/// The id of an invite, and what its server signed.
+pub(crate) fn read(sql: &impl Sql, room_id: &RoomId) -> Result<Option<(String, String)>, SqlError> {
+    let rows = sql.query("SELECT event_id, event FROM outside_invite WHERE room_id = ?", &[room_id.as_str().into()])?;
+    Ok(rows.first().and_then(|row| Some((row.string(0)?, row.string(1)?))))
+}
+
 /// Takes an invite away.
 pub(crate) fn take(sql: &impl Sql, room_id: &RoomId) -> Result<(), SqlError> {
     sql.query("DELETE FROM outside_invite WHERE room_id = ?", &[room_id.as_str().into()])?;

@@ -1,5 +1,6 @@
-//! Requests of this server to another one, and what its refusals mean here.
+//! Requests of this server to another one, for somebody who waits for the answer, and what its refusals mean here.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ruma::{OwnedServerName, ServerName};
 use serde::{Deserialize, de::DeserializeOwned};
 use tern_federation::server_name::ServerName as Parsed;
@@ -15,8 +16,19 @@ pub(super) const SOON: (u64, usize) = (10_000, 256 * 1024);
 /// The same for one that takes the other server some work.
 pub(super) const LATE_MS: u64 = 60_000;
 
+/// How long a lookup for a client may take, in milliseconds.
+const LOOKUP_MS: u64 = 15_000;
+
+/// What stands in a path or query as it is (RFC 3986, 2.3).
+const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// Most characters of what another server says is wrong.
 const MOST_SAID: usize = 200;
+
+/// Text as a segment of a path or a value of a query.
+pub fn escaped(text: &str) -> String {
+    utf8_percent_encode(text, &PLAIN).to_string()
+}
 
 /// Asks another server; with a body by `PUT`. The answer is that of a success.
 ///
@@ -27,21 +39,53 @@ pub(super) async fn ask<E: Transport, T: DeserializeOwned>(
     edge: &E,
     server: &ServerName,
     (target, body): (String, Option<RawJson>),
-    (timeout_ms, max_bytes): (u64, usize),
+    bounds: (u64, usize),
 ) -> Result<T, MatrixError> {
-    let request = SendRequest {
-        method: if body.is_some() { HttpMethod::Put } else { HttpMethod::Get },
-        target: Bounded::new(target)?,
-        body: body.map(BoundedJson::new).transpose()?,
-        timeout_ms,
-        max_bytes,
-        background: false,
-    };
-    let answer = ask_destination(edge, server, request).await?;
+    let answer = exchange(edge, server, (target, body.map(|body| (HttpMethod::Put, body))), bounds).await?;
     match &answer.body {
         Some(body) if (200..300).contains(&answer.status) => body.read().map_err(|_| unusable("its answer is none")),
         _ => Err(refused(&answer)),
     }
+}
+
+/// Looks something up with a `GET`, or with the method and body that are given. `max_bytes` is what the answer may take.
+///
+/// # Errors
+/// 404 `M_NOT_FOUND` and 403 `M_FORBIDDEN` as the other server says; 502 `M_UNKNOWN` for any other answer than 200 with JSON;
+/// those of [`SendRequest`].
+pub async fn look_up<E: Transport>(
+    edge: &E,
+    server: &ServerName,
+    target: String,
+    body: Option<(HttpMethod, RawJson)>,
+    max_bytes: usize,
+) -> Result<RawJson, MatrixError> {
+    let answer = exchange(edge, &object_of(server)?, (target, body), (LOOKUP_MS, max_bytes)).await?;
+    match (answer.status, answer.body) {
+        (200, Some(body)) => Ok(body),
+        (404, _) => Err(MatrixError::not_found("The other server knows nothing of it")),
+        (403, _) => Err(MatrixError::forbidden("The other server refuses to tell")),
+        _ => Err(MatrixError::new(502, "M_UNKNOWN", "The other server did not answer as it should")),
+    }
+}
+
+async fn exchange<E: Transport>(
+    edge: &E,
+    server: &ServerName,
+    (target, body): (String, Option<(HttpMethod, RawJson)>),
+    (timeout_ms, max_bytes): (u64, usize),
+) -> Result<RemoteAnswer, MatrixError> {
+    let (method, body) = body.map_or((HttpMethod::Get, None), |(method, body)| (method, Some(body)));
+    let (target, body) = (Bounded::new(target)?, body.map(BoundedJson::new).transpose()?);
+    ask_destination(edge, server, SendRequest { method, target, body, timeout_ms, max_bytes, background: false }).await
+}
+
+/// The name of a server's object.
+///
+/// # Errors
+/// 400 `M_INVALID_PARAM` for what is no name of a server.
+pub(crate) fn object_of(server: &ServerName) -> Result<OwnedServerName, MatrixError> {
+    in_small_letters(server.as_str()).ok_or_else(|| MatrixError::invalid_param("Not the name of a server"))
 }
 
 /// The name of a server as its object has it; nothing for what is no name of a server.
