@@ -85,7 +85,7 @@ fn the_text_has_a_type_for_every_name_and_its_numbers_add_up() {
                 bucket = value;
             }
             "tern_request_duration_seconds_count" => {
-                assert!((value - bucket).abs() < 0.1 && (value - 40.0).abs() < 0.1)
+                assert!((value - bucket).abs() < 0.1 && (value - 40.0).abs() < 0.1);
             }
             _ => {}
         }

@@ -74,7 +74,7 @@ impl Format {
         let (unit_ms, unit) = match ms {
             ..HOUR_MS => (MINUTE_MS, self.0.minute_unit),
             // A day is told in hours, half a week in days.
-            ..=DAY_MS => (HOUR_MS, self.0.hour_unit),
+            HOUR_MS..=DAY_MS => (HOUR_MS, self.0.hour_unit),
             _ => (DAY_MS, self.0.day_unit),
         };
         let number = float(ms) / float(unit_ms);

@@ -44,18 +44,18 @@ fn read(sql: &impl Sql, ask: &Export) -> Result<(Vec<Value>, Option<Value>), Sql
             left = left.saturating_sub(bytes);
             rows.extend(part);
             if left == 0 {
-                read.push(shown(table, rows));
+                read.push(shown(table, &rows));
                 return Ok((read, Some(json!({ "table": table.name, "offset": offset }))));
             }
         }
         if !rows.is_empty() {
-            read.push(shown(table, rows));
+            read.push(shown(table, &rows));
         }
     }
     Ok((read, None))
 }
 
-fn shown(table: &Table, rows: Vec<Value>) -> Value {
+fn shown(table: &Table, rows: &[Value]) -> Value {
     json!({ "name": table.name, "columns": table.columns, "rows": rows })
 }
 

@@ -3,7 +3,7 @@
 mod restore;
 pub mod tables;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tern_model::{MatrixError, Name, RawJson};
 use tern_ports::{Row, Value, wire::archive::Archive};
@@ -87,6 +87,12 @@ fn named(databases: &impl Databases, database: &str, table: &str) -> Result<(Dat
     tables(database).iter().find(|one| one.name == table).map(|table| (database, table)).ok_or_else(missing)
 }
 
+#[derive(Serialize)]
+struct Page {
+    rows: Vec<RawJson>,
+    next: Option<RawJson>,
+}
+
 async fn rows(
     databases: &impl Databases,
     database: Database,
@@ -101,15 +107,10 @@ async fn rows(
     let line = |row: &Row| RawJson::parse(row.string(0).unwrap_or_default()).map_err(|_| MatrixError::internal());
     let lines = rows.iter().map(line).collect::<Result<Vec<_>, _>>()?;
     let next = rows.last().and_then(|row| RawJson::parse(row.string(1)?).ok());
-    #[derive(serde::Serialize)]
-    struct Page {
-        rows: Vec<RawJson>,
-        next: Option<RawJson>,
-    }
     shown(&Page { rows: lines, next })
 }
 
-fn shown<T: serde::Serialize>(value: &T) -> Result<RawJson, MatrixError> {
+fn shown<T: Serialize>(value: &T) -> Result<RawJson, MatrixError> {
     RawJson::from_value(value).map_err(|_| MatrixError::internal())
 }
 
