@@ -18,9 +18,9 @@ const MEMORY = 256 * 1024 * 1024;
 
 export const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
-/** Whole or not at all. */
-export function writeWhole(file, content) {
-  writeFileSync(`${file}.draft`, content, { mode: 0o600 });
+/** Whole or not at all; with `flush` even when power is cut. */
+export function writeWhole(file, content, { flush = false } = {}) {
+  writeFileSync(`${file}.draft`, content, { mode: 0o600, flush });
   renameSync(`${file}.draft`, file);
 }
 

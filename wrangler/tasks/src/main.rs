@@ -9,11 +9,13 @@
 //! | `doctor` | [`doctor`]: what is wrong with a running deployment
 //! | `federation check` | [`federation`]: how another server is found, and what is wrong with it
 //! | `backup`, `restore` | [`backup`]: everything a server has, into a folder and back
+//! | `appservice …` | [`appservice`]: the application services that a server knows
 //! | `build`, `wrangler`, `keys` | what a deployment needs; [`keys`] also rotates the keys of id tokens |
 //!
 //! The server itself is started by `launch.mjs` beside this package, which uses wrangler's own libraries.
 
 mod administration;
+mod appservice;
 mod backup;
 mod cargo_tools;
 mod checkout;
@@ -72,6 +74,8 @@ cargo xtask backup DIR [--key-file FILE] [--state .tern | --deployment NAME | --
     Keep everything a server has, encrypted; again, only what changed. --verify reads the backup alone.
 cargo xtask restore DIR [--key-file FILE] [--state .tern | --deployment NAME | --url URL]
     Bring a backup into a server without users. One that was cut is run again.
+cargo xtask appservice add FILE [--replace] | list | remove ID   [--state .tern | --deployment NAME]
+    The bridges and bots that a server knows. FILE is the registration that a bridge writes (YAML); it is taken as it is.
 cargo xtask test [--full]
     Every check. --full adds the slow ones, and fuzzing when there is a nightly compiler.
 cargo xtask build [--release]
@@ -117,6 +121,7 @@ fn run() -> Result<ExitCode> {
         "doctor" => doctor::run(&checkout, &runner, arguments),
         "federation" => federation::run(&checkout, &runner, arguments),
         "backup" | "restore" => backup::run(&checkout, &runner, &command, arguments),
+        "appservice" => appservice::run(&checkout, &runner, appservice::Options::parse(arguments)?),
         "keys" => keys::run(&checkout, &runner, arguments),
         other => bail!("unknown command {other}\n\n{USAGE}"),
     }
