@@ -15,11 +15,11 @@ const ALONE = [
 ];
 /** They have a server of their own, which mostly waits for them: two at once. */
 const OWN = [
-  'appservice.spec.ts', 'appservice-transactions.spec.ts', 'backup.spec.ts', 'billed-rows.spec.ts', 'federation-media.spec.ts',
-  'federation-rooms.spec.ts', 'federation-send.spec.ts', 'federation.spec.ts', 'guards.spec.ts', 'heisenbridge.spec.ts', 'keys.spec.ts',
-  'logs.spec.ts', 'mail.spec.ts', 'metrics.spec.ts',
-  'oauth-client.spec.ts', 'openid.spec.ts', 'pages-further.spec.ts', 'previews.spec.ts', 'room-version.spec.ts', 'synapse-crypto.spec.ts',
-  'synapse-encryption.spec.ts', 'synapse-join.spec.ts', 'synapse-media.spec.ts', 'synapse-rooms.spec.ts', 'synapse.spec.ts', 'upstream.spec.ts',
+  'appservice-add.spec.ts', 'appservice-transactions.spec.ts', 'appservice.spec.ts', 'backup.spec.ts', 'billed-rows.spec.ts',
+  'federation-media.spec.ts', 'federation-rooms.spec.ts', 'federation-send.spec.ts', 'federation.spec.ts', 'guards.spec.ts',
+  'heisenbridge.spec.ts', 'keys.spec.ts', 'logs.spec.ts', 'mail.spec.ts', 'metrics.spec.ts', 'oauth-client.spec.ts', 'openid.spec.ts',
+  'pages-further.spec.ts', 'previews.spec.ts', 'room-version.spec.ts', 'synapse-crypto.spec.ts', 'synapse-encryption.spec.ts',
+  'synapse-join.spec.ts', 'synapse-media.spec.ts', 'synapse-rooms.spec.ts', 'synapse.spec.ts', 'upstream.spec.ts',
 ];
 /** For a whole file too, and one of `--full` builds matrix-rust-sdk first. */
 const TEST_TIMEOUT_MS = process.argv.includes('--full') ? 120 * 60_000 : 240_000;
