@@ -20,7 +20,12 @@ function json(text, where) {
   }
 }
 
-const read = (file) => (existsSync(file) ? json(readFileSync(file, "utf8"), file) : {});
+/** The object in a file, empty when there is none. */
+function read(file) {
+  const content = existsSync(file) ? json(readFileSync(file, "utf8"), file) : {};
+  if (typeof content !== "object" || content === null || Array.isArray(content)) throw new Error(`${file} is no JSON object`);
+  return content;
+}
 
 /** The list, which may be written as JSON or as a string of JSON. */
 function listIn(file, content) {
