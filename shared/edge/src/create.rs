@@ -6,12 +6,12 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
-use ruma::{OwnedRoomId, OwnedUserId, ServerName, UserId};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
 use tern_model::{Config, MatrixError};
 use tern_ports::{
     Clock, Entropy, Transport, ask_room, ask_storage,
     wire::{
-        room::{CreateRoom, Draft},
+        room::{ChangeMembership, CreateRoom, Draft, MembershipAction},
         storage::{RegisterRoom, ReleaseAlias},
     },
 };
@@ -21,13 +21,13 @@ pub use tern_room::CreateRoomRequest;
 
 use crate::{
     federation::inviting::{self, Invite},
-    join::is_local,
+    join::{invited, is_local},
     profile,
 };
 
 /// Most users that can be invited while creating a room.
 const MAX_INVITES: usize = 100;
-/// Profiles that are read at the same time: a worker may have six connections open.
+/// Profiles that are read, and other servers that are asked, at the same time: a worker may have six connections open.
 const AT_ONCE: usize = 6;
 
 /// The default room version, and all that rooms can be made with.
@@ -42,10 +42,12 @@ pub fn makes_rooms_of(version: &str) -> bool {
 }
 
 /// Makes a room. The hub commits all of its events or none; with an alias or as a listed room it is registered before,
-/// and that is undone when the hub refuses.
+/// and that is undone when the hub refuses. Users of other servers are invited when it is there; when none of them can be, the
+/// creator leaves again a room that nobody else was invited to or can find.
 ///
 /// # Errors
-/// What the request asks for cannot be, or the alias is taken.
+/// What the request asks for cannot be, or the alias is taken; 403 `M_FORBIDDEN` for users of servers that are not met; that of
+/// the first invite, where none can be sent.
 pub async fn create_room<E: Transport + Clock + Entropy>(
     edge: &E,
     config: &Config,
@@ -53,17 +55,47 @@ pub async fn create_room<E: Transport + Clock + Entropy>(
     request: &CreateRoomRequest,
 ) -> Result<OwnedRoomId, MatrixError> {
     let signer = rooms_signer(config)?;
-    let invited = invited(config, request)?;
+    let invited = invitees(config, request)?;
+    let is_for_others = !invited.is_empty() || request.room_alias_name.is_some() || is_listed(request);
     let (room_id, elsewhere) =
         found(edge, creator, (&of_some_version(config, request), invited), &signer, None).await?;
-    for draft in elsewhere {
-        let Some(target) = draft.state_key.and_then(|target| OwnedUserId::try_from(target).ok()) else { continue };
-        let content = Some(draft.content);
-        let invite = Invite { room_id: &room_id, caller: creator, target, reason: None, content };
-        // The room is made: whom its server does not let be invited can be invited again.
-        drop(inviting::invite(edge, config, invite).await);
+    let invites = stream::iter(elsewhere).map(|draft| invite(edge, config, (&room_id, creator), draft));
+    let answers: Vec<Result<(), MatrixError>> = invites.buffered(AT_ONCE).collect().await;
+    // Whoever could not be invited can be invited again. Where that is everybody, and nobody else finds the room, it is of no
+    // use, and another attempt would make another one.
+    let is_for_nobody = !is_for_others && answers.iter().all(Result::is_err);
+    match answers.into_iter().find_map(Result::err) {
+        Some(refusal) if is_for_nobody => {
+            abandon(edge, &room_id, creator).await;
+            Err(refusal)
+        }
+        _ => Ok(room_id),
     }
-    Ok(room_id)
+}
+
+/// Invites a user of another server into a room that is made.
+async fn invite<E: Transport + Clock>(
+    edge: &E,
+    config: &Config,
+    (room_id, caller): (&RoomId, &UserId),
+    draft: Draft,
+) -> Result<(), MatrixError> {
+    let target = OwnedUserId::try_from(draft.state_key.unwrap_or_default());
+    let target = target.map_err(|_| MatrixError::invalid_param("Not a user id"))?;
+    let invite = Invite { room_id, caller, target, reason: None, content: Some(draft.content) };
+    inviting::invite(edge, config, invite).await.map(drop)
+}
+
+/// Everybody finds the room.
+fn is_listed(request: &CreateRoomRequest) -> bool {
+    request.visibility.as_deref() == Some("public")
+}
+
+/// Takes the creator out of the room again. Best effort: the answer is the refusal in any case.
+async fn abandon<E: Transport>(edge: &E, room_id: &RoomId, creator: &UserId) {
+    let (caller, target) = (creator.to_owned(), creator.to_owned());
+    let leave = ChangeMembership { caller, action: MembershipAction::Leave, target, reason: None, content: None };
+    let _ = ask_room(edge, room_id, leave).await;
 }
 
 /// The request with the operator's default where it names no version.
@@ -110,18 +142,19 @@ pub(crate) async fn found<E: Transport + Clock + Entropy>(
 
 /// The draft invites a user of another server.
 fn invites_elsewhere(own: &ServerName, draft: &Draft) -> bool {
-    let target = draft.state_key.as_deref().filter(|_| draft.kind == "m.room.member");
-    target.and_then(|target| <&UserId>::try_from(target).ok()).is_some_and(|target| target.server_name() != own)
+    invited(draft).is_some_and(|target| target.server_name() != own)
 }
 
 /// The users to invite; names that are no user ids are left to the plan to refuse.
-fn invited(config: &Config, request: &CreateRoomRequest) -> Result<BTreeSet<OwnedUserId>, MatrixError> {
+fn invitees(config: &Config, request: &CreateRoomRequest) -> Result<BTreeSet<OwnedUserId>, MatrixError> {
     let named = request.invite.iter().flatten();
     let invited: BTreeSet<_> = named.filter_map(|name| OwnedUserId::try_from(name.as_str()).ok()).collect();
     if invited.len() > MAX_INVITES {
         return Err(MatrixError::invalid_param(format!("More than {MAX_INVITES} invites in one request")));
     }
-    // Of others the room knows nothing but the name.
+    // Of others the room knows nothing but the name; whom nobody may ask is known before it is made.
+    let mut others = invited.iter().filter(|user_id| !is_local(config, user_id));
+    others.try_for_each(|user_id| inviting::server_of(config, user_id).map(drop))?;
     Ok(invited.into_iter().filter(|user_id| is_local(config, user_id)).collect())
 }
 

@@ -125,8 +125,12 @@ pub async fn check_invite<E: Transport>(edge: &E, config: &Config, draft: &Draft
     profile::of_invitee(edge, target, &draft.sender).await.map(drop)
 }
 
-/// Sends a state event that invites a user of another server, as any other invite is sent. The event that the state has then;
-/// nothing for any other state event.
+/// Whom a state event invites who is of another server.
+pub fn invited_elsewhere<'a>(config: &Config, draft: &'a Draft) -> Option<&'a UserId> {
+    invited(draft).filter(|target| !is_local(config, target))
+}
+
+/// Sends a state event that invites a user of another server, as any other invite is sent. The event that the state has then.
 ///
 /// # Errors
 /// As [`inviting::invite`].
@@ -134,26 +138,26 @@ pub async fn invite_elsewhere<E: Transport + Clock>(
     edge: &E,
     config: &Config,
     room_id: &RoomId,
-    draft: &Draft,
-) -> Result<Option<Sent>, MatrixError> {
+    (draft, target): (&Draft, &UserId),
+) -> Result<Sent, MatrixError> {
     #[derive(Deserialize)]
     struct Event {
         event_id: OwnedEventId,
     }
-    let Some(target) = invited(draft).filter(|target| !is_local(config, target)) else { return Ok(None) };
     let (caller, content) = (&*draft.sender, Some(draft.content.clone()));
     let invite = Invite { room_id, caller, target: target.to_owned(), reason: None, content };
     if let Some(event_id) = inviting::invite(edge, config, invite).await? {
-        return Ok(Some(Sent { event_id }));
+        return Ok(Sent { event_id });
     }
+    // Invited like that before.
     let (caller, kind, state_key) = (draft.sender.clone(), draft.kind.clone(), target.to_string());
     let there = ask_room(edge, room_id, ReadStateEvent { caller, kind, state_key }).await?;
     let Event { event_id } = there.read().map_err(|_| MatrixError::internal())?;
-    Ok(Some(Sent { event_id }))
+    Ok(Sent { event_id })
 }
 
 /// Whom a state event invites. Of what is no user id the room says what is wrong.
-fn invited(draft: &Draft) -> Option<&UserId> {
+pub(crate) fn invited(draft: &Draft) -> Option<&UserId> {
     #[derive(Deserialize)]
     struct Content {
         membership: String,

@@ -21,12 +21,13 @@ use tern_model::{EventRef, MatrixError, MembershipAction, Name, RawJson};
 use tern_ports::{
     Clock, Unreachable,
     wire::{
-        DestinationCommand, RoomCommand,
+        DestinationCommand, RoomCommand, UserCommand,
         destination::RemoteAnswer,
         invite::{PrepareInvite, PreparedInvite},
         receive::{PduResult, Receipted, ReceiveEvents},
         room::{Draft, Sent},
         server_keys::StoredServerKey,
+        user::Profile,
     },
 };
 use tern_room::Version;
@@ -87,6 +88,7 @@ fn scene(status: u16, answer: Value, result: PduResult) -> (Edge, Seen) {
             reply(vec![Receipted { event_id: None, result: result.clone() }])
         }
         RoomCommand::CreateRoom(_) => reply(Sent { event_id: "$create".try_into().unwrap() }),
+        RoomCommand::ChangeMembership(_) => reply(Sent { event_id: "$leave".try_into().unwrap() }),
         other => Err(Unreachable(format!("unexpected {}", other.name()))),
     });
     let now = seen.clone();
@@ -101,8 +103,11 @@ fn scene(status: u16, answer: Value, result: PduResult) -> (Edge, Seen) {
     (edge, seen)
 }
 
+/// The right signature, beside others that nobody can look at.
 fn signed() -> Value {
-    signing(&made(), 1)
+    let mut answer = signing(&made(), 1);
+    answer["event"]["signatures"]["far.org"]["ed25519:0"] = json!({ "not": "a signature" });
+    answer
 }
 
 fn invite(edge: &Edge, target: &str) -> Result<(), MatrixError> {
@@ -122,7 +127,7 @@ fn an_invite_becomes_part_of_the_room_once_the_other_server_has_signed_it() {
     assert_eq!(seen.prepared.borrow()[0].reason.as_deref(), Some("why"));
     let taken = seen.taken.take().remove(0);
     let mut expected = made();
-    expected["signatures"]["far.org"] = signed()["event"]["signatures"]["far.org"].clone();
+    expected["signatures"]["far.org"] = signing(&made(), 1)["event"]["signatures"]["far.org"].clone();
     assert_eq!(taken.events[0].read::<Value>().unwrap(), expected, "nothing but its signature is theirs");
     assert_eq!((taken.origin.as_str(), taken.keys[0].key_id.as_str()), ("example.org", "ed25519:a"));
 }
@@ -138,7 +143,9 @@ fn where_the_other_server_does_not_agree_nothing_happens() {
         (500, refusal("M_UNKNOWN"), (502, "M_UNKNOWN")),
         (200, json!({ "event": { "signatures": { "x.org": {} } } }), (502, "M_UNKNOWN")),
         (200, json!({}), (502, "M_UNKNOWN")),
+        (200, json!({ "event": { "signatures": { "far.org": {} } } }), (502, "M_UNKNOWN")),
         (200, json!({ "event": { "signatures": { "far.org": { "f": "t" } } } }), (502, "M_UNKNOWN")),
+        (200, json!({ "event": { "signatures": { "far.org": { "ed25519:1": 5 } } } }), (502, "M_UNKNOWN")),
         // Another key than it has, another event.
         (200, signing(&made(), 2), (502, "M_UNKNOWN")),
         (200, signing(&json!({ "type": "m.room.member", "content": { "membership": "join" } }), 1), (502, "M_UNKNOWN")),
@@ -163,9 +170,10 @@ fn a_state_event_that_invites_somebody_elsewhere_is_sent_as_an_invite() {
         redacts: None,
     };
     let put = |draft: Draft| {
-        let room_id = room_id!("!r:example.org");
-        let sent = edge.run(join::invite_elsewhere(&edge, &config(), room_id, &draft));
-        sent.map(|sent| sent.map(|sent| sent.event_id.to_string()))
+        let (room_id, config) = (room_id!("!r:example.org"), config());
+        let Some(target) = join::invited_elsewhere(&config, &draft) else { return Ok(None) };
+        let sent = edge.run(join::invite_elsewhere(&edge, &config, room_id, (&draft, target)));
+        sent.map(|sent| Some(sent.event_id.to_string()))
     };
     assert_eq!(put(draft("@eve:far.org", "invite")), Ok(Some("$invite".to_owned())));
     let content: Value = seen.prepared.borrow()[0].content.as_ref().unwrap().read().unwrap();
@@ -177,13 +185,59 @@ fn a_state_event_that_invites_somebody_elsewhere_is_sent_as_an_invite() {
     assert_eq!(code(put(draft("@eve:away.org", "invite"))), (502, "M_UNREACHABLE".to_owned()));
 }
 
+fn create(edge: &Edge, body: Value) -> Result<(), MatrixError> {
+    let request = serde_json::from_value(body).unwrap();
+    edge.run(create_room(edge, &config(), user_id!("@alice:example.org"), &request)).map(drop)
+}
+
+/// The creator is out of the room again.
+fn is_left(edge: &Edge) -> bool {
+    edge.hubs.sent_to_rooms().iter().any(|(_, command)| match command {
+        RoomCommand::ChangeMembership(change) => change.action == MembershipAction::Leave,
+        _ => false,
+    })
+}
+
+#[test]
+fn a_new_room_to_which_nobody_can_be_invited_is_undone() {
+    let refusal = json!({ "errcode": "M_INVITE_BLOCKED", "error": "no" });
+    let (edge, seen) = scene(403, refusal.clone(), PduResult::Accepted);
+    let nobody = json!({ "invite": ["@gone:away.org", "@eve:far.org"], "preset": "private_chat" });
+    assert_eq!(code(create(&edge, nobody)), (502, "M_UNREACHABLE".to_owned()));
+    assert!(is_left(&edge) && seen.taken.take().is_empty());
+    for others in [
+        json!({ "invite": ["@eve:far.org", "@bob:example.org"] }),
+        json!({ "invite": ["@eve:far.org"], "room_alias_name": "nest" }),
+        json!({ "invite": ["@eve:far.org"], "visibility": "public" }),
+        json!({ "preset": "private_chat" }),
+    ] {
+        let (edge, _) = scene(403, refusal.clone(), PduResult::Accepted);
+        edge.hubs.users(|_, command| match command {
+            UserCommand::ReadInvitee(_) => reply(Profile::default()),
+            _ => error_reply(MatrixError::not_found("Unknown user")),
+        });
+        assert_eq!(create(&edge, others), Ok(()));
+        assert!(!is_left(&edge), "others come in");
+    }
+}
+
+#[test]
+fn whom_nobody_may_ask_is_known_before_a_room_is_made() {
+    let (edge, _) = scene(200, signed(), PduResult::Accepted);
+    let mut closed = config();
+    closed.federation.denied = ["far.org".try_into().unwrap()].into();
+    let request = serde_json::from_value(json!({ "invite": ["@eve:far.org"] })).unwrap();
+    let made = edge.run(create_room(&edge, &closed, user_id!("@alice:example.org"), &request));
+    assert_eq!(code(made), (403, "M_FORBIDDEN".to_owned()));
+    assert!(edge.hubs.sent_to_rooms().is_empty());
+}
+
 #[test]
 fn a_new_room_invites_users_of_other_servers_once_it_is_there() {
     let (edge, seen) = scene(200, signed(), PduResult::Accepted);
     let body =
         json!({ "invite": ["@eve:far.org", "@gone:away.org"], "is_direct": true, "preset": "trusted_private_chat" });
-    let request = serde_json::from_value(body).unwrap();
-    edge.run(create_room(&edge, &config(), user_id!("@alice:example.org"), &request)).unwrap();
+    assert_eq!(create(&edge, body), Ok(()));
     let prepared = seen.prepared.take();
     let content: Value = prepared[0].content.as_ref().unwrap().read().unwrap();
     assert_eq!((prepared[0].target.as_str(), &content["is_direct"]), ("@eve:far.org", &json!(true)));
@@ -194,4 +248,16 @@ fn a_new_room_invites_users_of_other_servers_once_it_is_there() {
         _ => None,
     });
     assert!(drafts.unwrap().iter().all(|draft| draft.state_key.as_deref() != Some("@eve:far.org")));
+    assert!(!is_left(&edge), "somebody is invited");
+}
+
+#[test]
+fn whom_a_new_room_bans_elsewhere_is_not_invited() {
+    let (edge, seen) = scene(200, signed(), PduResult::Accepted);
+    let ban = json!({ "type": "m.room.member", "state_key": "@eve:far.org", "content": { "membership": "ban" } });
+    assert_eq!(create(&edge, json!({ "initial_state": [ban] })), Ok(()));
+    assert!(seen.prepared.take().is_empty());
+    let rooms = edge.hubs.sent_to_rooms();
+    let RoomCommand::CreateRoom(create) = &rooms[0].1 else { unreachable!("nothing else is asked") };
+    assert!(create.drafts.iter().any(|draft| draft.state_key.as_deref() == Some("@eve:far.org")), "the ban goes along");
 }

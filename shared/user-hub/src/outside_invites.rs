@@ -41,8 +41,9 @@ fn is_meant(sql: &impl Sql, room_id: &RoomId, withdrawal: &Withdrawal) -> bool {
         membership: String,
     }
     let Ok(Some((event_id, event))) = outside_invites::read(sql, room_id) else { return false };
+    let server = |user_id: &OwnedUserId| user_id.server_name().as_str().to_ascii_lowercase();
     let of_server = RawJson::parse(event).ok().and_then(|event| event.read::<Invite>().ok()).is_some_and(|invite| {
-        invite.content.membership == "invite" && invite.sender.server_name() == withdrawal.sender.server_name()
+        invite.content.membership == "invite" && server(&invite.sender) == server(&withdrawal.sender)
     });
     of_server && withdrawal.auth_events.iter().any(|cited| cited.as_str() == event_id)
 }

@@ -53,12 +53,10 @@ async fn send_message(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixE
 async fn send_state(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixError> {
     let state_key = Some(request.param("stateKey").to_owned());
     let draft = draft(request, request.param("eventType"), state_key, request.object()?)?;
-    if draft.kind == "m.room.member" && delayed::delay(request)?.is_none() {
+    if let (Some(target), None) = (join::invited_elsewhere(&edge.config, &draft), delayed::delay(request)?) {
         limits::admit_event(edge, request.identity()?, &draft)?;
-        let invite = join::invite_elsewhere(edge, &edge.config, &request.room_id()?, &draft).await?;
-        if let Some(sent) = invite {
-            return Answer::json(&sent);
-        }
+        let sent = join::invite_elsewhere(edge, &edge.config, &request.room_id()?, (&draft, target)).await?;
+        return Answer::json(&sent);
     }
     send(edge, &request.room_id()?, request, draft, None).await
 }

@@ -44,6 +44,15 @@ pub struct Invite<'a> {
 /// Most keys of the other server that one signature is looked at with.
 const MOST_KEYS: usize = 4;
 
+/// The server that is asked whether a user may be invited.
+///
+/// # Errors
+/// 403 `M_FORBIDDEN` for one that is not met.
+pub(crate) fn server_of(config: &Config, target: &UserId) -> Result<OwnedServerName, MatrixError> {
+    let server = candidates(config, once(target.server_name()), 1).pop();
+    server.ok_or_else(|| MatrixError::forbidden("This server does not federate with the user's"))
+}
+
 /// Invites. The invite's id; nothing when the user is invited like that already.
 ///
 /// # Errors
@@ -54,8 +63,7 @@ pub async fn invite<E: Transport + Clock>(
     invite: Invite<'_>,
 ) -> Result<Option<OwnedEventId>, MatrixError> {
     let Invite { room_id, caller, target, reason, content } = invite;
-    let server = candidates(config, once(target.server_name()), 1).pop();
-    let server = server.ok_or_else(|| MatrixError::forbidden("This server does not federate with the user's"))?;
+    let server = server_of(config, &target)?;
     let (reason, content) = (reason.map(Bounded::new).transpose()?, content.map(BoundedJson::new).transpose()?);
     let prepare = PrepareInvite { caller: caller.to_owned(), target, reason, content };
     let Some(prepared) = ask_room(edge, room_id, prepare).await? else { return Ok(None) };
@@ -98,9 +106,7 @@ async fn countersigned<E: Transport + Clock>(
     let unsigned = || unusable("the invite is not signed");
     let theirs = event.signatures.into_iter().find(is_theirs).ok_or_else(unsigned)?;
     let mut signed: CanonicalJsonObject = prepared.event.read().map_err(|_| MatrixError::internal())?;
-    if !is_theirs_signed(edge, prepared, (signed.clone(), server), theirs.clone()).await? {
-        return Err(unsigned());
-    }
+    let theirs = genuine(edge, prepared, (signed.clone(), server), theirs).await?.ok_or_else(unsigned)?;
     match signed.get_mut("signatures") {
         Some(CanonicalJsonValue::Object(signatures)) => drop(signatures.insert(theirs.0, theirs.1)),
         _ => return Err(MatrixError::internal()),
@@ -108,18 +114,25 @@ async fn countersigned<E: Transport + Clock>(
     RawJson::from_value(&signed).map_err(|_| MatrixError::internal())
 }
 
-/// Whether the signatures are of the invite, by a key of the user's server that is good now.
-async fn is_theirs_signed<E: Transport + Clock>(
+/// Those of the signatures that are of the invite, by keys of the user's server that are good now; nothing when one is not, or
+/// none is. The others stay out of the event, since others could not read what they are.
+async fn genuine<E: Transport + Clock>(
     edge: &E,
     prepared: &PreparedInvite,
     (event, server): (CanonicalJsonObject, &OwnedServerName),
     (name, signatures): (String, CanonicalJsonValue),
-) -> Result<bool, MatrixError> {
+) -> Result<Option<(String, CanonicalJsonValue)>, MatrixError> {
     let version = Version::known(&prepared.version).ok_or_else(MatrixError::internal)?;
-    let key_ids = signatures.as_object().into_iter().flat_map(CanonicalJsonObject::keys).take(MOST_KEYS);
+    let (Ok(written_name), CanonicalJsonValue::Object(mut signatures)) =
+        (OwnedServerName::try_from(name.as_str()), signatures)
+    else {
+        return Ok(None);
+    };
     let now = edge.now();
-    let wanted: BTreeMap<String, Millis> = key_ids.map(|key_id| (key_id.clone(), now)).collect();
-    let Ok(written_name) = OwnedServerName::try_from(name.as_str()) else { return Ok(false) };
+    let wanted: BTreeMap<String, Millis> = signatures.keys().take(MOST_KEYS).map(|id| (id.clone(), now)).collect();
     let keys = written(&written_name, &wanted, look_up(edge, server, &wanted).await?);
-    Ok(is_signed(version, event, (name, signatures), &good_at(keys, version, now)))
+    let keys = good_at(keys, version, now);
+    signatures.retain(|key_id, _| keys.get(&name).is_some_and(|keys| keys.contains_key(key_id)));
+    let theirs = (name, CanonicalJsonValue::Object(signatures));
+    Ok(is_signed(version, event, theirs.clone(), &keys).then_some(theirs))
 }

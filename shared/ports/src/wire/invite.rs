@@ -100,7 +100,8 @@ pub struct Withdrawal {
     pub auth_events: BoundedVec<EventRef, MOST_CITED>,
 }
 
-/// Takes an invite or a knock away, as its user wants, or an invite as the server of whoever has invited does; 404 `M_NOT_FOUND` when there is none.
+/// Takes an invite or a knock away, as its user wants, or an invite as the server of whoever has invited does; 404
+/// `M_NOT_FOUND` when there is none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectInvite {
     /// The room.

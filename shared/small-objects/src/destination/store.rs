@@ -152,13 +152,15 @@ impl<S: Sql> Store<'_, S> {
 
     /// The same, beginning with the room that comes after this one: each has its turn.
     pub(super) fn pending_after(&self, room_id: &OwnedRoomId, limit: u32) -> Result<Vec<Lane>, SqlError> {
-        let params = [room_id.as_str().into(), u64::from(limit).into()];
         let later = "SELECT room_id, next, last FROM lane WHERE room_id > ? AND next <= last ORDER BY room_id LIMIT +?";
         let earlier =
             "SELECT room_id, next, last FROM lane WHERE room_id <= ? AND next <= last ORDER BY room_id LIMIT +?";
-        let mut rows = self.0.query(later, &params)?;
-        rows.extend(self.0.query(earlier, &params)?);
-        rows.iter().take(limit as usize).map(lane_of).collect()
+        let mut rows = self.0.query(later, &[room_id.as_str().into(), u64::from(limit).into()])?;
+        let left = u64::from(limit).saturating_sub(rows.len() as u64);
+        if left > 0 {
+            rows.extend(self.0.query(earlier, &[room_id.as_str().into(), left.into()])?);
+        }
+        rows.iter().map(lane_of).collect()
     }
 
     pub(super) fn put_lane(&self, lane: &Lane) -> Result<(), SqlError> {
