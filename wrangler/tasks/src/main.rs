@@ -100,8 +100,8 @@ fn main() -> ExitCode {
 fn run() -> Result<ExitCode> {
     let mut arguments = lexopt::Parser::from_env();
     let command = match arguments.next()? {
-        Some(Value(command)) => command.string()?,
-        None | Some(Short('h') | Long("help")) => {
+        Some(Value(command)) if command != "help" => command.string()?,
+        None | Some(Value(_) | Short('h') | Long("help")) => {
             println!("{USAGE}");
             return Ok(ExitCode::SUCCESS);
         }
