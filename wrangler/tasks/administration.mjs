@@ -17,6 +17,9 @@ export class Administration {
   #token;
 
   constructor(url, token) {
+    const { protocol, hostname } = new URL(url);
+    // Everything passes here, and the token that is good for everything.
+    if (protocol !== "https:" && !["127.0.0.1", "localhost", "[::1]"].includes(hostname)) throw new Error(`${url} is not encrypted: use https`);
     this.#base = `${url.replace(/\/$/u, "")}/_tern/admin/v1/`;
     this.#token = token;
   }
@@ -26,7 +29,7 @@ export class Administration {
     for (let tries = 1, pause = FIRST_PAUSE_MS; ; tries += 1, pause *= 2) {
       const headers = { "authorization": `Bearer ${this.#token}`, "content-type": "application/json" };
       const content = await body?.();
-      const reply = await fetch(this.#base + path, { method, headers, body: content, duplex: "half" }).catch((error) => error);
+      const reply = await fetch(this.#base + path, { method, headers, body: content, duplex: "half", redirect: "error" }).catch((error) => error);
       if (reply.ok) return reply;
       const again = !reply.status || reply.status >= 500 || reply.status === 429;
       if (!again || tries === TRIES) {

@@ -26,41 +26,52 @@ async function column(server, table, name) {
   return values;
 }
 
-/** All pages of one version; nothing when there is no such object; `unchanged` when the known one holds. */
-async function pagesOf(server, kind, name, known) {
+const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+/**
+ * All pages of one version, each to `keep` as it comes; of a version that is gone before the last page, all over again. Nothing when
+ * there is no such object; `unchanged` when the known one holds.
+ */
+async function pagesOf(server, kind, name, known, keep) {
   const path = `backup/${objectPath(kind, name)}`;
-  for (let tries = 0; tries < TRIES; tries += 1) {
-    let text = await server.ask(path, { version: known?.version });
-    let page = JSON.parse(text);
+  for (let tries = 1; tries <= TRIES; tries += 1) {
+    let page = JSON.parse(await server.ask(path, { version: known?.version }));
     if (page.absent) return undefined;
     if (page.unchanged) return "unchanged";
-    const found = { version: page.version, schema: page.schema, texts: [text], parsed: [page] };
-    while (page.next) {
-      text = await server.ask(path, { version: found.version, ...page.next });
-      page = JSON.parse(text);
+    const found = { version: page.version, schema: page.schema, pages: 0 };
+    for (;;) {
+      keep(page.tables, found.pages);
+      found.pages += 1;
+      if (!page.next) return found;
+      page = JSON.parse(await server.ask(path, { version: found.version, ...page.next }));
       if (page.changed || page.absent) break;
-      found.texts.push(text);
-      found.parsed.push(page);
     }
-    if (!page.changed && !page.absent) return found;
+    // Who writes at a steady pace is met in another moment.
+    await pause(Math.random() * 100 * tries);
   }
-  throw new Error(`${name} changes too fast to be read; try again when less is going on`);
+  throw new Error(`${name} changed ${TRIES} times while it was read; try again when less is going on there`);
 }
 
-/** Values of a column in the pages of an object. */
-function values(parsed, table, name) {
-  return parsed.flatMap((page) => page.tables).filter((part) => part.name === table)
+/** Values of a column in a page of an object. */
+function values(tables, table, name) {
+  return tables.filter((part) => part.name === table)
     .flatMap((part) => { const at = part.columns.indexOf(name); return part.rows.map((row) => row[at]); });
 }
 
-/** What of an object the rest of the backup needs. */
+/** What of a page the rest of the backup needs. */
 const FACTS = {
-  users: (parsed) => ({ rooms: values(parsed, "room", "room_id") }),
+  users: (tables) => ({ rooms: values(tables, "room", "room_id") }),
   // Up to there the room's events are in the database, whole.
-  rooms: (parsed) => ({ stored: values(parsed, "head", "forwarded")[0] ?? 0, servers: values(parsed, "servers", "server") }),
+  rooms: (tables) => ({ stored: values(tables, "head", "forwarded"), servers: values(tables, "servers", "server") }),
   destinations: () => ({}),
   services: () => ({}),
 };
+
+function joined(facts) {
+  const all = {};
+  for (const [name, found] of facts.flatMap(Object.entries)) (all[name] ??= []).push(...found);
+  return all;
+}
 
 /** Objects of a class. An object is one entry for its pages, and one that names them. */
 async function objects(server, vault, say, kind, names) {
@@ -70,7 +81,13 @@ async function objects(server, vault, say, kind, names) {
     const key = `${kind}/${name}`;
     const known = vault.known(key);
     const pagesKnown = known && Array.from({ length: known.pages }, (_, n) => vault.known(`${key}#${n}`));
-    const found = await pagesOf(server, kind, name, pagesKnown?.every(Boolean) ? known : undefined).catch((error) => {
+    const facts = [];
+    const keep = (tables, number) => {
+      vault.put(`${key}#${number}`, JSON.stringify({ tables }));
+      facts.length = number;
+      facts.push(FACTS[kind](tables));
+    };
+    const found = await pagesOf(server, kind, name, pagesKnown?.every(Boolean) ? known : undefined, keep).catch((error) => {
       // A name that no object here can have.
       if (error instanceof Refusal && error.status === 404) return undefined;
       throw error;
@@ -83,9 +100,7 @@ async function objects(server, vault, say, kind, names) {
       return;
     }
     read += 1;
-    found.texts.forEach((text, n) => vault.put(`${key}#${n}`, JSON.stringify({ tables: JSON.parse(text).tables })));
-    const facts = { object: name, version: found.version, schema: found.schema, pages: found.texts.length, ...FACTS[kind](found.parsed) };
-    vault.put(key, "", facts);
+    vault.put(key, "", { object: name, ...found, ...joined(facts) });
     made.push(vault.known(key));
   });
   say(`${kind}: ${read} read, ${kept} unchanged`);

@@ -1,5 +1,6 @@
 // Writing a backup into an empty server. All of it may be repeated: a run that was cut is run again.
 
+import { randomUUID } from "node:crypto";
 import { Readable } from "node:stream";
 import { each, objectPath } from "./administration.mjs";
 
@@ -20,20 +21,42 @@ async function tablesOf(server, vault) {
   return tables;
 }
 
+/** Writes the databases, and takes away what was stored after a room was read: the room stores it again. */
+async function rows(server, vault, run, databases) {
+  for (const [database, table] of await tablesOf(server, vault)) {
+    for (const entry of vault.list(`databases/${database}/${table}#`)) {
+      const question = JSON.stringify({ restore: run, database, table }).slice(0, -1);
+      await databases(`{"write":${question},"rows":${vault.get(entry)}}}`);
+    }
+  }
+  const heads = objectsOf(vault, "rooms").map((entry) => [entry.object, entry.stored[0] ?? 0]);
+  for (let at = 0; at < heads.length; at += ROOMS_AT_ONCE) {
+    await databases({ trim: { restore: run, rooms: heads.slice(at, at + ROOMS_AT_ONCE) } });
+  }
+}
+
 export async function restore(server, vault, say) {
   const id = vault.previous;
-  const root = `restore/${encodeURIComponent(id)}`;
+  // Of two runs of one restore the later one goes on, and the other is refused.
+  const run = `${id}.${randomUUID()}`;
+  const root = `restore/${run}`;
   const databases = (question) => server.ask(`${root}/databases`, question);
   await server.ask("backup/record/restore", {});
-  await databases({ begin: { restore: id } });
+  const { written } = JSON.parse(await databases({ begin: { restore: run } }));
 
   const write = (kind, entry, body) => server.ask(`${root}/${objectPath(kind, entry.object)}`, body);
+  const fill = async (kind, entry, number) => {
+    const page = vault.get(vault.need(`${kind}/${entry.object}#${number}`));
+    const { next } = JSON.parse(await write(kind, entry, `{"id":"${id}","number":${number},"schema":${entry.schema},"page":${page}}`));
+    return next;
+  };
   for (const kind of KINDS) {
     const entries = objectsOf(vault, kind);
     await each(entries, AT_ONCE, async (entry) => {
-      for (let number = 0; number < entry.pages; number += 1) {
-        const page = vault.get(vault.known(`${kind}/${entry.object}#${number}`));
-        await write(kind, entry, `{"id":${JSON.stringify(id)},"number":${number},"page":${page}}`);
+      // The object knows which page it wants next: after a cut, not the first.
+      for (let number = 0, sent = 0; number < entry.pages; sent += 1) {
+        if (sent > 2 * entry.pages) throw new Error(`${entry.object} does not take its pages`);
+        number = await fill(kind, entry, number);
       }
       await write(kind, entry, { id, number: entry.pages, schema: entry.schema });
     });
@@ -48,22 +71,16 @@ export async function restore(server, vault, say) {
   ));
   say(`media: ${contents.length}`);
 
-  for (const [database, table] of await tablesOf(server, vault)) {
-    for (const entry of vault.list(`databases/${database}/${table}#`)) {
-      const rows = vault.get(entry);
-      await databases(`{"write":${JSON.stringify({ restore: id, database, table }).slice(0, -1)},"rows":${rows}}}`);
-    }
+  // Rooms that have begun to go on store events of their own: from then on nothing is written over them.
+  if (!written) {
+    await rows(server, vault, run, databases);
+    await databases({ written: { restore: run } });
   }
   say("databases: written");
 
-  // What was stored after a room was read, the room stores again.
-  const heads = objectsOf(vault, "rooms").map((entry) => [entry.object, entry.stored]);
-  for (let at = 0; at < heads.length; at += ROOMS_AT_ONCE) {
-    await databases({ trim: { restore: id, rooms: heads.slice(at, at + ROOMS_AT_ONCE) } });
-  }
   for (const kind of KINDS) {
     await each(objectsOf(vault, kind), AT_ONCE, (entry) => write(kind, entry, { id, number: 0, wake: true }));
   }
-  await databases({ end: { restore: id } });
+  await databases({ end: { restore: run } });
   await server.ask("backup/record/restored", {});
 }

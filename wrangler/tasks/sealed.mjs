@@ -75,7 +75,7 @@ export async function sealStream(key, name, body, file) {
       done(null, tag);
     },
   });
-  const out = createWriteStream(file, { mode: 0o600 });
+  const out = createWriteStream(file, { mode: 0o600, flush: true });
   out.write(nonce);
   await pipeline(body ? Readable.fromWeb(body) : Readable.from([]), count, cipher, hashed, out);
   if (!out.closed) await once(out, "close");

@@ -3,13 +3,13 @@
 use std::rc::Rc;
 
 use tern_object_kit::backup;
-use tern_small_objects::destination::{DestinationActor, SCHEMA};
+use tern_small_objects::destination::{DestinationActor, RESTORED, SCHEMA};
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 use super::{Class, Object, build, serve_object, started};
 use crate::cf::host::Host;
 
-const CLASS: Class = Class { name: "destination", backup: Some(backup::Class { schema: &SCHEMA, restored: &[] }) };
+const CLASS: Class = Class { name: "destination", backup: Some(backup::Class { schema: &SCHEMA, restored: RESTORED }) };
 
 /// Asks another server, and keeps what it is to be sent.
 #[durable_object(alarm)]

@@ -79,6 +79,10 @@ impl Schema {
     }
 
     fn take(&self, sql: &impl Sql, taken: usize) -> Result<(), SqlError> {
+        // A restore that was given up (`crate::backup`) may have left tables.
+        if taken == 0 && !sql.query(HALF_RESTORED, &[])?.is_empty() {
+            drop_tables(sql)?;
+        }
         for statement in self.steps.iter().skip(taken).copied().flatten() {
             sql.query(statement, &[])?;
         }
@@ -86,4 +90,16 @@ impl Schema {
         sql.query(self.write, &[all.into()])?;
         Ok(())
     }
+}
+
+const HALF_RESTORED: &str = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'restored'";
+const OURS: &str = "SELECT name FROM sqlite_master \
+     WHERE type = 'table' AND substr(name, 1, 4) <> '_cf_' AND substr(name, 1, 7) <> 'sqlite_'";
+
+/// Leaves the object without a table, inside the caller's transaction.
+pub(crate) fn drop_tables(sql: &impl Sql) -> Result<(), SqlError> {
+    for name in sql.query(OURS, &[])?.iter().filter_map(|row| row.text(0)) {
+        sql.query(&["DROP TABLE ", name].concat(), &[])?;
+    }
+    Ok(())
 }

@@ -34,8 +34,9 @@ fn export(sql: &Sqlite, class: Class) -> Vec<Value> {
     pages
 }
 
-fn stage(sql: &Sqlite, class: Class, id: &str, number: usize, page: &Value) -> Result<Value, MatrixError> {
-    ask(sql, class, "", RESTORE, &json!({ "id": id, "number": number, "page": page }))
+fn fill(sql: &Sqlite, class: Class, id: &str, number: usize, page: &Value) -> Result<Value, MatrixError> {
+    let body = json!({ "id": id, "number": number, "page": page, "schema": page["schema"] });
+    ask(sql, class, "", RESTORE, &body)
 }
 
 fn finish(sql: &Sqlite, class: Class, id: &str, pages: &[Value]) -> Result<Value, MatrixError> {
@@ -45,7 +46,7 @@ fn finish(sql: &Sqlite, class: Class, id: &str, pages: &[Value]) -> Result<Value
 
 fn restore(sql: &Sqlite, class: Class, pages: &[Value]) {
     for (number, page) in pages.iter().enumerate() {
-        stage(sql, class, "r", number, page).unwrap();
+        fill(sql, class, "r", number, page).unwrap();
     }
     finish(sql, class, "r", pages).unwrap();
 }
@@ -108,9 +109,12 @@ fn what_is_exported_comes_back_to_the_last_bit_cut_wherever() {
         let (pages, before) = (scene.export(&target, class), scene.world.database(&target, content));
         assert!(before.values().filter(|rows| !rows.is_empty()).count() > 3, "{target:?}: {:?}", before.keys());
         for cut in 0..=pages.len() {
-            let sql = Sqlite::memory();
+            let sql = Sqlite::memory().planning();
             for (number, page) in pages.iter().enumerate().take(cut) {
-                stage(&sql, exact(class), "r", number, page).unwrap();
+                fill(&sql, exact(class), "r", number, page).unwrap();
+                // Its reply was lost.
+                let next = fill(&sql, exact(class), "r", number, page).unwrap();
+                assert_eq!(next, json!({ "next": number + 1 }));
             }
             assert!(!class.schema.renew(&sql).unwrap(), "{target:?}: nothing is seen before all is there");
             if cut < pages.len() {
@@ -125,7 +129,7 @@ fn what_is_exported_comes_back_to_the_last_bit_cut_wherever() {
             assert_eq!(content(&sql), before);
             assert_eq!(finish(&sql, class, "another", &pages).unwrap_err().errcode, "TERN_NOT_EMPTY");
         }
-        let there = scene.world.database(&target, |sql| stage(sql, class, "r", 0, &pages[0]).unwrap_err());
+        let there = scene.world.database(&target, |sql| fill(sql, class, "r", 0, &pages[0]).unwrap_err());
         assert_eq!((there.status, &*there.errcode), (409, "TERN_NOT_EMPTY"));
     }
 }
@@ -188,15 +192,28 @@ fn values_pages_and_schemas_hold() {
     assert_eq!(NEW.taken(&later).unwrap(), 2);
     assert_eq!(later.query("SELECT sum(later) FROM kinds", &[]).unwrap()[0].int(0), Some(40));
     let (newer, refusing) = (export(&later, new), Sqlite::memory());
-    stage(&refusing, old, "r", 0, &newer[0]).unwrap();
+    assert_eq!(fill(&refusing, old, "r", 0, &newer[0]).unwrap_err().errcode, "TERN_NEWER_SCHEMA");
     assert_eq!(finish(&refusing, old, "r", &newer).unwrap_err().errcode, "TERN_NEWER_SCHEMA");
     assert!(content(&refusing).is_empty());
 
     // Names in a page are looked up, never run.
     let evil =
         json!({ "schema": 1, "tables": [{ "name": "kinds; DROP TABLE kinds", "columns": ["id"], "rows": [[1]] }] });
-    stage(&refusing, old, "s", 0, &evil).unwrap();
-    assert_eq!(finish(&refusing, old, "s", &[evil]).unwrap_err().status, 400);
+    assert_eq!(fill(&refusing, old, "s", 0, &evil).unwrap_err().status, 400);
+    assert!(content(&refusing).is_empty());
+
+    // What a restore left half-done goes before another one, and before the class makes its own.
+    let refusing = Sqlite::memory().planning();
+    fill(&refusing, old, "given up", 0, &pages[0]).unwrap();
+    assert_eq!(fill(&refusing, old, "given up", 2, &pages[2]).unwrap(), json!({ "next": 1 }), "in their order");
+    assert!(!OLD.renew(&refusing).unwrap());
+    restore(&refusing, old, &pages);
+    assert_eq!(content(&refusing), content(&sql));
+    let left = Sqlite::memory();
+    fill(&left, old, "given up", 0, &pages[0]).unwrap();
+    NEW.create(&left).unwrap();
+    assert_eq!(left.query("SELECT * FROM kinds", &[]).unwrap(), []);
+    assert_eq!(finish(&left, new, "given up", &pages).unwrap_err().errcode, "TERN_NOT_EMPTY");
 }
 
 #[test]

@@ -44,8 +44,14 @@ pub const SCHEMA: Schema = Schema {
     signs: &[],
 };
 
-/// Of a restored hub's public keys there is no copy yet.
-pub const RESTORED: &[&str] = &["UPDATE publication SET published = 0"];
+/// Of a restored hub's public keys there is no copy yet. Its one-time keys may have been handed out since, and are not handed
+/// out twice: devices make new ones when they are told that there are none. What happens from now on is beyond all positions
+/// that clients may have been told after the backup.
+pub const RESTORED: &[&str] = &[
+    "UPDATE publication SET published = 0",
+    "DELETE FROM one_time_key",
+    "UPDATE hub SET position = position + 1048576",
+];
 
 /// Kept answers in columns of their own. `position` was for positions that only typing had, which has its own count now.
 const ANSWERS: Step = &[

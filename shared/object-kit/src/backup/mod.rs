@@ -1,8 +1,9 @@
 //! What is in an object, page by page, and back into an empty one: the same for every class.
 //!
 //! A page is JSON: tables with their columns and rows. NULL, integers, reals and text are JSON's own; a blob is `{"b": …}` in
-//! base64. All pages of an object are of one version, or the export starts over. A restored object has nothing that its
-//! class can see until its last page is there; then it has everything, in one transaction.
+//! base64. All pages of an object are of one version, or the export starts over. Pages go back one after the other, each in a
+//! transaction of its own, and until the last is there no step of the schema counts as taken: the class sees nothing, and what it
+//! makes instead takes their place.
 
 mod export;
 mod restore;
@@ -57,7 +58,7 @@ pub struct Restore {
     /// The page; none makes the object, or wakes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page: Option<RawJson>,
-    /// Steps of the schema that the object had taken.
+    /// Steps of the schema that the object had taken; not needed to wake it.
     #[serde(default)]
     pub schema: u64,
     /// All is restored: what the object has to do may begin.
@@ -92,7 +93,7 @@ pub fn answer(
 fn restored(sql: &impl Sql, class: Class, body: &[u8]) -> Result<Value, MatrixError> {
     let ask: Restore = parse(body)?;
     match &ask.page {
-        Some(page) => restore::stage(sql, class, &ask, page.text()),
+        Some(page) => restore::fill(sql, class, &ask, page.text()),
         None if ask.wake => restore::wake(sql, &ask),
         None => restore::finish(sql, class, &ask),
     }

@@ -9,61 +9,45 @@ use super::{
     Class, Restore,
     tables::{Table, from_json, tables},
 };
+use crate::schema::{NUMBER, READ_NUMBER, drop_tables};
 
-/// Pages that wait for the last one, in parts that fit a value. `restored` stays: it tells a repeated request from one to an
-/// object that was there.
-const STAGED: [&str; 2] = [
-    "CREATE TABLE IF NOT EXISTS restored (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, done INTEGER NOT NULL) STRICT",
-    "CREATE TABLE IF NOT EXISTS restored_page (
-        number INTEGER NOT NULL, part INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (number, part)
-    ) STRICT, WITHOUT ROWID",
-];
+/// How far a restore is with the object. The row stays: it tells a repeated request from one to an object that was there.
+const PROGRESS: &str = "CREATE TABLE IF NOT EXISTS restored (
+    one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, pages INTEGER NOT NULL, done INTEGER NOT NULL) STRICT";
 
-/// Characters of a part; at four bytes each they fit a value.
-const PART: usize = 450_000;
-
-/// How far this restore is with the object.
-#[derive(PartialEq)]
+/// Pages that are there, and whether they are the object.
 enum Stage {
-    Waiting,
-    Done,
+    Filling(u64),
+    Done(u64),
 }
 
-/// Keeps a page until all are there. May be repeated.
-pub(super) fn stage(sql: &impl Sql, class: Class, ask: &Restore, page: &str) -> Result<Json, MatrixError> {
+/// Fills in a page, if it is the next; the answer's `next` is the one to be sent. May be repeated.
+pub(super) fn fill(sql: &impl Sql, class: Class, ask: &Restore, page: &str) -> Result<Json, MatrixError> {
     sql.transaction(|| {
-        if begin(sql, class, ask)? == Stage::Waiting {
-            sql.query("DELETE FROM restored_page WHERE number = +?", &[ask.number.into()])?;
-            for (part, text) in (0_u64..).zip(parts(page)) {
-                let values = [ask.number.into(), part.into(), text.into()];
-                sql.query("INSERT INTO restored_page VALUES (?, ?, ?)", &values)?;
+        let next = match begin(sql, class, ask)? {
+            Stage::Filling(next) if next == ask.number => {
+                insert_page(sql, &tables(sql)?, page)?;
+                take_no_step(sql, class)?;
+                sql.query("UPDATE restored SET pages = +?", &[next.saturating_add(1).into()])?;
+                next.saturating_add(1)
             }
-        }
-        Ok(json!({ "staged": true }))
+            Stage::Filling(pages) | Stage::Done(pages) => pages,
+        };
+        Ok(json!({ "next": next }))
     })
 }
 
 /// Makes the object of its pages, or nothing. May be repeated.
 pub(super) fn finish(sql: &impl Sql, class: Class, ask: &Restore) -> Result<Json, MatrixError> {
-    let steps = usize::try_from(ask.schema).unwrap_or(usize::MAX);
-    if steps == 0 || steps > class.schema.steps.len() {
-        return Err(MatrixError::new(409, "TERN_NEWER_SCHEMA", "The backup is of a newer build, or of none"));
-    }
     sql.transaction(|| {
-        if begin(sql, class, ask)? == Stage::Waiting {
-            class.schema.create_until(sql, steps)?;
-            let tables = tables(sql)?;
-            for table in &tables {
-                sql.query(&["DELETE FROM ", &table.name].concat(), &[])?;
+        if let Stage::Filling(pages) = begin(sql, class, ask)? {
+            if pages == 0 || pages != ask.number {
+                return Err(damaged("A page is missing"));
             }
-            for number in 0..ask.number {
-                insert_page(sql, &tables, &staged(sql, number)?)?;
-            }
-            class.schema.complete_within(sql, steps)?;
+            class.schema.complete_within(sql, steps(class, ask)?)?;
             for statement in class.restored {
                 sql.query(statement, &[])?;
             }
-            sql.query("DELETE FROM restored_page", &[])?;
             sql.query("UPDATE restored SET done = 1", &[])?;
         }
         Ok(json!({ "made": true }))
@@ -82,31 +66,47 @@ pub(super) fn wake(sql: &impl Sql, ask: &Restore) -> Result<Json, MatrixError> {
 
 /// Refuses an object that was there before this restore. What an earlier restore left half-done goes.
 fn begin(sql: &impl Sql, class: Class, ask: &Restore) -> Result<Stage, MatrixError> {
-    for statement in STAGED {
-        sql.query(statement, &[])?;
-    }
-    let rows = sql.query("SELECT id, done FROM restored", &[])?;
-    let known = rows.first().map(|row| (row.text(0) == Some(ask.id.as_str()), row.flag(1)));
+    let steps = steps(class, ask)?;
+    sql.query(PROGRESS, &[])?;
+    let rows = sql.query("SELECT id, pages, done FROM restored", &[])?;
+    let known =
+        rows.first().map(|row| (row.text(0) == Some(ask.id.as_str()), row.int(1).unwrap_or_default(), row.flag(2)));
     match known {
-        Some((true, true)) => return Ok(Stage::Done),
-        Some((true, false)) => return Ok(Stage::Waiting),
-        _ => {}
+        Some((true, pages, true)) => return Ok(Stage::Done(pages)),
+        Some((true, pages, false)) => return Ok(Stage::Filling(pages)),
+        Some((false, _, false)) => {}
+        Some((false, _, true)) => return Err(not_empty()),
+        None if class.schema.taken(sql)? > 0 => return Err(not_empty()),
+        None => {}
     }
-    if class.schema.taken(sql)? > 0 {
-        return Err(MatrixError::new(409, "TERN_NOT_EMPTY", "There is something already"));
+    drop_tables(sql)?;
+    class.schema.create_until(sql, steps)?;
+    // A step may have put rows there, which are in the pages as well.
+    for table in tables(sql)? {
+        sql.query(&["DELETE FROM ", &table.name].concat(), &[])?;
     }
-    sql.query("DELETE FROM restored_page", &[])?;
-    sql.query("INSERT OR REPLACE INTO restored VALUES (1, ?, 0)", &[ask.id.as_str().into()])?;
-    Ok(Stage::Waiting)
+    if class.schema.read == READ_NUMBER {
+        sql.query(NUMBER, &[])?;
+    }
+    take_no_step(sql, class)?;
+    sql.query(PROGRESS, &[])?;
+    sql.query("INSERT INTO restored VALUES (1, ?, 0, 0)", &[ask.id.as_str().into()])?;
+    Ok(Stage::Filling(0))
 }
 
-/// The text of a page, whole.
-fn staged(sql: &impl Sql, number: u64) -> Result<String, MatrixError> {
-    let rows = sql.query("SELECT text FROM restored_page WHERE number = +? ORDER BY part", &[number.into()])?;
-    if rows.is_empty() {
-        return Err(damaged("A page is missing"));
-    }
-    Ok(rows.iter().filter_map(|row| row.text(0)).collect())
+/// The class sees nothing yet. Where the number is in a row of the class's own, that row comes with a page.
+fn take_no_step(sql: &impl Sql, class: Class) -> Result<(), SqlError> {
+    sql.query(class.schema.write, &[0_u64.into()]).map(|_| ())
+}
+
+/// The steps that the object had taken.
+fn steps(class: Class, ask: &Restore) -> Result<usize, MatrixError> {
+    let steps = usize::try_from(ask.schema).ok().filter(|steps| (1..=class.schema.steps.len()).contains(steps));
+    steps.ok_or_else(|| MatrixError::new(409, "TERN_NEWER_SCHEMA", "The backup is of a newer build, or of none"))
+}
+
+fn not_empty() -> MatrixError {
+    MatrixError::new(409, "TERN_NOT_EMPTY", "There is something already")
 }
 
 #[derive(Deserialize)]
@@ -136,7 +136,8 @@ fn insert_page(sql: &impl Sql, tables: &[Table], text: &str) -> Result<(), Matri
 
 fn insert(sql: &impl Sql, part: &Part) -> Result<(), MatrixError> {
     let places = vec!["?"; part.columns.len()].join(", ");
-    let statement = ["INSERT INTO ", &part.name, " (", &part.columns.join(", "), ") VALUES (", &places, ")"].concat();
+    let statement =
+        ["INSERT OR REPLACE INTO ", &part.name, " (", &part.columns.join(", "), ") VALUES (", &places, ")"].concat();
     for row in &part.rows {
         let values: Option<Vec<Value>> = row.iter().map(from_json).collect();
         let values = values.filter(|values| values.len() == part.columns.len());
@@ -152,11 +153,4 @@ fn refused(error: SqlError) -> MatrixError {
 
 fn damaged(what: &'static str) -> MatrixError {
     MatrixError::new(400, "M_BAD_JSON", what)
-}
-
-/// `text` in pieces of [`PART`] characters.
-fn parts(text: &str) -> Vec<String> {
-    let mut rest = text.chars();
-    let piece = || Some(rest.by_ref().take(PART).collect::<String>()).filter(|piece| !piece.is_empty());
-    std::iter::from_fn(piece).collect()
 }

@@ -10,10 +10,11 @@ pub(super) struct Table {
     pub(super) columns: Vec<String>,
 }
 
-/// What the platform and SQLite keep for themselves is left out, and so is what a restore leaves.
+/// What the platform and SQLite keep for themselves is left out, and so is how many steps were taken, which travels beside the
+/// pages, and what a restore leaves.
 const TABLES: &str = "SELECT m.name, i.name FROM sqlite_master m JOIN pragma_table_info(m.name) i \
      WHERE m.type = 'table' AND substr(m.name, 1, 4) <> '_cf_' AND substr(m.name, 1, 7) <> 'sqlite_' \
-     AND m.name NOT IN ('restored', 'restored_page') ORDER BY m.name, i.cid";
+     AND m.name NOT IN ('schema', 'restored') ORDER BY m.name, i.cid";
 
 /// All tables, by name.
 pub(super) fn tables(sql: &impl Sql) -> Result<Vec<Table>, SqlError> {

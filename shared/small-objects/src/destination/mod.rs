@@ -50,7 +50,7 @@ use tern_ports::{
     wire::{DestinationCommand, frame, server_keys::StoredServerKey},
 };
 
-pub use schema::SCHEMA;
+pub use schema::{RESTORED, SCHEMA};
 
 /// An answer with all keys is not asked for again for so long, in milliseconds, whoever names another key.
 const FRESH_FOR: u64 = 60_000;

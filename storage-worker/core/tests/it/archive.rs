@@ -136,9 +136,33 @@ fn databases_come_back_in_pages_and_only_into_a_server_without_users() {
     ask(&new, true, &json!({ "trim": { "restore": "r", "rooms": [[plain, 20], [sealed, 99]] } })).unwrap();
     let more = [event(&plain, 21, "alice", "m.room.message", None, json!({ "body": "another twentyfirst" }))];
     assert_eq!((new.append(&plain, &more), new.append(&sealed, &[])), (21, 6));
+    // Rooms go on: nothing is written over what they store, however often the restore is run.
+    let trim = || ask(&new, true, &json!({ "trim": { "restore": "r", "rooms": [[plain, 20]] } }));
+    ask(&new, true, &json!({ "written": { "restore": "r" } })).unwrap();
+    assert_eq!(begin("r").unwrap(), json!({ "written": true }));
+    assert_eq!(
+        (code(trim()), code(write(&new, "GLOBAL", "users", &json!([])))),
+        ("TERN_WRITTEN".into(), "TERN_WRITTEN".into())
+    );
     ask(&new, true, &json!({ "end": { "restore": "r" } })).unwrap();
     assert_eq!(code(write(&new, "GLOBAL", "users", &json!([]))), "TERN_NOT_EMPTY");
     assert_eq!(code(begin("r")), "TERN_NOT_EMPTY");
+}
+
+#[test]
+fn of_two_runs_of_a_restore_the_later_one_goes_on() {
+    let worker = Worker::new();
+    let begin = |id: &str| ask(&worker, true, &json!({ "begin": { "restore": id } }));
+    let check = |id: &str| ask(&worker, true, &json!({ "check": { "restore": id } }));
+    assert_eq!(begin("r.1").unwrap(), json!({ "written": false }));
+    create(&worker, "alice");
+    begin("r.2").unwrap();
+    assert_eq!(code(check("r.1")), "TERN_NOT_EMPTY");
+    check("r.2").unwrap();
+    for another in ["r", "r2.1", "x.1", ".1"] {
+        assert_eq!(code(begin(another)), "TERN_NOT_EMPTY", "{another}");
+    }
+    check("r.2").unwrap();
 }
 
 #[test]

@@ -24,7 +24,8 @@ enum Question {
     List {},
     /// Rows of a table after a place. The answer's `next` is the place of the last; nothing when there is no more.
     Rows { database: Name, table: Name, after: Option<RawJson> },
-    /// Begins a restore, or goes on with it.
+    /// Begins a restore, or goes on with it; the answer's `written` says whether all rows are there. Its id is that of the backup, a
+    /// dot, and what is of this run alone: a later run takes over.
     Begin { restore: Name },
     /// Whether this restore is under way.
     Check { restore: Name },
@@ -32,6 +33,8 @@ enum Question {
     Write { restore: Name, database: Name, table: Name, rows: RawJson },
     /// Takes away what rooms store again, by the position up to which each says that it was stored.
     Trim { restore: Name, rooms: Vec<(Name, u64)> },
+    /// All rows are there, and rooms may go on: none is written or taken away any more.
+    Written { restore: Name },
     /// Ends it.
     End { restore: Name },
 }
@@ -65,6 +68,7 @@ pub(crate) async fn answer<D: Databases>(storage: &Storage<'_, D>, ask: Archive)
             restore::write(databases, &restore, (database, table), &rows).await
         }
         Question::Trim { restore, rooms } => restore::trim(storage, &restore, rooms).await,
+        Question::Written { restore } => restore::written(databases, &restore).await,
         Question::End { restore } => restore::end(databases, &restore).await,
     }
 }

@@ -1,10 +1,10 @@
 //! Writing a backup into empty databases.
 
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 use tern_model::{MatrixError, Name, RawJson};
 use tern_ports::Value;
 
-use super::{all, heads, tables::Table};
+use super::{all, heads, shown, tables::Table};
 use crate::{
     Storage,
     sql::{Database, Databases, Statement, run, run_all},
@@ -12,9 +12,14 @@ use crate::{
 
 /// The one place that decides whether a server may be written: nobody is there, or this restore has begun when nobody was.
 /// Of two that begin at once one is under way.
-const BEGIN: &str = "INSERT INTO restore (one, id) SELECT 1, ?1 WHERE NOT EXISTS (SELECT 1 FROM users) \
-     ON CONFLICT DO UPDATE SET id = ?1 WHERE NOT EXISTS (SELECT 1 FROM users)";
-const UNDER_WAY: &str = "SELECT 1 AS found FROM restore WHERE id = ?1";
+const BEGIN: &str = "INSERT INTO restore (one, id, written) SELECT 1, ?1, 0 WHERE NOT EXISTS (SELECT 1 FROM users) \
+     ON CONFLICT DO UPDATE SET id = excluded.id, written = 0 WHERE NOT EXISTS (SELECT 1 FROM users)";
+/// Another run of the same restore, the id before the dot, takes over: the one before it is refused from now on.
+const GO_ON: &str = "UPDATE restore SET id = ?1 \
+     WHERE instr(id, '.') > 0 AND substr(id, 1, instr(id, '.')) = substr(?1, 1, instr(?1, '.'))";
+const UNDER_WAY: &str = "SELECT written AS written FROM restore WHERE id = ?1";
+/// From here on rooms may store what they have: nothing is written over it or cut back again.
+const WRITTEN: &str = "UPDATE restore SET written = 1 WHERE id = ?1";
 const END: &str = "DELETE FROM restore WHERE id = ?1";
 
 /// The words of the events in `?1`, of rooms that are not encrypted, unless they are indexed.
@@ -54,21 +59,32 @@ const LOWER_FACTS: &str = "UPDATE room_facts SET as_of = j.value ->> 1 FROM json
 /// Most rooms that are trimmed at once.
 const MOST_ROOMS: usize = 100;
 
+/// Begins, or goes on; the answer says whether all rows are written already.
 pub(super) async fn begin(databases: &impl Databases, restore: &Name) -> Result<RawJson, MatrixError> {
-    // A restore whose users are there already goes on.
-    if admit(databases, restore).await.is_err() {
-        run(databases, Database::Global, [Statement::new(BEGIN, [Value::from(restore.as_str())])]).await?;
-        admit(databases, restore).await?;
-    }
-    Ok(RawJson::empty_object())
+    run(databases, Database::Global, [Statement::new(GO_ON, [Value::from(restore.as_str())])]).await?;
+    let written = match admit(databases, restore).await {
+        Ok(written) => written,
+        Err(_) => {
+            run(databases, Database::Global, [Statement::new(BEGIN, [Value::from(restore.as_str())])]).await?;
+            admit(databases, restore).await?
+        }
+    };
+    shown(&json!({ "written": written }))
 }
 
-/// Refuses what does not belong to the restore that is under way.
-pub(crate) async fn admit(databases: &impl Databases, restore: &Name) -> Result<(), MatrixError> {
+/// Refuses what does not belong to the restore that is under way; whether its rows are all written.
+pub(crate) async fn admit(databases: &impl Databases, restore: &Name) -> Result<bool, MatrixError> {
     let statement = Statement::new(UNDER_WAY, [Value::from(restore.as_str())]);
     let [found] = run(databases, Database::Global, [statement]).await?;
-    if found.is_empty() {
-        return Err(MatrixError::new(409, "TERN_NOT_EMPTY", "The server has users, or another restore is under way"));
+    let found = found.first().map(|row| row.flag(0));
+    found
+        .ok_or_else(|| MatrixError::new(409, "TERN_NOT_EMPTY", "The server has users, or another restore is under way"))
+}
+
+/// Refuses rows of a restore whose rooms may have gone on.
+async fn admit_rows(databases: &impl Databases, restore: &Name) -> Result<(), MatrixError> {
+    if admit(databases, restore).await? {
+        return Err(MatrixError::new(409, "TERN_WRITTEN", "All rows of this restore are written"));
     }
     Ok(())
 }
@@ -79,7 +95,7 @@ pub(super) async fn write(
     (database, table): (Database, &Table),
     rows: &RawJson,
 ) -> Result<RawJson, MatrixError> {
-    admit(databases, restore).await?;
+    admit_rows(databases, restore).await?;
     let objects = rows.read::<Vec<&RawValue>>().is_ok_and(|rows| rows.iter().all(|row| row.get().starts_with('{')));
     if !objects {
         return Err(MatrixError::bad_json("Rows are a list of objects"));
@@ -98,7 +114,7 @@ pub(super) async fn trim<D: Databases>(
     restore: &Name,
     rooms: Vec<(Name, u64)>,
 ) -> Result<RawJson, MatrixError> {
-    admit(&storage.databases, restore).await?;
+    admit_rows(&storage.databases, restore).await?;
     if rooms.len() > MOST_ROOMS {
         return Err(MatrixError::bad_json("At most 100 rooms"));
     }
@@ -111,6 +127,12 @@ pub(super) async fn trim<D: Databases>(
         let statements = sql.iter().map(|sql| Statement::new(sql, [rooms.clone()])).collect();
         run_all(&storage.databases, database, statements).await?;
     }
+    Ok(RawJson::empty_object())
+}
+
+pub(super) async fn written(databases: &impl Databases, restore: &Name) -> Result<RawJson, MatrixError> {
+    admit(databases, restore).await?;
+    run(databases, Database::Global, [Statement::new(WRITTEN, [Value::from(restore.as_str())])]).await?;
     Ok(RawJson::empty_object())
 }
 
