@@ -44,7 +44,7 @@ mod timeline;
 pub use crate::timeline::delayed::room_of as room_of_delayed;
 use crate::{
     delivery::{announce, ephemeral, servers::Servers, services::Services},
-    graph::{gaps::GapFiller, origins::Origins},
+    graph::{batch::Batch, gaps::GapFiller, origins::Origins},
     reads::before_join::BeforeJoin,
     refusal::not_in_room,
     timeline::{forward, head::Head, send, store::Store, view},
@@ -85,6 +85,8 @@ pub struct RoomActor<H: ObjectHost> {
     /// Events from elsewhere wait for others, as far as that is known.
     waits: Cell<Option<bool>>,
     gaps: GapFiller,
+    /// What events made here have needed that was here no more.
+    lacking: RefCell<Option<Rc<Batch>>>,
     before_join: BeforeJoin,
     alarm: AlarmClock,
 }
@@ -111,6 +113,7 @@ impl<H: ObjectHost> RoomActor<H> {
             services: Services::default(),
             waits: Cell::default(),
             gaps: GapFiller::default(),
+            lacking: RefCell::default(),
             before_join: BeforeJoin::default(),
             alarm: AlarmClock::default(),
         }

@@ -1,7 +1,7 @@
 //! The graph as the rules ask for it.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     rc::Rc,
 };
 
@@ -49,7 +49,17 @@ impl<S: Sql> History for Graph<'_, S> {
     }
 
     fn auth_events_except(&self, except: &BTreeSet<&Key>) -> Result<HashSet<OwnedEventId>, Unreadable> {
-        self.store().auth_events_except(except).map_err(unreadable)
+        self.expect_present(except)?;
+        let current = except.iter().filter_map(|key| self.current(key).transpose()).collect::<Result<Vec<_>, _>>();
+        let current = current.map_err(unreadable)?;
+        self.expect_auth_events(&current.iter().map(AsRef::as_ref).collect::<Vec<_>>())?;
+        let mut less: HashMap<OwnedEventId, u64> = HashMap::new();
+        for event_id in &current {
+            for cited in self.auth_events(event_id)?.unwrap_or_default() {
+                *less.entry(cited).or_default() += 1;
+            }
+        }
+        self.tx.states.cited_beyond(&less, || self.store().cited_by_state()).map_err(unreadable)
     }
 
     fn has_joined(&self, server: &ServerName) -> Result<bool, Unreadable> {

@@ -28,7 +28,7 @@ const MAX_OUTLIERS: usize = 500;
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// How often what is missing is looked for.
-const SEARCHES: usize = 8;
+pub(crate) const SEARCHES: usize = 8;
 
 /// Turns that one batch gets. In each at least one event is checked, so this is enough for all, some of them again.
 const MOST_TURNS: usize = 100;

@@ -1,12 +1,11 @@
 //! What remains of events that are gone: the way back along the current-state log, and along auth chains. It is
 //! bounded; what is dropped here, the storage worker still has.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashMap;
 
 use ruma::OwnedEventId;
 use tern_model::RoomSeq;
-use tern_ports::{Sql, SqlError};
-use tern_room::Key;
+use tern_ports::{Row, Sql, SqlError};
 
 use crate::timeline::store::{Store, damaged};
 
@@ -27,31 +26,18 @@ impl<S: Sql> Store<'_, S> {
         Ok(!rows.is_empty())
     }
 
-    /// The auth events, each once, of all events of the current state but those under `except`: those of all, counted, less
-    /// those of the exceptions, which may be too many for one statement.
-    pub(crate) fn auth_events_except(self, except: &BTreeSet<&Key>) -> Result<HashSet<OwnedEventId>, SqlError> {
-        let mut cited: HashMap<String, i64> = HashMap::new();
-        for row in &self.0.query(
+    /// The auth events of all events of the current state, and how often each is cited. That takes all bytes of the state.
+    pub(crate) fn cited_by_state(self) -> Result<HashMap<OwnedEventId, u64>, SqlError> {
+        let rows = self.0.query(
             "SELECT iif(a.type = 'array', a.value ->> 0, a.value), count(*)
              FROM state s CROSS JOIN events e ON e.seq = s.seq CROSS JOIN json_each(e.pdu, '$.auth_events') a GROUP BY 1",
             &[],
-        )? {
-            let times = row.int(1).and_then(|times| i64::try_from(times).ok()).unwrap_or_default();
-            cited.insert(row.string(0).unwrap_or_default(), times);
-        }
-        let except: Vec<_> = except.iter().map(|(kind, key)| (kind.to_string(), key)).collect();
-        for chunk in except.chunks(KEYS_AT_ONCE) {
-            for row in &self.0.query(
-                "SELECT iif(a.type = 'array', a.value ->> 0, a.value) FROM json_each(?) j
-                 CROSS JOIN state s ON s.kind = j.value ->> 0 AND s.state_key = j.value ->> 1
-                 CROSS JOIN events e ON e.seq = s.seq CROSS JOIN json_each(e.pdu, '$.auth_events') a",
-                &[serde_json::to_string(chunk).map_err(damaged)?.into()],
-            )? {
-                row.text(0).and_then(|id| cited.get_mut(id)).into_iter().for_each(|times| *times -= 1);
-            }
-        }
-        let left = cited.into_iter().filter(|(_, times)| *times > 0);
-        left.map(|(id, _)| OwnedEventId::try_from(id).map_err(damaged)).collect()
+        )?;
+        let count = |row: &Row| {
+            let event_id = OwnedEventId::try_from(row.text(0).unwrap_or_default()).map_err(damaged)?;
+            Ok((event_id, row.int(1).unwrap_or_default()))
+        };
+        rows.iter().map(count).collect()
     }
 
     /// Leaves of the superseded state events in `(after, until]` what is needed of them later. They are then trimmed.

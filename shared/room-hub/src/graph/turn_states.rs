@@ -3,11 +3,13 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     rc::Rc,
 };
 
 use ruma::{EventId, OwnedEventId};
+use tern_model::Pdu;
+use tern_ports::SqlError;
 use tern_room::{Key, MOST_EXTREMITIES, StateDelta};
 
 /// States of single events that are kept: those of the extremities and of an event that is being checked, with a former
@@ -29,6 +31,8 @@ pub(crate) struct TurnStates {
     states: RefCell<Vec<(String, Rc<StateDelta>)>>,
     resolutions: RefCell<Vec<Resolution>>,
     present: RefCell<HashMap<Key, Option<OwnedEventId>>>,
+    /// What the events of the present cite, and how often.
+    cited: RefCell<Option<HashMap<OwnedEventId, u64>>>,
     work: Cell<usize>,
 }
 
@@ -94,6 +98,37 @@ impl TurnStates {
         let mut present = self.present.borrow_mut();
         if present.len() < MOST_KEYS {
             present.insert(key, event_id);
+        }
+    }
+
+    /// What the events of the present cite more often than `less`. It is counted once in a turn.
+    pub(crate) fn cited_beyond(
+        &self,
+        less: &HashMap<OwnedEventId, u64>,
+        count: impl FnOnce() -> Result<HashMap<OwnedEventId, u64>, SqlError>,
+    ) -> Result<HashSet<OwnedEventId>, SqlError> {
+        let mut cited = self.cited.borrow_mut();
+        let cited = match &mut *cited {
+            Some(cited) => cited,
+            uncounted => {
+                let counted = count()?;
+                self.spend(counted.len());
+                uncounted.insert(counted)
+            }
+        };
+        let beyond = cited.iter().filter(|(id, times)| **times > less.get(*id).copied().unwrap_or_default());
+        Ok(beyond.map(|(id, _)| id.clone()).collect())
+    }
+
+    /// The present has one event in the place of another.
+    pub(crate) fn recount(&self, from: Option<&Pdu>, to: Option<&Pdu>) {
+        let mut cited = self.cited.borrow_mut();
+        let Some(cited) = &mut *cited else { return };
+        for event_id in from.into_iter().flat_map(Pdu::auth) {
+            cited.entry(event_id.clone()).and_modify(|times| *times = times.saturating_sub(1));
+        }
+        for event_id in to.into_iter().flat_map(Pdu::auth) {
+            *cited.entry(event_id.clone()).or_default() += 1;
         }
     }
 

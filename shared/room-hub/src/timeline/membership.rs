@@ -40,7 +40,9 @@ impl<H: ObjectHost> RoomActor<H> {
         }
         let restricted_join = self.rooms_of_restricted_join(&request).await?;
         let concerned = [request.caller.clone(), request.target.clone()];
-        let event_id = self.submit(Job::Membership { request, restricted_join }).await?;
+        let event_id = self
+            .submit_here(|| Job::Membership { request: request.clone(), restricted_join: restricted_join.clone() })
+            .await?;
         self.tell(&concerned).await;
         event_id.map(|event_id| Sent { event_id }).ok_or_else(MatrixError::internal)
     }
@@ -48,7 +50,7 @@ impl<H: ObjectHost> RoomActor<H> {
     /// Carries a changed profile into the member event of a joined user.
     pub(crate) async fn set_member_profile(self: &Rc<Self>, request: SetMemberProfile) -> Result<Done, MatrixError> {
         if self.head()?.is_some() {
-            self.submit(Job::Profile(request)).await?;
+            self.submit_here(|| Job::Profile(request.clone())).await?;
         }
         Ok(Done {})
     }

@@ -7,6 +7,7 @@ use tern_model::{MatrixError, Pdu, RawJson, TxnRef};
 use tern_ports::{
     ObjectHost, Sql, SqlError, ask_storage,
     wire::{
+        receive::PduResult,
         room::{ChangeMembership, Draft, SendEvent, Sent, SetMemberProfile},
         storage::{LoadEvent, LoadedEvent},
     },
@@ -19,7 +20,7 @@ use tern_room::{
 
 use crate::{
     RoomActor,
-    graph::{admit::Admitted, batch::Batch, known::Fetched},
+    graph::{admit::Admitted, batch::Batch, receive::SEARCHES},
     refusal::not_in_room,
     timeline::view::{Entry, Transaction, redacts},
 };
@@ -75,7 +76,8 @@ impl<H: ObjectHost> RoomActor<H> {
     pub(crate) async fn send_event(self: &Rc<Self>, request: SendEvent) -> Result<Sent, MatrixError> {
         self.room()?;
         let target = self.fetch_target(&request).await?;
-        let event_id = self.submit(Job::Send { request: Box::new(request), target: target.map(Box::new) }).await?;
+        let (request, target) = (Box::new(request), target.map(Box::new));
+        let event_id = self.submit_here(|| Job::Send { request: request.clone(), target: target.clone() }).await?;
         event_id.map(|event_id| Sent { event_id }).ok_or_else(MatrixError::internal)
     }
 
@@ -88,6 +90,20 @@ impl<H: ObjectHost> RoomActor<H> {
         }
         self.follow_up();
         answer.unwrap_or_else(|| Err(MatrixError::internal()))
+    }
+
+    /// Has a job of this server decided. What its event needs and is here no more is looked for, and the job tried again.
+    pub(crate) async fn submit_here(self: &Rc<Self>, job: impl Fn() -> Job) -> Answer {
+        for _ in 0..SEARCHES {
+            let answer = self.submit(job()).await;
+            let lacking = self.lacking.borrow().clone().filter(|_| answer.is_err());
+            let Some(lacking) = lacking else { return answer };
+            let missing = lacking.missing();
+            if missing.is_empty() || !self.fetch(&lacking, missing).await? {
+                return answer;
+            }
+        }
+        Err(MatrixError::unavailable())
     }
 
     /// What has to be before a commit is acknowledged: the alarm that resumes what follows from it, and durability.
@@ -107,6 +123,7 @@ impl<H: ObjectHost> RoomActor<H> {
         let before = head.newest;
         let tx = Transaction::new(&self.room_id, self.host.sql(), &self.cache, Rc::unwrap_or_clone(head))
             .at(self.host.now());
+        tx.lacking.replace(self.lacking.borrow().clone());
         let answers = self.host.sql().transaction(|| {
             let mut answers = Vec::with_capacity(jobs.len());
             for job in jobs {
@@ -119,6 +136,7 @@ impl<H: ObjectHost> RoomActor<H> {
             }
             Ok::<_, SqlError>(answers)
         })?;
+        self.lacking.swap(&tx.lacking);
         if tx.is_sealed() {
             self.adopt(tx.committed());
         } else if tx.newest() > before {
@@ -228,12 +246,22 @@ fn append<S: Sql>(tx: &Transaction<'_, S>, entry: &Entry) -> Result<Result<(), M
     }
     let (extremities, former) = tx.extremities_now();
     if entry.pdu.prev().len() >= extremities.len() && !former {
+        tx.lacking.take();
         return tx.append(entry).map(Ok);
     }
-    Ok(match tx.admit(entry, &Fetched::default())? {
+    let lacking = tx.lacking.borrow().clone();
+    let lacking = lacking.unwrap_or_else(|| Rc::new(Batch::of(vec![entry.pdu.clone()], Vec::new())));
+    let admitted = tx.admit(entry, &lacking.fetched.borrow())?;
+    lacking.results.borrow_mut().clear();
+    Ok(match admitted {
         Admitted::Accepted => Ok(()),
         Admitted::SideEvent(_, reason) => Err(MatrixError::forbidden(reason)),
-        Admitted::Missing(_) | Admitted::Deferred(_) => Err(MatrixError::unavailable()),
+        Admitted::Deferred(_) => Err(MatrixError::unavailable()),
+        Admitted::Missing(missing) => {
+            lacking.results.borrow_mut().insert(entry.pdu.id().to_owned(), PduResult::Missing(missing));
+            tx.lacking.replace(Some(lacking));
+            Err(MatrixError::unavailable())
+        }
     })
 }
 

@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, Ref, RefCell, RefMut},
     collections::BTreeMap,
     num::NonZeroUsize,
+    rc::Rc,
 };
 
 use lru::LruCache;
@@ -13,7 +14,7 @@ use tern_ports::{Sql, SqlError, wire::storage::Redaction};
 use tern_room::{Extremity, RoomView, Unreadable, Version, auth::membership_of, redact, unsigned};
 
 use crate::{
-    graph::turn_states::TurnStates,
+    graph::{batch::Batch, turn_states::TurnStates},
     timeline::{
         head::{Head, Unmoved},
         store::{Store, damaged},
@@ -65,6 +66,8 @@ pub(crate) struct Transaction<'a, S> {
     changed: RefCell<BTreeMap<Key, Option<Current>>>,
     /// States beside the present, and what they resolve to.
     pub(crate) states: TurnStates,
+    /// An event made here that needs what is here no more, with what was found of it.
+    pub(crate) lacking: RefCell<Option<Rc<Batch>>>,
 }
 
 /// An event decided upon.
@@ -105,6 +108,7 @@ impl<'a, S: Sql> Transaction<'a, S> {
             now: Millis(u64::MAX),
             changed: RefCell::default(),
             states: TurnStates::default(),
+            lacking: RefCell::default(),
         }
     }
 
@@ -324,6 +328,7 @@ impl<'a, S: Sql> Transaction<'a, S> {
 
     /// States that are told from the present are told anew.
     fn moved(&self, (kind, state_key): (&str, &str), from: Option<&Current>, to: Option<&Pdu>) {
+        self.states.recount(from.map(|(_, pdu)| pdu), to);
         if self.states.is_empty() {
             return;
         }
