@@ -1,5 +1,6 @@
 //! What tests and benchmarks run Tern's parts on, natively and repeatably.
 //!
+//! - [`billed_rows`]: rows as the platform bills them.
 //! - [`sqlite`]: an object's SQLite with the platform's limits, able to lose what was not yet durable.
 //! - [`executor`]: runs `!Send` futures one step at a time, in order or shuffled by a seed; a stuck test fails at once.
 //! - [`ambient`]: a clock that stands still until it is moved, and seeded entropy.
@@ -17,7 +18,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot be set up has to stop, with the reason")]
 
 pub mod ambient;
-mod billed_rows;
+pub mod billed_rows;
 pub mod bucket;
 pub mod crypto;
 pub mod d1;
