@@ -74,10 +74,9 @@ fn begin(sql: &impl Sql, class: Class, ask: &Restore) -> Result<Stage, MatrixErr
     match known {
         Some((true, pages, true)) => return Ok(Stage::Done(pages)),
         Some((true, pages, false)) => return Ok(Stage::Filling(pages)),
-        Some((false, _, false)) => {}
         Some((false, _, true)) => return Err(not_empty()),
         None if class.schema.taken(sql)? > 0 => return Err(not_empty()),
-        None => {}
+        Some((false, _, false)) | None => {}
     }
     drop_tables(sql)?;
     class.schema.create_until(sql, steps)?;

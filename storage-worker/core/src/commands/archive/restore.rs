@@ -62,13 +62,10 @@ const MOST_ROOMS: usize = 100;
 /// Begins, or goes on; the answer says whether all rows are written already.
 pub(super) async fn begin(databases: &impl Databases, restore: &Name) -> Result<RawJson, MatrixError> {
     run(databases, Database::Global, [Statement::new(GO_ON, [Value::from(restore.as_str())])]).await?;
-    let written = match admit(databases, restore).await {
-        Ok(written) => written,
-        Err(_) => {
-            run(databases, Database::Global, [Statement::new(BEGIN, [Value::from(restore.as_str())])]).await?;
-            admit(databases, restore).await?
-        }
-    };
+    if admit(databases, restore).await.is_err() {
+        run(databases, Database::Global, [Statement::new(BEGIN, [Value::from(restore.as_str())])]).await?;
+    }
+    let written = admit(databases, restore).await?;
     shown(&json!({ "written": written }))
 }
 
