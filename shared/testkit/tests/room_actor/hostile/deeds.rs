@@ -15,14 +15,25 @@ type What = fn(&Scene, &Place, u64) -> Result<Vec<String>, MatrixError>;
 
 pub(super) struct Deed {
     pub(super) name: &'static str,
-    /// What becomes of some of it, if it does what it is called.
+    /// How the result of some of it begins, if it does what it is called.
     pub(super) result: &'static str,
+    /// So many requests reach every bound.
+    pub(super) enough: u64,
     pub(super) what: What,
 }
 
+/// They have more than the bytes that a hub may grow by.
+const ENOUGH: u64 = 8;
+/// The state has all that it may have, and so have the events that wait for it to become smaller.
+const ENOUGH_STATE: u64 = 5;
+
 impl Deed {
     const fn new(name: &'static str, result: &'static str, what: What) -> Self {
-        Self { name, result, what }
+        Self { name, result, enough: ENOUGH, what }
+    }
+
+    const fn with(self, enough: u64) -> Self {
+        Self { enough, ..self }
     }
 }
 
@@ -41,7 +52,8 @@ pub(super) const DEEDS: [Deed; 11] = [
         batch(scene, number, |number| {
             make(scene, on, ("org.example.state", Some(&number.to_string())), &json!({ "text": long(number) }))
         })
-    }),
+    })
+    .with(ENOUGH_STATE),
     Deed::new("forks of one place", "accepted", |scene, on, number| {
         batch(scene, number, |number| make(scene, on, ("m.room.topic", Some("")), &json!({ "topic": long(number) })))
     }),
@@ -57,12 +69,12 @@ pub(super) const DEEDS: [Deed; 11] = [
             scene.make(&on, "m.room.message", None, &json!({ "body": long(number) }), 2_000, Vec::new())
         })
     }),
-    Deed::new("events of the end of time", "accepted", |scene, on, number| {
-        let ts = 1 << 52;
-        batch(scene, number, |number| {
-            let on = [(on.0.clone(), ts - 1)];
-            scene.make(&on, "m.room.message", None, &json!({ "body": number }), ts, Vec::new())
-        })
+    // No key is good for so long.
+    Deed::new("events of the end of time", "dropped", |scene, on, number| {
+        let on = std::slice::from_ref(on);
+        let message =
+            |number: u64| scene.make(on, "m.room.message", None, &json!({ "body": number }), 1 << 52, Vec::new());
+        batch(scene, number, message)
     }),
     Deed::new("joins and leaves beside each other", "accepted", |scene, on, number| {
         batch(scene, number, |number| {
