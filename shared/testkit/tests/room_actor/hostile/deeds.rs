@@ -37,7 +37,7 @@ impl Deed {
     }
 }
 
-pub(super) const DEEDS: [Deed; 11] = [
+pub(super) const DEEDS: [Deed; 12] = [
     Deed::new("messages beside each other", "accepted", |scene, on, number| {
         batch(scene, number, |number| make(scene, on, ("m.room.message", None), &json!({ "body": long(number) })))
     }),
@@ -75,6 +75,9 @@ pub(super) const DEEDS: [Deed; 11] = [
         let message =
             |number: u64| scene.make(on, "m.room.message", None, &json!({ "body": number }), 1 << 52, Vec::new());
         batch(scene, number, message)
+    }),
+    Deed::new("events as deep as can be", "accepted", |scene, on, number| {
+        batch(scene, number, |number| scene.message(&(on.0.clone(), (1 << 53) - 2), &number.to_string()))
     }),
     Deed::new("joins and leaves beside each other", "accepted", |scene, on, number| {
         batch(scene, number, |number| {
