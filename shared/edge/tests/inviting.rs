@@ -1,6 +1,6 @@
 //! Invites of users of other servers: their server signs first, and nothing happens where it does not.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod edge;
 

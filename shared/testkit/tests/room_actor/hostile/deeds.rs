@@ -92,7 +92,7 @@ pub(super) const DEEDS: [Deed; 12] = [
     }),
     Deed::new("receipts of many", "told", |scene, _, number| {
         let receipt = |at: u64| ReadReceipt {
-            user_id: user(if at % 2 == 0 { MOD } else { "@nobody:far.test" }),
+            user_id: user(if at.is_multiple_of(2) { MOD } else { "@nobody:far.test" }),
             event_id: format!("$nowhere{number}.{at}").as_str().try_into().unwrap(),
             thread_id: Some(format!("$root{number}.{at}").as_str().try_into().unwrap()),
             ts: Millis(u64::MAX >> 12),
