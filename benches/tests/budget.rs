@@ -1,7 +1,5 @@
 //! The file of budgets: what is met, what is not, and how it is written.
 
-#![expect(clippy::indexing_slicing, reason = "tests")]
-
 use tern_benches::{Cost, budget::Budgets};
 
 const FILE: &str = "[wasm]\nproxy_gzip = 5\n\n[workloads]\nsend = { bytes = 57, hops = 1, allocations = 100 }\n";
