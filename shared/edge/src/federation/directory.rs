@@ -44,7 +44,7 @@ pub async fn alias<E: Transport>(edge: &E, alias: &RoomAliasId) -> Result<FoundA
 /// A page of the directory of another server, as that server writes it: `GET` with this query, or `POST` with a body as well.
 ///
 /// # Errors
-/// 502 when it is no page, or a longer one than this server's would be; those of [`ask`].
+/// 502 when it is no page, or a longer one than this server's would be; those of [`look_up`].
 pub async fn public_rooms<E: Transport>(
     edge: &E,
     server: &ServerName,

@@ -1,6 +1,6 @@
 //! `cargo xtask deploy NAME`, `upgrade NAME`, `destroy NAME`: a server on Cloudflare by one command each.
 //!
-//! Nothing that git tracks is edited: what belongs to a deployment is in its [`folder`]. Wrangler does the work, as
+//! Nothing that git tracks is edited: what belongs to a deployment is in its [`folder`](mod@folder). Wrangler does the work, as
 //! [`cloudflare`] asks it; the order and the repetition are [`install`]'s.
 
 mod cloudflare;
