@@ -3,6 +3,15 @@
 const TRIES = 6;
 const FIRST_PAUSE_MS = 500;
 
+/** The address as it is asked. Everything passes there, and the token that is good for everything; what may be secret is not shown. */
+function base(url) {
+  const { protocol, host, hostname, pathname, username, password } = URL.canParse(url) ? new URL(url) : {};
+  if (!host || !["https:", "http:"].includes(protocol)) throw new Error("the server's address is not one such as https://matrix.example.org");
+  if (username || password) throw new Error(`the address of ${host} has a name or a password in it: only the token opens the server`);
+  if (protocol !== "https:" && !["127.0.0.1", "localhost", "[::1]"].includes(hostname)) throw new Error(`${host} is not asked by https, so that anybody may listen`);
+  return `${protocol}//${host}${pathname.replace(/\/$/u, "")}/_tern/admin/v1/`;
+}
+
 /** An answer that says no. */
 export class Refusal extends Error {
   constructor(status, errcode, message) {
@@ -17,10 +26,7 @@ export class Administration {
   #token;
 
   constructor(url, token) {
-    const { protocol, hostname } = new URL(url);
-    // Everything passes here, and the token that is good for everything.
-    if (protocol !== "https:" && !["127.0.0.1", "localhost", "[::1]"].includes(hostname)) throw new Error(`${url} is not encrypted: use https`);
-    this.#base = `${url.replace(/\/$/u, "")}/_tern/admin/v1/`;
+    this.#base = base(url);
     this.#token = token;
   }
 

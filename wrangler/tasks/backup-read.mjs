@@ -46,7 +46,7 @@ async function pagesOf(server, kind, name, known, keep) {
       page = JSON.parse(await server.ask(path, { version: found.version, ...page.next }));
       if (page.changed || page.absent) break;
     }
-    // Who writes at a steady pace is met in another moment.
+    // Another moment, so as not to keep step with whoever writes regularly.
     await pause(Math.random() * 100 * tries);
   }
   throw new Error(`${name} changed ${TRIES} times while it was read; try again when less is going on there`);
@@ -145,13 +145,28 @@ async function media(server, vault, say) {
   say(`media: ${read} read, ${kept} known`);
 }
 
+const serverOf = (userId) => userId.slice(userId.indexOf(":") + 1);
+
+/** A folder is of one server: a run against another, or against one that was emptied, would end the backup that is there. */
+function admitServer(vault, accounts) {
+  const known = vault.list("users/").find((entry) => entry.object !== undefined);
+  if (!known) return;
+  const [there, here] = [serverOf(known.object), accounts.length > 0 ? serverOf(accounts[0]) : undefined];
+  if (there === here) return;
+  throw new Error(`the folder has a backup of ${there}; this server ${here ? `is ${here}` : "has no users"}: use another folder`);
+}
+
 export async function backUp(server, vault, say) {
+  const accounts = await column(server, "users", "user_id");
+  admitServer(vault, accounts);
   await server.ask("backup/record/backup", {});
-  const users = await objects(server, vault, say, "users", await column(server, "users", "user_id"));
+  const users = await objects(server, vault, say, "users", accounts);
   const placed = await column(server, "placements", "room_id");
   const names = new Set([...placed, ...users.flatMap((user) => user.rooms)]);
   const rooms = await objects(server, vault, say, "rooms", names);
-  await objects(server, vault, say, "destinations", new Set(rooms.flatMap((room) => room.servers)));
+  // Servers that share no room may have been written to as well.
+  const others = [...await column(server, "server_keys", "server"), ...await column(server, "server_troubles", "server")];
+  await objects(server, vault, say, "destinations", new Set([...rooms.flatMap((room) => room.servers), ...others]));
   const { appservices } = await server.get("appservices");
   await objects(server, vault, say, "services", appservices.map((service) => service.id));
   await databases(server, vault, say);

@@ -3,8 +3,8 @@
 
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { parseArgs } from "node:util";
-import { proxyVars, runningServer } from "./instance.mjs";
+import { isDeepStrictEqual, parseArgs } from "node:util";
+import { announce, proxyVars, runningServer, withdraw } from "./instance.mjs";
 import { Administration } from "./administration.mjs";
 import { backUp } from "./backup-read.mjs";
 import { restore } from "./backup-write.mjs";
@@ -46,13 +46,30 @@ function secretFiles() {
   return names.map((name) => [name, path.join(folder, name)]);
 }
 
+/** Those that are here; what an earlier backup had of others stays in it. */
 function keepSecrets(vault) {
-  for (const [name, file] of secretFiles()) {
-    if (existsSync(file)) vault.put(`secrets/${name}`, readFileSync(file, "utf8"));
+  const here = new Map(secretFiles().filter(([, file]) => existsSync(file)).map(([name, file]) => [`secrets/${name}`, file]));
+  for (const [name, file] of here) vault.put(name, readFileSync(file, "utf8"));
+  for (const entry of vault.list("secrets/").filter(({ name }) => !here.has(name))) {
+    vault.keep(vault.need(entry.name));
+    say(`${entry.name}: not here, so it stays as the earlier backup has it`);
   }
 }
 
-/** The secrets of the backup, where there are none yet; those that are there must be the same. True when some were missing. */
+/** What makes it the same server to clients and to other servers; all else may differ. */
+const IDENTITY = {
+  "keys.json": ["server_name", "signing_key", "token_key"],
+  "secrets.json": ["SIGNING_KEY", "TOKEN_KEY"],
+};
+
+function isSameServer(name, one, other) {
+  const fields = IDENTITY[name];
+  if (!fields) return true;
+  const [a, b] = [one, other].map((text) => JSON.parse(text));
+  return fields.every((field) => isDeepStrictEqual(a[field], b[field]));
+}
+
+/** The secrets of the backup, where there are none yet; those that are there must be of the same server. True when some were missing. */
 function bringSecrets(vault) {
   let missing = false;
   for (const [name, file] of secretFiles()) {
@@ -61,37 +78,53 @@ function bringSecrets(vault) {
     const kept = vault.get(entry);
     if (!existsSync(file)) {
       mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-      writeWhole(file, kept);
+      writeWhole(file, kept, { flush: true });
       say(`${file} was written`);
       missing = true;
-    } else if (name !== "vars.json" && JSON.stringify(JSON.parse(readFileSync(file, "utf8"))) !== JSON.stringify(JSON.parse(kept))) {
+    } else if (!isSameServer(name, readFileSync(file, "utf8"), kept)) {
       throw new Error(`${file} is another server's than the backup's: tokens and signatures would be good for nothing`);
     }
   }
   return missing;
 }
 
-/** The server: the running one of the state folder, one that is started for the purpose, or one elsewhere. */
-async function withServer(work) {
-  if (options.url || options.deployment) {
-    const read = (name) => JSON.parse(readFileSync(path.join(options.deployment, name), "utf8"));
-    const url = options.url ?? read("settings.json").url;
-    const token = options.url ? process.env.TERN_ADMIN_TOKEN : read("secrets.json").ADMIN_TOKEN;
-    if (!token) throw new Error("the administration token is missing: TERN_ADMIN_TOKEN");
-    return work(new Administration(url, token));
-  }
-  const token = JSON.parse(readFileSync(path.join(options.state, "keys.json"), "utf8")).admin_token;
-  const running = await runningServer(options.state);
-  if (running) return work(new Administration(running.address, token));
+function readJson(folder, name) {
+  const file = path.join(folder, name);
+  if (!existsSync(file)) throw new Error(`${file} is missing: without it the server cannot be asked`);
+  return JSON.parse(readFileSync(file, "utf8"));
+}
+
+/** One that is started for the purpose, and known to whoever would start another meanwhile. */
+async function withOwnServer(token, work) {
+  const { state } = options;
   const { freePort, startServer } = await import("./server.mjs");
   const port = await freePort(0);
-  const onExit = (reason) => { say(`error: workerd ended (${reason})`); process.exit(1); };
-  const own = await startServer({ state: options.state, port, vars: proxyVars({ state: options.state, port }), say, onExit });
+  const onExit = (reason) => {
+    withdraw(state);
+    say(`error: workerd ended (${reason})`);
+    process.exit(1);
+  };
+  const own = await startServer({ state, port, vars: proxyVars({ state, port }), say, onExit });
+  announce(state, { address: own.address, pid: process.pid, workerd: own.workerd });
   try {
     return await work(new Administration(own.address, token));
   } finally {
+    withdraw(state);
     await own.stop();
   }
+}
+
+/** The server: the running one of the state folder, one that is started for the purpose, or one elsewhere. */
+async function withServer(work) {
+  if (options.url || options.deployment) {
+    const url = options.url ?? readJson(options.deployment, "settings.json").url;
+    const token = options.url ? process.env.TERN_ADMIN_TOKEN : readJson(options.deployment, "secrets.json").ADMIN_TOKEN;
+    if (!token) throw new Error("the administration token is missing: TERN_ADMIN_TOKEN");
+    return work(new Administration(url, token));
+  }
+  const { admin_token: token } = readJson(options.state, "keys.json");
+  const running = await runningServer(options.state);
+  return running ? work(new Administration(running.address, token)) : withOwnServer(token, work);
 }
 
 async function verify() {
@@ -115,7 +148,7 @@ try {
       throw new Error("now deploy with these secrets, and then restore again");
     }
     await withServer((server) => restore(server, vault, say));
-    say("done: the server is as it was");
+    say("done: the backup is restored");
   }
   process.exit(0);
 } catch (error) {

@@ -32,7 +32,7 @@ export function folderKey(folder, secret, make) {
     const salt = randomBytes(32).toString("base64");
     const key = scryptSync(secret, Buffer.from(salt, "base64"), 32, { ...COST, maxmem: MEMORY });
     const check = seal(key, "check", Buffer.from("tern")).toString("base64");
-    writeWhole(file, `${JSON.stringify({ format: 1, scrypt: { salt, ...COST }, check })}\n`);
+    writeWhole(file, `${JSON.stringify({ format: 1, scrypt: { salt, ...COST }, check })}\n`, { flush: true });
     return key;
   }
   const { format, scrypt, check } = JSON.parse(readFileSync(file, "utf8"));

@@ -20,7 +20,7 @@ function alive(pid) {
   } catch (error) {
     return error.code === "EPERM";
   }
-  // One that was killed, and that nobody has asked after, still has its number.
+  // A killed process keeps its id until its parent reaps it.
   const stat = `/proc/${pid}/stat`;
   return !existsSync(stat) || !/\) [ZX] /u.test(readFileSync(stat, "latin1"));
 }
