@@ -1,33 +1,22 @@
 // A backup made while people write, and an empty server that becomes what it was: same tokens, same positions, same bytes.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { at, bodies, history, okay, pair, register, unique, type User } from './support/client.ts';
 import { publish } from './support/keys.ts';
 import { download, upload } from './support/media.ts';
 import { CHECKOUT, own, Server, uncontrolled } from './support/server.ts';
 import { Sliding, delivers, says } from './support/sync.ts';
+import { did, xtask } from './support/xtask.ts';
 
 const ENCRYPTION = { type: 'm.room.encryption', state_key: '', content: { algorithm: 'm.megolm.v1.aes-sha2' } };
 
-/** `cargo xtask …`; what it said, whether it went well or not. */
-function xtask(...args: string[]): Promise<{ ok: boolean; said: string }> {
-  return new Promise((resolve) => {
-    execFile('cargo', ['xtask', ...args], { cwd: CHECKOUT }, (error, stdout, stderr) => resolve({ ok: !error, said: stdout + stderr }));
-  });
-}
-
-async function did(...args: string[]): Promise<string> {
-  const { ok, said } = await xtask(...args);
-  assert.ok(ok, `${args.join(' ')}: ${said}`);
-  return said;
-}
-
-/** The same, killed with all it started as soon as it has said `when`. */
+/** `cargo xtask …`, killed with all it started as soon as it has said `when`. */
 function cut(when: RegExp, ...args: string[]): Promise<void> {
   const child = spawn('cargo', ['xtask', ...args], { cwd: CHECKOUT, detached: true, stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
@@ -97,7 +86,7 @@ test('a server is backed up while people write, and restored into an empty folde
   const sure = sent.length;
   await cut(/^users: /mu, ...backup, '--state', server.state);
   await did(...backup, '--verify');
-  const said = await did(...backup, '--state', server.state);
+  const { said } = await did(...backup, '--state', server.state);
   over = true;
   await writing;
   t.diagnostic(`${sent.length} messages meanwhile; ${said.trim().split('\n').filter((line) => /read|rows|files/.test(line)).join('; ')}`);
@@ -105,12 +94,20 @@ test('a server is backed up while people write, and restored into an empty folde
   await did(...backup, '--verify');
   assert.equal((await xtask('backup', vault, '--key-file', other, '--verify')).ok, false, 'another key opens nothing');
   const files = readdirSync(vault, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  assert.ok(files.some((file) => file.name === 'manifest.sealed') && files.length > 10, `${files.length} files`);
   for (const file of files) {
     const bytes = readFileSync(join(file.parentPath, file.name));
-    assert.ok(!bytes.includes(alice.id) && !bytes.includes(carol.token), `${file.name} tells nothing`);
+    // Texts are compressed before they are sealed, and are between a nonce of 12 bytes and a tag of 16; content is as it is.
+    for (const sealed of [bytes, bytes.subarray(12, -16)]) assert.throws(() => gunzipSync(sealed), `${file.name} can be read`);
+    for (let at = 0; at < content.length; at += 1 << 20) {
+      assert.ok(!bytes.includes(content.subarray(at, at + 64)), `${file.name} has the content`);
+    }
   }
   const full = await xtask('restore', vault, '--key-file', key, '--state', server.state);
   assert.ok(!full.ok && full.said.includes('409'), `a server with users is left alone: ${full.said}`);
+  const strange = await xtask(...backup, '--state', (await own()).state);
+  assert.ok(!strange.ok && strange.said.includes('has no users'), `a folder is of one server: ${strange.said}`);
+  await did(...backup, '--verify');
 
   await server.stop();
   const state = mkdtempSync(join(folder, 'state-'));
