@@ -17,7 +17,10 @@ async function tablesOf(server, vault) {
   const tables = list.flatMap(({ name, tables: names }) => names.map((table) => [name, table]));
   const there = new Set(tables.map(([database, table]) => `${database}/${table}`));
   const lost = vault.list("databases/").find(({ database, table }) => !there.has(`${database}/${table}`));
-  if (lost) throw new Error(`the server has no ${lost.table} in ${lost.database}: bind as many databases as the old one had`);
+  if (lost && list.every(({ name }) => name !== lost.database)) {
+    throw new Error(`the server has no ${lost.database}: bind as many databases as the old one had`);
+  }
+  if (lost) throw new Error(`the server has no table ${lost.table} in ${lost.database}: the backup is of a newer build`);
   return tables;
 }
 
@@ -78,7 +81,8 @@ export async function restore(server, vault, say) {
   }
   say("databases: written");
 
-  for (const kind of KINDS) {
+  // Until an object is woken it answers nothing. Whom it calls is woken before it.
+  for (const kind of [...KINDS].reverse()) {
     await each(objectsOf(vault, kind), AT_ONCE, (entry) => write(kind, entry, { id, number: 0, wake: true }));
   }
   await databases({ end: { restore: run } });

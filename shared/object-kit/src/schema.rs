@@ -31,10 +31,12 @@ pub const READ_NUMBER: &str = "SELECT version FROM schema";
 pub const WRITE_NUMBER: &str = "INSERT INTO schema VALUES (1, ?) ON CONFLICT DO UPDATE SET version = excluded.version";
 
 impl Schema {
-    /// Brings tables that are there up to date; false when there are none.
+    /// Brings tables that are there up to date; false when there are none. Fails while a restored object is not woken.
     pub fn renew(&self, sql: &impl Sql) -> Result<bool, SqlError> {
         let taken = self.taken(sql)?;
-        if taken > 0 && taken < self.steps.len() {
+        if taken == 0 {
+            left_behind(sql)?;
+        } else if taken < self.steps.len() {
             sql.transaction(|| self.take(sql, taken))?;
         }
         Ok(taken > 0)
@@ -80,7 +82,7 @@ impl Schema {
 
     fn take(&self, sql: &impl Sql, taken: usize) -> Result<(), SqlError> {
         // A restore that was given up (`crate::backup`) may have left tables.
-        if taken == 0 && !sql.query(HALF_RESTORED, &[])?.is_empty() {
+        if taken == 0 && left_behind(sql)? == LeftBehind::Half {
             drop_tables(sql)?;
         }
         for statement in self.steps.iter().skip(taken).copied().flatten() {
@@ -92,7 +94,27 @@ impl Schema {
     }
 }
 
-const HALF_RESTORED: &str = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'restored'";
+/// What a restore has left of an object.
+#[derive(PartialEq, Eq)]
+enum LeftBehind {
+    Nothing,
+    Half,
+}
+
+const BEGUN: &str = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'restored'";
+
+/// Asked where no step is taken; fails where a whole object sleeps, which is neither absent nor anybody's to replace.
+fn left_behind(sql: &impl Sql) -> Result<LeftBehind, SqlError> {
+    if sql.query(BEGUN, &[])?.is_empty() {
+        return Ok(LeftBehind::Nothing);
+    }
+    if sql.query("SELECT 1 FROM restored WHERE done > 0", &[])?.is_empty() {
+        Ok(LeftBehind::Half)
+    } else {
+        Err(SqlError("a restored object is in place".to_owned()))
+    }
+}
+
 const OURS: &str = "SELECT name FROM sqlite_master \
      WHERE type = 'table' AND substr(name, 1, 4) <> '_cf_' AND substr(name, 1, 7) <> 'sqlite_'";
 

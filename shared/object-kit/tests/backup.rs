@@ -44,11 +44,21 @@ fn finish(sql: &Sqlite, class: Class, id: &str, pages: &[Value]) -> Result<Value
     ask(sql, class, "", RESTORE, &body)
 }
 
-fn restore(sql: &Sqlite, class: Class, pages: &[Value]) {
+fn wake(sql: &Sqlite, class: Class, id: &str) -> Result<Value, MatrixError> {
+    ask(sql, class, "", RESTORE, &json!({ "id": id, "number": 0, "wake": true }))
+}
+
+/// All pages are there, and the object sleeps.
+fn bring(sql: &Sqlite, class: Class, pages: &[Value]) {
     for (number, page) in pages.iter().enumerate() {
         fill(sql, class, "r", number, page).unwrap();
     }
     finish(sql, class, "r", pages).unwrap();
+}
+
+fn restore(sql: &Sqlite, class: Class, pages: &[Value]) {
+    bring(sql, class, pages);
+    wake(sql, class, "r").unwrap();
 }
 
 /// Every row of every table, and what the tables are made by.
@@ -214,6 +224,47 @@ fn values_pages_and_schemas_hold() {
     NEW.create(&left).unwrap();
     assert_eq!(left.query("SELECT * FROM kinds", &[]).unwrap(), []);
     assert_eq!(finish(&left, new, "given up", &pages).unwrap_err().errcode, "TERN_NOT_EMPTY");
+}
+
+#[test]
+fn a_restored_object_sleeps_until_it_is_woken_and_is_never_replaced() {
+    let scene = Scene::new();
+    for (target, class) in scene.users().map(|user| (user, USER)).into_iter().chain([(scene.room(), ROOM)]) {
+        let (pages, before) = (scene.export(&target, class), scene.world.database(&target, content));
+        let sql = Sqlite::memory().planning();
+        let missing = |id: &str| wake(&sql, exact(class), id).unwrap_err().status;
+        assert_eq!(missing("r"), 404, "there is nothing");
+        fill(&sql, exact(class), "r", 0, &pages[0]).unwrap();
+        assert_eq!(missing("r"), 404, "it is not whole");
+        bring(&sql, exact(class), &pages);
+        let asleep = content(&sql);
+        for _ in 0..2 {
+            assert_eq!(class.schema.taken(&sql).unwrap(), 0, "{target:?}: no step counts");
+            class.schema.renew(&sql).unwrap_err();
+            class.schema.create(&sql).unwrap_err();
+            sql.transaction(|| class.schema.create_within(&sql)).unwrap_err();
+            bring(&sql, exact(class), &pages);
+            assert_eq!(content(&sql), asleep);
+        }
+        assert_eq!(missing("another"), 404);
+        for _ in 0..2 {
+            wake(&sql, exact(class), "r").unwrap();
+            assert!(class.schema.renew(&sql).unwrap());
+            sql.transaction(|| class.schema.create_within(&sql)).unwrap_err();
+            assert_eq!(content(&sql), before, "{target:?}");
+        }
+    }
+}
+
+/// A hub that was asked for the room before there was one does not go on believing it.
+#[test]
+fn a_room_that_was_asked_for_in_vain_is_there_once_it_is_woken() {
+    let scene = Scene::new();
+    let (pages, room) = (scene.export(&scene.room(), ROOM), scene.room());
+    let world = World::new(8);
+    assert_eq!(world.probe_room(&scene.room_id).newest.0, 0);
+    world.database(&room, |sql| restore(sql, ROOM, &pages));
+    assert_eq!(world.probe_room(&scene.room_id).newest, scene.world.probe_room(&scene.room_id).newest);
 }
 
 #[test]

@@ -44,24 +44,12 @@ mod timeline;
 pub use crate::timeline::delayed::room_of as room_of_delayed;
 use crate::{
     delivery::{announce, ephemeral, servers::Servers, services::Services},
-    graph::{batch::Batch, gaps::GapFiller, origins::Origins},
+    graph::{gaps::GapFiller, origins::Origins},
     reads::before_join::BeforeJoin,
     refusal::not_in_room,
     timeline::{forward, head::Head, send, store::Store, view},
 };
 pub use schema::{RESTORED, SCHEMA};
-
-/// What is known of the head row.
-#[derive(Clone, Default)]
-enum Known {
-    /// It has not been read.
-    #[default]
-    Unread,
-    /// There is none: the room does not exist.
-    Absent,
-    /// This is it, with cursors that may be ahead of it.
-    Present(Rc<Head>),
-}
 
 /// The actor behind one room.
 pub struct RoomActor<H: ObjectHost> {
@@ -69,7 +57,9 @@ pub struct RoomActor<H: ObjectHost> {
     config: Rc<Config>,
     room_id: OwnedRoomId,
     signer: Result<Signer, BadKey>,
-    head: RefCell<Known>,
+    /// The head row once it was read, with cursors that may be ahead of it. That there is none is never remembered: a restore
+    /// may bring it.
+    head: RefCell<Option<Rc<Head>>>,
     /// `forwarded` and `announced` as the head row has them.
     saved: Cell<(RoomSeq, RoomSeq)>,
     /// A request or an alarm has come since the object was built.
@@ -85,8 +75,6 @@ pub struct RoomActor<H: ObjectHost> {
     /// Events from elsewhere wait for others, as far as that is known.
     waits: Cell<Option<bool>>,
     gaps: GapFiller,
-    /// What events made here have needed that was here no more.
-    lacking: RefCell<Option<Rc<Batch>>>,
     before_join: BeforeJoin,
     alarm: AlarmClock,
 }
@@ -113,7 +101,6 @@ impl<H: ObjectHost> RoomActor<H> {
             services: Services::default(),
             waits: Cell::default(),
             gaps: GapFiller::default(),
-            lacking: RefCell::default(),
             before_join: BeforeJoin::default(),
             alarm: AlarmClock::default(),
         }
@@ -201,18 +188,14 @@ impl<H: ObjectHost> RoomActor<H> {
 
     /// The head, when the room exists.
     fn head(&self) -> Result<Option<Rc<Head>>, SqlError> {
-        match &*self.head.borrow() {
-            Known::Present(head) => return Ok(Some(Rc::clone(head))),
-            Known::Absent => return Ok(None),
-            Known::Unread => {}
+        if let Some(head) = &*self.head.borrow() {
+            return Ok(Some(Rc::clone(head)));
         }
         let exists = SCHEMA.renew(self.host.sql())?;
-        let Some(head) = exists.then(|| self.store().head()).transpose()?.flatten() else {
-            self.head.replace(Known::Absent);
-            return Ok(None);
-        };
-        self.adopt(head);
-        self.head()
+        if let Some(head) = exists.then(|| self.store().head()).transpose()?.flatten() {
+            self.adopt(head);
+        }
+        Ok(self.head.borrow().clone())
     }
 
     /// The head of a room that must exist for members to be asking.
@@ -228,12 +211,12 @@ impl<H: ObjectHost> RoomActor<H> {
 
     /// Takes over a head whose cursors are not in its row, nor what its newest event tells.
     fn adopt_unsaved(&self, head: Head) {
-        self.head.replace(Known::Present(Rc::new(head)));
+        self.head.replace(Some(Rc::new(head)));
     }
 
     /// Moves a cursor in memory; `save_cursors` or the next commit writes it.
     fn move_cursor(&self, change: impl FnOnce(&mut Head)) {
-        if let Known::Present(head) = &mut *self.head.borrow_mut() {
+        if let Some(head) = &mut *self.head.borrow_mut() {
             change(Rc::make_mut(head));
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! A page is JSON: tables with their columns and rows. NULL, integers, reals and text are JSON's own; a blob is `{"b": …}` in
 //! base64. All pages of an object are of one version, or the export starts over. Pages go back one after the other, each in a
-//! transaction of its own, and until the last is there no step of the schema counts as taken: the class sees nothing, and what it
-//! makes instead takes their place.
+//! transaction of its own, and until the object is woken no step of the schema counts as taken. While pages come the class sees
+//! nothing, and what it makes instead takes their place; a whole object is kept and answers nothing until it is woken.
 
 mod export;
 mod restore;
@@ -94,7 +94,7 @@ fn restored(sql: &impl Sql, class: Class, body: &[u8]) -> Result<Value, MatrixEr
     let ask: Restore = parse(body)?;
     match &ask.page {
         Some(page) => restore::fill(sql, class, &ask, page.text()),
-        None if ask.wake => restore::wake(sql, &ask),
+        None if ask.wake => restore::wake(sql, class, &ask),
         None => restore::finish(sql, class, &ask),
     }
 }

@@ -12,6 +12,7 @@ use super::{
 use crate::schema::{NUMBER, READ_NUMBER, drop_tables};
 
 /// How far a restore is with the object. The row stays: it tells a repeated request from one to an object that was there.
+/// `done` is the number of steps that the whole object has, 0 before.
 const PROGRESS: &str = "CREATE TABLE IF NOT EXISTS restored (
     one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, pages INTEGER NOT NULL, done INTEGER NOT NULL) STRICT";
 
@@ -37,7 +38,7 @@ pub(super) fn fill(sql: &impl Sql, class: Class, ask: &Restore, page: &str) -> R
     })
 }
 
-/// Makes the object of its pages, or nothing. May be repeated.
+/// Makes the object of its pages, or nothing; it sleeps. May be repeated.
 pub(super) fn finish(sql: &impl Sql, class: Class, ask: &Restore) -> Result<Json, MatrixError> {
     sql.transaction(|| {
         if let Stage::Filling(pages) = begin(sql, class, ask)? {
@@ -48,20 +49,26 @@ pub(super) fn finish(sql: &impl Sql, class: Class, ask: &Restore) -> Result<Json
             for statement in class.restored {
                 sql.query(statement, &[])?;
             }
-            sql.query("UPDATE restored SET done = 1", &[])?;
+            take_no_step(sql, class)?;
+            let all = u64::try_from(class.schema.steps.len()).unwrap_or(u64::MAX);
+            sql.query("UPDATE restored SET done = +?", &[all.into()])?;
         }
         Ok(json!({ "made": true }))
     })
 }
 
-/// Whether this restore has made the object, so that it may go on from where it was.
-pub(super) fn wake(sql: &impl Sql, ask: &Restore) -> Result<Json, MatrixError> {
-    let made = "SELECT 1 FROM restored WHERE id = +? AND done = 1";
-    // Without the table there is none.
-    match sql.query(made, &[ask.id.as_str().into()]) {
-        Ok(rows) if !rows.is_empty() => Ok(json!({ "awake": true })),
-        _ => Err(MatrixError::not_found("This restore has not made it")),
-    }
+/// Has an object that this restore has made go on from where it was. May be repeated.
+pub(super) fn wake(sql: &impl Sql, class: Class, ask: &Restore) -> Result<Json, MatrixError> {
+    sql.transaction(|| {
+        let made = "SELECT done FROM restored WHERE id = +? AND done > 0";
+        // Without the table there is none.
+        let made = sql.query(made, &[ask.id.as_str().into()]).ok().and_then(|rows| rows.first()?.int(0));
+        let steps = made.ok_or_else(|| MatrixError::not_found("This restore has not made it"))?;
+        if class.schema.taken(sql)? == 0 {
+            sql.query(class.schema.write, &[steps.into()])?;
+        }
+        Ok(json!({ "awake": true }))
+    })
 }
 
 /// Refuses an object that was there before this restore. What an earlier restore left half-done goes.
