@@ -183,6 +183,9 @@ fn questions_are_what_they_may_be() {
     assert_eq!((rows("GLOBAL", "restore"), rows("EV_99", "events")), ("M_NOT_FOUND".into(), "M_NOT_FOUND".into()));
     ask(&worker, true, &json!({ "begin": { "restore": "r" } })).unwrap();
     assert_eq!(code(write(&worker, "GLOBAL", "users", &json!([7]))), "M_BAD_JSON");
+    let newer = json!([{ "server": "a.org", "since": 1 }, { "server": "b.org", "since": 1, "later": null }]);
+    assert_eq!(code(write(&worker, "GLOBAL", "server_troubles", &newer)), "TERN_NEWER_SCHEMA");
+    assert_eq!(pages(&worker, "GLOBAL", "server_troubles"), [] as [Value; 0]);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Writing a backup into empty databases.
 
-use serde_json::{json, value::RawValue};
+use std::collections::BTreeMap;
+
+use serde::de::IgnoredAny;
+use serde_json::json;
 use tern_model::{MatrixError, Name, RawJson};
 use tern_ports::Value;
 
@@ -93,10 +96,7 @@ pub(super) async fn write(
     rows: &RawJson,
 ) -> Result<RawJson, MatrixError> {
     admit_rows(databases, restore).await?;
-    let objects = rows.read::<Vec<&RawValue>>().is_ok_and(|rows| rows.iter().all(|row| row.get().starts_with('{')));
-    if !objects {
-        return Err(MatrixError::bad_json("Rows are a list of objects"));
-    }
+    admit_columns(table, rows)?;
     let rows = Value::from(rows.text());
     let mut statements = vec![Statement::new(table.write, [rows.clone()])];
     if table.name == "events" {
@@ -104,6 +104,17 @@ pub(super) async fn write(
     }
     run_all(databases, database, statements).await?;
     Ok(RawJson::empty_object())
+}
+
+/// Refuses rows with what the table has no place for.
+fn admit_columns(table: &Table, rows: &RawJson) -> Result<(), MatrixError> {
+    let rows: Vec<BTreeMap<String, IgnoredAny>> =
+        rows.read().map_err(|_| MatrixError::bad_json("Rows are a list of objects"))?;
+    if rows.iter().flat_map(BTreeMap::keys).all(|column| table.columns.contains(&column.as_str())) {
+        Ok(())
+    } else {
+        Err(MatrixError::new(409, "TERN_NEWER_SCHEMA", "The backup is of a newer build"))
+    }
 }
 
 pub(super) async fn trim<D: Databases>(
