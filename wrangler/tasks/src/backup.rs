@@ -4,7 +4,7 @@ use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use lexopt::prelude::*;
 
 use crate::checkout::Checkout;
@@ -40,11 +40,23 @@ impl Options {
         }
         Ok(options)
     }
+
+    /// Refuses what would be left out silently.
+    fn admit(&self, deed: &str) -> Result<()> {
+        if self.url.is_some() && self.deployment.is_some() {
+            bail!("--url and --deployment both say where the server is: give one");
+        }
+        if self.verify && deed == "restore" {
+            bail!("--verify goes with `cargo xtask backup`: it reads the folder and restores nothing");
+        }
+        Ok(())
+    }
 }
 
 /// `deed` is `backup` or `restore`.
 pub(crate) fn run(checkout: &Checkout, runner: &Runner, deed: &str, arguments: lexopt::Parser) -> Result<ExitCode> {
     let options = Options::parse(arguments)?;
+    options.admit(deed)?;
     let folder = options.folder.with_context(|| format!("{deed} with which folder?"))?;
     let here = env::current_dir().context("the current folder is gone")?;
     let state = state_folder(checkout, options.state)?;
