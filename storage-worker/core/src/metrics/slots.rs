@@ -33,7 +33,9 @@ const READ: &str = "SELECT start, sums FROM slots WHERE id = ?";
 const WRITE: &str = "INSERT INTO slots (id, start, total, sums) VALUES (?, ?, ?, ?) \
     ON CONFLICT DO UPDATE SET start = excluded.start, total = excluded.total, sums = excluded.sums";
 
-const SUMS: &str = "SELECT start, sums FROM slots WHERE id >= ? AND id < ? AND start >= ? AND start < ?";
+/// A few at a time: each may have some hundred kilobytes.
+const SUMS: &str =
+    "SELECT start, sums, id FROM slots WHERE id >= ? AND id < ? AND start >= ? AND start < ? ORDER BY id LIMIT 16";
 
 const TOTALS: &str = "SELECT start, total FROM slots WHERE id >= ? AND id < ? AND start >= ? AND start < ?";
 
@@ -172,10 +174,17 @@ impl<'a, S: Sql> Slots<'a, S> {
     }
 
     fn add_sums(&self, ring: Ring, from: u64, until: u64, sums: &mut Snapshot) -> Result<(), MetricsError> {
-        for row in &self.sql.query(SUMS, &ring.params(from, until))? {
-            sums.merge(&sums_of(row)?.1);
+        let [mut first, end, from, until] = ring.params(from, until);
+        loop {
+            let rows = self.sql.query(SUMS, &[first, end.clone(), from.clone(), until.clone()])?;
+            for row in &rows {
+                sums.merge(&sums_of(row)?.1);
+            }
+            match rows.last().and_then(|row| row.int(2)) {
+                Some(last) => first = last.saturating_add(1).into(),
+                None => return Ok(()),
+            }
         }
-        Ok(())
     }
 
     fn totals(&self, ring: Ring, from: u64) -> Result<Vec<(u64, Series)>, MetricsError> {
