@@ -10,11 +10,7 @@ use tern_room::{
 };
 
 use crate::{
-    graph::{
-        known::{Fetched, Graph},
-        side_events::EventStatus,
-        state_groups::FORMER,
-    },
+    graph::{fetched::Fetched, known::Graph, side_events::EventStatus, state_groups::FORMER},
     timeline::{
         store::damaged,
         view::{Entry, Transaction},

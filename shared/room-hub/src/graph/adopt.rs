@@ -17,7 +17,8 @@ use tern_room::{AuthError, Key, StateDelta, Verdict, Version, authorise, authori
 use crate::{
     RoomActor, SCHEMA,
     graph::{
-        known::{Fetched, Graph},
+        fetched::Fetched,
+        known::Graph,
         side_events::EventStatus,
         state_groups::FORMER,
         told::{Beginning, NEEDED, Refused},

@@ -9,7 +9,10 @@ use ruma::OwnedEventId;
 use tern_model::Pdu;
 use tern_ports::wire::receive::PduResult;
 
-use crate::graph::known::Fetched;
+use crate::graph::fetched::Fetched;
+
+/// How often what is missing is looked for.
+pub(crate) const SEARCHES: usize = 8;
 
 /// Events on their way into the room, with what the turns have made of them.
 pub(crate) struct Batch {

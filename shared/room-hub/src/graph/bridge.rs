@@ -20,9 +20,9 @@ use crate::{
     RoomActor,
     graph::{
         adopt::{beside, is_allowed},
+        fetched::Fetched,
         gaps::escaped,
         genuine::Keys,
-        known::Fetched,
         read_events::pdu_of,
     },
     timeline::{

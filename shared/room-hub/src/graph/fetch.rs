@@ -67,18 +67,19 @@ impl<H: ObjectHost> RoomActor<H> {
         for event_id in wanted {
             let open = sought.len() < MOST_SOUGHT && !batch.sought.borrow().contains(&event_id);
             if open && self.store().seq_of(event_id.as_str())?.is_none() {
-                batch.sought.borrow_mut().insert(event_id.clone());
                 sought.push(event_id);
             }
         }
         // What the storage worker adds for a reader is not looked at.
         let Some(reader) = batch.first().map(|pdu| pdu.from().to_owned()) else { return Ok(false) };
         let load = |event_id| LoadEvent { room_id: self.room_id.clone(), event_id, user_id: reader.clone() };
-        let loaded = join_all(sought.into_iter().map(|event_id| ask_storage(&*self.host, load(event_id)))).await;
+        let loaded = join_all(sought.iter().cloned().map(|event_id| ask_storage(&*self.host, load(event_id)))).await;
         let mut found = false;
-        for event in loaded {
+        for (event_id, event) in sought.into_iter().zip(loaded) {
             // Whether it is there has to be known: an event that is only said to be missing would be checked otherwise.
-            if let Some(loaded) = event?.filter(|loaded| loaded.event.seq <= head.tail) {
+            let event = event?;
+            batch.sought.borrow_mut().insert(event_id);
+            if let Some(loaded) = event.filter(|loaded| loaded.event.seq <= head.tail) {
                 found = true;
                 batch.fetched.borrow_mut().events.insert(loaded.event.event_id.clone(), loaded.event);
             }

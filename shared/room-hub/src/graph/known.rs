@@ -12,23 +12,12 @@ use tern_ports::{Sql, SqlError};
 use tern_room::{Extremities, Key, StateDelta, Unreadable};
 
 use crate::{
-    graph::{read_events::ReadEvents, state_groups::FORMER, state_history::KEYS_AT_ONCE},
+    graph::{fetched::Fetched, state_groups::FORMER, state_history::KEYS_AT_ONCE},
     timeline::{
         store::Store,
         view::{Transaction, parsed, unreadable},
     },
 };
-
-/// From the storage worker, what is not here any more.
-#[derive(Default)]
-pub(crate) struct Fetched {
-    /// Events of the timeline that were trimmed.
-    pub(crate) events: BTreeMap<OwnedEventId, StoredEvent>,
-    /// What events cite, along auth chains.
-    pub(crate) auth: BTreeMap<OwnedEventId, Vec<OwnedEventId>>,
-    /// What was read here.
-    pub(crate) read: ReadEvents,
-}
 
 /// The graph. It remembers what it was asked for and did not know: an answer that lacks an event of an auth chain would be
 /// another answer.

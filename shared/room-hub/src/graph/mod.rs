@@ -6,6 +6,7 @@ pub(crate) mod advance_bytes;
 pub(crate) mod batch;
 mod bridge;
 pub(crate) mod fetch;
+pub(crate) mod fetched;
 pub(crate) mod gaps;
 pub(crate) mod genuine;
 mod history;

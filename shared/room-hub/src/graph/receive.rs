@@ -12,7 +12,12 @@ use tern_room::{Version, acl, order::topological};
 
 use crate::{
     RoomActor, SCHEMA,
-    graph::{admit::Admitted, batch::Batch, genuine::Keys, known::Fetched},
+    graph::{
+        admit::Admitted,
+        batch::{Batch, SEARCHES},
+        fetched::Fetched,
+        genuine::Keys,
+    },
     timeline::{
         head::Head,
         send::Job,
@@ -26,9 +31,6 @@ const MAX_OUTLIERS: usize = 500;
 
 /// Most bytes of both: twice what fifty of the largest events take, or the outliers of a usual size.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
-
-/// How often what is missing is looked for.
-pub(crate) const SEARCHES: usize = 8;
 
 /// Turns that one batch gets. In each at least one event is checked, so this is enough for all, some of them again.
 const MOST_TURNS: usize = 100;

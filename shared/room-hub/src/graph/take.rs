@@ -6,12 +6,7 @@ use tern_room::{AuthoriseError, RedactError, RoomView as _, Verdict, authorise_o
 
 use crate::{
     RoomActor,
-    graph::{
-        admit::Admitted,
-        batch::Batch,
-        known::{Fetched, Graph},
-        side_events::EventStatus,
-    },
+    graph::{admit::Admitted, batch::Batch, fetched::Fetched, known::Graph, side_events::EventStatus},
     timeline::view::{Entry, Redacts, Transaction, redacts},
 };
 

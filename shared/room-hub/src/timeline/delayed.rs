@@ -201,7 +201,10 @@ impl<H: ObjectHost> RoomActor<H> {
                 found
             }
             DelayAction::Cancel => self.host.sql().transaction(|| self.store().finalise_delayed(delay_id, false))?,
-            DelayAction::Send => self.submit(Job::Delayed { delay_id: delay_id.clone(), due: false }).await?.is_some(),
+            DelayAction::Send => {
+                let job = || Job::Delayed { delay_id: delay_id.clone(), due: false };
+                self.submit_here(job).await?.is_some()
+            }
         };
         if !found {
             self.store().answer_finalised(delay_id, ask.action)?;
@@ -237,8 +240,11 @@ impl<H: ObjectHost> RoomActor<H> {
     /// Sends what is due. What is not allowed any more is given up.
     pub(crate) async fn send_delayed(self: &Rc<Self>, now: Millis) -> Result<(), SqlError> {
         for delay_id in self.store().due_delayed(now)? {
-            // A refusal is the event's own end; it has left the table.
-            let _ = self.submit(Job::Delayed { delay_id, due: true }).await;
+            let job = |due| Job::Delayed { delay_id: delay_id.clone(), due };
+            if self.submit_here(|| job(false)).await.is_err() {
+                // A refusal is the event's own end; it has left the table.
+                let _ = self.submit(job(true)).await;
+            }
         }
         Ok(())
     }

@@ -20,7 +20,10 @@ use tern_room::{
 
 use crate::{
     RoomActor,
-    graph::{admit::Admitted, batch::Batch, receive::SEARCHES},
+    graph::{
+        admit::Admitted,
+        batch::{Batch, SEARCHES},
+    },
     refusal::not_in_room,
     timeline::view::{Entry, Transaction, redacts},
 };
@@ -45,6 +48,8 @@ pub(crate) enum Job {
         delay_id: String,
         due: bool,
     },
+    /// Any of these but `Receive`, with what was found of what its event needs.
+    Here(Box<Job>, Rc<Batch>),
 }
 
 impl Job {
@@ -54,6 +59,7 @@ impl Job {
             Self::Membership { .. } | Self::Receive(_) | Self::Delayed { .. } => true,
             Self::Send { request, .. } => request.draft.kind == "m.room.member",
             Self::Profile(_) => false,
+            Self::Here(job, _) => job.moves_members(),
         }
     }
 }
@@ -94,12 +100,11 @@ impl<H: ObjectHost> RoomActor<H> {
 
     /// Has a job of this server decided. What its event needs and is here no more is looked for, and the job tried again.
     pub(crate) async fn submit_here(self: &Rc<Self>, job: impl Fn() -> Job) -> Answer {
+        let lacking = Rc::new(Batch::of(Vec::new(), Vec::new()));
         for _ in 0..SEARCHES {
-            let answer = self.submit(job()).await;
-            let lacking = self.lacking.borrow().clone().filter(|_| answer.is_err());
-            let Some(lacking) = lacking else { return answer };
+            let answer = self.submit(Job::Here(Box::new(job()), Rc::clone(&lacking))).await;
             let missing = lacking.missing();
-            if missing.is_empty() || !self.fetch(&lacking, missing).await? {
+            if answer.is_ok() || missing.is_empty() || !self.fetch(&lacking, missing).await? {
                 return answer;
             }
         }
@@ -123,7 +128,6 @@ impl<H: ObjectHost> RoomActor<H> {
         let before = head.newest;
         let tx = Transaction::new(&self.room_id, self.host.sql(), &self.cache, Rc::unwrap_or_clone(head))
             .at(self.host.now());
-        tx.lacking.replace(self.lacking.borrow().clone());
         let answers = self.host.sql().transaction(|| {
             let mut answers = Vec::with_capacity(jobs.len());
             for job in jobs {
@@ -136,7 +140,6 @@ impl<H: ObjectHost> RoomActor<H> {
             }
             Ok::<_, SqlError>(answers)
         })?;
-        self.lacking.swap(&tx.lacking);
         if tx.is_sealed() {
             self.adopt(tx.committed());
         } else if tx.newest() > before {
@@ -159,6 +162,13 @@ impl<H: ObjectHost> RoomActor<H> {
             Job::Membership { request, restricted_join } => self.plan_membership(tx, &request, &restricted_join),
             Job::Profile(request) => self.plan_profile(tx, &request),
             Job::Delayed { delay_id, due } => return self.commit_delayed(tx, &delay_id, due),
+            Job::Here(job, lacking) => {
+                lacking.results.borrow_mut().clear();
+                tx.lacking.replace(Some(lacking));
+                let answer = self.commit_one(tx, *job);
+                tx.lacking.take();
+                return answer;
+            }
         };
         Self::carry_out(tx, plan)
     }
@@ -246,20 +256,17 @@ fn append<S: Sql>(tx: &Transaction<'_, S>, entry: &Entry) -> Result<Result<(), M
     }
     let (extremities, former) = tx.extremities_now();
     if entry.pdu.prev().len() >= extremities.len() && !former {
-        tx.lacking.take();
         return tx.append(entry).map(Ok);
     }
-    let lacking = tx.lacking.borrow().clone();
-    let lacking = lacking.unwrap_or_else(|| Rc::new(Batch::of(vec![entry.pdu.clone()], Vec::new())));
+    let lacking = tx.lacking.borrow().clone().unwrap_or_else(|| Rc::new(Batch::of(Vec::new(), Vec::new())));
     let admitted = tx.admit(entry, &lacking.fetched.borrow())?;
-    lacking.results.borrow_mut().clear();
     Ok(match admitted {
         Admitted::Accepted => Ok(()),
         Admitted::SideEvent(_, reason) => Err(MatrixError::forbidden(reason)),
         Admitted::Deferred(_) => Err(MatrixError::unavailable()),
         Admitted::Missing(missing) => {
+            lacking.open.replace(vec![entry.pdu.clone()]);
             lacking.results.borrow_mut().insert(entry.pdu.id().to_owned(), PduResult::Missing(missing));
-            tx.lacking.replace(Some(lacking));
             Err(MatrixError::unavailable())
         }
     })

@@ -66,7 +66,7 @@ pub(crate) struct Transaction<'a, S> {
     changed: RefCell<BTreeMap<Key, Option<Current>>>,
     /// States beside the present, and what they resolve to.
     pub(crate) states: TurnStates,
-    /// An event made here that needs what is here no more, with what was found of it.
+    /// What the event that is made here needs and is here no more, with what was found of it.
     pub(crate) lacking: RefCell<Option<Rc<Batch>>>,
 }
 
