@@ -14,6 +14,8 @@ use worker::{Env, Error};
 
 /// Most transports of calls: every client reads all of them.
 const MOST_TRANSPORTS: usize = 16;
+/// Fewest characters of a token that a collector of metrics has.
+const LEAST_TOKEN: usize = 16;
 
 /// Reads the configuration; fails when something needed is missing or malformed.
 pub(crate) fn read(env: &Env) -> worker::Result<Config> {
@@ -167,9 +169,9 @@ pub(crate) fn metrics_interval(env: &Env) -> u64 {
     number(env, "METRICS_INTERVAL_MS").ok().flatten().unwrap_or(INTERVAL_MS)
 }
 
-/// The token of whoever collects metrics and may do nothing else.
+/// The token of whoever collects metrics and may do nothing else. One that can be guessed opens nothing.
 pub(crate) fn metrics_token(env: &Env) -> Option<String> {
-    optional(env, "METRICS_TOKEN")
+    optional(env, "METRICS_TOKEN").filter(|token| token.len() >= LEAST_TOKEN)
 }
 
 /// `ed25519:ID SEED`, the seed in unpadded base64, as other homeservers write their signing keys.

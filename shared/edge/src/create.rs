@@ -56,7 +56,7 @@ pub async fn create_room<E: Transport + Clock + Entropy>(
 ) -> Result<OwnedRoomId, MatrixError> {
     let signer = rooms_signer(config)?;
     let invited = invitees(config, request)?;
-    let is_for_others = !invited.is_empty() || request.room_alias_name.is_some() || is_listed(request);
+    let is_for_others = !invited.is_empty() || request.room_alias_name.is_some() || is_open(request);
     let (room_id, elsewhere) =
         found(edge, creator, (&of_some_version(config, request), invited), &signer, None).await?;
     let invites = stream::iter(elsewhere).map(|draft| invite(edge, config, (&room_id, creator), draft));
@@ -86,9 +86,9 @@ async fn invite<E: Transport + Clock>(
     inviting::invite(edge, config, invite).await.map(drop)
 }
 
-/// Everybody finds the room.
-fn is_listed(request: &CreateRoomRequest) -> bool {
-    request.visibility.as_deref() == Some("public")
+/// Everybody finds the room, or may join it.
+fn is_open(request: &CreateRoomRequest) -> bool {
+    request.visibility.as_deref() == Some("public") || request.preset.as_deref() == Some("public_chat")
 }
 
 /// Takes the creator out of the room again. Best effort: the answer is the refusal in any case.
@@ -152,7 +152,7 @@ fn invitees(config: &Config, request: &CreateRoomRequest) -> Result<BTreeSet<Own
     if invited.len() > MAX_INVITES {
         return Err(MatrixError::invalid_param(format!("More than {MAX_INVITES} invites in one request")));
     }
-    // Of others the room knows nothing but the name; whom nobody may ask is known before it is made.
+    // Of others the room knows nothing but the name. Those of servers that are not met are refused before it is made.
     let mut others = invited.iter().filter(|user_id| !is_local(config, user_id));
     others.try_for_each(|user_id| inviting::server_of(config, user_id).map(drop))?;
     Ok(invited.into_iter().filter(|user_id| is_local(config, user_id)).collect())

@@ -120,7 +120,7 @@ pub async fn change<E: Transport + Clock>(
 pub async fn check_invite<E: Transport>(edge: &E, config: &Config, draft: &Draft) -> Result<(), MatrixError> {
     let Some(target) = invited(draft) else { return Ok(()) };
     if !is_local(config, target) {
-        return Err(MatrixError::forbidden("Users of other servers cannot be invited this way"));
+        return Err(MatrixError::forbidden("Invites to users of other servers cannot be scheduled"));
     }
     profile::of_invitee(edge, target, &draft.sender).await.map(drop)
 }
@@ -158,12 +158,8 @@ pub async fn invite_elsewhere<E: Transport + Clock>(
 
 /// Whom a state event invites. Of what is no user id the room says what is wrong.
 pub(crate) fn invited(draft: &Draft) -> Option<&UserId> {
-    #[derive(Deserialize)]
-    struct Content {
-        membership: String,
-    }
-    let invites = || draft.content.read::<Content>().is_ok_and(|content| content.membership == "invite");
-    let target = draft.state_key.as_deref().filter(|_| draft.kind == "m.room.member" && invites());
+    let invites = || draft.kind == "m.room.member" && draft.membership().as_deref() == Some("invite");
+    let target = draft.state_key.as_deref().filter(|_| invites());
     <&UserId>::try_from(target?).ok()
 }
 

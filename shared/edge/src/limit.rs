@@ -5,7 +5,6 @@
 //! opened in one.
 
 use ruma::UserId;
-use serde::Deserialize;
 use tern_auth::limit;
 use tern_model::{Class, Config, MatrixError};
 use tern_ports::{
@@ -19,10 +18,6 @@ use tern_ports::{
 /// What somebody does who sends this event, now or later, whatever endpoint it comes by. Who is in a room already changes
 /// their profile there by joining again; whether they are only the room knows.
 pub fn class_of(draft: &Draft) -> Class {
-    #[derive(Deserialize)]
-    struct Content {
-        membership: String,
-    }
     if draft.kind == "m.room.redaction" {
         return Class::Redact;
     }
@@ -30,11 +25,11 @@ pub fn class_of(draft: &Draft) -> Class {
         return Class::Message;
     };
     let own = target == draft.sender.as_str();
-    match draft.content.read::<Content>().map(|content| content.membership).as_deref() {
-        Ok("join") => Class::Profile,
-        Ok("knock") => Class::Join,
-        Ok("leave") if own => Class::Message,
-        Ok("invite" | "ban" | "leave") => Class::Invite,
+    match draft.membership().as_deref() {
+        Some("join") => Class::Profile,
+        Some("knock") => Class::Join,
+        Some("leave") if own => Class::Message,
+        Some("invite" | "ban" | "leave") => Class::Invite,
         _ => Class::Message,
     }
 }

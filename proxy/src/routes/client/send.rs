@@ -55,6 +55,8 @@ async fn send_state(edge: &Edge, request: &Incoming) -> Result<Answer, MatrixErr
     let draft = draft(request, request.param("eventType"), state_key, request.object()?)?;
     if let (Some(target), None) = (join::invited_elsewhere(&edge.config, &draft), delayed::delay(request)?) {
         limits::admit_event(edge, request.identity()?, &draft)?;
+        // An invite that another server signs has its own time.
+        timestamp(request)?;
         let sent = join::invite_elsewhere(edge, &edge.config, &request.room_id()?, (&draft, target)).await?;
         return Answer::json(&sent);
     }

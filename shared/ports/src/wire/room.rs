@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use ruma::{OwnedDeviceId, OwnedEventId, OwnedUserId};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 pub use tern_model::MembershipAction;
 use tern_model::{BoundedVec, Caller, EventField, EventRef, Millis, Name, RawJson, RoomSeq, ThreadId};
 
@@ -24,6 +25,16 @@ pub struct Draft {
     /// The event to redact; placed where the room version wants it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redacts: Option<OwnedEventId>,
+}
+
+impl Draft {
+    /// `membership`, as the event will have it: of two members of this name the last one counts there.
+    pub fn membership(&self) -> Option<String> {
+        match self.content.read::<Map<String, Value>>().ok()?.remove("membership")? {
+            Value::String(membership) => Some(membership),
+            _ => None,
+        }
+    }
 }
 
 /// Makes the room: all events or none. A second call for the same room is refused.

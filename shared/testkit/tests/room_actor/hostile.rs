@@ -38,7 +38,7 @@ const HOUR: u64 = 100;
 const KNOWN: [(&str, Kind, &str); 1] = [(
     "state in ever new places",
     Kind::AtOnce,
-    "each is resolved with all that it is beside of, in turns of a tenth of a second between which others have theirs",
+    "each is resolved with everything beside it, in turns of a tenth of a second between which others have theirs",
 )];
 
 /// Statements and steps.

@@ -10,7 +10,7 @@ use crate::{
     scene::{Scene, user},
 };
 
-/// Does a thing for the so-manieth time, beside what was the newest event when the attack began.
+/// Does a thing for the n-th time, beside what was the newest event when the attack began.
 type What = fn(&Scene, &Place, u64) -> Result<Vec<String>, MatrixError>;
 
 pub(super) struct Deed {
