@@ -1,9 +1,7 @@
 //! Writing a backup into empty databases.
 
-use std::collections::BTreeMap;
-
-use serde::de::IgnoredAny;
 use serde_json::json;
+use serde_json::{Map, Value as Json};
 use tern_model::{MatrixError, Name, RawJson};
 use tern_ports::Value;
 
@@ -108,9 +106,8 @@ pub(super) async fn write(
 
 /// Refuses rows with what the table has no place for.
 fn admit_columns(table: &Table, rows: &RawJson) -> Result<(), MatrixError> {
-    let rows: Vec<BTreeMap<String, IgnoredAny>> =
-        rows.read().map_err(|_| MatrixError::bad_json("Rows are a list of objects"))?;
-    if rows.iter().flat_map(BTreeMap::keys).all(|column| table.columns.contains(&column.as_str())) {
+    let rows: Vec<Map<String, Json>> = rows.read().map_err(|_| MatrixError::bad_json("Rows are a list of objects"))?;
+    if rows.iter().flat_map(Map::keys).all(|column| table.columns.contains(&column.as_str())) {
         Ok(())
     } else {
         Err(MatrixError::new(409, "TERN_NEWER_SCHEMA", "The backup is of a newer build"))
