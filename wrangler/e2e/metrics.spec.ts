@@ -158,7 +158,7 @@ for (const [name, look] of LOOKED_AT) {
     await window.look('dashboard-week');
     await page.getByRole('link', { name: 'Year', exact: true }).click();
     await page.waitForURL(/range=year/);
-    await page.getByText('As numbers').click();
+    await page.getByText('As numbers', { exact: true }).click();
     await page.getByRole('columnheader', { name: 'Ago' }).waitFor();
     await window.look('dashboard-year');
     await page.context().close();
