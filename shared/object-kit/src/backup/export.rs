@@ -5,7 +5,7 @@ use tern_model::MatrixError;
 use tern_ports::{Row, Sql, SqlError};
 
 use super::{
-    Class, Export, PAGE,
+    ask::{Class, Export, PAGE},
     tables::{Table, tables, written},
 };
 

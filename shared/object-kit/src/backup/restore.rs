@@ -6,7 +6,7 @@ use tern_model::MatrixError;
 use tern_ports::{Sql, SqlError, Value};
 
 use super::{
-    Class, Restore,
+    ask::{Class, Restore},
     tables::{Table, from_json, tables},
 };
 use crate::schema::{NUMBER, READ_NUMBER, drop_tables};

@@ -8,10 +8,10 @@ use serde_json::json;
 use tern_model::{MatrixError, Name, RawJson};
 use tern_ports::{Row, Value, wire::archive::Archive};
 
-use self::tables::{Table, tables};
+use self::tables::{Table, all, shown, tables};
 use crate::{
     Storage,
-    sql::{Database, Databases, Statement, json_list, run},
+    sql::{Database, Databases, Statement, run},
 };
 
 pub(crate) use restore::admit;
@@ -73,10 +73,6 @@ pub(crate) async fn answer<D: Databases>(storage: &Storage<'_, D>, ask: Archive)
     }
 }
 
-fn all(databases: &impl Databases) -> impl Iterator<Item = Database> {
-    (0..databases.shards()).map(Database::Shard).chain([Database::Global])
-}
-
 fn list(databases: &impl Databases) -> serde_json::Value {
     let shown = |database: Database| {
         let names: Vec<_> = tables(database).iter().map(|table| table.name).collect();
@@ -112,14 +108,4 @@ async fn rows(
     let lines = rows.iter().map(line).collect::<Result<Vec<_>, _>>()?;
     let next = rows.last().and_then(|row| RawJson::parse(row.string(1)?).ok());
     shown(&Page { rows: lines, next })
-}
-
-fn shown<T: Serialize>(value: &T) -> Result<RawJson, MatrixError> {
-    RawJson::from_value(value).map_err(|_| MatrixError::internal())
-}
-
-/// A list of rooms and positions as one parameter.
-fn heads(rooms: &[(Name, u64)]) -> Result<Value, MatrixError> {
-    let rooms: Vec<(&str, u64)> = rooms.iter().map(|(room_id, head)| (room_id.as_str(), *head)).collect();
-    json_list(&rooms)
 }

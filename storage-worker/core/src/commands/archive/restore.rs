@@ -1,14 +1,13 @@
 //! Writing a backup into empty databases.
 
-use serde_json::json;
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 use tern_model::{MatrixError, Name, RawJson};
 use tern_ports::Value;
 
-use super::{all, heads, shown, tables::Table};
+use super::tables::{Table, all, shown};
 use crate::{
     Storage,
-    sql::{Database, Databases, Statement, run, run_all},
+    sql::{Database, Databases, Statement, json_list, run, run_all},
 };
 
 /// The one place that decides whether a server may be written: nobody is there, or this restore has begun when nobody was.
@@ -144,4 +143,10 @@ pub(super) async fn written(databases: &impl Databases, restore: &Name) -> Resul
 pub(super) async fn end(databases: &impl Databases, restore: &Name) -> Result<RawJson, MatrixError> {
     run(databases, Database::Global, [Statement::new(END, [Value::from(restore.as_str())])]).await?;
     Ok(RawJson::empty_object())
+}
+
+/// A list of rooms and positions as one parameter.
+fn heads(rooms: &[(Name, u64)]) -> Result<Value, MatrixError> {
+    let rooms: Vec<(&str, u64)> = rooms.iter().map(|(room_id, head)| (room_id.as_str(), *head)).collect();
+    json_list(&rooms)
 }

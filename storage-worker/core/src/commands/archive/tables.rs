@@ -3,7 +3,10 @@
 //! Left out are copies that are made again (`public_keys`: the hubs hold the truth and write it when first asked; `levels`)
 //! and what concerns only this bucket (`graves`).
 
-use crate::sql::Database;
+use serde::Serialize;
+use tern_model::{MatrixError, RawJson};
+
+use crate::sql::{Database, Databases};
 
 /// A table, and the statements that read and write its rows as JSON objects.
 pub struct Table {
@@ -114,4 +117,14 @@ pub fn tables(database: Database) -> &'static [Table] {
         Database::Global => GLOBAL,
         Database::Shard(_) => SHARD,
     }
+}
+
+/// All databases, the shards first.
+pub(super) fn all(databases: &impl Databases) -> impl Iterator<Item = Database> {
+    (0..databases.shards()).map(Database::Shard).chain([Database::Global])
+}
+
+/// An answer as it travels.
+pub(super) fn shown<T: Serialize>(value: &T) -> Result<RawJson, MatrixError> {
+    RawJson::from_value(value).map_err(|_| MatrixError::internal())
 }
